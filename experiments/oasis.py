@@ -1,0 +1,8 @@
+from pathlib import Path
+from oasis_jax.config import Augment, Config, Data, Model, Optim, Train
+config = Config(
+    run=Path("runs/oasis"),
+    model=Model(stem=16),
+    optim=Optim(learning_rate=2e-3),
+    train=Train(epochs=7),
+)

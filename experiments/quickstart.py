@@ -1,0 +1,2 @@
+from oasis_jax.config import Config
+config = Config()

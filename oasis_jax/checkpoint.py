@@ -1,0 +1,170 @@
+"""Checkpoints of a run: the only file that knows Orbax.
+
+A checkpoint holds `params`, `rest` (step and optimizer state) and a `card`: the validation loss, if the step was
+validated, and a SHA-256 of each part. Orbax's own checksums miss damage inside compressed arrays, so what is read is
+compared with the card. The two latest and the best by validation loss are kept.
+"""
+
+import hashlib
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from orbax.checkpoint import v1 as ocp
+
+from oasis_jax.errors import UserError
+from oasis_jax.state import TrainState
+
+Say = Callable[[str], None]
+
+
+class Card(NamedTuple):
+    """One checkpoint on disk: `loss` is its validation loss, or None if it was saved between validations."""
+
+    step: int
+    loss: float | None
+    digests: dict[str, str]
+
+
+class Store:
+    """The checkpoints of a run that is being trained; close it, or use it in a `with` statement."""
+
+    def __init__(self, folder: Path):
+        policies = ocp.training.preservation_policies
+        best = policies.BestN(
+            get_metric_fn=lambda metrics: metrics["loss"], reverse=True, n=1, keep_checkpoints_without_metrics=False
+        )
+        self._checkpointer = ocp.training.Checkpointer(
+            folder.absolute(),
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(2), best]),
+        )
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._checkpointer.close()
+
+    def save(self, state: TrainState, loss: float | None = None) -> None:
+        """Save a state, and return when it is safely on disk.
+
+        Args:
+            state: what to save; its step is the checkpoint's name.
+            loss: mean validation loss of these parameters; it must be finite.
+        """
+        assert loss is None or math.isfinite(loss)
+        parts = _parts(state)
+        card = {name: digest(part) for name, part in parts.items()} | ({} if loss is None else {"loss": loss})
+        metrics = None if loss is None else {"loss": loss}
+        self._checkpointer.save_checkpointables(int(state.step), parts | {"card": card}, metrics=metrics)
+
+
+def digest(tree: Any) -> str:
+    """SHA-256 over names, types, shapes and bytes of all leaves of a pytree."""
+    sha = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        value = np.asarray(leaf)
+        sha.update(f"{jax.tree_util.keystr(path)} {value.dtype} {value.shape}\n".encode())
+        sha.update(np.ascontiguousarray(value).data)
+    return sha.hexdigest()
+
+
+def cards(folder: Path) -> tuple[list[Card], list[int]]:
+    """The checkpoints in a folder, by step, and the steps whose checkpoint is damaged."""
+    good, damaged = [], []
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    for step in sorted(int(name) for name in names if name.isdecimal()):
+        try:
+            card = _load(folder / str(step), {"card": None})["card"]
+            metrics = folder / str(step) / "metrics"
+            loss = float(card["loss"]) if "loss" in card else None
+            if metrics.is_dir() != (loss is not None):
+                raise ValueError("the card and Orbax's metrics do not agree")
+            good.append(Card(step, loss, {name: card[name] for name in ("params", "rest")}))
+        except _DAMAGE:
+            damaged.append(step)
+    return good, damaged
+
+
+def best(found: list[Card]) -> Card | None:
+    """The card with the lowest validation loss; the earlier of equals."""
+    validated = [card for card in found if card.loss is not None]
+    return min(validated, key=lambda card: card.loss or 0.0) if validated else None
+
+
+def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainState, Card] | None:
+    """Restore the latest sound checkpoint; set later, damaged ones aside under the name `damaged-STEP`.
+
+    Args:
+        folder: the run's checkpoints.
+        abstract: shapes, types and shardings to restore to, whatever devices the checkpoint was written from.
+        say: told about each damaged checkpoint.
+
+    Returns:
+        The state and its card, or None if nothing was ever saved.
+
+    Raises:
+        UserError: there are checkpoints, but none is sound.
+    """
+    found, damaged = cards(folder)
+    restored = None
+    while found and restored is None:
+        try:
+            restored = TrainState(**_unpack(restore_parts(folder, found[-1], _parts(abstract)))), found[-1]
+        except UserError:
+            damaged.append(found.pop().step)
+    for step in damaged:
+        _set_aside(folder / str(step))
+        say(f"The checkpoint of step {step} is damaged; it is now called damaged-{step}.")
+    if damaged and restored is None:
+        raise UserError(f"No checkpoint in {folder} can be read any more: name another --run to start anew.")
+    return restored
+
+
+def restore_parts(folder: Path, card: Card, abstract: dict[str, Any]) -> dict[str, Any]:
+    """Restore the named parts (`params`, `rest`) of a checkpoint and compare them with its card.
+
+    Raises:
+        UserError: a part is damaged.
+    """
+    try:
+        parts = _load(folder / str(card.step), abstract)
+        if any(digest(part) != card.digests[name] for name, part in parts.items()):
+            raise ValueError("the arrays are not those that were saved")
+    except _DAMAGE as error:
+        raise UserError(f"The checkpoint of step {card.step} in {folder} is damaged ({error}).") from error
+    return parts
+
+
+# What Orbax, TensorStore and JSON raise on files that were cut short, altered or are missing.
+_DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError, AttributeError, IndexError)
+
+
+def _load(path: Path, abstract: dict[str, Any]) -> dict[str, Any]:
+    log = logging.getLogger("asyncio")  # Orbax leaves the traceback of a damaged array there
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        return ocp.load_checkpointables(path.absolute(), abstract)
+    finally:
+        log.setLevel(level)
+
+
+def _parts(state: TrainState) -> dict[str, Any]:
+    return {"params": state.params, "rest": {"step": state.step, "opt_state": state.opt_state}}
+
+
+def _unpack(parts: dict[str, Any]) -> dict[str, Any]:
+    return {"params": parts["params"], **parts["rest"]}
+
+
+def _set_aside(path: Path) -> None:
+    if jax.process_index() == 0:
+        path.rename(path.with_name(f"damaged-{path.name}"))
+    multihost_utils.sync_global_devices(f"set aside {path.name}")

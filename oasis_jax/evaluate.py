@@ -1,0 +1,214 @@
+"""`python -m oasis_jax.evaluate RUN`: restore the best checkpoint and report per-class Dice on a split."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import tyro
+from rich.console import Console
+
+from oasis_jax import checkpoint, dice, model, parallel, pictures, pipeline, progress, run, scores, step, tables
+from oasis_jax.config import Config, Data, Split
+from oasis_jax.data import phantom
+from oasis_jax.data.slices import Tree, load_tree
+from oasis_jax.errors import UserError, run_command
+from oasis_jax.run import Run
+from oasis_jax.scores import SliceTable
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Evaluate the best checkpoint of a run on a split and write tables and pictures to RUN/evaluation/SPLIT."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder, as training made it; its config says all else."""
+    split: Split | None = None
+    """train, validate or test. None: the one the run's config names."""
+    slices: tuple[int, ...] = ()
+    """Draw these slices too, by index in the split."""
+    data_root: Path | None = None
+    """Where the slices lie now, if not where they lay in training."""
+    step: int | None = None
+    """Evaluate the checkpoint of this step, not the best one."""
+
+
+EvalStep = Callable[..., dict[str, Any]]
+
+
+def open_data(config: Config, splits: tuple[str, ...]) -> Tree:
+    """The checked tree of a config; the phantoms are made first where it asks for them."""
+    root = config.data.root or phantom.default_tree(progress.track)
+    return load_tree(root, splits, progress.track)
+
+
+def compiled_eval_step(config: Config, apply: model.Apply, mesh: jax.sharding.Mesh) -> EvalStep:
+    """`eval_step` with the config's loss, compiled for a mesh."""
+    return parallel.compile_eval_step(
+        partial(step.eval_step, apply=apply, cross_entropy=config.optim.cross_entropy), mesh
+    )
+
+
+def score(
+    eval_step: EvalStep,
+    params: model.Params,
+    source: pipeline.Source,
+    data: Data,
+    batch: int,
+    mesh: jax.sharding.Mesh,
+    track: Callable[..., Any] | None = None,
+) -> tuple[SliceTable, np.ndarray]:
+    """Run a compiled `eval_step` over every slice of a source once.
+
+    Returns:
+        The table, one row a slice in order, and the predicted classes uint8 `(N, H, W)`.
+    """
+    batches = pipeline.evaluation_batches(source, data, batch=batch, processes=pipeline.process())
+    on_devices = parallel.to_devices(batches, mesh)
+    count = -(-len(source) // batch)
+    outputs = [jax.device_get(eval_step(params, one)) for one in (track or _untracked)(on_devices, count)]
+    merged = {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
+    keep = merged["valid"].nonzero()[0]
+    rows = keep[np.argsort(merged["index"][keep])]
+    assert np.array_equal(merged["index"][rows], np.arange(len(source)))
+    soft = dice.Overlap(*(merged[name][rows] for name in dice.Overlap._fields))
+    table = SliceTable(merged["loss"][rows], merged["confusion"][rows].astype(np.int64), soft)
+    return table, merged["prediction"][rows]
+
+
+def _untracked(items: Any, total: int) -> Any:
+    return items
+
+
+def evaluate(
+    trained: Run, tree: Tree, split: str, at_step: int | None = None, asked: tuple[int, ...] = ()
+) -> dict[str, Any]:
+    """Evaluate a checkpoint of a run on a split; write the report; return the content of its `metrics.json`.
+
+    Args:
+        trained: the run; only its folder is read.
+        tree: the data.
+        split: the split of the tree.
+        at_step: the checkpoint; None is the one with the lowest validation loss.
+        asked: indices of slices to draw beside the best, the median and the worst.
+
+    Raises:
+        UserError: no such checkpoint or slice, or a damaged checkpoint.
+    """
+    config, pairs = trained.config, tree.splits[split]
+    if wrong := [i for i in asked if not 0 <= i < len(pairs)]:
+        raise UserError(f"{split} has slices 0 to {len(pairs) - 1}; there is no slice {wrong[0]}.")
+    model.check_size(config.model, tree.size)
+    batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
+    mesh = parallel.make_mesh(batch)
+    card = _choose(trained.checkpoints, at_step)
+    init, apply = model.network(config.model)
+    abstract = parallel.on_mesh(jax.eval_shape(lambda: init(jax.random.key(0), tree.size)), mesh)
+    params = checkpoint.restore_parts(trained.checkpoints, card, {"params": abstract})["params"]
+    source = pipeline.open_source(pairs, config.data, progress.track)
+    table, predictions = score(
+        compiled_eval_step(config, apply, mesh),
+        params,
+        source,
+        config.data,
+        batch,
+        mesh,
+        lambda items, total: progress.track(items, total, f"Evaluating {split}"),
+    )
+    metrics = {
+        "data": "phantoms" if config.data.root is None else tree.root.name,
+        "split": split,
+        "step": card.step,
+        "data_fingerprint": tree.fingerprints[split],
+        "scores": scores.summarise(table, [tree.subjects[pair.case] for pair in pairs]),
+    }
+    if jax.process_index() == 0:
+        _write(trained.evaluation(split), metrics, tree, table, predictions, source, asked)
+    return metrics
+
+
+def is_current(metrics: dict[str, Any], trained: Run, tree: Tree) -> bool:
+    """Whether the content of a `metrics.json` is of the best checkpoint and of this data."""
+    best = checkpoint.best(checkpoint.cards(trained.checkpoints)[0])
+    same_step = best is not None and metrics["step"] == best.step
+    return same_step and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
+
+
+def show(metrics: dict[str, Any], folder: Path) -> None:
+    """Print an evaluation's table on the standard output."""
+    if jax.process_index() == 0:
+        # Wide enough for the whole table where the output is no terminal.
+        Console(width=None if sys.stdout.isatty() else 120).print(tables.score_table(metrics), highlight=False)
+        print(f"Tables and pictures: {folder}")
+
+
+def _choose(folder: Path, at_step: int | None) -> checkpoint.Card:
+    found, damaged = checkpoint.cards(folder)
+    if damaged:
+        progress.say(f"The checkpoint(s) of step {', '.join(map(str, damaged))} are damaged and left out.")
+    if at_step is None:
+        if card := checkpoint.best(found):
+            return card
+        raise UserError(f"{folder} has no validated checkpoint yet: train for at least one epoch.")
+    for card in found:
+        if card.step == at_step:
+            return card
+    have = ", ".join(str(card.step) for card in found) or "none"
+    raise UserError(f"{folder} has no checkpoint of step {at_step}; it has: {have}.")
+
+
+def _write(
+    folder: Path,
+    metrics: dict[str, Any],
+    tree: Tree,
+    table: SliceTable,
+    predictions: np.ndarray,
+    source: pipeline.Source,
+    asked: tuple[int, ...],
+) -> None:
+    """Fill a neighbour folder, then put it in place of an older report at once."""
+    pairs = tree.splits[metrics["split"]]
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "slices").mkdir(parents=True)
+    (part / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    (part / "per_slice.csv").write_text(tables.per_slice_csv(pairs, tree.subjects, table), encoding="utf-8")
+    ranking = scores.slice_ranking(table)
+    order = [int(i) for i in np.argsort(ranking, kind="stable") if not np.isnan(ranking[i])]
+    wanted = [(f"index{i}", i) for i in asked]
+    if order:
+        wanted += [("worst", order[0]), ("median", order[len(order) // 2]), ("best", order[-1])]
+    for name, i in wanted:
+        image, truth = source[i]
+        title = (
+            f"{metrics['data']}, {metrics['split']}, index {i}: case {pairs[i].case}, slice {pairs[i].number}; "
+            f"foreground Dice {ranking[i]:.4f}"
+        )
+        file = part / "slices" / f"{name}_case_{pairs[i].case}_slice_{pairs[i].number}.png"
+        pictures.draw_slice(file, title, image, truth, predictions[i])
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
+
+
+def main() -> None:
+    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.evaluate")
+    trained = run.load(arguments.run)
+    if arguments.data_root is not None:
+        trained = trained.at_data(arguments.data_root)
+    split = arguments.split or trained.config.train.evaluate
+    parallel.start()
+    tree = open_data(trained.config, (split,))
+    recorded = trained.provenance["data_fingerprints"].get(split)
+    if recorded not in (None, tree.fingerprints[split]):
+        progress.say(f"Note: {split} is not the {split} split that this run was started with.")
+    show(evaluate(trained, tree, split, arguments.step, arguments.slices), trained.evaluation(split))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,132 @@
+"""The training loop: restore; then step by step validate and save if due, take a batch, step, log."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+
+from oasis_jax import checkpoint, evaluate, model, parallel, pipeline, progress, scores, state, step
+from oasis_jax.config import Config
+from oasis_jax.data.slices import Tree
+from oasis_jax.run import Run
+from oasis_jax.state import TrainState
+
+
+class Stop:
+    """A request to stop: `signal` is the number of the signal that asked, 0 until one does."""
+
+    signal = 0
+
+
+class _Program(NamedTuple):
+    """What the loop calls: everything here is compiled or opened once."""
+
+    begin: Callable[[], TrainState]
+    train_step: Callable[..., tuple[TrainState, dict[str, Any]]]
+    batches: Callable[[int], Iterator[dict[str, Any]]]
+    validate: Callable[[TrainState], dict[str, Any]]
+    rate: Callable[[int], Any]
+    mesh: jax.sharding.Mesh
+    epoch_steps: int
+    total_steps: int
+
+
+def optimize(here: Run, tree: Tree, stop: Stop) -> int:
+    """Train a run from its latest checkpoint, or from scratch, to its end or until asked to stop.
+
+    A step is validated and saved before the batch after it is taken, so that a killed run, started again, sees what
+    an undisturbed run sees. Metrics are read one step late, so that the host never waits for the device.
+
+    Returns:
+        The step now on disk.
+
+    Raises:
+        UserError: a loss is no longer finite; the checkpoints stay as they are.
+    """
+    program = _prepare(here.config, tree)
+    key = _keys(here.config)[1]
+    abstract = parallel.on_mesh(jax.eval_shape(program.begin), program.mesh)
+    restored = checkpoint.restore_latest(here.checkpoints, abstract, progress.say)
+    if restored is None:
+        now, card = program.begin(), None
+        size = model.count_parameters(now.params)
+        progress.say(f"Training {here.folder}: {size:,} parameters, {program.total_steps} steps.")
+    else:
+        now, card = restored
+        progress.say(f"Resuming {here.folder} after step {card.step} of {program.total_steps}.")
+    first = int(now.step)
+    batches = program.batches(first)
+    with (
+        progress.Log(here, first, program.total_steps, program.rate) as log,
+        checkpoint.Store(here.checkpoints) as store,
+    ):
+        for taken in range(first, program.total_steps + 1):
+            saved = taken == first and card is not None
+            if taken and taken % program.epoch_steps == 0 and not (saved and card and card.loss is not None):
+                log.settle()
+                numbers = program.validate(now)
+                log.validation(taken, numbers)
+                store.save(now, numbers["loss"])
+                saved = True
+            if taken == program.total_steps or log.epochs_without_progress() >= (here.config.train.patience or 1e9):
+                break
+            if stop.signal:
+                log.settle()
+                if not saved and taken:
+                    store.save(now)
+                break
+            now, metrics = program.train_step(now, next(batches), key)
+            log.step(taken + 1, metrics)
+    return taken
+
+
+def _keys(settings: Config) -> jax.Array:
+    """The key of the initial parameters and the root key of all steps."""
+    return jax.random.split(jax.random.key(settings.train.seed))
+
+
+def _prepare(settings: Config, tree: Tree) -> _Program:
+    mesh = parallel.make_mesh(settings.train.batch)
+    training, validation = (
+        pipeline.open_source(tree.splits[split], settings.data, progress.track) for split in ("train", "validate")
+    )
+    epoch_steps = len(training) // settings.train.batch
+    total_steps = settings.train.epochs * epoch_steps
+    init, apply = model.network(settings.model)
+    transform = state.optimizer(settings.optim, total_steps)
+    batches = partial(
+        pipeline.train_batches,
+        training,
+        settings.data,
+        batch=settings.train.batch,
+        seed=settings.train.seed,
+        processes=pipeline.process(),
+    )
+    batches(start=0)  # complains about a batch that does not fit before anything is compiled
+    train_step = partial(
+        step.train_step,
+        apply=apply,
+        transform=transform,
+        changes=settings.augment,
+        cross_entropy=settings.optim.cross_entropy,
+    )
+    eval_step = evaluate.compiled_eval_step(settings, apply, mesh)
+
+    def validate(now: TrainState) -> dict[str, Any]:
+        table, _ = evaluate.score(eval_step, now.params, validation, settings.data, settings.train.batch, mesh)
+        return scores.headline(table)
+
+    return _Program(
+        begin=jax.jit(
+            partial(state.initial_state, _keys(settings)[0], tree.size, init, transform),
+            out_shardings=parallel.replicated(mesh),
+        ),
+        train_step=parallel.compile_train_step(train_step, mesh),
+        batches=lambda first: parallel.to_devices(batches(start=first), mesh),
+        validate=validate,
+        rate=state.schedule(settings.optim, total_steps),
+        mesh=mesh,
+        epoch_steps=epoch_steps,
+        total_steps=total_steps,
+    )

@@ -1,0 +1,172 @@
+"""The Improved U-Net (Isensee et al. 2017, arXiv:1802.10508), as the seed project built it and as the paper did.
+
+With `stem=16, norm="none", segmentation="3x3", dropout=0.3` it has the seed's 2,779,472 parameters. This is the only
+file that knows Flax modules.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from oasis_jax import labels
+from oasis_jax.config import Model
+from oasis_jax.errors import UserError
+
+Params = Any
+Init = Callable[[Array, tuple[int, int]], Params]
+Apply = Callable[..., Array]
+
+LEVELS = 5
+"""Resolutions, each half of the one above; so sides must be multiples of 2 ** (LEVELS - 1) = 16."""
+
+LEAK = 0.01
+
+_CERTAIN = 30.0
+"""Logit difference that stands for certainty: exp(-30) is far below the resolution of a float32 probability."""
+
+
+def network(config: Model) -> tuple[Init, Apply]:
+    """The network as two pure functions.
+
+    Returns:
+        `init(key, (H, W)) -> params`: float32; LeCun-normal kernels, zero biases; the same for every (H, W).
+        `apply(params, image, dropout_keys=None) -> logits`: `image` float32 `(B, H, W, 1)`, normalised; logits
+        float32 `(B, H, W, 4)`. Dropout is on exactly when `dropout_keys`, one key a slice `(B,)`, is given.
+    """
+    module = ImprovedUNet(
+        stem=config.stem,
+        instance_norm=config.norm == "instance",
+        pre_activation=config.pre_activation,
+        linear_segmentation=config.segmentation == "1x1",
+        dropout=config.dropout,
+        dtype=jnp.dtype(config.dtype),
+    )
+
+    def init(key: Array, size: tuple[int, int]) -> Params:
+        return module.init(key, jnp.zeros((1, *size, 1)))["params"]
+
+    def apply(
+        params: Params,
+        image: Float[Array, "batch height width 1"],
+        dropout_keys: Key[Array, " batch"] | None = None,
+    ) -> Float[Array, "batch height width 4"]:
+        if config.crop is None:
+            return whole(params, image, dropout_keys)
+        return _pad_background(whole(params, _centre(image, config.crop), dropout_keys), image.shape[1:3])
+
+    def whole(params: Params, image: Array, dropout_keys: Array | None) -> Array:
+        if dropout_keys is None or config.dropout == 0:
+            return cast(Array, module.apply({"params": params}, image))
+
+        def one(key: Array, slice_HxWx1: Array) -> Array:
+            rngs = {"dropout": key}
+            logits = module.apply({"params": params}, slice_HxWx1[None], deterministic=False, rngs=rngs)
+            return cast(Array, logits)[0]
+
+        return jax.vmap(one)(dropout_keys, image)
+
+    return init, apply
+
+
+class ImprovedUNet(nn.Module):
+    """A residual encoder, a decoder with localisation modules, and segmentation layers summed upward."""
+
+    stem: int
+    instance_norm: bool
+    pre_activation: bool
+    linear_segmentation: bool
+    dropout: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, image: Array, deterministic: bool = True) -> Array:
+        def conv(features: int, name: str, kernel: int = 3, stride: int = 1) -> nn.Conv:
+            return nn.Conv(
+                features, (kernel, kernel), (stride, stride), "SAME", dtype=self.dtype, name=name
+            )
+
+        def norm_act(x: Array, name: str) -> Array:
+            if self.instance_norm:
+                x = nn.InstanceNorm(epsilon=1e-5, dtype=self.dtype, name=f"{name}_norm")(x)
+            return nn.leaky_relu(x, LEAK)
+
+        def block(x: Array, features: int, name: str, kernel: int = 3, stride: int = 1) -> Array:
+            return norm_act(conv(features, name, kernel, stride)(x), name)
+
+        def context(x: Array, name: str) -> Array:
+            """Conv, dropout, conv; added to the input."""
+            features = x.shape[-1]
+            drop = nn.Dropout(self.dropout, deterministic=deterministic, name=f"{name}_dropout")
+            if self.pre_activation:
+                y = conv(features, f"{name}_conv1")(norm_act(x, f"{name}_conv1"))
+                y = conv(features, f"{name}_conv2")(norm_act(drop(y), f"{name}_conv2"))
+            else:
+                y = drop(block(x, features, f"{name}_conv1"))
+                y = block(y, features, f"{name}_conv2")
+            return x + y
+
+        def segmentation(x: Array, name: str) -> Array:
+            if self.linear_segmentation:
+                return conv(labels.COUNT, name, kernel=1)(x)
+            return nn.leaky_relu(conv(labels.COUNT, name)(x), LEAK)
+
+        widths = [self.stem * 2**level for level in range(LEVELS)]
+        x = image.astype(self.dtype)
+        skips = []
+        for level, width in enumerate(widths):
+            x = block(x, width, f"encoder{level}_conv", stride=1 if level == 0 else 2)
+            x = context(x, f"encoder{level}_context")
+            skips.append(x)
+
+        total = None
+        for level in reversed(range(LEVELS - 1)):
+            width = widths[level]
+            x = conv(width, f"decoder{level}_up")(upsample(x))
+            x = jnp.concatenate([x, skips[level]], axis=-1)
+            if level > 0:
+                x = block(x, width, f"decoder{level}_localisation1")
+                x = block(x, width, f"decoder{level}_localisation2", kernel=1)
+            else:
+                x = block(x, 2 * width, "decoder0_conv")
+            if level < LEVELS - 2:
+                scores = segmentation(x, f"decoder{level}_segmentation")
+                total = scores if total is None else upsample(total) + scores
+        assert total is not None
+        return conv(labels.COUNT, "logits", kernel=1)(total).astype(jnp.float32)
+
+
+def _centre(image: Array, size: tuple[int, int]) -> Array:
+    """The central (rows, columns) of `(B, H, W, C)`; not larger than the image."""
+    top, left = ((whole - part) // 2 for whole, part in zip(image.shape[1:3], size, strict=True))
+    return image[:, top : top + size[0], left : left + size[1]]
+
+
+def _pad_background(logits: Array, size: tuple[int, ...]) -> Array:
+    """The inverse of `_centre`: around the logits, all probability lies on background."""
+    pads = [((whole - part) // 2, -((part - whole) // 2)) for whole, part in zip(size, logits.shape[1:3], strict=True)]
+    padded = jnp.pad(logits[..., 1:], ((0, 0), *pads, (0, 0)), constant_values=-_CERTAIN)
+    background = jnp.pad(logits[..., :1], ((0, 0), *pads, (0, 0)))
+    return jnp.concatenate([background, padded], axis=-1)
+
+
+def upsample(x: Float[Array, "batch height width features"]) -> Float[Array, "batch height2 width2 features"]:
+    """Twice the height and width by repeating pixels (nearest neighbour)."""
+    return x.repeat(2, axis=1).repeat(2, axis=2)
+
+
+def check_size(config: Model, size: tuple[int, int]) -> None:
+    """Raise `UserError` where the network cannot see slices of this (rows, columns)."""
+    if config.crop is not None and any(part > whole for part, whole in zip(config.crop, size, strict=True)):
+        raise UserError(
+            f"model.crop is {config.crop[0]}x{config.crop[1]} but the slices are {size[0]}x{size[1]}: "
+            "lower it, or set --model.crop None."
+        )
+
+
+def count_parameters(params: Params) -> int:
+    """Numbers in a tree of arrays."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

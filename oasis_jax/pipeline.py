@@ -1,0 +1,113 @@
+"""Batches of slices: the only file that knows Grain. A training batch is a pure function of seed and step."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Protocol
+
+import grain
+import jax
+import numpy as np
+
+from oasis_jax.config import Data
+from oasis_jax.data.slices import Slice, Tracker, read_pair, silent
+from oasis_jax.errors import UserError
+from oasis_jax.normalise import Method, normalise
+
+Pair = tuple[np.ndarray, np.ndarray]
+HostBatch = dict[str, np.ndarray]
+
+
+class Source(Protocol):
+    """Random access to decoded slices: grey levels and classes, each uint8 `(H, W)`."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> Pair: ...
+
+
+class _Files:
+    """A source that reads and decodes on demand."""
+
+    def __init__(self, pairs: Sequence[Slice]):
+        self._pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, index: int) -> Pair:
+        return read_pair(self._pairs[index])
+
+
+def open_source(pairs: Sequence[Slice], data: Data, track: Tracker = silent) -> Source:
+    """A source over slices: decoded once into memory when `data.cache`, otherwise read from disk each time."""
+    files = _Files(pairs)
+    if not data.cache:
+        return files
+    return list(track((files[i] for i in range(len(files))), len(files), "Reading slices"))
+
+
+def train_batches(
+    source: Source, data: Data, *, batch: int, seed: int, start: int = 0, processes: tuple[int, int] = (0, 1)
+) -> Iterator[HostBatch]:
+    """Endless training batches from step `start` on: this process's part of each.
+
+    Every epoch is shuffled anew, over all processes together; the slices left over when the last batch of an epoch
+    would not be full are skipped in that epoch.
+
+    Args:
+        source: the training slices.
+        data: normalisation and threads.
+        batch: slices a step, of all processes together.
+        seed: seed of the order.
+        start: first step to give; the batches are those an uninterrupted iterator would give there.
+        processes: (rank of this process, number of processes).
+
+    Raises:
+        UserError: there are fewer slices than a batch holds, or the processes cannot share a batch evenly.
+    """
+    rank, count = processes
+    if len(source) < batch:
+        raise UserError(f"train.batch is {batch} but there are only {len(source)} training slices: lower it.")
+    if batch % count:
+        raise UserError(f"train.batch is {batch}, which {count} processes cannot share evenly: choose a multiple.")
+    whole = len(source) // batch * batch
+    order = grain.MapDataset.range(len(source)).seed(seed % 2**31).shuffle()[:whole][rank::count]
+    batches = order.map(partial(_load, source, data.normalise)).batch(batch // count).repeat()[start:]
+    return iter(batches.to_iter_dataset(_read_options(data)))
+
+
+def evaluation_batches(
+    source: Source, data: Data, *, batch: int, processes: tuple[int, int] = (0, 1)
+) -> Iterator[HostBatch]:
+    """Every slice once, in order: this process's part of each batch; the last is padded, `valid` false there."""
+    rank, count = processes
+    padded = -(-len(source) // batch) * batch
+    rows = grain.MapDataset.range(padded)[rank::count]
+
+    def load(row: int) -> HostBatch:
+        loaded = _load(source, data.normalise, min(row, len(source) - 1))
+        return loaded | {"valid": np.bool_(row < len(source))}
+
+    return iter(rows.map(load).batch(batch // count).to_iter_dataset(_read_options(data)))
+
+
+def process() -> tuple[int, int]:
+    """(rank of this process, number of processes)."""
+    return jax.process_index(), jax.process_count()
+
+
+def _load(source: Source, method: Method, index: int) -> HostBatch:
+    image, label = source[index]
+    return {
+        "image": normalise(image[..., None], method),
+        "label": label,
+        "index": np.int32(index),
+        "valid": np.bool_(True),
+    }
+
+
+def _read_options(data: Data) -> grain.ReadOptions:
+    # One element is a whole batch here, so a small buffer is enough.
+    return grain.ReadOptions(num_threads=data.threads, prefetch_buffer_size=2 * data.threads)
+
+
+Batches = Callable[..., Iterator[HostBatch]]

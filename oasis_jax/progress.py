@@ -1,0 +1,181 @@
+"""What a run tells people: progress bars, `metrics.jsonl`, TensorBoard, curves. Process 0 only.
+
+A line of `metrics.jsonl` is a JSON object with `step`, `kind` ("train" or "validate") and its numbers.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tensorboardX import SummaryWriter
+
+from oasis_jax import labels
+from oasis_jax.errors import UserError
+from oasis_jax.run import Run
+from oasis_jax.storage import write_text, write_whole
+
+console = Console(stderr=True)
+
+
+def say(sentence: str) -> None:
+    """Tell the person at the terminal."""
+    if jax.process_index() == 0:
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def bar(*texts: str) -> Progress:
+    """A progress bar; `texts` are further columns as rich format strings."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        *(TextColumn(text) for text in texts),
+        console=console,
+        disable=jax.process_index() != 0,
+    )
+
+
+def track(items: Iterable, total: int, description: str) -> Iterator:
+    """Pass items on with a progress bar."""
+    with bar() as progress:
+        yield from progress.track(items, total=total, description=description)
+
+
+class Log:
+    """Writes a run's metrics to `metrics.jsonl`, TensorBoard and `curves.png`, and shows a progress bar.
+
+    What an interrupted process wrote after step `first` is cut off, so that a resumed run reads like an undisturbed
+    one. Use it in a `with` statement.
+    """
+
+    def __init__(self, run: Run, first: int, total_steps: int, rate: Callable[[int], Any]):
+        self._run, self._rate = run, rate
+        self._main = jax.process_index() == 0
+        self._rows = read_metrics(run.metrics, first)
+        self._pending: tuple[int, dict[str, jax.Array]] | None = None
+        self._bar = bar("{task.fields[note]}")
+        self._task = self._bar.add_task("Training", total=total_steps, completed=first, note=self._note())
+        if self._main:
+            text = "".join(json.dumps(row) + "\n" for row in self._rows)
+            write_text(run.metrics, text)
+            self._file = run.metrics.open("a", encoding="utf-8")
+            self._events = SummaryWriter(str(run.folder / "tensorboard"), purge_step=first + 1)
+
+    def __enter__(self) -> "Log":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+        if self._main:
+            self._file.close()
+            self._events.close()
+
+    def step(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        """Take the metrics of a training step, still being computed, and write those of the step before."""
+        self.settle()
+        self._pending = step, metrics
+
+    def settle(self) -> None:
+        """Wait for the last step's metrics and write them.
+
+        Raises:
+            UserError: its loss is not finite.
+        """
+        if self._pending is None:
+            return
+        step, metrics = self._pending
+        self._pending = None
+        numbers = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        self._check(step, "training", numbers["loss"])
+        self._write(step, "train", numbers | {"learning_rate": float(self._rate(step - 1))})
+        self._bar.update(self._task, completed=step, note=self._note(numbers["loss"]))
+
+    def validation(self, step: int, numbers: dict[str, Any]) -> None:
+        """Write the scores of a validation and draw the curves anew.
+
+        Raises:
+            UserError: its loss is not finite.
+        """
+        self._check(step, "validation", numbers["loss"])
+        self._write(step, "validate", numbers)
+        self._bar.update(self._task, note=self._note())
+        if self._main:
+            self._events.flush()
+            write_whole(self._run.folder / "curves.png", lambda part: draw_curves(self._rows, part))
+
+    def epochs_without_progress(self) -> int:
+        """Validations since the one with the lowest loss."""
+        losses = [row["loss"] for row in self._rows if row["kind"] == "validate"]
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
+    def _check(self, step: int, what: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"The {what} loss is {loss} at step {step}. The checkpoints in {self._run.folder} are kept; lower "
+                "--optim.learning-rate and name another --run."
+            )
+
+    def _write(self, step: int, kind: str, numbers: dict[str, Any]) -> None:
+        row = {"step": step, "kind": kind, **numbers}
+        self._rows.append(row)
+        if self._main:
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+            for name, value in _scalars(numbers):
+                self._events.add_scalar(f"{kind}/{name}", value, step)
+
+    def _note(self, loss: float | None = None) -> str:
+        checked = [row for row in self._rows if row["kind"] == "validate"]
+        parts = [] if loss is None else [f"loss {loss:.3f}"]
+        if checked:
+            dice = "/".join(f"{score:.3f}".lstrip("0") for score in checked[-1]["hard_dice"][1:])
+            parts.append(f"validate {checked[-1]['loss']:.3f}, Dice {'/'.join(labels.SHORT[1:])} {dice}")
+        return "  ".join(parts)
+
+
+def read_metrics(path: Path, last_step: int | None = None) -> list[dict[str, Any]]:
+    """Lines of a `metrics.jsonl` up to a step; a line that a crash cut short ends it."""
+    rows = []
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                row = json.loads(line)
+                if last_step is None or row["step"] <= last_step:
+                    rows.append(row)
+            except (ValueError, KeyError, TypeError):
+                break
+    return rows
+
+
+def _scalars(numbers: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in numbers.items():
+        if isinstance(value, list):
+            yield from zip((f"{name}/{label}" for label in labels.NAMES), value, strict=True)
+        else:
+            yield name, value
+
+
+def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
+    """Loss and hard validation Dice by step, as a PNG."""
+    from matplotlib.figure import Figure
+
+    train = [row for row in rows if row["kind"] == "train"]
+    checked = [row for row in rows if row["kind"] == "validate"]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([r["step"] for r in train], [r["loss"] for r in train], color="0.7", label="train, each step")
+    left.plot([r["step"] for r in checked], [r["loss"] for r in checked], "o-", color="C0", label="validate")
+    left.set(xlabel="step", ylabel="loss", yscale="log")
+    left.legend()
+    for k, (name, style) in enumerate(zip(labels.NAMES, ("s:", "o-", "^-", "v-"), strict=True)):
+        right.plot([r["step"] for r in checked], [r["hard_dice"][k] for r in checked], style, label=name)
+    right.set(xlabel="step", ylabel="hard Dice, pooled over validate")
+    right.legend()
+    figure.savefig(path, format="png", dpi=100)

@@ -1,0 +1,117 @@
+"""A run folder: its files, what it records, who may write to it.
+
+`config.json` (config and provenance), `checkpoints/`, `metrics.jsonl`, `curves.png`, TensorBoard events in
+`tensorboard/`, and `evaluation/SPLIT/`. A run holds no absolute path but that of its data, so it can be moved.
+"""
+
+import fcntl
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from oasis_jax import __version__
+from oasis_jax import config as config_module
+from oasis_jax.config import Config
+from oasis_jax.errors import UserError
+from oasis_jax.storage import write_text
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
+
+
+class Run(NamedTuple):
+    """A run on disk: its folder, its config as first started, and what it recorded about its making."""
+
+    folder: Path
+    config: Config
+    provenance: dict[str, Any]
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    def at_data(self, root: Path | None) -> "Run":
+        """The same run, reading its slices from elsewhere."""
+        return self._replace(config=replace(self.config, data=replace(self.config.data, root=root)))
+
+    def evaluation(self, split: str) -> Path:
+        return self.folder / "evaluation" / split
+
+
+def create(config: Config, fingerprints: dict[str, str], size: tuple[int, int]) -> Run:
+    """Make the run folder and write `config.json`; the folder must not hold one yet."""
+    provenance = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": {"python": platform.python_version(), "oasis_jax": __version__}
+        | {name: version(name) for name in _PACKAGES},
+        "devices": [str(device.device_kind) for device in jax.devices()],
+        "processes": jax.process_count(),
+        "seed": config.train.seed,
+        "slice_size": list(size),
+        "data_fingerprints": fingerprints,
+    }
+    run = Run(config.run, config, provenance)
+    if jax.process_index() == 0:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        content = {"config": config_module.to_json(config), "provenance": provenance}
+        write_text(run.folder / "config.json", json.dumps(content, indent=2) + "\n")
+    return run
+
+
+def exists(folder: Path) -> bool:
+    """Whether a run was started in this folder."""
+    return (folder / "config.json").is_file()
+
+
+def load(folder: Path) -> Run:
+    """Read a run folder; its config names the folder where it now lies.
+
+    Raises:
+        UserError: there is no run, or its config.json is damaged.
+    """
+    if not exists(folder):
+        raise UserError(f"{folder} is not a run: it has no config.json. Train one, or name another folder.")
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        values = content["config"] | {"run": str(folder)}
+        provenance = content["provenance"]
+        tuple(provenance["slice_size"]), dict(provenance["data_fingerprints"])
+        return Run(folder, config_module.from_json(values), provenance)
+    except (ValueError, KeyError, TypeError, UserError) as error:
+        raise UserError(f"{folder / 'config.json'} is damaged ({error}): put it back or train anew.") from error
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold the run for this process alone. The system frees the lock however the process ends.
+
+    Raises:
+        UserError: another process is training this run.
+    """
+    if jax.process_index():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder} is being trained by another process: wait, or name another --run.") from None
+        yield
+    finally:
+        os.close(handle)

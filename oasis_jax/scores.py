@@ -1,0 +1,102 @@
+"""Scores from one table: a 4x4 confusion matrix and the soft sums of each slice. Pure numpy.
+
+Definitions. **Soft, per slice** (the seed's): `2 I / (P + T + 1e-6)` of each slice from probabilities, mean over
+slices; a class absent from a slice's truth counts as 0 there, and such slices are counted. **Hard, pooled**: argmax,
+`2 I / (P + T)` from counts added over the whole split. **Hard, per subject**: the same from counts added over each
+person's slices, then mean, standard deviation and minimum over persons; a class absent from both truth and prediction
+of a person is left out, and such persons are counted.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oasis_jax import dice, labels
+
+
+class SliceTable(NamedTuple):
+    """One row a slice, in the order of the split."""
+
+    loss: np.ndarray
+    """float32 `(N,)`."""
+    confusion: np.ndarray
+    """int64 `(N, 4, 4)`, pixels by true class (row) and predicted class (column)."""
+    soft: dice.Overlap
+    """Soft sums, each float32 `(N, 4)`."""
+
+
+def summarise(table: SliceTable, subjects: Sequence[str]) -> dict[str, Any]:
+    """All scores of a split as plain JSON values.
+
+    Args:
+        table: the slices.
+        subjects: the person of each slice.
+    """
+    present = table.soft.true > 0
+    soft = dice.dice(table.soft)
+    pooled = hard_dice(table.confusion.sum(0))
+    names = sorted(set(subjects))
+    members = np.array(subjects)
+    by_subject = hard_dice(np.stack([table.confusion[members == name].sum(0) for name in names]))
+    with np.errstate(all="ignore"):
+        return {
+            "slices": len(subjects),
+            "subjects": len(names),
+            "loss": float(table.loss.mean(dtype=np.float64)),
+            "soft_dice_per_slice": _by_class(soft.mean(0, dtype=np.float64)),
+            "slices_without_class": _counts((~present).sum(0)),
+            "hard_dice_pooled": _by_class(pooled),
+            "hard_dice_per_subject": {
+                "mean": _by_class(_over(np.mean, by_subject)),
+                "standard_deviation": _by_class(_over(_deviation, by_subject)),
+                "worst": _by_class(_over(np.min, by_subject)),
+                "subjects_left_out": _counts(np.isnan(by_subject).sum(0)),
+                "each": {name: _by_class(row) for name, row in zip(names, by_subject, strict=True)},
+            },
+        }
+
+
+def headline(table: SliceTable) -> dict[str, Any]:
+    """What a validation reports: mean loss, and soft and hard pooled Dice of each class as lists of 4."""
+    return {
+        "loss": float(table.loss.mean(dtype=np.float64)),
+        "soft_dice": dice.dice(table.soft).mean(0, dtype=np.float64).tolist(),
+        "hard_dice": np.nan_to_num(hard_dice(table.confusion.sum(0))).tolist(),
+    }
+
+
+def hard_dice(confusion: np.ndarray) -> np.ndarray:
+    """`2 I / (P + T)` of each class, `(..., 4)` from `(..., 4, 4)` counts; NaN where P + T is 0."""
+    with np.errstate(invalid="ignore"):
+        return dice.dice(dice.hard_overlap(confusion), epsilon=0.0)
+
+
+def slice_ranking(table: SliceTable) -> np.ndarray:
+    """Foreground mean of each slice's hard Dice over the classes it has, `(N,)`; NaN for an empty slice."""
+    scores = hard_dice(table.confusion)[:, labels.FOREGROUND]
+    counted = ~np.isnan(scores)
+    with np.errstate(invalid="ignore"):
+        return np.where(counted, scores, 0).sum(1) / counted.sum(1)
+
+
+def _over(statistic: Any, scores: np.ndarray) -> np.ndarray:
+    """A statistic of each column without its NaNs; NaN for a column that has nothing else."""
+    columns = [column[~np.isnan(column)] for column in scores.T]
+    return np.array([statistic(column) if column.size else np.nan for column in columns])
+
+
+def _deviation(values: np.ndarray) -> float:
+    """Sample standard deviation; NaN below two values."""
+    return float(np.std(values, ddof=1)) if values.size > 1 else float("nan")
+
+
+def _by_class(values: np.ndarray) -> dict[str, float | None]:
+    """Values by class name and the mean over the foreground classes; None where undefined."""
+    row = [*values, np.mean(values[list(labels.FOREGROUND)])]
+    names = [*labels.NAMES, "foreground mean"]
+    return {name: None if np.isnan(x) else float(x) for name, x in zip(names, row, strict=True)}
+
+
+def _counts(values: np.ndarray) -> dict[str, int]:
+    return {name: int(x) for name, x in zip(labels.NAMES, values, strict=True)}

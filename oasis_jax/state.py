@@ -1,0 +1,46 @@
+"""What training carries from step to step, and the optimizer that moves it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from oasis_jax.config import Optim
+from oasis_jax.model import Init, Params
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """A pytree: the number of steps taken (int32, also the position in the data), parameters, optimizer state.
+
+    The root key is no part of it: it follows from the seed in the run's config and never changes.
+    """
+
+    step: Int[Array, ""]
+    params: Params
+    opt_state: Any
+
+
+def schedule(config: Optim, total_steps: int) -> optax.Schedule:
+    """Learning rate of each step."""
+    if config.schedule == "constant":
+        return optax.constant_schedule(config.learning_rate)
+    return optax.cosine_onecycle_schedule(total_steps, config.learning_rate)
+
+
+def optimizer(config: Optim, total_steps: int) -> optax.GradientTransformation:
+    """Adam, with decoupled weight decay where asked for (Loshchilov and Hutter, arXiv:1711.05101)."""
+    rate = schedule(config, total_steps)
+    return optax.adamw(rate, weight_decay=config.weight_decay) if config.weight_decay else optax.adam(rate)
+
+
+def initial_state(
+    key: Array, size: tuple[int, int], init: Init, transform: optax.GradientTransformation
+) -> TrainState:
+    """Step 0. `size` is (rows, columns) of a slice."""
+    params = init(key, size)
+    return TrainState(jnp.zeros((), jnp.int32), params, transform.init(params))

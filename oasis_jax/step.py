@@ -1,0 +1,90 @@
+"""One step of training and one of evaluation: pure functions of pytrees, the same under jit, shard_map and pmap.
+
+A batch is a dict: `image` float32 `(B, H, W, 1)` normalised, `label` uint8 `(B, H, W)` classes 0 to 3, `index` int32
+`(B,)` row in the slice index, `valid` bool `(B,)` false on padding.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Key
+
+from oasis_jax import dice
+from oasis_jax.augment import augment
+from oasis_jax.config import Augment
+from oasis_jax.model import Apply, Params
+from oasis_jax.state import TrainState
+
+Batch = dict[str, Array]
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    key: Key[Array, ""],
+    *,
+    apply: Apply,
+    transform: optax.GradientTransformation,
+    changes: Augment = Augment(),
+    cross_entropy: float = 0.0,
+    axis_name: str | None = None,
+) -> tuple[TrainState, dict[str, Array]]:
+    """Take one optimizer step.
+
+    Args:
+        state: before the step.
+        batch: the global batch, or under `axis_name` this device's part of it.
+        key: the root key; a slice's own key is `fold_in(fold_in(key, step), index)`, so that no driver, device count
+            or process count changes a dropout mask or a warp.
+        apply: the network.
+        transform: the optimizer.
+        changes: augmentation.
+        cross_entropy: weight of the cross-entropy in the loss.
+        axis_name: the mapped axis under shard_map and pmap; None under jit, where XLA sees the whole batch.
+
+    Returns:
+        The next state, and `loss` (mean over the valid slices of the global batch) and `gradient_norm`.
+    """
+    step_key = jax.random.fold_in(key, state.step)
+    slice_keys = jax.vmap(lambda index: jax.random.split(jax.random.fold_in(step_key, index)))(batch["index"])
+    image, label = jax.vmap(lambda *args: augment(*args, changes))(
+        slice_keys[:, 0], batch["image"], batch["label"]
+    )
+
+    def mean_loss(params: Params) -> Array:
+        losses, _ = dice.loss(apply(params, image, slice_keys[:, 1]), label, cross_entropy)
+        total = jnp.where(batch["valid"], losses, 0).sum()
+        count = batch["valid"].sum()
+        if axis_name is not None:
+            total, count = jax.lax.psum((total, count), axis_name)
+        return total / jnp.maximum(count, 1)
+
+    loss, gradients = jax.value_and_grad(mean_loss)(state.params)
+    if axis_name is not None:
+        gradients = jax.lax.pmean(gradients, axis_name)
+    updates, opt_state = transform.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    metrics = {"loss": loss, "gradient_norm": optax.tree.norm(gradients)}
+    return TrainState(state.step + 1, params, opt_state), metrics
+
+
+def eval_step(params: Params, batch: Batch, *, apply: Apply, cross_entropy: float = 0.0) -> dict[str, Any]:
+    """Score each slice of a batch.
+
+    Returns:
+        `loss` float32 `(B,)`; `confusion` int32 `(B, 4, 4)`, rows truth; the soft sums `intersection`, `predicted`,
+        `true` float32 `(B, 4)`; `prediction` uint8 `(B, H, W)`; and the batch's `index` and `valid`.
+    """
+    logits = apply(params, batch["image"])
+    losses, sums = dice.loss(logits, batch["label"], cross_entropy)
+    prediction = logits.argmax(-1).astype(jnp.uint8)
+    return {
+        "loss": losses,
+        "confusion": dice.confusion(prediction, batch["label"]),
+        **sums._asdict(),
+        "prediction": prediction,
+        "index": batch["index"],
+        "valid": batch["valid"],
+    }

@@ -1,0 +1,33 @@
+"""Where the program may write and how: one cache folder, and files that appear whole or not at all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """`$OASIS_JAX_CACHE`, or `$XDG_CACHE_HOME/oasis_jax`, or `~/.cache/oasis_jax`.
+
+    It holds what can be made again (compiled programs, phantoms, stamps of passed checks) and is safe to delete.
+    """
+    if named := os.environ.get("OASIS_JAX_CACHE"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "oasis_jax"
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a neighbour of `path`, then put it in place at once, safe against a crash of the machine."""
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file, whole or not at all."""
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))

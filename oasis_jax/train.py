@@ -1,0 +1,142 @@
+"""`python -m oasis_jax.train [EXPERIMENT] [--option value ...]`: train, keep the best, resume, evaluate."""
+
+import json
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up chatter; must be set before jax is imported
+
+import tyro
+
+from oasis_jax import config, evaluate, model, parallel, progress, run
+from oasis_jax.config import SPLITS, Config
+from oasis_jax.data.slices import Tree
+from oasis_jax.errors import UserError, run_command
+from oasis_jax.loop import Stop, optimize
+from oasis_jax.run import Run
+
+
+def train(settings: Config) -> None:
+    """Train the run that the config names from where it stands to its end, then evaluate its best checkpoint.
+
+    Raises:
+        UserError: a mistake in config or data, a damaged run, or a loss that is no longer finite.
+        SystemExit: a signal stopped the run; all is saved.
+    """
+    config.validate(settings)
+    parallel.start()
+    with run.lock(settings.run):
+        here = _same_run(settings) if run.exists(settings.run) else None
+        split = settings.train.evaluate
+        tree = evaluate.open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", split)))
+        model.check_size(settings.model, tree.size)
+        if here is None:
+            here = run.create(settings, tree.fingerprints, tree.size)
+        else:
+            _same_data(here, tree)
+        with _stop_signals() as stop:
+            step = optimize(here, tree, stop)
+        if stop.signal:
+            _leave(here, step, stop.signal)
+        evaluate.show(_final_scores(here, tree, split), here.evaluation(split))
+
+
+def _same_run(settings: Config) -> Run:
+    """The run on disk, with those settings of the command that may differ from its own."""
+    here = run.load(settings.run)
+    if changed := config.differences(here.config, settings):
+        raise UserError(
+            f"{settings.run} was started with other settings ({'; '.join(changed)}): "
+            "name another --run, or repeat the old settings to resume."
+        )
+    return here._replace(config=settings)
+
+
+def _same_data(here: Run, tree: Tree) -> None:
+    recorded = here.provenance["data_fingerprints"]
+    if changed := [s for s in ("train", "validate") if recorded.get(s) != tree.fingerprints[s]]:
+        raise UserError(
+            f"The slices in {tree.root} are not those that {here.folder} was started with ({' and '.join(changed)} "
+            "differ): name another --run, or the old --data.root."
+        )
+
+
+def _final_scores(here: Run, tree: Tree, split: str) -> dict:
+    """The evaluation of the best checkpoint: the one on disk where it is of this very checkpoint and data."""
+    try:
+        metrics = json.loads((here.evaluation(split) / "metrics.json").read_text(encoding="utf-8"))
+        if evaluate.is_current(metrics, here, tree):
+            return metrics
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there yet, or damaged: evaluate
+    return evaluate.evaluate(here, tree, split)
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Stop]:
+    """Turn the first SIGINT or SIGTERM into a request to save and leave; a second one acts at once."""
+    stop = Stop()
+
+    def request(number: int, frame: FrameType | None) -> None:
+        stop.signal = number
+        signal.signal(number, before[number])
+        progress.say(f"{signal.Signals(number).name}: saving after this step ...")
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(here: Run, step: int, number: int) -> None:
+    progress.say(f"Saved {here.folder} after step {step}. Start the same command again to go on.")
+    raise SystemExit(128 + number)
+
+
+def load_experiment(path: Path) -> Config:
+    """The `config` that an experiment file exports.
+
+    Raises:
+        UserError: no such file, or it exports no `Config`.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no experiment file {path}; options start with two dashes.")
+    exported = runpy.run_path(str(path)).get("config")
+    if not isinstance(exported, Config):
+        raise UserError(f"{path} must export `config`, an oasis_jax.config.Config.")
+    return exported
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    default = load_experiment(Path(words.pop(0))) if words and not words[0].startswith("-") else Config()
+    settings = tyro.cli(
+        Config,
+        default=default,
+        args=words,
+        prog="python -m oasis_jax.train [EXPERIMENT.py]",
+        description=_HELP,
+    )
+    train(settings)
+
+
+_HELP = """\
+Train an Improved U-Net on brain slices, keep the checkpoint with the lowest validation loss, and report its Dice.
+Without an experiment file it is the quickstart: made-up heads, minutes on a CPU. Started again, it resumes.
+
+Examples:
+  python -m oasis_jax.train
+  python -m oasis_jax.train experiments/oasis.py --data.root keras_png_slices_data
+  python -m oasis_jax.train experiments/seed.py --data.root DIR --run runs/mine --optim.learning-rate 1e-3"""
+
+
+if __name__ == "__main__":
+    run_command(main)
