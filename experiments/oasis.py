@@ -1,5 +1,7 @@
 from pathlib import Path
-from oasis_jax.config import Augment, Config, Data, Model, Optim, Train
+
+from oasis_jax.config import Config, Model, Optim, Train
+
 config = Config(
     run=Path("runs/oasis"),
     model=Model(stem=16),

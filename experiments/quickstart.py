@@ -1,2 +1,3 @@
 from oasis_jax.config import Config
+
 config = Config()

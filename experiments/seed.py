@@ -1,6 +1,9 @@
 """The seed project's settings, to the letter (a Keras project of 2020, documented in its README)."""
+
 from pathlib import Path
+
 from oasis_jax.config import Config, Data, Model, Optim, Train
+
 config = Config(
     run=Path("runs/seed"),
     data=Data(normalise="scale"),

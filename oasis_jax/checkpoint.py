@@ -37,7 +37,10 @@ class Store:
     def __init__(self, folder: Path):
         policies = ocp.training.preservation_policies
         best = policies.BestN(
-            get_metric_fn=lambda metrics: metrics["loss"], reverse=True, n=1, keep_checkpoints_without_metrics=False
+            get_metric_fn=lambda metrics: metrics["loss"],
+            reverse=True,
+            n=1,
+            keep_checkpoints_without_metrics=False,
         )
         self._checkpointer = ocp.training.Checkpointer(
             folder.absolute(),

@@ -123,7 +123,12 @@ def validate(config: Config) -> Config:
         ("augment.elastic", a.elastic, 0 <= a.elastic < math.inf, "0 or more pixels"),
         ("augment.gamma", a.gamma, 0 <= a.gamma <= 3, "from 0 to 3"),
         ("model.stem", m.stem, m.stem >= 1, "at least 1"),
-        ("model.crop", m.crop, m.crop is None or all(n > 0 and n % 16 == 0 for n in m.crop), "multiples of 16 or None"),
+        (
+            "model.crop",
+            m.crop,
+            m.crop is None or all(n > 0 and n % 16 == 0 for n in m.crop),
+            "multiples of 16 or None",
+        ),
         ("model.dropout", m.dropout, 0 <= m.dropout < 1, "from 0 to below 1"),
         ("optim.learning_rate", o.learning_rate, 0 < o.learning_rate < math.inf, "above 0"),
         ("optim.weight_decay", o.weight_decay, 0 <= o.weight_decay < math.inf, "0 or more"),

@@ -24,9 +24,7 @@ class Overlap(NamedTuple):
     true: Any
 
 
-def overlap(
-    probability: Float[Array, "batch height width 4"], label: UInt8[Array, "batch height width"]
-) -> Overlap:
+def overlap(probability: Float[Array, "batch height width 4"], label: UInt8[Array, "batch height width"]) -> Overlap:
     """Soft sums of each slice and class, float32 `(batch, 4)`."""
     truth = jax.nn.one_hot(label, labels.COUNT, dtype=probability.dtype)
     pixels = (1, 2)

@@ -14,10 +14,22 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from oasis_jax import checkpoint, dice, model, parallel, pictures, pipeline, progress, run, scores, step, tables
+from oasis_jax import (
+    checkpoint,
+    dice,
+    model,
+    parallel,
+    pictures,
+    pipeline,
+    progress,
+    run,
+    scores,
+    step,
+    tables,
+)
 from oasis_jax.config import Config, Data, Split
 from oasis_jax.data import phantom
-from oasis_jax.data.slices import Tree, load_tree
+from oasis_jax.data.tree import Tree, load_tree
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.run import Run
 from oasis_jax.scores import SliceTable
@@ -104,7 +116,7 @@ def evaluate(
     config, pairs = trained.config, tree.splits[split]
     if wrong := [i for i in asked if not 0 <= i < len(pairs)]:
         raise UserError(f"{split} has slices 0 to {len(pairs) - 1}; there is no slice {wrong[0]}.")
-    model.check_size(config.model, tree.size)
+    model.check_frame(config.model, tree.size)
     batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
     mesh = parallel.make_mesh(batch)
     card = _choose(trained.checkpoints, at_step)

@@ -8,7 +8,7 @@ import jax
 
 from oasis_jax import checkpoint, evaluate, model, parallel, pipeline, progress, scores, state, step
 from oasis_jax.config import Config
-from oasis_jax.data.slices import Tree
+from oasis_jax.data.tree import Tree
 from oasis_jax.run import Run
 from oasis_jax.state import TrainState
 

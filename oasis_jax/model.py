@@ -85,9 +85,7 @@ class ImprovedUNet(nn.Module):
     @nn.compact
     def __call__(self, image: Array, deterministic: bool = True) -> Array:
         def conv(features: int, name: str, kernel: int = 3, stride: int = 1) -> nn.Conv:
-            return nn.Conv(
-                features, (kernel, kernel), (stride, stride), "SAME", dtype=self.dtype, name=name
-            )
+            return nn.Conv(features, (kernel, kernel), (stride, stride), "SAME", dtype=self.dtype, name=name)
 
         def norm_act(x: Array, name: str) -> Array:
             if self.instance_norm:
@@ -158,13 +156,29 @@ def upsample(x: Float[Array, "batch height width features"]) -> Float[Array, "ba
     return x.repeat(2, axis=1).repeat(2, axis=2)
 
 
-def check_size(config: Model, size: tuple[int, int]) -> None:
-    """Raise `UserError` where the network cannot see slices of this (rows, columns)."""
-    if config.crop is not None and any(part > whole for part, whole in zip(config.crop, size, strict=True)):
-        raise UserError(
-            f"model.crop is {config.crop[0]}x{config.crop[1]} but the slices are {size[0]}x{size[1]}: "
-            "lower it, or set --model.crop None."
-        )
+def check_frame(config: Model, size: tuple[int, int], extent: tuple[int, int, int, int] | None = None) -> None:
+    """Check that the network can see slices of a size, and all of what is labelled in them.
+
+    Args:
+        config: the network.
+        size: (rows, columns) of the slices.
+        extent: first and last row, first and last column with a label above background.
+
+    Raises:
+        UserError: the crop is larger than the slices, or cuts labels off.
+    """
+    if config.crop is None:
+        return
+    if any(part > whole for part, whole in zip(config.crop, size, strict=True)):
+        problem = f"is larger than the slices, {size[0]}x{size[1]}"
+    elif extent is not None and any(
+        first <= last and (first < (whole - part) // 2 or last >= (whole - part) // 2 + part)
+        for first, last, whole, part in zip(extent[::2], extent[1::2], size, config.crop, strict=True)
+    ):
+        problem = f"cuts off labels, which reach rows {extent[0]} to {extent[1]} and columns {extent[2]} to {extent[3]}"
+    else:
+        return
+    raise UserError(f"model.crop, {config.crop[0]}x{config.crop[1]}, {problem}: change it, or set --model.crop None.")
 
 
 def count_parameters(params: Params) -> int:

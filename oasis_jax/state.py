@@ -38,9 +38,7 @@ def optimizer(config: Optim, total_steps: int) -> optax.GradientTransformation:
     return optax.adamw(rate, weight_decay=config.weight_decay) if config.weight_decay else optax.adam(rate)
 
 
-def initial_state(
-    key: Array, size: tuple[int, int], init: Init, transform: optax.GradientTransformation
-) -> TrainState:
+def initial_state(key: Array, size: tuple[int, int], init: Init, transform: optax.GradientTransformation) -> TrainState:
     """Step 0. `size` is (rows, columns) of a slice."""
     params = init(key, size)
     return TrainState(jnp.zeros((), jnp.int32), params, transform.init(params))

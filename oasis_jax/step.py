@@ -27,7 +27,7 @@ def train_step(
     *,
     apply: Apply,
     transform: optax.GradientTransformation,
-    changes: Augment = Augment(),
+    changes: Augment,
     cross_entropy: float = 0.0,
     axis_name: str | None = None,
 ) -> tuple[TrainState, dict[str, Array]]:
@@ -49,9 +49,7 @@ def train_step(
     """
     step_key = jax.random.fold_in(key, state.step)
     slice_keys = jax.vmap(lambda index: jax.random.split(jax.random.fold_in(step_key, index)))(batch["index"])
-    image, label = jax.vmap(lambda *args: augment(*args, changes))(
-        slice_keys[:, 0], batch["image"], batch["label"]
-    )
+    image, label = jax.vmap(lambda *args: augment(*args, changes))(slice_keys[:, 0], batch["image"], batch["label"])
 
     def mean_loss(params: Params) -> Array:
         losses, _ = dice.loss(apply(params, image, slice_keys[:, 1]), label, cross_entropy)

@@ -16,7 +16,7 @@ import tyro
 
 from oasis_jax import config, evaluate, model, parallel, progress, run
 from oasis_jax.config import SPLITS, Config
-from oasis_jax.data.slices import Tree
+from oasis_jax.data.tree import Tree
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.loop import Stop, optimize
 from oasis_jax.run import Run
@@ -35,7 +35,7 @@ def train(settings: Config) -> None:
         here = _same_run(settings) if run.exists(settings.run) else None
         split = settings.train.evaluate
         tree = evaluate.open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", split)))
-        model.check_size(settings.model, tree.size)
+        model.check_frame(settings.model, tree.size, tree.extent)
         if here is None:
             here = run.create(settings, tree.fingerprints, tree.size)
         else:

@@ -1,0 +1,118 @@
+"""The check of every pixel of a split, and its stamp: an unchanged split is checked once."""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from oasis_jax import labels
+from oasis_jax.data.slices import BROKEN, Problem, Slice, Tracker
+from oasis_jax.storage import cache_folder, write_text
+
+
+class Contents(NamedTuple):
+    """What the files of a split hold."""
+
+    sizes: dict[tuple[int, int], int]
+    """Files of each (rows, columns)."""
+    extent: tuple[int, int, int, int]
+    """First and last row, first and last column with a label above background, over all slices; first > last where
+    there is none."""
+    fingerprint: str
+    """SHA-256 over names and contents of all files, in order."""
+    problems: list[Problem]
+
+
+_NOWHERE = (2**31, -1, 2**31, -1)
+
+
+def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
+    """Read every file of a split, or recall what was found when exactly these files passed before.
+
+    Files count as the same by folder, name, size and time of change.
+    """
+    stamp = _stamp_file(root, split, pairs)
+    return _recall(stamp) or _check(split, pairs, track)
+
+
+def stamp(root: Path, split: str, pairs: Sequence[Slice], contents: Contents) -> None:
+    """Remember, in the cache folder, that these files passed."""
+    path = _stamp_file(root, split, pairs)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (size,) = contents.sizes
+    facts = {"size": size, "extent": contents.extent, "fingerprint": contents.fingerprint}
+    write_text(path, json.dumps(facts))
+
+
+def _recall(path: Path) -> Contents | None:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        (rows, columns), (top, bottom, left, right) = facts["size"], facts["extent"]
+        return Contents({(rows, columns): 1}, (top, bottom, left, right), str(facts["fingerprint"]), [])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # no stamp, or a damaged one: check again
+
+
+def _check(split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
+    files = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
+    sizes: dict[tuple[int, int], int] = {}
+    problems, digest, extent = [], hashlib.sha256(), _NOWHERE
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = track(pool.map(lambda file: _check_file(*file), files), len(files), f"Checking {split}")
+        for (path, _), file in zip(files, found, strict=True):
+            name = f"{path.parent.name}/{path.name}"
+            digest.update(name.encode() + b"\0" + file.digest)
+            if file.problem:
+                problems.append((file.problem[0], f"{name}: {file.problem[1]}"))
+            if file.size:
+                sizes[file.size] = sizes.get(file.size, 0) + 1
+            a, b = extent, file.extent
+            extent = min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])
+    return Contents(sizes, extent, digest.hexdigest(), problems)
+
+
+class _File(NamedTuple):
+    digest: bytes = b""
+    size: tuple[int, int] | None = None
+    extent: tuple[int, int, int, int] = _NOWHERE
+    problem: Problem | None = None
+
+
+def _check_file(path: Path, is_label: bool) -> _File:
+    try:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            if image.format != "PNG" or image.mode != "L":
+                return _File(problem=("not 8-bit grey PNG", f"{image.format} of mode {image.mode}"))
+            image.verify()  # checksums, which reading the pixels passes over
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image)
+    except BROKEN as error:
+        return _File(problem=("unreadable", str(error)))
+    file = _File(hashlib.sha256(content).digest(), pixels.shape)
+    if not is_label:
+        return file
+    counts = np.bincount(pixels.ravel(), minlength=256)
+    counts[list(labels.GREYS)] = 0
+    if counts.any():
+        values = ", ".join(map(str, counts.nonzero()[0][:8]))
+        return file._replace(problem=("label values other than 0, 85, 170, 255", values))
+    rows, columns = pixels.any(1).nonzero()[0], pixels.any(0).nonzero()[0]
+    if rows.size:
+        file = file._replace(extent=(int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])))
+    return file
+
+
+def _stamp_file(root: Path, split: str, pairs: Sequence[Slice]) -> Path:
+    digest = hashlib.sha256(f"{root.resolve()}\n{split}\n".encode())
+    for path in (path for pair in pairs for path in (pair.image, pair.label)):
+        facts = path.stat()
+        digest.update(f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+    return cache_folder() / "checks" / f"{digest.hexdigest()}.json"
