@@ -32,7 +32,8 @@ def augment(
         label = jnp.where(flip, label[::-1], label)
     if config.rotate or config.scale or config.shift or config.elastic:
         where = _coordinates(warp_key, label.shape, config)
-        image = map_coordinates(image[..., 0], where, order=1, cval=image.min())[..., None]
+        low = image.min()
+        image = map_coordinates((image - low)[..., 0], where, order=1, cval=0)[..., None] + low
         label = map_coordinates(label, where, order=0, cval=0)
     if config.gamma:
         log_gamma = jax.random.uniform(gamma_key, minval=-config.gamma, maxval=config.gamma)

@@ -8,7 +8,9 @@ compared with the card. The two latest and the best by validation loss are kept.
 import hashlib
 import logging
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,9 @@ from oasis_jax.state import TrainState
 
 Say = Callable[[str], None]
 
+# Orbax drops a coroutine where it fails on a damaged checkpoint; the damage is reported, so nobody needs to hear of it.
+warnings.filterwarnings("ignore", "coroutine .*_background_load.* was never awaited", RuntimeWarning)
+
 
 class Card(NamedTuple):
     """One checkpoint on disk: `loss` is its validation loss, or None if it was saved between validations."""
@@ -31,21 +36,28 @@ class Card(NamedTuple):
     digests: dict[str, str]
 
 
+class _LatestTwoAndBest:
+    """Which checkpoints Orbax keeps. Losses come from the cards: a loss of Orbax's own has no checksum."""
+
+    def __init__(self, losses: dict[int, float]):
+        self.losses = losses
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        validated = [step for step in steps if step in self.losses]
+        kept = {*steps[-2:], *([min(validated, key=self.losses.__getitem__)] if validated else [])}
+        return [step in kept for step in steps]
+
+
 class Store:
-    """The checkpoints of a run that is being trained; close it, or use it in a `with` statement."""
+    """The checkpoints of a run that is being trained; use it in a `with` statement."""
 
     def __init__(self, folder: Path):
-        policies = ocp.training.preservation_policies
-        best = policies.BestN(
-            get_metric_fn=lambda metrics: metrics["loss"],
-            reverse=True,
-            n=1,
-            keep_checkpoints_without_metrics=False,
-        )
+        self._policy = _LatestTwoAndBest({c.step: c.loss for c in cards(folder)[0] if c.loss is not None})
         self._checkpointer = ocp.training.Checkpointer(
             folder.absolute(),
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(2), best]),
+            preservation_policy=self._policy,
         )
 
     def __enter__(self) -> "Store":
@@ -62,10 +74,11 @@ class Store:
             loss: mean validation loss of these parameters; it must be finite.
         """
         assert loss is None or math.isfinite(loss)
-        parts = _parts(state)
-        card = {name: digest(part) for name, part in parts.items()} | ({} if loss is None else {"loss": loss})
-        metrics = None if loss is None else {"loss": loss}
-        self._checkpointer.save_checkpointables(int(state.step), parts | {"card": card}, metrics=metrics)
+        step, parts = int(state.step), _parts(state)
+        card: dict[str, Any] = {name: digest(part) for name, part in parts.items()}
+        if loss is not None:
+            card["loss"] = self._policy.losses[step] = loss
+        self._checkpointer.save_checkpointables(step, parts | {"card": card})
 
 
 def digest(tree: Any) -> str:
@@ -85,10 +98,7 @@ def cards(folder: Path) -> tuple[list[Card], list[int]]:
     for step in sorted(int(name) for name in names if name.isdecimal()):
         try:
             card = _load(folder / str(step), {"card": None})["card"]
-            metrics = folder / str(step) / "metrics"
             loss = float(card["loss"]) if "loss" in card else None
-            if metrics.is_dir() != (loss is not None):
-                raise ValueError("the card and Orbax's metrics do not agree")
             good.append(Card(step, loss, {name: card[name] for name in ("params", "rest")}))
         except _DAMAGE:
             damaged.append(step)
@@ -150,13 +160,21 @@ _DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError, Att
 
 
 def _load(path: Path, abstract: dict[str, Any]) -> dict[str, Any]:
-    log = logging.getLogger("asyncio")  # Orbax leaves the traceback of a damaged array there
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
+    with _quiet("asyncio", "absl"):  # where Orbax writes tracebacks about damaged files
         return ocp.load_checkpointables(path.absolute(), abstract)
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
     finally:
-        log.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _parts(state: TrainState) -> dict[str, Any]:

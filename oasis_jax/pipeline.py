@@ -1,8 +1,8 @@
 """Batches of slices: the only file that knows Grain. A training batch is a pure function of seed and step."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any
 
 import grain
 import jax
@@ -17,14 +17,11 @@ Pair = tuple[np.ndarray, np.ndarray]
 HostBatch = dict[str, np.ndarray]
 
 
-class Source(Protocol):
-    """Random access to decoded slices: grey levels and classes, each uint8 `(H, W)`."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int) -> Pair: ...
+Source = Sequence[Pair]
+"""Random access to decoded slices: grey levels and classes, each uint8 `(H, W)`."""
 
 
-class _Files:
+class _Files(Sequence[Pair]):
     """A source that reads and decodes on demand."""
 
     def __init__(self, pairs: Sequence[Slice]):
@@ -33,7 +30,7 @@ class _Files:
     def __len__(self) -> int:
         return len(self._pairs)
 
-    def __getitem__(self, index: int) -> Pair:
+    def __getitem__(self, index: Any) -> Any:
         return read_pair(self._pairs[index])
 
 
@@ -108,6 +105,3 @@ def _load(source: Source, method: Method, index: int) -> HostBatch:
 def _read_options(data: Data) -> grain.ReadOptions:
     # One element is a whole batch here, so a small buffer is enough.
     return grain.ReadOptions(num_threads=data.threads, prefetch_buffer_size=2 * data.threads)
-
-
-Batches = Callable[..., Iterator[HostBatch]]

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Array
 
 from oasis_jax.config import Optim
 from oasis_jax.model import Init, Params
@@ -20,7 +20,7 @@ class TrainState:
     The root key is no part of it: it follows from the seed in the run's config and never changes.
     """
 
-    step: Int[Array, ""]
+    step: Any  # leaves are not always arrays: JAX also fills a pytree with shapes or shardings
     params: Params
     opt_state: Any
 

@@ -8,9 +8,9 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -27,6 +27,10 @@ Problem = tuple[str, str]
 """What kind of problem, and where."""
 
 
+Tracker = Callable[[Iterable, int, str], Iterable]
+"""Shows progress over (items, their number, a description); `progress.track` is one."""
+
+
 class Slice(NamedTuple):
     """One image and its label; `number` counts upward through the head."""
 
@@ -34,12 +38,6 @@ class Slice(NamedTuple):
     number: int
     image: Path
     label: Path
-
-
-class Tracker(Protocol):
-    """Shows progress over an iterable of known length; `progress.track` is one."""
-
-    def __call__(self, items: Iterable, total: int, description: str) -> Iterable: ...
 
 
 def silent(items: Iterable, total: int, description: str) -> Iterable:

@@ -1,0 +1,82 @@
+"""Shared fixtures: four CPU devices, a cache of its own, and small trees of made-up slices."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from oasis_jax.data.slices import folders, write_png
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_disable_most_optimizations", True)  # compiles twice as fast; whole-program tests optimize
+
+REPOSITORY = Path(__file__).parent.parent
+SIZE = (48, 64)
+
+
+def blob(rng: np.random.Generator, size: tuple[int, int] = SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """A slice that a small network can learn: nested ellipses of four grey levels, with noise."""
+    y, x = np.indices(size)
+    centre = np.array(size) / 2 + rng.uniform(-3, 3, 2)
+    radius = np.hypot((y - centre[0]) / (0.40 * size[0]), (x - centre[1]) / (0.42 * size[1]))
+    label = (radius < 1).astype(np.uint8) + (radius < 0.8) + (radius < 0.5)
+    image = np.array([10, 60, 120, 180])[label] + rng.normal(0, 8, size)
+    return np.clip(image, 0, 255).astype(np.uint8), label.astype(np.uint8)
+
+
+def write_tree(
+    root: Path, slices: int = 4, cases: dict[str, tuple[str, ...]] | None = None, size: tuple[int, int] = SIZE
+) -> Path:
+    """A tree with two training persons and one in each of the other splits."""
+    rng = np.random.default_rng(0)
+    for split, names in (cases or {"train": ("1", "2"), "validate": ("3",), "test": ("10", "9")}).items():
+        for folder in folders(root, split):
+            folder.mkdir(parents=True)
+        for case in names:
+            for k in range(slices):
+                image, label = blob(rng, size)
+                write_png(folders(root, split)[0] / f"case_{case}_slice_{k}.nii.png", image)
+                write_png(folders(root, split)[1] / f"seg_{case}_slice_{k}.nii.png", label * np.uint8(85))
+    return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache folder of this session; `OASIS_JAX_TEST_CACHE` keeps compiled programs from one to the next."""
+    folder = Path(os.environ.get("OASIS_JAX_TEST_CACHE") or tmp_path_factory.mktemp("cache"))
+    os.environ["OASIS_JAX_CACHE"] = str(folder)
+    jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sound tree; do not change it."""
+    return write_tree(tmp_path_factory.mktemp("data") / "small")
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+SMALL = ("--model.stem", "2", "--model.crop", "None", "--train.batch", "4")
+"""Options that make a run on the small tree take seconds."""
+
+
+def command(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `python -m oasis_jax.WORD ...` and return its status and output."""
+    line = [sys.executable, "-m", f"oasis_jax.{words[0]}", *map(str, words[1:])]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
+    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False, cwd=cwd, env=environment)
+
+
+def assert_mistake(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """The command said one error that holds these parts, without a traceback, and exited with status 2."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert sum(line.startswith("error: ") for line in done.stderr.splitlines()) == 1, done.stderr
+    for part in parts:
+        assert part in done.stderr, done.stderr

@@ -1,0 +1,122 @@
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_tree
+
+from oasis_jax import pipeline
+from oasis_jax.config import Data
+from oasis_jax.data.tree import load_tree
+from oasis_jax.errors import UserError
+from oasis_jax.normalise import normalise
+
+DATA = Data(normalise="scale")
+
+
+def fake(count: int) -> list[pipeline.Pair]:
+    return [(np.full((16, 16), i, np.uint8), np.full((16, 16), i % 4, np.uint8)) for i in range(count)]
+
+
+def indices(batches: Any, count: int) -> list[list[int]]:
+    return [batch["index"].tolist() for batch in islice(batches, count)]
+
+
+def training(count: int = 23, batch: int = 4, seed: int = 5, **more: Any) -> Any:
+    return pipeline.train_batches(fake(count), DATA, batch=batch, seed=seed, **more)
+
+
+def test_every_epoch_is_another_permutation_of_whole_batches() -> None:
+    steps = indices(training(), 15)
+    epochs = [sum(steps[i : i + 5], []) for i in (0, 5, 10)]
+    for epoch in epochs:
+        assert len(set(epoch)) == 20
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert set(epochs[0]) != set(epochs[1])  # other slices are left over
+
+
+@pytest.mark.parametrize("start", [0, 1, 4, 5, 12])
+def test_any_step_can_be_continued_from(start: int) -> None:
+    assert indices(training(start=start), 3) == indices(training(), 15)[start : start + 3]
+
+
+def test_the_seed_orders_the_slices() -> None:
+    assert indices(training(), 3) == indices(training(), 3)
+    assert indices(training(), 3) != indices(training(seed=6), 3)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_share_the_same_global_batches(count: int) -> None:
+    whole = indices(training(), 11)
+    parts = [indices(training(processes=(rank, count)), 11) for rank in range(count)]
+    for step in range(11):
+        assert sorted(whole[step]) == sorted(sum((part[step] for part in parts), []))
+
+
+def test_a_batch_has_the_contracted_types() -> None:
+    batch = next(training())
+    assert {name: (value.dtype, value.shape) for name, value in batch.items()} == {
+        "image": (np.float32, (4, 16, 16, 1)),
+        "label": (np.uint8, (4, 16, 16)),
+        "index": (np.int32, (4,)),
+        "valid": (np.bool_, (4,)),
+    }
+    np.testing.assert_allclose(batch["image"][:, 0, 0, 0], batch["index"] / 255)
+    np.testing.assert_array_equal(batch["label"][:, 0, 0], batch["index"] % 4)
+    assert batch["valid"].all()
+
+
+@pytest.mark.parametrize(("count", "processes"), [(23, 1), (24, 1), (3, 1), (23, 2), (5, 4)])
+def test_evaluation_gives_every_slice_once(count: int, processes: int) -> None:
+    steps = -(-count // 4)
+    seen: list[int] = []
+    for rank in range(processes):
+        batches = list(pipeline.evaluation_batches(fake(count), DATA, batch=4, processes=(rank, processes)))
+        assert len(batches) == steps
+        for batch in batches:
+            assert len(batch["index"]) == 4 // processes
+            seen += batch["index"][batch["valid"]].tolist()
+    assert sorted(seen) == list(range(count))
+
+
+def test_evaluation_is_in_order() -> None:
+    order = np.concatenate([b["index"][b["valid"]] for b in pipeline.evaluation_batches(fake(9), DATA, batch=4)])
+    assert order.tolist() == list(range(9))
+
+
+def test_cached_and_uncached_slices_are_the_same(tree: Path) -> None:
+    pairs = load_tree(tree).splits["train"]
+    cached, files = (pipeline.open_source(pairs, Data(cache=cache)) for cache in (True, False))
+    assert isinstance(cached, list)
+    for a, b in zip(cached, files, strict=True):  # type: ignore[call-overload]
+        np.testing.assert_array_equal(a, b)
+
+
+def test_batches_that_cannot_be_are_refused() -> None:
+    with pytest.raises(UserError, match="only 3 training slices"):
+        training(count=3)
+    with pytest.raises(UserError, match="3 processes cannot share"):
+        training(processes=(0, 3))
+
+
+def test_a_file_that_breaks_during_training_is_named(tmp_path: Path) -> None:
+    pairs = load_tree(write_tree(tmp_path / "tree", slices=1)).splits["train"]
+    batches = pipeline.train_batches(pipeline.open_source(pairs, Data(cache=False)), DATA, batch=2, seed=0)
+    pairs[1].image.unlink()
+    with pytest.raises(UserError, match="case_2_slice_0"):
+        next(batches)
+
+
+@pytest.mark.parametrize("method", ["scale", "zscore"])
+def test_normalise_is_the_same_in_numpy_and_jax(method: Any) -> None:
+    import jax.numpy as jnp
+
+    grey = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype(np.uint8)
+    ours = normalise(grey, method)
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, normalise(jnp.asarray(grey), method), atol=1e-6)
+    if method == "zscore":
+        np.testing.assert_allclose(ours.mean((1, 2)), 0, atol=1e-5)
+        np.testing.assert_allclose(ours.std((1, 2)), 1, atol=1e-4)
+        assert not normalise(np.zeros((1, 4, 4, 1), np.uint8), method).any()

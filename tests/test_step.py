@@ -1,0 +1,122 @@
+"""One step, every driver: jit, a mesh of devices, shard_map and pmap agree, with dropout and augmentation on."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from oasis_jax import model, parallel, step
+from oasis_jax.config import Augment, Model
+from oasis_jax.state import TrainState
+
+CONFIG = Model(stem=2, norm="instance", segmentation="3x3", dropout=0.3, crop=None)
+CHANGES = Augment(mirror=True, rotate=10.0, scale=0.1, shift=2.0, elastic=1.0, gamma=0.2)
+BATCH, STEPS = 8, 5
+SIZE = (64, 64)  # 4x4 at the lowest level: over fewer pixels an instance norm amplifies rounding beyond comparison
+TRANSFORM = optax.sgd(0.3)  # Adam would hide a gradient that is wrong by a constant factor
+
+
+def batches() -> list[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    return [
+        {
+            "image": rng.normal(size=(BATCH, *SIZE, 1)).astype(np.float32),
+            "label": rng.integers(0, 4, (BATCH, *SIZE)).astype(np.uint8),
+            "index": np.arange(BATCH, dtype=np.int32) + BATCH * i,
+            "valid": np.arange(BATCH) < BATCH - 3 * (i == 2),  # the last device of step 2 has one valid slice
+        }
+        for i in range(STEPS)
+    ]
+
+
+def run(driver: Any) -> tuple[list[float], list[float], Any]:
+    init, _ = model.network(CONFIG)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
+    now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
+    losses, norms = [], []
+    for batch in batches():
+        now, metrics = driver(now, batch, jax.random.key(7))
+        losses.append(float(metrics["loss"]))
+        norms.append(float(metrics["gradient_norm"]))
+    return losses, norms, jax.device_get(now.params)
+
+
+def make(axis_name: str | None = None) -> Any:
+    _, apply = model.network(CONFIG)
+    return partial(
+        step.train_step, apply=apply, transform=TRANSFORM, changes=CHANGES, cross_entropy=0.5, axis_name=axis_name
+    )
+
+
+def shard_map_driver() -> Any:
+    mesh = parallel.make_mesh(BATCH)
+    mapped = jax.shard_map(
+        make(parallel.AXIS), mesh=mesh, in_specs=(P(), P(parallel.AXIS), P()), out_specs=P()
+    )
+    return jax.jit(mapped)
+
+
+def pmap_driver() -> Any:
+    mapped = jax.pmap(make("data"), "data", in_axes=(None, 0, None), out_axes=None)
+    return lambda now, batch, key: mapped(now, jax.tree.map(lambda x: x.reshape(4, 2, *x.shape[1:]), batch), key)
+
+
+@pytest.fixture(scope="module")
+def reference() -> tuple[list[float], list[float], Any]:
+    return run(jax.jit(make()))
+
+
+@pytest.mark.parametrize(
+    "driver", [lambda: parallel.compile_train_step(make(), parallel.make_mesh(BATCH)), shard_map_driver, pmap_driver]
+)
+def test_every_driver_takes_the_same_five_sgd_steps(driver: Any, reference: Any) -> None:
+    assert jax.device_count() == 4
+    losses, norms, params = run(driver())
+    np.testing.assert_allclose(losses, reference[0], atol=1e-5)
+    np.testing.assert_allclose(norms, reference[1], atol=1e-5)
+    for ours, theirs in zip(jax.tree.leaves(params), jax.tree.leaves(reference[2]), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_padding_does_not_change_the_step() -> None:
+    init, _ = model.network(CONFIG)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
+    now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
+    batch = batches()[2]
+    other = batch | {"image": np.where(batch["valid"][:, None, None, None], batch["image"], 99).astype(np.float32)}
+    train_step = jax.jit(make())
+    for a, b in zip(*(jax.tree.leaves(train_step(now, x, jax.random.key(1))) for x in (batch, other)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the_batch() -> None:
+    init, _ = model.network(CONFIG)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
+    now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
+    batch = batches()[0]
+    turned = {name: value[::-1].copy() for name, value in batch.items()}
+    train_step = jax.jit(make())
+    loss = train_step(now, batch, jax.random.key(1))[1]["loss"]
+    np.testing.assert_allclose(loss, train_step(now, turned, jax.random.key(1))[1]["loss"], atol=1e-6)
+    later = TrainState(now.step + 1, now.params, now.opt_state)
+    assert abs(loss - train_step(later, batch, jax.random.key(1))[1]["loss"]) > 1e-4
+    assert abs(loss - train_step(now, batch, jax.random.key(2))[1]["loss"]) > 1e-4
+
+
+def test_eval_step_scores_each_slice() -> None:
+    init, apply = model.network(CONFIG)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
+    batch = batches()[0]
+    out = jax.jit(partial(step.eval_step, apply=apply))(params, batch)
+    assert out["prediction"].dtype == jnp.uint8
+    np.testing.assert_array_equal(out["confusion"].sum((1, 2)), SIZE[0] * SIZE[1])
+    for b in range(BATCH):
+        for k in range(4):
+            both = (np.asarray(out["prediction"][b]) == k) & (batch["label"][b] == k)
+            assert out["confusion"][b, k, k] == both.sum()
+    np.testing.assert_array_equal(out["true"], np.stack([(batch["label"] == k).sum((1, 2)) for k in range(4)], 1))
