@@ -1,4 +1,13 @@
-"""The seed project's settings, to the letter (a Keras project of 2020, documented in its README)."""
+"""The seed project (Keras, 2020) to the letter: its network, loss, optimizer, batch and length.
+
+Claim:    this program trains the network that the seed describes, with 2,779,472 parameters. The seed reported, on
+          the 544 test slices, a soft Dice of .9987 / .9428 / .9568 / .9740 (background / CSF / gray / white matter) of
+          its last epoch. Two slips of the seed are not repeated: here the given validate split is read, not a fifth of
+          train, and the best checkpoint is what is evaluated, not the last.
+Command:  python -m oasis_jax.train experiments/seed.py --data.root keras_png_slices_data
+Score:    goal: the seed's. The table in README.md has this recipe on other data, cut to fewer steps.
+Cost:     80 epochs of 1,208 steps on the 9,664 training slices; the seed took 56 minutes on a cloud GPU.
+"""
 
 from pathlib import Path
 
@@ -7,7 +16,7 @@ from oasis_jax.config import Config, Data, Model, Optim, Train
 config = Config(
     run=Path("runs/seed"),
     data=Data(normalise="scale"),
-    model=Model(stem=16, norm="none", segmentation="3x3", dropout=0.3, crop=None),
+    model=Model(stem=16, norm="none", pre_activation=False, segmentation="3x3", dropout=0.3, crop=None),
     optim=Optim(learning_rate=1e-4, schedule="constant", weight_decay=0.0, cross_entropy=0.0),
-    train=Train(epochs=80, batch=8),
+    train=Train(epochs=80, batch=8, evaluate="test"),
 )

@@ -8,9 +8,11 @@ compared with the card. The two latest and the best by validation loss are kept.
 import hashlib
 import logging
 import math
+import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,18 +55,21 @@ class Store:
     """The checkpoints of a run that is being trained; use it in a `with` statement."""
 
     def __init__(self, folder: Path):
+        self._folder, self._failed = folder, False
         self._policy = _LatestTwoAndBest({c.step: c.loss for c in cards(folder)[0] if c.loss is not None})
         self._checkpointer = ocp.training.Checkpointer(
             folder.absolute(),
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
             preservation_policy=self._policy,
+            cleanup_tmp_directories=True,
         )
 
     def __enter__(self) -> "Store":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._checkpointer.close()
+        with _quiet("absl", "asyncio"), suppress(Exception) if self._failed else nullcontext():
+            self._checkpointer.close()  # raises once more what made a save fail
 
     def save(self, state: TrainState, loss: float | None = None) -> None:
         """Save a state, and return when it is safely on disk.
@@ -72,13 +77,24 @@ class Store:
         Args:
             state: what to save; its step is the checkpoint's name.
             loss: mean validation loss of these parameters; it must be finite.
+
+        Raises:
+            UserError: the disk is full, or something else keeps the checkpoint from being written.
         """
         assert loss is None or math.isfinite(loss)
         step, parts = int(state.step), _parts(state)
         card: dict[str, Any] = {name: digest(part) for name, part in parts.items()}
         if loss is not None:
             card["loss"] = self._policy.losses[step] = loss
-        self._checkpointer.save_checkpointables(step, parts | {"card": card})
+        try:
+            with _quiet("absl", "asyncio"):
+                self._checkpointer.save_checkpointables(step, parts | {"card": card})
+        except (OSError, ValueError, RuntimeError) as error:
+            self._failed = True
+            raise UserError(
+                f"Cannot write the checkpoint of step {step} to {self._folder}: {_reason(error)}. Mend that and start "
+                "the same command again; the checkpoints that are there stay."
+            ) from error
 
 
 def digest(tree: Any) -> str:
@@ -153,6 +169,12 @@ def restore_parts(folder: Path, card: Card, abstract: dict[str, Any]) -> dict[st
     except _DAMAGE as error:
         raise UserError(f"The checkpoint of step {card.step} in {folder} is damaged ({error}).") from error
     return parts
+
+
+def _reason(error: Exception) -> str:
+    """The system's own words where TensorStore hides its error number in a long text."""
+    number = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(number[1])) if number else str(error).splitlines()[0]
 
 
 # What Orbax, TensorStore and JSON raise on files that were cut short, altered or are missing.

@@ -20,8 +20,7 @@ class Data:
     """Which slices, and how they reach the network."""
 
     root: Path | None = None
-    """Folder that holds keras_png_slices_train, _validate, _test and their _seg_ twins. None: made-up heads
-    (phantoms), written once to the cache folder."""
+    """Folder of keras_png_slices_train, _validate, _test and their _seg_ twins. None: made-up heads (phantoms)."""
     normalise: Method = "zscore"
     """scale: grey level / 255, as the seed does. zscore: mean 0, deviation 1 for each slice."""
     cache: bool = True
@@ -63,8 +62,8 @@ class Model:
     dropout: float = 0.0
     """Share of values dropped between the two convolutions of a context module (0.3 in seed and paper)."""
     crop: tuple[int, int] | None = (176, 208)
-    """Central rows and columns the network sees; around them it answers background. OASIS slices are 176x208 scans
-    padded to 256x256, so nothing is lost and 1.8 times less is computed. None: the whole slice (the seed)."""
+    """Central rows and columns the network sees; around them it answers background. None: all of the slice."""
+    # OASIS slices are 176x208 scans padded to 256x256, so this crop loses nothing and computes 1.8 times less.
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type. Parameters and loss stay float32; bfloat16 is for GPU and TPU, slower on a CPU."""
 

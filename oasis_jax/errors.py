@@ -1,6 +1,7 @@
 """What a user can get wrong: one exception, one sentence, exit status 2."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 
@@ -14,12 +15,19 @@ def run_command(command: Callable[[], None]) -> None:
     try:
         command()
     except UserError as error:
-        sys.exit(_say(str(error)))
+        _leave(str(error))
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        sys.exit(_say(f"{_DISK_ERRORS[error.errno]}{where}. Nothing already saved is lost."))
+        _leave(f"{_DISK_ERRORS[error.errno]}{where}. Nothing already saved is lost.")
+
+
+def _leave(sentence: str) -> None:
+    print(f"error: {sentence}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(2)  # not sys.exit: after a failed save, Orbax's threads print pages of tracebacks at a normal exit
 
 
 _DISK_ERRORS = {
@@ -28,10 +36,7 @@ _DISK_ERRORS = {
     errno.EFBIG: "A file grew past the size this system allows: raise the limit and start the same command again",
     errno.EACCES: "Permission denied: choose a folder you may write to",
     errno.EPERM: "Permission denied: choose a folder you may write to",
+    errno.ENOTDIR: "A file is in the way of a folder: choose another folder",
+    errno.EEXIST: "A file is in the way of a folder: choose another folder",
     errno.EROFS: "The file system is read-only: choose a folder you may write to",
 }
-
-
-def _say(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
-    return 2

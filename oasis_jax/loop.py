@@ -103,7 +103,6 @@ def _prepare(settings: Config, tree: Tree) -> _Program:
         seed=settings.train.seed,
         processes=pipeline.process(),
     )
-    batches(start=0)  # complains about a batch that does not fit before anything is compiled
     train_step = partial(
         step.train_step,
         apply=apply,

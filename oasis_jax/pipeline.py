@@ -42,6 +42,14 @@ def open_source(pairs: Sequence[Slice], data: Data, track: Tracker = silent) -> 
     return list(track((files[i] for i in range(len(files))), len(files), "Reading slices"))
 
 
+def check_batch(slices: int, batch: int, processes: int) -> None:
+    """Raise `UserError` where there are fewer training slices than a batch holds, or it cannot be shared evenly."""
+    if slices < batch:
+        raise UserError(f"train.batch is {batch} but there are only {slices} training slices: lower it.")
+    if batch % processes:
+        raise UserError(f"train.batch is {batch}, which {processes} processes cannot share evenly: choose a multiple.")
+
+
 def train_batches(
     source: Source, data: Data, *, batch: int, seed: int, start: int = 0, processes: tuple[int, int] = (0, 1)
 ) -> Iterator[HostBatch]:
@@ -59,13 +67,10 @@ def train_batches(
         processes: (rank of this process, number of processes).
 
     Raises:
-        UserError: there are fewer slices than a batch holds, or the processes cannot share a batch evenly.
+        UserError: as `check_batch`.
     """
     rank, count = processes
-    if len(source) < batch:
-        raise UserError(f"train.batch is {batch} but there are only {len(source)} training slices: lower it.")
-    if batch % count:
-        raise UserError(f"train.batch is {batch}, which {count} processes cannot share evenly: choose a multiple.")
+    check_batch(len(source), batch, count)
     whole = len(source) // batch * batch
     order = grain.MapDataset.range(len(source)).seed(seed % 2**31).shuffle()[:whole][rank::count]
     batches = order.map(partial(_load, source, data.normalise)).batch(batch // count).repeat()[start:]

@@ -5,6 +5,7 @@ A line of `metrics.jsonl` is a JSON object with `step`, `kind` ("train" or "vali
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import jax
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 
 from oasis_jax import labels
 from oasis_jax.errors import UserError
@@ -65,7 +68,11 @@ class Log:
             text = "".join(json.dumps(row) + "\n" for row in self._rows)
             write_text(run.metrics, text)
             self._file = run.metrics.open("a", encoding="utf-8")
-            self._events = SummaryWriter(str(run.folder / "tensorboard"), purge_step=first + 1)
+            # The writer without a thread of its own, which would hang for ever on a full disk.
+            (run.folder / "tensorboard").mkdir(exist_ok=True)
+            self._events = EventsWriter(str(run.folder / "tensorboard" / "events"))
+            restart = SessionLog(status=SessionLog.START)  # TensorBoard drops older events from this step on
+            self._events.write_event(Event(wall_time=time.time(), step=first + 1, session_log=restart))
 
     def __enter__(self) -> "Log":
         self._bar.start()
@@ -106,6 +113,8 @@ class Log:
         self._check(step, "validation", numbers["loss"])
         self._write(step, "validate", numbers)
         self._bar.update(self._task, note=self._note())
+        if not console.is_terminal:  # a log file shows no bar
+            say(f"Step {step}: {self._note()}")
         if self._main:
             self._events.flush()
             write_whole(self._run.folder / "curves.png", lambda part: draw_curves(self._rows, part))
@@ -129,7 +138,8 @@ class Log:
             self._file.write(json.dumps(row) + "\n")
             self._file.flush()
             for name, value in _scalars(numbers):
-                self._events.add_scalar(f"{kind}/{name}", value, step)
+                event = Event(wall_time=time.time(), step=step, summary=scalar(f"{kind}/{name}", value))
+                self._events.write_event(event)
 
     def _note(self, loss: float | None = None) -> str:
         checked = [row for row in self._rows if row["kind"] == "validate"]

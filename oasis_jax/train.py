@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up chatter; mu
 
 import tyro
 
-from oasis_jax import config, evaluate, model, parallel, progress, run
+from oasis_jax import config, evaluate, model, parallel, pipeline, progress, run
 from oasis_jax.config import SPLITS, Config
 from oasis_jax.data.tree import Tree
 from oasis_jax.errors import UserError, run_command
@@ -31,20 +31,29 @@ def train(settings: Config) -> None:
     """
     config.validate(settings)
     parallel.start()
+    if run.exists(settings.run):
+        _same_run(settings)  # a quick refusal, before any data is read
+    split = settings.train.evaluate
+    tree = evaluate.open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", split)))
+    _check_fit(settings, tree)
     with run.lock(settings.run):
-        here = _same_run(settings) if run.exists(settings.run) else None
-        split = settings.train.evaluate
-        tree = evaluate.open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", split)))
-        model.check_frame(settings.model, tree.size, tree.extent)
-        if here is None:
-            here = run.create(settings, tree.fingerprints, tree.size)
-        else:
+        if run.exists(settings.run):
+            here = _same_run(settings)
             _same_data(here, tree)
+        else:
+            here = run.create(settings, tree.fingerprints, tree.size)
         with _stop_signals() as stop:
             step = optimize(here, tree, stop)
         if stop.signal:
             _leave(here, step, stop.signal)
         evaluate.show(_final_scores(here, tree, split), here.evaluation(split))
+
+
+def _check_fit(settings: Config, tree: Tree) -> None:
+    """Whatever a user can get wrong about data and devices is found before a run folder is made."""
+    model.check_frame(settings.model, tree.size, tree.extent)
+    pipeline.check_batch(len(tree.splits["train"]), settings.train.batch, pipeline.process()[1])
+    parallel.make_mesh(settings.train.batch)
 
 
 def _same_run(settings: Config) -> Run:

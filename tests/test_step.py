@@ -55,9 +55,7 @@ def make(axis_name: str | None = None) -> Any:
 
 def shard_map_driver() -> Any:
     mesh = parallel.make_mesh(BATCH)
-    mapped = jax.shard_map(
-        make(parallel.AXIS), mesh=mesh, in_specs=(P(), P(parallel.AXIS), P()), out_specs=P()
-    )
+    mapped = jax.shard_map(make(parallel.AXIS), mesh=mesh, in_specs=(P(), P(parallel.AXIS), P()), out_specs=P())
     return jax.jit(mapped)
 
 

@@ -251,12 +251,12 @@ def _deep_structures(head: Head, across: np.ndarray, along: np.ndarray, height: 
 
     fade = np.clip(1 - height / 34, 0, 1) ** 0.5
     body = np.clip(1.15 - np.abs(height - 14) / 22, 0, 1)
-    front = blob(8.0, 22, 4.0 * size * body, 17 * body, 0.42)
-    trunk = blob(8.0, -3, 4.0 * size * body * min(1.0, height / 8), 25 * body, -0.16)
-    back = blob(15, -28, 5.0 * size * fade, 16 * fade, -0.38)
-    third = blob(0, 2, 2.2 * size * np.clip(1 - height / 10, 0, 1), 12)
+    front = blob(8.0, 22.0, 4.0 * size * body, 17 * body, 0.42)
+    trunk = blob(8.0, -3.0, 4.0 * size * body * min(1.0, height / 8), 25 * body, -0.16)
+    back = blob(15.0, -28.0, 5.0 * size * fade, 16 * fade, -0.38)
+    third = blob(0.0, 2.0, 2.2 * size * np.clip(1 - height / 10, 0, 1), 12.0)
     ventricles = _edge(np.maximum.reduce([front, trunk, back, third]))
-    thalamus = blob(10, -2, 8 * fade, 13 * fade, -0.3)
-    putamen = blob(25, 10, 5.5 * fade, 16 * fade, 0.12)
-    caudate = blob(14.5, 22, 4.2 * fade, 9 * fade, 0.45)
+    thalamus = blob(10.0, -2.0, 8 * fade, 13 * fade, -0.3)
+    putamen = blob(25.0, 10.0, 5.5 * fade, 16 * fade, 0.12)
+    caudate = blob(14.5, 22.0, 4.2 * fade, 9 * fade, 0.45)
     return _edge(np.maximum.reduce([thalamus, putamen, caudate])), ventricles

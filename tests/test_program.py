@@ -1,0 +1,283 @@
+"""The commands as people run them: real processes, really killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, SMALL, assert_mistake, blob, command, write_tree
+from PIL import Image
+
+from oasis_jax import checkpoint
+from oasis_jax.data.slices import folders, write_png
+
+RANDOM = ("--model.dropout", "0.3", "--augment.mirror", "--augment.rotate", "10")
+STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 training slices, so 4 steps an epoch."""
+    return write_tree(tmp_path_factory.mktemp("program") / "tree with spaces é", slices=8)
+
+
+def options(data: Path, run: Path, *more: str) -> list[str]:
+    return ["--data.root", str(data), "--run", str(run), *SMALL, *RANDOM, "--train.epochs", "5", *more]
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def wait_for(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+
+
+def lines(run: Path) -> list[dict]:
+    path = run / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def outcome(run: Path) -> tuple:
+    """Everything that must not depend on how often a run was stopped: all parameters, optimizer state, metrics."""
+    return checkpoint.cards(run / "checkpoints"), lines(run)
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed."""
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    done = command("train", *options(data, run))
+    assert done.returncode == 0, done.stderr
+    assert "tree with spaces é, test: 16 slices of 2 subjects" in done.stdout
+    return run
+
+
+def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
+    content = json.loads((finished / "config.json").read_text())
+    assert content["config"]["model"]["dropout"] == 0.3
+    facts = content["provenance"]
+    assert set(facts["data_fingerprints"]) == {"train", "validate", "test"}
+    assert {"python", "jax", "flax", "orbax-checkpoint"} <= set(facts["versions"])
+    assert facts["seed"] == 0
+    assert facts["devices"]
+    kinds = [(row["step"], row["kind"]) for row in lines(finished)]
+    assert [step for step, kind in kinds if kind == "train"] == list(range(1, STEPS + 1))
+    assert [step for step, kind in kinds if kind == "validate"] == [4, 8, 12, 16, 20]
+    with Image.open(finished / "curves.png") as curves:
+        assert curves.size[0] > 600
+    assert list((finished / "tensorboard").glob("events.*"))
+    assert not [path for path in finished.rglob("*") if "part" in path.name or "tmp" in path.name]
+
+
+def test_the_best_checkpoint_is_the_one_of_lowest_validation_loss_and_is_what_is_evaluated(finished: Path) -> None:
+    losses = {row["step"]: row["loss"] for row in lines(finished) if row["kind"] == "validate"}
+    best = checkpoint.best(checkpoint.cards(finished / "checkpoints")[0])
+    assert best is not None
+    assert best.step == min(losses, key=losses.__getitem__)
+    metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
+    assert metrics["step"] == best.step
+    assert metrics["scores"]["slices"] == 16
+
+
+def test_a_finished_run_prints_its_table_again_and_trains_no_more(data: Path, finished: Path) -> None:
+    before = outcome(finished)
+    done = command("train", *options(data, finished))
+    assert done.returncode == 0, done.stderr
+    assert "hard, pooled over the split" in done.stdout
+    assert "Evaluating" not in done.stderr
+    assert outcome(finished) == before
+
+
+def test_killed_at_any_point_and_resumed_ends_bit_for_bit_the_same(data: Path, finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "killed"
+    saving = run / "checkpoints"
+
+    def saves(count: int) -> bool:
+        names = os.listdir(saving) if saving.is_dir() else []
+        whole = [name for name in names if name.isdecimal()]
+        return len(names) > len(whole) and len(whole) >= count
+
+    moments: list[Callable[[], bool]] = [
+        lambda: run.is_dir(),  # before anything is compiled
+        lambda: len(lines_or_none(run)) >= 2,  # between steps
+        lambda: saves(1),  # while a checkpoint is being written
+        lambda: any(row["step"] == 11 for row in lines_or_none(run)),  # after a checkpoint
+        lambda: saves(2),
+    ]
+    for moment in moments:
+        process = start("oasis_jax.train", *options(data, run))
+        wait_for(process, moment)
+        process.kill()
+        process.communicate()
+    done = command("train", *options(data, run))
+    assert done.returncode == 0, done.stderr
+    assert "Resuming" in done.stderr
+    assert outcome(run) == outcome(finished)
+    ours, theirs = (json.loads((r / "evaluation/test/metrics.json").read_text()) for r in (run, finished))
+    assert ours == theirs
+
+
+def lines_or_none(run: Path) -> list[dict]:
+    try:
+        return lines(run)
+    except ValueError:  # a line is just being written
+        return []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_how_to_go_on(
+    number: signal.Signals, data: Path, finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "stopped"
+    process = start("oasis_jax.train", *options(data, run))
+    wait_for(process, lambda: len(lines_or_none(run)) >= 6)
+    process.send_signal(signal.SIGSTOP)  # so that it is still in use when the second one starts
+    assert_mistake(command("train", *options(data, run)), "is being trained by another process")
+    process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, said
+    assert "Start the same command again to go on." in said
+    assert "Traceback" not in said
+    assert command("train", *options(data, run)).returncode == 0
+    assert outcome(run) == outcome(finished)
+
+
+def test_a_damaged_latest_checkpoint_falls_back_and_says_so(data: Path, finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "damaged"
+    shutil.copytree(finished, run)
+    arrays = max((run / "checkpoints/20/rest").rglob("*"), key=lambda p: p.stat().st_size if p.is_file() else 0)
+    content = bytearray(arrays.read_bytes())
+    content[len(content) // 2] ^= 1
+    arrays.write_bytes(content)
+    done = command("train", *options(data, run))
+    assert done.returncode == 0, done.stderr
+    assert "The checkpoint of step 20 is damaged; it is now called damaged-20." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert outcome(run) == outcome(finished)
+
+
+def test_another_config_or_other_data_is_refused_by_name(data: Path, finished: Path, tmp_path: Path) -> None:
+    before = outcome(finished)
+    assert_mistake(
+        command("train", *options(data, finished, "--optim.learning-rate", "0.1")),
+        "optim.learning_rate: 0.004 -> 0.1",
+        "name another --run",
+    )
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    image, _ = blob(np.random.default_rng(99))
+    write_png(folders(other, "validate")[0] / "case_3_slice_0.nii.png", image)
+    assert_mistake(command("train", *options(other, finished)), "validate differ")
+    assert outcome(finished) == before
+
+
+def test_a_moved_run_evaluates_on_moved_data_from_its_folder_alone(data: Path, finished: Path, tmp_path: Path) -> None:
+    run, moved = tmp_path / "moved run", tmp_path / "moved data"
+    shutil.copytree(finished, run)
+    shutil.copytree(data, moved)
+    shutil.rmtree(run / "evaluation")
+    done = command("evaluate", run, "--data-root", moved, "--slices", "1", "15")
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (json.loads((r / "evaluation/test/metrics.json").read_text()) for r in (run, finished))
+    assert ours["scores"] == theirs["scores"]
+    table = (run / "evaluation/test/per_slice.csv").read_text().splitlines()
+    assert len(table) == 17
+    assert table[1].startswith("0,9,9,0,")
+    assert table[16].startswith("15,10,10,7,")
+    pictures = {path.name for path in (run / "evaluation/test/slices").iterdir()}
+    assert {"index1_case_9_slice_1.png", "index15_case_10_slice_7.png"} <= pictures
+    assert {name.split("_")[0] for name in pictures} == {"index1", "index15", "worst", "median", "best"}
+    done = command("evaluate", run, "--data-root", moved, "--split", "validate")
+    assert "validate: 8 slices of 1 subjects" in done.stdout
+
+
+def test_evaluate_names_each_mistake(data: Path, finished: Path, tmp_path: Path) -> None:
+    assert_mistake(command("evaluate", tmp_path / "nothing"), "is not a run")
+    assert_mistake(command("evaluate", finished, "--slices", "16"), "test has slices 0 to 15; there is no slice 16")
+    assert_mistake(command("evaluate", finished, "--step", "3"), "no checkpoint of step 3; it has:")
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    shutil.rmtree(run / "checkpoints")
+    assert_mistake(command("evaluate", run), "has no validated checkpoint yet")
+    (run / "config.json").write_text('{"config": 3}')
+    assert_mistake(command("evaluate", run), "config.json is damaged")
+
+
+def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(data: Path, finished: Path, tmp_path: Path) -> None:
+    """A file-size limit stands for the full disk: the first checkpoint fits, then nothing does."""
+    run = tmp_path / "full"
+    words = [sys.executable, "-m", "oasis_jax.train", *options(data, run)]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    process = start("oasis_jax.train", *options(data, run))
+    wait_for(process, lambda: (run / "checkpoints/8").is_dir())
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    kept = checkpoint.cards(run / "checkpoints")[0]
+    limited = subprocess.run(
+        ["bash", "-c", 'ulimit -f 12; exec "$@"', "bash", *words],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert_mistake(limited, "Cannot write the checkpoint of step", "File too large")
+    assert [card for card in checkpoint.cards(run / "checkpoints")[0] if card in kept] == kept
+    assert command("train", *options(data, run)).returncode == 0
+    assert outcome(run) == outcome(finished)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_best(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "wild"
+    done = command(
+        "train", "--data.root", data, "--run", run, *SMALL, "--optim.learning-rate", "1e38", "--optim.schedule",
+        "constant", "--model.norm", "none", "--train.epochs", "3",
+    )  # fmt: skip
+    assert_mistake(done, "loss is", "at step", "lower --optim.learning-rate")
+
+
+def test_training_names_each_mistake(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert_mistake(command("train", *options(data, run, "--train.epochs", "0")), "train.epochs is 0 and must be")
+    assert_mistake(command("train", *options(tmp_path / "none", run)), "is not a folder")
+    assert_mistake(command("train", *options(data, run, "--train.batch", "999")), "only 16 training slices")
+    assert_mistake(command("train", *options(data, run, "--model.crop", "16", "32")), "model.crop, 16x32, cuts off")
+    assert_mistake(command("train", tmp_path / "none.py"), "no experiment file")
+    (tmp_path / "empty.py").write_text("config = 3\n")
+    assert_mistake(command("train", tmp_path / "empty.py"), "must export `config`")
+    (tmp_path / "file").write_text("")
+    assert_mistake(command("train", *options(data, tmp_path / "file" / "run")), str(tmp_path / "file"))
+    wrong = command("train", "--optim.learning-rat", "1")
+    assert wrong.returncode == 2
+    assert "learning-rate" in wrong.stderr + wrong.stdout
+
+
+def test_patience_ends_a_run_early(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "patient"
+    words = ("--data.root", data, "--run", run, *SMALL, "--optim.learning-rate", "1e-12", "--train.patience", "2")
+    done = command("train", *words, "--train.epochs", "9", "--optim.schedule", "constant")
+    assert done.returncode == 0, done.stderr
+    losses = [row["loss"] for row in lines(run) if row["kind"] == "validate"]
+    assert len(losses) < 9
+    assert losses.index(min(losses)) == len(losses) - 3
+
+
+@pytest.mark.parametrize("module", ["train", "evaluate", "data"])
+def test_help_is_worth_reading(module: str) -> None:
+    done = command(module, "--help")
+    assert done.returncode == 0
+    assert f"python -m oasis_jax.{module}" in done.stdout
+    for part in {"train": ["--optim.learning-rate", "Examples:"], "evaluate": ["--slices"], "data": ["check"]}[module]:
+        assert part in done.stdout
