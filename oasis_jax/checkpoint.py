@@ -58,8 +58,8 @@ class Store:
         self._folder, self._failed = folder, False
         self._policy = _LatestTwoAndBest({c.step: c.loss for c in cards(folder)[0] if c.loss is not None})
         self._checkpointer = ocp.training.Checkpointer(
-            folder.absolute(),
-            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+            str(folder.absolute()),
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),  # pyright: ignore
             preservation_policy=self._policy,
             cleanup_tmp_directories=True,
         )
@@ -183,7 +183,7 @@ _DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError, Att
 
 def _load(path: Path, abstract: dict[str, Any]) -> dict[str, Any]:
     with _quiet("asyncio", "absl"):  # where Orbax writes tracebacks about damaged files
-        return ocp.load_checkpointables(path.absolute(), abstract)
+        return ocp.load_checkpointables(str(path.absolute()), abstract)
 
 
 @contextmanager

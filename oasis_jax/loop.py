@@ -57,6 +57,7 @@ def optimize(here: Run, tree: Tree, stop: Stop) -> int:
         progress.say(f"Resuming {here.folder} after step {card.step} of {program.total_steps}.")
     first = int(now.step)
     batches = program.batches(first)
+    taken = first
     with (
         progress.Log(here, first, program.total_steps, program.rate) as log,
         checkpoint.Store(here.checkpoints) as store,

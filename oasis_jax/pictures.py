@@ -30,14 +30,15 @@ def draw_slice(path: Path, title: str, image: np.ndarray, truth: np.ndarray, pre
         axes.set_title(name, fontsize=9)
         axes.set_axis_off()
     handles = [
-        Patch(facecolor=labels.COLOURS[k] / 255, edgecolor="0.5", label=labels.NAMES[k]) for k in range(labels.COUNT)
+        Patch(facecolor=tuple(labels.COLOURS[k] / 255), edgecolor="0.5", label=labels.NAMES[k])
+        for k in range(labels.COUNT)
     ]
-    handles.append(Patch(facecolor=np.array(_ERROR) / 255, label="error"))
+    handles.append(Patch(facecolor=tuple(np.array(_ERROR) / 255), label="error"))
     figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     figure.savefig(path, format="png", dpi=110)
 
 
 def _span(truth: np.ndarray, prediction: np.ndarray, image: np.ndarray, axis: int) -> slice:
     """The rows (axis 0) or columns (axis 1) that show anything, with a margin."""
-    used = ((image > 8) | (truth > 0) | (prediction > 0)).any(axis=1 - axis).nonzero()[0]
+    used = np.flatnonzero(((image > 8) | (truth > 0) | (prediction > 0)).any(axis=1 - axis))
     return slice(max(used[0] - 6, 0), used[-1] + 7) if used.size else slice(None)

@@ -14,7 +14,8 @@ from oasis_jax.errors import UserError
 from oasis_jax.normalise import Method, normalise
 
 Pair = tuple[np.ndarray, np.ndarray]
-HostBatch = dict[str, np.ndarray]
+HostBatch = dict[str, Any]
+"""Numpy arrays by name; the types are in `oasis_jax.step`."""
 
 
 Source = Sequence[Pair]

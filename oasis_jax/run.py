@@ -89,7 +89,7 @@ def load(folder: Path) -> Run:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         values = content["config"] | {"run": str(folder)}
         provenance = content["provenance"]
-        tuple(provenance["slice_size"]), dict(provenance["data_fingerprints"])
+        dict(provenance["data_fingerprints"]).values()  # training and evaluation compare them
         return Run(folder, config_module.from_json(values), provenance)
     except (ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(f"{folder / 'config.json'} is damaged ({error}): put it back or train anew.") from error

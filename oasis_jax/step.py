@@ -48,11 +48,15 @@ def train_step(
         The next state, and `loss` (mean over the valid slices of the global batch) and `gradient_norm`.
     """
     step_key = jax.random.fold_in(key, state.step)
-    slice_keys = jax.vmap(lambda index: jax.random.split(jax.random.fold_in(step_key, index)))(batch["index"])
-    image, label = jax.vmap(lambda *args: augment(*args, changes))(slice_keys[:, 0], batch["image"], batch["label"])
+
+    def prepare(index: Array, image: Array, label: Array) -> tuple[Array, Array, Array]:
+        augment_key, dropout_key = jax.random.split(jax.random.fold_in(step_key, index))
+        return dropout_key, *augment(augment_key, image, label, changes)
+
+    dropout_keys, image, label = jax.vmap(prepare)(batch["index"], batch["image"], batch["label"])
 
     def mean_loss(params: Params) -> Array:
-        losses, _ = dice.loss(apply(params, image, slice_keys[:, 1]), label, cross_entropy)
+        losses, _ = dice.loss(apply(params, image, dropout_keys), label, cross_entropy)
         total = jnp.where(batch["valid"], losses, 0).sum()
         count = batch["valid"].sum()
         if axis_name is not None:

@@ -115,7 +115,7 @@ def test_a_damaged_best_checkpoint_is_named_not_used(tmp_path: Path) -> None:
     largest.write_bytes(content)
     best = checkpoint.best(checkpoint.cards(tmp_path)[0])
     assert best is not None
-    with pytest.raises(UserError, match="checkpoint of step 1 .* is damaged"):
+    with pytest.raises(UserError, match=r"checkpoint of step 1 .* is damaged"):
         checkpoint.restore_parts(tmp_path, best, {"params": abstract().params})
 
 

@@ -1,4 +1,4 @@
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def training(count: int = 23, batch: int = 4, seed: int = 5, **more: Any) -> Any
 
 def test_every_epoch_is_another_permutation_of_whole_batches() -> None:
     steps = indices(training(), 15)
-    epochs = [sum(steps[i : i + 5], []) for i in (0, 5, 10)]
+    epochs = [list(chain(*steps[i : i + 5])) for i in (0, 5, 10)]
     for epoch in epochs:
         assert len(set(epoch)) == 20
     assert epochs[0] != epochs[1] != epochs[2]
@@ -51,7 +51,7 @@ def test_processes_share_the_same_global_batches(count: int) -> None:
     whole = indices(training(), 11)
     parts = [indices(training(processes=(rank, count)), 11) for rank in range(count)]
     for step in range(11):
-        assert sorted(whole[step]) == sorted(sum((part[step] for part in parts), []))
+        assert sorted(whole[step]) == sorted(chain(*(part[step] for part in parts)))
 
 
 def test_a_batch_has_the_contracted_types() -> None:

@@ -104,7 +104,7 @@ def _check_file(path: Path, is_label: bool) -> _File:
     if counts.any():
         values = ", ".join(map(str, counts.nonzero()[0][:8]))
         return file._replace(problem=("label values other than 0, 85, 170, 255", values))
-    rows, columns = pixels.any(1).nonzero()[0], pixels.any(0).nonzero()[0]
+    rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
     if rows.size:
         file = file._replace(extent=(int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])))
     return file
