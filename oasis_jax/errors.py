@@ -11,23 +11,25 @@ class UserError(Exception):
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run a command; print a `UserError` or a failing disk as a sentence on stderr and exit with status 2."""
+    """Run a command; a `UserError` or a failing disk ends in a sentence on stderr and status 2, Ctrl-C in 130."""
     try:
         command()
     except UserError as error:
-        _leave(str(error))
+        _leave(f"error: {error}")
+    except KeyboardInterrupt:
+        _leave("Interrupted. What was saved stays; start the same command again to go on.", status=130)
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        _leave(f"{_DISK_ERRORS[error.errno]}{where}. Nothing already saved is lost.")
+        _leave(f"error: {_DISK_ERRORS[error.errno]}{where}. Nothing already saved is lost.")
 
 
-def _leave(sentence: str) -> None:
-    print(f"error: {sentence}", file=sys.stderr)
+def _leave(sentence: str, status: int = 2) -> None:
+    print(sentence, file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(2)  # not sys.exit: after a failed save, Orbax's threads print pages of tracebacks at a normal exit
+    os._exit(status)  # not sys.exit: after a failed save, Orbax's threads print pages of tracebacks at a normal exit
 
 
 _DISK_ERRORS = {

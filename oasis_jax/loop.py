@@ -70,7 +70,7 @@ def optimize(here: Run, tree: Tree, stop: Stop) -> int:
                 log.validation(taken, numbers)
                 store.save(now, numbers["loss"])
                 saved = True
-            if taken == program.total_steps or log.epochs_without_progress() >= (here.config.train.patience or 1e9):
+            if taken == program.total_steps or log.out_of_patience(here.config.train.patience):
                 break
             if stop.signal:
                 log.settle()

@@ -40,5 +40,5 @@ def draw_slice(path: Path, title: str, image: np.ndarray, truth: np.ndarray, pre
 
 def _span(truth: np.ndarray, prediction: np.ndarray, image: np.ndarray, axis: int) -> slice:
     """The rows (axis 0) or columns (axis 1) that show anything, with a margin."""
-    used = np.flatnonzero(((image > 8) | (truth > 0) | (prediction > 0)).any(axis=1 - axis))
+    used = np.flatnonzero(((image > 24) | (truth > 0) | (prediction > 0)).any(axis=1 - axis))
     return slice(max(used[0] - 6, 0), used[-1] + 7) if used.size else slice(None)

@@ -119,10 +119,10 @@ class Log:
             self._events.flush()
             write_whole(self._run.folder / "curves.png", lambda part: draw_curves(self._rows, part))
 
-    def epochs_without_progress(self) -> int:
-        """Validations since the one with the lowest loss."""
+    def out_of_patience(self, patience: int | None) -> bool:
+        """Whether the last `patience` validations all had a higher loss than the best before them."""
         losses = [row["loss"] for row in self._rows if row["kind"] == "validate"]
-        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+        return patience is not None and bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= patience
 
     def _check(self, step: int, what: str, loss: float) -> None:
         if not math.isfinite(loss):
