@@ -3,7 +3,7 @@
 Run:  python benchmarks/otsu.py TREE [SPLIT]        (needs: pip install -e ".[benchmarks]")
 
 It is an oracle: the mask is the truth's, so its background is perfect by construction. Darkest class CSF, brightest
-white matter. Prints hard Dice pooled over the split.
+white matter. Prints hard Dice pooled over the split, as a row of `table.py`.
 """
 
 import sys
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from skimage.filters import threshold_multiotsu
+from table import describe, format_row
 
 from oasis_jax import labels, scores
 from oasis_jax.data.slices import read_pair
@@ -31,9 +32,9 @@ def main() -> None:
     for pair in tree.splits[split]:
         image, truth = read_pair(pair)
         np.add.at(confusion, (truth.ravel(), otsu(image, truth).ravel()), 1)
-    row = " ".join(f"{name} {score:.4f}" for name, score in zip(labels.NAMES, scores.hard_dice(confusion), strict=True))
     people = len({tree.subjects[pair.case] for pair in tree.splits[split]})
-    print(f"{root.name}, {split}, {len(tree.splits[split])} slices of {people} subjects, hard Dice pooled: {row}")
+    data = describe(root.name, split, len(tree.splits[split]), people)
+    print(format_row(data, "Otsu inside the truth's brain mask", "-", scores.hard_dice(confusion), None))
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class Log:
         self._rows = read_metrics(run.metrics, first)
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._bar = bar("{task.fields[note]}")
-        self._task = self._bar.add_task("Training", total=total_steps, completed=first, note=self._note())
+        self._task = self._bar.add_task("Training", total=total_steps, completed=first, note="compiling")
         if self._main:
             text = "".join(json.dumps(row) + "\n" for row in self._rows)
             write_text(run.metrics, text)
