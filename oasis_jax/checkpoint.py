@@ -6,6 +6,7 @@ compared with the card. The two latest and the best by validation loss are kept.
 """
 
 import hashlib
+import itertools
 import logging
 import math
 import os
@@ -121,10 +122,14 @@ def cards(folder: Path) -> tuple[list[Card], list[int]]:
     return good, damaged
 
 
+def by_loss(found: list[Card]) -> list[Card]:
+    """The validated ones, the lowest loss first; the earlier of equals first."""
+    return sorted((card for card in found if card.loss is not None), key=lambda card: (card.loss, card.step))
+
+
 def best(found: list[Card]) -> Card | None:
-    """The card with the lowest validation loss; the earlier of equals."""
-    validated = [card for card in found if card.loss is not None]
-    return min(validated, key=lambda card: card.loss or 0.0) if validated else None
+    """The card with the lowest validation loss."""
+    return next(iter(by_loss(found)), None)
 
 
 def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainState, Card] | None:
@@ -148,11 +153,11 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
             restored = TrainState(**_unpack(restore_parts(folder, found[-1], _parts(abstract)))), found[-1]
         except UserError:
             damaged.append(found.pop().step)
-    for step in damaged:
-        _set_aside(folder / str(step))
-        say(f"The checkpoint of step {step} is damaged; it is now called damaged-{step}.")
     if damaged and restored is None:
         raise UserError(f"No checkpoint in {folder} can be read any more: name another --run to start anew.")
+    for step in damaged:
+        name = _set_aside(folder / str(step))
+        say(f"The checkpoint of step {step} is damaged; it is now called {name}.")
     return restored
 
 
@@ -167,7 +172,7 @@ def restore_parts(folder: Path, card: Card, abstract: dict[str, Any]) -> dict[st
         if any(digest(part) != card.digests[name] for name, part in parts.items()):
             raise ValueError("the arrays are not those that were saved")
     except _DAMAGE as error:
-        raise UserError(f"The checkpoint of step {card.step} in {folder} is damaged ({error}).") from error
+        raise UserError(f"The checkpoint of step {card.step} in {folder} is damaged.") from error
     return parts
 
 
@@ -177,8 +182,9 @@ def _reason(error: Exception) -> str:
     return os.strerror(int(number[1])) if number else str(error).splitlines()[0]
 
 
-# What Orbax, TensorStore and JSON raise on files that were cut short, altered or are missing.
-_DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError, AttributeError, IndexError)
+# What Orbax, TensorStore and JSON raise on files that were cut short, altered or are missing. Other errors of the
+# system (no rights, no memory, too many open files) are no damage and pass through.
+_DAMAGE = (ValueError, KeyError, TypeError, FileNotFoundError, NotADirectoryError, EOFError, AttributeError, IndexError)
 
 
 def _load(path: Path, abstract: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +213,11 @@ def _unpack(parts: dict[str, Any]) -> dict[str, Any]:
     return {"params": parts["params"], **parts["rest"]}
 
 
-def _set_aside(path: Path) -> None:
+def _set_aside(path: Path) -> str:
+    names = (f"damaged-{path.name}{f'-{n}' if n else ''}" for n in itertools.count())
+    free = next(name for name in names if not path.with_name(name).exists())
+    multihost_utils.sync_global_devices(f"found a name for {path.name}")
     if jax.process_index() == 0:
-        path.rename(path.with_name(f"damaged-{path.name}"))
+        path.rename(path.with_name(free))
     multihost_utils.sync_global_devices(f"set aside {path.name}")
+    return free

@@ -187,7 +187,8 @@ def _typed(value: Any, hint: Any, name: str) -> Any:
         return float(value)
     elif type(value) is hint:
         return value
-    raise UserError(f"{name} is {value!r}, which is not of the kind {getattr(hint, '__name__', hint)}.")
+    want = " or ".join(map(str, typing.get_args(hint))) if typing.get_origin(hint) is Literal else hint
+    raise UserError(f"{name} is {value!r} and must be {getattr(want, '__name__', want)}.")
 
 
 def differences(a: Config, b: Config) -> list[str]:

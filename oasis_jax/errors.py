@@ -38,6 +38,8 @@ _DISK_ERRORS = {
     errno.EFBIG: "A file grew past the size this system allows: raise the limit and start the same command again",
     errno.EACCES: "Permission denied: choose a folder you may write to",
     errno.EPERM: "Permission denied: choose a folder you may write to",
+    errno.ENOENT: "A file or folder is missing: choose another one",
+    errno.EISDIR: "A folder is in the way of a file: move it",
     errno.ENOTDIR: "A file is in the way of a folder: choose another folder",
     errno.EEXIST: "A file is in the way of a folder: choose another folder",
     errno.EROFS: "The file system is read-only: choose a folder you may write to",

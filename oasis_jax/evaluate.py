@@ -1,6 +1,7 @@
 """`python -m oasis_jax.evaluate RUN`: restore the best checkpoint and report per-class Dice on a split."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -119,10 +120,9 @@ def evaluate(
     model.check_frame(config.model, tree.size)
     batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
     mesh = parallel.make_mesh(batch)
-    card = _choose(trained.checkpoints, at_step)
     init, apply = model.network(config.model)
     abstract = parallel.on_mesh(jax.eval_shape(lambda: init(jax.random.key(0), tree.size)), mesh)
-    params = checkpoint.restore_parts(trained.checkpoints, card, {"params": abstract})["params"]
+    card, params = _restore(trained.checkpoints, at_step, abstract)
     source = pipeline.open_source(pairs, config.data, progress.track)
     table, predictions = score(
         compiled_eval_step(config, apply, mesh),
@@ -149,7 +149,7 @@ def is_current(metrics: dict[str, Any], trained: Run, tree: Tree) -> bool:
     """Whether the content of a `metrics.json` is of the best checkpoint and of this data."""
     best = checkpoint.best(checkpoint.cards(trained.checkpoints)[0])
     same_step = best is not None and metrics["step"] == best.step
-    return same_step and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
+    return same_step and "scores" in metrics and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
 
 
 def show(metrics: dict[str, Any], folder: Path) -> None:
@@ -160,17 +160,30 @@ def show(metrics: dict[str, Any], folder: Path) -> None:
         print(f"Tables and pictures: {folder}")
 
 
-def _choose(folder: Path, at_step: int | None) -> checkpoint.Card:
+def _restore(folder: Path, at_step: int | None, abstract: model.Params) -> tuple[checkpoint.Card, model.Params]:
+    """The best sound checkpoint's card and parameters, or those of the step asked for."""
+    chosen = _choose(folder, at_step)
+    for card in chosen:
+        try:
+            return card, checkpoint.restore_parts(folder, card, {"params": abstract})["params"]
+        except UserError as error:
+            if card is chosen[-1]:
+                raise
+            progress.say(f"{error} The next best one is taken.")
+    raise AssertionError("_choose gives at least one")
+
+
+def _choose(folder: Path, at_step: int | None) -> list[checkpoint.Card]:
     found, damaged = checkpoint.cards(folder)
     if damaged:
         progress.say(f"The checkpoint(s) of step {', '.join(map(str, damaged))} are damaged and left out.")
     if at_step is None:
-        if card := checkpoint.best(found):
-            return card
+        if validated := checkpoint.by_loss(found):
+            return validated
         raise UserError(f"{folder} has no validated checkpoint yet: train for at least one epoch.")
     for card in found:
         if card.step == at_step:
-            return card
+            return [card]
     have = ", ".join(str(card.step) for card in found) or "none"
     raise UserError(f"{folder} has no checkpoint of step {at_step}; it has: {have}.")
 
@@ -186,8 +199,7 @@ def _write(
 ) -> None:
     """Fill a neighbour folder, then put it in place of an older report at once."""
     pairs = tree.splits[metrics["split"]]
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
     (part / "slices").mkdir(parents=True)
     (part / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     (part / "per_slice.csv").write_text(tables.per_slice_csv(pairs, tree.subjects, table), encoding="utf-8")
@@ -204,8 +216,10 @@ def _write(
         )
         file = part / "slices" / f"{name}_case_{pairs[i].case}_slice_{pairs[i].number}.png"
         pictures.draw_slice(file, title, image, truth, predictions[i])
-    shutil.rmtree(folder, ignore_errors=True)
-    part.replace(folder)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def main() -> None:

@@ -61,6 +61,7 @@ class Log:
         self._run, self._rate = run, rate
         self._main = jax.process_index() == 0
         self._rows = read_metrics(run.metrics, first)
+        self._validations = [row for row in self._rows if row["kind"] == "validate"]
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._bar = bar("{task.fields[note]}")
         self._task = self._bar.add_task("Training", total=total_steps, completed=first, note="compiling")
@@ -100,7 +101,7 @@ class Log:
         step, metrics = self._pending
         self._pending = None
         numbers = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        self._check(step, "training", numbers["loss"])
+        self._check(step, {"training loss": numbers["loss"], "gradient norm": numbers["gradient_norm"]})
         self._write(step, "train", numbers | {"learning_rate": float(self._rate(step - 1))})
         self._bar.update(self._task, completed=step, note=self._note(numbers["loss"]))
 
@@ -110,8 +111,8 @@ class Log:
         Raises:
             UserError: its loss is not finite.
         """
-        self._check(step, "validation", numbers["loss"])
-        self._write(step, "validate", numbers)
+        self._check(step, {"validation loss": numbers["loss"]})
+        self._validations.append(self._write(step, "validate", numbers))
         self._bar.update(self._task, note=self._note())
         if not console.is_terminal:  # a log file shows no bar
             say(f"Step {step}: {self._note()}")
@@ -121,17 +122,17 @@ class Log:
 
     def out_of_patience(self, patience: int | None) -> bool:
         """Whether the last `patience` validations all had a higher loss than the best before them."""
-        losses = [row["loss"] for row in self._rows if row["kind"] == "validate"]
+        losses = [row["loss"] for row in self._validations]
         return patience is not None and bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= patience
 
-    def _check(self, step: int, what: str, loss: float) -> None:
-        if not math.isfinite(loss):
+    def _check(self, step: int, numbers: dict[str, float]) -> None:
+        if wild := [name for name, value in numbers.items() if not math.isfinite(value)]:
             raise UserError(
-                f"The {what} loss is {loss} at step {step}. The checkpoints in {self._run.folder} are kept; lower "
-                "--optim.learning-rate and name another --run."
+                f"The {wild[0]} is {numbers[wild[0]]} at step {step}. The checkpoints in {self._run.folder} are kept; "
+                "lower --optim.learning-rate and name another --run."
             )
 
-    def _write(self, step: int, kind: str, numbers: dict[str, Any]) -> None:
+    def _write(self, step: int, kind: str, numbers: dict[str, Any]) -> dict[str, Any]:
         row = {"step": step, "kind": kind, **numbers}
         self._rows.append(row)
         if self._main:
@@ -140,34 +141,36 @@ class Log:
             for name, value in _scalars(numbers):
                 event = Event(wall_time=time.time(), step=step, summary=scalar(f"{kind}/{name}", value))
                 self._events.write_event(event)
+        return row
 
     def _note(self, loss: float | None = None) -> str:
-        checked = [row for row in self._rows if row["kind"] == "validate"]
         parts = [] if loss is None else [f"loss {loss:.3f}"]
-        if checked:
-            dice = "/".join(f"{score:.3f}".lstrip("0") for score in checked[-1]["hard_dice"][1:])
-            parts.append(f"validate {checked[-1]['loss']:.3f}, Dice {'/'.join(labels.SHORT[1:])} {dice}")
+        if self._validations:
+            last = self._validations[-1]
+            dice = "/".join("-" if x is None else f"{x:.3f}".lstrip("0") for x in last["hard_dice"][1:])
+            parts.append(f"validate {last['loss']:.3f}, Dice {'/'.join(labels.SHORT[1:])} {dice}")
         return "  ".join(parts)
 
 
 def read_metrics(path: Path, last_step: int | None = None) -> list[dict[str, Any]]:
-    """Lines of a `metrics.jsonl` up to a step; a line that a crash cut short ends it."""
+    """Lines of a `metrics.jsonl` up to a step; a line that a crash cut short, or that is damaged, is left out."""
     rows = []
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 row = json.loads(line)
-                if last_step is None or row["step"] <= last_step:
+                if (last_step is None or row["step"] <= last_step) and math.isfinite(row["loss"]) and row["kind"]:
                     rows.append(row)
             except (ValueError, KeyError, TypeError):
-                break
+                continue
     return rows
 
 
 def _scalars(numbers: dict[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in numbers.items():
         if isinstance(value, list):
-            yield from zip((f"{name}/{label}" for label in labels.NAMES), value, strict=True)
+            pairs = zip((f"{name}/{label}" for label in labels.NAMES), value, strict=True)
+            yield from ((key, number) for key, number in pairs if number is not None)
         else:
             yield name, value
 
@@ -185,7 +188,12 @@ def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
     left.set(xlabel="step", ylabel="loss", yscale="log")
     left.legend()
     for k, (name, style) in enumerate(zip(labels.NAMES, ("s:", "o-", "^-", "v-"), strict=True)):
-        right.plot([r["step"] for r in checked], [r["hard_dice"][k] for r in checked], style, label=name)
+        right.plot(
+            [r["step"] for r in checked],
+            [float("nan") if r["hard_dice"][k] is None else r["hard_dice"][k] for r in checked],
+            style,
+            label=name,
+        )
     right.set(xlabel="step", ylabel="hard Dice, pooled over validate")
     right.legend()
     figure.savefig(path, format="png", dpi=100)

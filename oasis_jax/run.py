@@ -29,7 +29,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "num
 
 
 class Run(NamedTuple):
-    """A run on disk: its folder, its config as first started, and what it recorded about its making."""
+    """A run on disk: its folder, its config, and what it recorded about its making."""
 
     folder: Path
     config: Config
@@ -65,16 +65,28 @@ def create(config: Config, fingerprints: dict[str, str], size: tuple[int, int]) 
         "data_fingerprints": fingerprints,
     }
     run = Run(config.run, config, provenance)
-    if jax.process_index() == 0:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        content = {"config": config_module.to_json(config), "provenance": provenance}
-        write_text(run.folder / "config.json", json.dumps(content, indent=2) + "\n")
+    save(run)
     return run
 
 
+def save(run: Run) -> None:
+    """Write a run's `config.json`."""
+    if jax.process_index() == 0:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        content = {"config": config_module.to_json(run.config), "provenance": run.provenance}
+        write_text(run.folder / "config.json", json.dumps(content, indent=2) + "\n")
+
+
 def exists(folder: Path) -> bool:
-    """Whether a run was started in this folder."""
-    return (folder / "config.json").is_file()
+    """Whether a run was started in this folder.
+
+    Raises:
+        UserError: there are checkpoints but no config.json to say of what.
+    """
+    started = (folder / "config.json").is_file()
+    if not started and (folder / "checkpoints").is_dir() and any((folder / "checkpoints").iterdir()):
+        raise UserError(f"{folder} holds checkpoints but no config.json: put it back, or name another --run.")
+    return started
 
 
 def load(folder: Path) -> Run:
@@ -90,7 +102,7 @@ def load(folder: Path) -> Run:
         values = content["config"] | {"run": str(folder)}
         provenance = content["provenance"]
         dict(provenance["data_fingerprints"]).values()  # training and evaluation compare them
-        return Run(folder, config_module.from_json(values), provenance)
+        return Run(folder, config_module.validate(config_module.from_json(values)), provenance)
     except (ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(f"{folder / 'config.json'} is damaged ({error}): put it back or train anew.") from error
 

@@ -38,31 +38,34 @@ def summarise(table: SliceTable, subjects: Sequence[str]) -> dict[str, Any]:
     pooled = hard_dice(table.confusion.sum(0))
     names = sorted(set(subjects))
     members = np.array(subjects)
-    by_subject = hard_dice(np.stack([table.confusion[members == name].sum(0) for name in names]))
+    by_subject = _with_foreground(hard_dice(np.stack([table.confusion[members == name].sum(0) for name in names])))
     with np.errstate(all="ignore"):
         return {
             "slices": len(subjects),
             "subjects": len(names),
             "loss": float(table.loss.mean(dtype=np.float64)),
-            "soft_dice_per_slice": _by_class(soft.mean(0, dtype=np.float64)),
+            "soft_dice_per_slice": _by_class(_with_foreground(soft.mean(0, dtype=np.float64))),
             "slices_without_class": _counts((~present).sum(0)),
-            "hard_dice_pooled": _by_class(pooled),
+            "hard_dice_pooled": _by_class(_with_foreground(pooled)),
             "hard_dice_per_subject": {
                 "mean": _by_class(_over(np.mean, by_subject)),
                 "standard_deviation": _by_class(_over(_deviation, by_subject)),
                 "worst": _by_class(_over(np.min, by_subject)),
-                "subjects_left_out": _counts(np.isnan(by_subject).sum(0)),
+                "subjects_left_out": _counts(np.isnan(by_subject[:, : labels.COUNT]).sum(0)),
                 "each": {name: _by_class(row) for name, row in zip(names, by_subject, strict=True)},
             },
         }
 
 
 def headline(table: SliceTable) -> dict[str, Any]:
-    """What a validation reports: mean loss, and soft and hard pooled Dice of each class as lists of 4."""
+    """What a validation reports: mean loss, and soft and hard pooled Dice of each class as lists of 4.
+
+    A class absent from truth and prediction has a hard Dice of None.
+    """
     return {
         "loss": float(table.loss.mean(dtype=np.float64)),
         "soft_dice": dice.dice(table.soft).mean(0, dtype=np.float64).tolist(),
-        "hard_dice": np.nan_to_num(hard_dice(table.confusion.sum(0))).tolist(),
+        "hard_dice": [None if np.isnan(x) else float(x) for x in hard_dice(table.confusion.sum(0))],
     }
 
 
@@ -91,11 +94,15 @@ def _deviation(values: np.ndarray) -> float:
     return float(np.std(values, ddof=1)) if values.size > 1 else float("nan")
 
 
+def _with_foreground(values: np.ndarray) -> np.ndarray:
+    """`(..., 4)` by class to `(..., 5)`: the mean over the foreground classes behind them."""
+    return np.concatenate([values, values[..., list(labels.FOREGROUND)].mean(-1, keepdims=True)], axis=-1)
+
+
 def _by_class(values: np.ndarray) -> dict[str, float | None]:
-    """Values by class name and the mean over the foreground classes; None where undefined."""
-    row = [*values, np.mean(values[list(labels.FOREGROUND)])]
+    """Values by class name and for the foreground mean; None where undefined."""
     names = [*labels.NAMES, "foreground mean"]
-    return {name: None if np.isnan(x) else float(x) for name, x in zip(names, row, strict=True)}
+    return {name: None if np.isnan(x) else float(x) for name, x in zip(names, values, strict=True)}
 
 
 def _counts(values: np.ndarray) -> dict[str, int]:

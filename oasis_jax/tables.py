@@ -1,4 +1,4 @@
-"""An evaluation as people read it: the table on screen and in `table.txt`, and `per_slice.csv`."""
+"""An evaluation as people read it: the table on screen, and `per_slice.csv`."""
 
 import csv
 import io

@@ -7,10 +7,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up chatter; must be set before jax is imported
+
+if __name__ == "__main__":  # JAX swallows a Ctrl-C while it is imported; until `main` it simply ends the process
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import tyro
 
@@ -30,6 +34,8 @@ def train(settings: Config) -> None:
         SystemExit: a signal stopped the run; all is saved.
     """
     config.validate(settings)
+    if settings.data.root is not None:  # so that the run can be evaluated from any folder
+        settings = replace(settings, data=replace(settings.data, root=settings.data.root.absolute()))
     parallel.start()
     if run.exists(settings.run):
         _same_run(settings)  # a quick refusal, before any data is read
@@ -40,6 +46,7 @@ def train(settings: Config) -> None:
         if run.exists(settings.run):
             here = _same_run(settings)
             _same_data(here, tree)
+            run.save(here)  # the data may have moved
         else:
             here = run.create(settings, tree.fingerprints, tree.size)
         with _stop_signals() as stop:
@@ -106,7 +113,8 @@ def _stop_signals() -> Iterator[Stop]:
 
 
 def _leave(here: Run, step: int, number: int) -> None:
-    progress.say(f"Saved {here.folder} after step {step}. Start the same command again to go on.")
+    saved = f"Saved {here.folder} after step {step}." if step else "Stopped before the first step."
+    progress.say(f"{saved} Start the same command again to go on.")
     raise SystemExit(128 + number)
 
 
@@ -118,14 +126,20 @@ def load_experiment(path: Path) -> Config:
     """
     if not path.is_file():
         raise UserError(f"There is no experiment file {path}; options start with two dashes.")
-    exported = runpy.run_path(str(path)).get("config")
+    try:
+        exported = runpy.run_path(str(path)).get("config")
+    except Exception as error:  # whatever the user's own code raises
+        raise UserError(f"{path} cannot be used: {type(error).__name__}: {error}.") from error
     if not isinstance(exported, Config):
         raise UserError(f"{path} must export `config`, an oasis_jax.config.Config.")
-    return exported
+    return config.from_json(config.to_json(exported), name=str(path))  # checks the types
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     words = sys.argv[1:]
+    if any(word.endswith(".py") and words[i - 1][:2] != "--" for i, word in enumerate(words[1:], 1)):
+        raise UserError("Name the experiment first, then the options.")
     default = load_experiment(Path(words.pop(0))) if words and not words[0].startswith("-") else Config()
     settings = tyro.cli(
         Config,

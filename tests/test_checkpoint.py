@@ -123,8 +123,20 @@ def test_no_sound_checkpoint_at_all_is_said(tmp_path: Path) -> None:
     write(tmp_path, [0.5])
     for path in damages(tmp_path / "1"):
         path.write_bytes(b"x")
-    with pytest.raises(UserError, match="can be read any more"):
-        restore(tmp_path)
+    for _ in range(2):  # the second time too: nothing starts over by itself
+        with pytest.raises(UserError, match="can be read any more"):
+            restore(tmp_path)
+    assert (tmp_path / "1").is_dir()
+
+
+def test_a_step_damaged_twice_is_set_aside_twice(tmp_path: Path) -> None:
+    write(tmp_path, [0.5])
+    for name in ("damaged-2", "damaged-2-1"):
+        with checkpoint.Store(tmp_path) as store:
+            store.save(state(2), 0.4)
+        for path in damages(tmp_path / "2/rest"):
+            path.write_bytes(b"x")
+        assert restore(tmp_path)[1] == [f"The checkpoint of step 2 is damaged; it is now called {name}."]
 
 
 def copy_tree(source: Path, target: Path) -> None:

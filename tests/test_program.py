@@ -172,6 +172,33 @@ def test_a_damaged_latest_checkpoint_falls_back_and_says_so(data: Path, finished
     assert outcome(run) == outcome(finished)
 
 
+def test_a_damaged_best_checkpoint_gives_way_to_the_next_best(data: Path, finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "damaged best"
+    shutil.copytree(finished, run)
+    first, second = checkpoint.by_loss(checkpoint.cards(run / "checkpoints")[0])[:2]
+    for path in (run / f"checkpoints/{first.step}/params").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:-20])
+    done = command("evaluate", run)
+    assert done.returncode == 0, done.stderr
+    assert "is damaged. The next best one is taken." in done.stderr
+    assert f"checkpoint of step {second.step}" in done.stdout
+    assert_mistake(command("evaluate", run, "--step", str(first.step)), "is damaged")
+
+
+def test_a_run_without_its_config_or_with_a_damaged_line_loses_nothing(
+    data: Path, finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    metrics = (run / "metrics.jsonl").read_text().splitlines()
+    (run / "metrics.jsonl").write_text("\n".join([*metrics[:2], "garbage", *metrics[3:]]) + "\n")
+    assert command("train", *options(data, run)).returncode == 0
+    assert (run / "metrics.jsonl").read_text().splitlines() == metrics[:2] + metrics[3:]
+    (run / "config.json").unlink()
+    assert_mistake(command("train", *options(data, run)), "holds checkpoints but no config.json")
+
+
 def test_another_config_or_other_data_is_refused_by_name(data: Path, finished: Path, tmp_path: Path) -> None:
     before = outcome(finished)
     assert_mistake(
@@ -230,7 +257,7 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(data: Path, finishe
     process.communicate()
     kept = checkpoint.cards(run / "checkpoints")[0]
     limited = subprocess.run(
-        ["bash", "-c", 'ulimit -f 12; exec "$@"', "bash", *words],
+        ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash", *words],
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert_mistake(limited, "Cannot write the checkpoint of step", "File too large")
@@ -257,6 +284,11 @@ def test_training_names_each_mistake(data: Path, tmp_path: Path) -> None:
     assert_mistake(command("train", tmp_path / "none.py"), "no experiment file")
     (tmp_path / "empty.py").write_text("config = 3\n")
     assert_mistake(command("train", tmp_path / "empty.py"), "must export `config`")
+    (tmp_path / "raises.py").write_text("1 / 0\n")
+    assert_mistake(command("train", tmp_path / "raises.py"), "cannot be used: ZeroDivisionError")
+    (tmp_path / "wrong.py").write_text("from oasis_jax.config import *\nconfig = Config(model=Model(norm='batch'))\n")
+    assert_mistake(command("train", tmp_path / "wrong.py"), "model.norm is 'batch' and must be none or instance")
+    assert_mistake(command("train", "--data.no-cache", tmp_path / "wrong.py"), "Name the experiment first")
     (tmp_path / "file").write_text("")
     assert_mistake(command("train", *options(data, tmp_path / "file" / "run")), str(tmp_path / "file"))
     wrong = command("train", "--optim.learning-rat", "1")

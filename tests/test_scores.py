@@ -42,6 +42,9 @@ def test_pooled_and_subject_scores_equal_dice_of_all_their_pixels_together(seed:
         assert by_subject["mean"][name] == pytest.approx(np.mean(each))
         assert by_subject["standard_deviation"][name] == pytest.approx(np.std(each, ddof=1))
         assert by_subject["worst"][name] == pytest.approx(min(each))
+    foreground = [np.mean([by_subject["each"][p][name] for name in labels.NAMES[1:]]) for p in "abc"]
+    assert by_subject["worst"]["foreground mean"] == pytest.approx(min(foreground))
+    assert by_subject["standard_deviation"]["foreground mean"] == pytest.approx(np.std(foreground, ddof=1))
     pooled = summary["hard_dice_pooled"]
     assert pooled["foreground mean"] == pytest.approx(np.mean([pooled[n] for n in labels.NAMES[1:]]))
     assert (summary["slices"], summary["subjects"]) == (6, 3)

@@ -102,6 +102,15 @@ def break_table(root: Path) -> None:
     (root / "subjects.csv").write_text("case,oasis_subject\n2,OAS1_0001\n3,OAS1_0001\n")
 
 
+def break_list(root: Path) -> None:
+    (root / "subjects.csv").write_text("case,oasis_subject\n1,A\n2,B\n3,C\n9,D\n")
+
+
+def break_link(root: Path) -> None:
+    (images(root) / "case_1_slice_7.nii.png").unlink()
+    (images(root) / "case_1_slice_7.nii.png").symlink_to(root / "nowhere.png")
+
+
 BREAKS = {
     break_extra: ["image without label (1)", "keras_png_slices_train/case_7_slice_0.nii.png"],
     break_missing: ["label without image (1)", "keras_png_slices_seg_train/seg_1_slice_3.nii.png"],
@@ -114,6 +123,8 @@ BREAKS = {
     break_depth: ["not 8-bit grey PNG", "case_1_slice_6.nii.png: PNG of mode I;16"],
     break_size: ["slices of different sizes", "train: 2 files of 64x64"],
     break_subject: ["subject in two splits", "1: train, test"],
+    break_list: ["case not in subjects.csv", "10"],
+    break_link: ["unreadable", "case_1_slice_7.nii.png: no file"],
     break_table: ["subject in two splits", "OAS1_0001: train, validate"],
 }
 

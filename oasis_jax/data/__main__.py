@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from oasis_jax import progress
+from oasis_jax.config import SPLITS, Split
 from oasis_jax.data import phantom
 from oasis_jax.data.tree import load_tree
 from oasis_jax.errors import UserError, run_command
@@ -20,6 +21,8 @@ class Check:
 
     root: tyro.conf.Positional[Path]
     """Folder that holds keras_png_slices_train, _validate, _test and their _seg_ twins."""
+    splits: tuple[Split, ...] = SPLITS
+    """Splits to check."""
     all: bool = False
     """List every problem, not the first 20 of a kind."""
 
@@ -36,7 +39,7 @@ class Phantom:
 
 def check(arguments: Check) -> None:
     start = time.monotonic()
-    tree = load_tree(arguments.root, track=progress.track, shown=sys.maxsize if arguments.all else 20)
+    tree = load_tree(arguments.root, arguments.splits, track=progress.track, shown=sys.maxsize if arguments.all else 20)
     seconds = time.monotonic() - start
     people = {split: len({tree.subjects[p.case] for p in pairs}) for split, pairs in tree.splits.items()}
     for split, pairs in tree.splits.items():

@@ -9,6 +9,7 @@ test object for software, not a model of anatomy.
 Axes: rows from left to right, columns from back to front, slices upward.
 """
 
+import os
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -141,8 +142,16 @@ def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:
 
     The whole tree appears at once. The same seed gives the same pixels.
     """
-    part = root.with_name(f".{root.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = root.with_name(f".{root.name}.{os.getpid()}.part")
+    try:
+        _fill_tree(part, seed, track)
+        if not root.exists():  # another process may have been quicker
+            part.rename(root)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
     people = [split for split, count in SUBJECTS.items() for _ in range(count)]
     jobs = [(case, k) for case in range(len(people)) for k in range(SLICES)]
     for split in SUBJECTS:
@@ -156,7 +165,6 @@ def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:
         image_folder, label_folder = folders(part, people[case])
         write_png(image_folder / f"case_{case + 1:03d}_slice_{k}.nii.png", image)
         write_png(label_folder / f"seg_{case + 1:03d}_slice_{k}.nii.png", label * np.uint8(labels.STEP))
-    part.replace(root)
 
 
 def default_tree(track: Tracker = silent) -> Path:

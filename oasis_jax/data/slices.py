@@ -95,10 +95,11 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
 def _names(folder: Path, prefix: str) -> tuple[dict[tuple[str, int], str], list[Problem]]:
     """File name of each (case, number) in a folder."""
     names: dict[tuple[str, int], str] = {}
-    problems = []
+    problems: list[Problem] = []
     with os.scandir(folder) as entries:
-        listed = sorted(e.name for e in entries if e.name.lower().endswith(".png") and not e.name.startswith("."))
-    for name in listed:
+        listed = {e.name: e.is_file() for e in entries if e.name.lower().endswith(".png") and e.name[0] != "."}
+    problems += [("unreadable", f"{folder.name}/{name}: no file") for name, is_file in listed.items() if not is_file]
+    for name in sorted(name for name, is_file in listed.items() if is_file):
         match = _NAME.fullmatch(name)
         if not match or not name.startswith(prefix):
             problems.append((f"not named {prefix}CASE_slice_K.nii.png", f"{folder.name}/{name}"))

@@ -45,7 +45,7 @@ def load_tree(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silen
         UserError: lists every problem found, in layout and pixels.
     """
     if not root.is_dir():
-        raise UserError(f"{root} is not a folder: --data.root names the one that holds keras_png_slices_train.")
+        raise UserError(f"{root} is not a folder: name the one that holds keras_png_slices_train.")
     found = {split: find_slices(root, split) for split in splits}
     index: Index = {split: pairs for split, (pairs, _) in found.items()}
     problems = [problem for _, more in found.values() for problem in more]
@@ -75,6 +75,8 @@ def _subjects(root: Path, index: Index) -> tuple[dict[str, str], list[Problem]]:
         except (KeyError, UnicodeDecodeError, csv.Error):
             problems.append(("unreadable", "subjects.csv: it needs the columns case and oasis_subject"))
     cases = sorted({pair.case for pairs in index.values() for pair in pairs}, key=natural)
+    if table.is_file() and not problems:
+        problems += [("case not in subjects.csv", case) for case in cases if not known.get(case)]
     return {case: known.get(case) or case for case in cases}, problems
 
 
