@@ -138,7 +138,7 @@ def load_experiment(path: Path) -> Config:
 def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     words = sys.argv[1:]
-    if any(word.endswith(".py") and words[i - 1][:2] != "--" for i, word in enumerate(words[1:], 1)):
+    if any(word.endswith(".py") for word in words[1:]):
         raise UserError("Name the experiment first, then the options.")
     default = load_experiment(Path(words.pop(0))) if words and not words[0].startswith("-") else Config()
     settings = tyro.cli(
