@@ -18,11 +18,12 @@ HostBatch = dict[str, Any]
 """Numpy arrays by name; the types are in `oasis_jax.step`."""
 
 
-Source = Sequence[Pair]
-"""Random access to decoded slices: grey levels and classes, each uint8 `(H, W)`."""
+Source = Sequence[Any]
+"""Random access to decoded slices (`Pair`): grey levels and classes, each uint8 `(H, W)`. Items may be read from disk,
+so the type says nothing that a checker would have to read one for."""
 
 
-class _Files(Sequence[Pair]):
+class _Files(Sequence[Any]):
     """A source that reads and decodes on demand."""
 
     def __init__(self, pairs: Sequence[Slice]):
