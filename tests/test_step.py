@@ -14,11 +14,12 @@ from oasis_jax import model, parallel, step
 from oasis_jax.config import Augment, Model
 from oasis_jax.state import TrainState
 
-CONFIG = Model(stem=2, norm="instance", segmentation="3x3", dropout=0.3, crop=None)
+# No instance norm: it acts within a slice, which never crosses devices, and amplifies rounding beyond comparison.
+CONFIG = Model(stem=2, norm="none", segmentation="3x3", dropout=0.3, crop=None)
 CHANGES = Augment(mirror=True, rotate=10.0, scale=0.1, shift=2.0, elastic=1.0, gamma=0.2)
 BATCH, STEPS = 8, 5
-SIZE = (64, 64)  # 4x4 at the lowest level: over fewer pixels an instance norm amplifies rounding beyond comparison
-TRANSFORM = optax.sgd(0.3)  # Adam would hide a gradient that is wrong by a constant factor
+SIZE = (32, 48)
+TRANSFORM = optax.sgd(0.1)  # Adam would hide a gradient that is wrong by a constant factor
 
 
 def batches() -> list[dict[str, np.ndarray]]:
