@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oasis_jax.data import phantom
+from oasis_jax.data import head
 from oasis_jax.data.slices import folders, write_png
 from oasis_jax.data.tree import load_tree
 
@@ -22,7 +22,7 @@ CASES = {"train": range(1, 303), "validate": range(402, 437), "test": range(441,
 
 def make(root: Path) -> None:
     """Write the tree."""
-    image, label = phantom.draw_slice(phantom.make_head(np.random.default_rng(0)), 8.0, np.random.default_rng(1))
+    image, label = head.draw_slice(head.make_head(np.random.default_rng(0)), 8.0, np.random.default_rng(1))
     write_png(root / "image.png", image)
     write_png(root / "label.png", label * np.uint8(85))
     for split, cases in CASES.items():

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from oasis_jax.config import Config
-from oasis_jax.data import phantom
+from oasis_jax.data import head, phantom
 from oasis_jax.data.tree import load_tree
 from oasis_jax.model import check_frame
 
 
-def head(case: int) -> phantom.Head:
-    return phantom.make_head(np.random.default_rng([0, case]))
+def person(case: int) -> head.Head:
+    return head.make_head(np.random.default_rng([0, case]))
 
 
 def draw(case: int, height: float) -> tuple[np.ndarray, np.ndarray]:
-    return phantom.draw_slice(head(case), height, np.random.default_rng([0, case, int(height)]))
+    return head.draw_slice(person(case), height, np.random.default_rng([0, case, int(height)]))
 
 
 @pytest.mark.parametrize("height", [0.0, 16.0, 30.0])
