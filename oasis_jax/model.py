@@ -33,7 +33,7 @@ def network(config: Model) -> tuple[Init, Apply]:
     """The network as two pure functions.
 
     Returns:
-        `init(key, (H, W)) -> params`: float32; LeCun-normal kernels, zero biases; the same for every (H, W).
+        `init(key, (H, W)) -> params`: float32; Glorot-uniform kernels, zero biases, as Keras has them; the same for every (H, W).
         `apply(params, image, dropout_keys=None) -> logits`: `image` float32 `(B, H, W, 1)`, normalised; logits
         float32 `(B, H, W, 4)`. Dropout is on exactly when `dropout_keys`, one key a slice `(B,)`, is given.
     """
@@ -85,7 +85,9 @@ class ImprovedUNet(nn.Module):
     @nn.compact
     def __call__(self, image: Array, deterministic: bool = True) -> Array:
         def conv(features: int, name: str, kernel: int = 3, stride: int = 1) -> nn.Conv:
-            return nn.Conv(features, (kernel, kernel), (stride, stride), "SAME", dtype=self.dtype, name=name)
+            start = nn.initializers.glorot_uniform()
+            size, strides = (kernel, kernel), (stride, stride)
+            return nn.Conv(features, size, strides, "SAME", dtype=self.dtype, kernel_init=start, name=name)
 
         def norm_act(x: Array, name: str) -> Array:
             if self.instance_norm:
