@@ -120,9 +120,8 @@ def evaluate(
     model.check_frame(config.model, tree.size)
     batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
     mesh = parallel.make_mesh(batch)
-    init, apply = model.network(config.model)
-    abstract = parallel.on_mesh(jax.eval_shape(lambda: init(jax.random.key(0), tree.size)), mesh)
-    card, params = _restore(trained.checkpoints, at_step, abstract)
+    card, params = best_parameters(trained, mesh, at_step)
+    _, apply = model.network(config.model)
     source = pipeline.open_source(pairs, config.data, progress.track)
     table, predictions = score(
         compiled_eval_step(config, apply, mesh),
@@ -160,8 +159,17 @@ def show(metrics: dict[str, Any], folder: Path) -> None:
         print(f"Tables and pictures: {folder}")
 
 
-def _restore(folder: Path, at_step: int | None, abstract: model.Params) -> tuple[checkpoint.Card, model.Params]:
-    """The best sound checkpoint's card and parameters, or those of the step asked for."""
+def best_parameters(
+    trained: Run, mesh: jax.sharding.Mesh, at_step: int | None = None
+) -> tuple[checkpoint.Card, model.Params]:
+    """The best sound checkpoint of a run, or the one of the step asked for: its card, and its parameters on a mesh.
+
+    Raises:
+        UserError: no such checkpoint, or none that is sound.
+    """
+    init, _ = model.network(trained.config.model)
+    abstract = parallel.on_mesh(jax.eval_shape(lambda: init(jax.random.key(0), trained.size)), mesh)
+    folder = trained.checkpoints
     chosen = _choose(folder, at_step)
     for card in chosen:
         try:

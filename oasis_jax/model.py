@@ -33,7 +33,8 @@ def network(config: Model) -> tuple[Init, Apply]:
     """The network as two pure functions.
 
     Returns:
-        `init(key, (H, W)) -> params`: float32; Glorot-uniform kernels, zero biases, as Keras has them; the same for every (H, W).
+        `init(key, (H, W)) -> params`: float32; Glorot-uniform kernels and zero biases, as Keras has them; the same
+        for every (H, W).
         `apply(params, image, dropout_keys=None) -> logits`: `image` float32 `(B, H, W, 1)`, normalised; logits
         float32 `(B, H, W, 4)`. Dropout is on exactly when `dropout_keys`, one key a slice `(B,)`, is given.
     """

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from oasis_jax import labels
 
@@ -42,3 +43,26 @@ def _span(truth: np.ndarray, prediction: np.ndarray, image: np.ndarray, axis: in
     """The rows (axis 0) or columns (axis 1) that show anything, with a margin."""
     used = np.flatnonzero(((image > 24) | (truth > 0) | (prediction > 0)).any(axis=1 - axis))
     return slice(max(used[0] - 6, 0), used[-1] + 7) if used.size else slice(None)
+
+
+def overlay(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """A slice beside itself under the colours of its classes: RGB uint8 `(H, 2 W, 3)`; both arrays uint8 `(H, W)`."""
+    tinted = _TINTS[classes]
+    tinted += image[..., None] // 2
+    tinted[classes == 0] = image[classes == 0][:, None]
+    return np.concatenate([np.broadcast_to(image[..., None], tinted.shape), tinted], axis=1)
+
+
+_TINTS = labels.COLOURS // np.uint8(2)
+
+
+def mosaic(tiles: list[np.ndarray], columns: int) -> np.ndarray:
+    """Pictures of one size, `(H, W, 3)`, in rows of so many, on black."""
+    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
+    rows[-1] = rows[-1] + [np.zeros_like(tiles[0])] * (columns * (len(rows) > 1) - len(rows[-1]))
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    """Write RGB uint8 `(H, W, 3)` as a PNG file, quickly rather than small."""
+    Image.fromarray(pixels).save(path, format="PNG", compress_level=1)

@@ -36,6 +36,12 @@ class Run(NamedTuple):
     provenance: dict[str, Any]
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(rows, columns) of the slices it is trained on."""
+        rows, columns = self.provenance["slice_size"]
+        return rows, columns
+
+    @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
@@ -51,8 +57,11 @@ class Run(NamedTuple):
         return self.folder / "evaluation" / split
 
 
-def create(config: Config, fingerprints: dict[str, str], size: tuple[int, int]) -> Run:
-    """Make the run folder and write `config.json`; the folder must not hold one yet."""
+def create(config: Config, data: dict[str, Any]) -> Run:
+    """Make the run folder and write `config.json`; the folder must not hold one yet.
+
+    `data` is what there is to remember of the slices: `data_fingerprints`, `slice_size`, and what prediction asks for.
+    """
     provenance = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
@@ -61,8 +70,7 @@ def create(config: Config, fingerprints: dict[str, str], size: tuple[int, int]) 
         "devices": [str(device.device_kind) for device in jax.devices()],
         "processes": jax.process_count(),
         "seed": config.train.seed,
-        "slice_size": list(size),
-        "data_fingerprints": fingerprints,
+        **data,
     }
     run = Run(config.run, config, provenance)
     save(run)

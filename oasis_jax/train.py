@@ -1,5 +1,6 @@
 """`python -m oasis_jax.train [EXPERIMENT] [--option value ...]`: train, keep the best, resume, evaluate."""
 
+import dataclasses
 import json
 import os
 import runpy
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up chatter; must be set before jax is imported
 
@@ -48,7 +50,7 @@ def train(settings: Config) -> None:
             _same_data(here, tree)
             run.save(here)  # the data may have moved
         else:
-            here = run.create(settings, tree.fingerprints, tree.size)
+            here = run.create(settings, _facts(tree))
         with _stop_signals() as stop:
             step = optimize(here, tree, stop)
         if stop.signal:
@@ -61,6 +63,16 @@ def _check_fit(settings: Config, tree: Tree) -> None:
     model.check_frame(settings.model, tree.size, tree.extent)
     pipeline.check_batch(len(tree.splits["train"]), settings.train.batch, pipeline.process()[1])
     parallel.make_mesh(settings.train.batch)
+
+
+def _facts(tree: Tree) -> dict[str, Any]:
+    """What a run remembers of its data."""
+    return {
+        "data_fingerprints": tree.fingerprints,
+        "slice_size": list(tree.size),
+        "slice_cut": dataclasses.asdict(tree.cut),
+        "slice_looks": tree.looks["train"],
+    }
 
 
 def _same_run(settings: Config) -> Run:

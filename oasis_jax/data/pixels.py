@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 
 from oasis_jax import labels
+from oasis_jax.data import looks
+from oasis_jax.data.looks import Ranges
 from oasis_jax.data.slices import BROKEN, Problem, Slice, Tracker
 from oasis_jax.storage import cache_folder, write_text
 
@@ -25,6 +27,8 @@ class Contents(NamedTuple):
     extent: tuple[int, int, int, int]
     """First and last row, first and last column with a label above background, over all slices; first > last where
     there is none."""
+    looks: Ranges
+    """What the images look like."""
     fingerprint: str
     """SHA-256 over names and contents of all files, in order."""
     problems: list[Problem]
@@ -47,7 +51,7 @@ def stamp(root: Path, split: str, pairs: Sequence[Slice], contents: Contents) ->
     path = _stamp_file(root, split, pairs)
     path.parent.mkdir(parents=True, exist_ok=True)
     (size,) = contents.sizes
-    facts = {"size": size, "extent": contents.extent, "fingerprint": contents.fingerprint}
+    facts = {"size": size, "extent": contents.extent, "looks": contents.looks, "fingerprint": contents.fingerprint}
     write_text(path, json.dumps(facts))
 
 
@@ -55,7 +59,8 @@ def _recall(path: Path) -> Contents | None:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         (rows, columns), (top, bottom, left, right) = facts["size"], facts["extent"]
-        return Contents({(rows, columns): 1}, (top, bottom, left, right), str(facts["fingerprint"]), [])
+        seen = {name: (float(low), float(high)) for name, (low, high) in facts["looks"].items()}
+        return Contents({(rows, columns): 1}, (top, bottom, left, right), seen, str(facts["fingerprint"]), [])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no stamp, or a damaged one: check again
 
@@ -63,7 +68,7 @@ def _recall(path: Path) -> Contents | None:
 def _check(split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
     files = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
     sizes: dict[tuple[int, int], int] = {}
-    problems, digest, extent = [], hashlib.sha256(), _NOWHERE
+    problems, digest, extent, measures = [], hashlib.sha256(), _NOWHERE, []
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         found = track(pool.map(lambda file: _check_file(*file), files), len(files), f"Checking {split}")
         for (path, _), file in zip(files, found, strict=True):
@@ -75,13 +80,16 @@ def _check(split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
                 sizes[file.size] = sizes.get(file.size, 0) + 1
             a, b = extent, file.extent
             extent = min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])
-    return Contents(sizes, extent, digest.hexdigest(), problems)
+            if file.looks:
+                measures.append(file.looks)
+    return Contents(sizes, extent, looks.ranges(measures), digest.hexdigest(), problems)
 
 
 class _File(NamedTuple):
     digest: bytes = b""
     size: tuple[int, int] | None = None
     extent: tuple[int, int, int, int] = _NOWHERE
+    looks: tuple[float, float, float] | None = None
     problem: Problem | None = None
 
 
@@ -98,7 +106,7 @@ def _check_file(path: Path, is_label: bool) -> _File:
         return _File(problem=("unreadable", str(error)))
     file = _File(hashlib.sha256(content).digest(), pixels.shape)
     if not is_label:
-        return file
+        return file._replace(looks=looks.measure(pixels))
     counts = np.bincount(pixels.ravel(), minlength=256)
     counts[list(labels.GREYS)] = 0
     if counts.any():

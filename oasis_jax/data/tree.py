@@ -1,6 +1,8 @@
 """A checked tree of slices: all splits, whose slices they are, and every problem listed at once."""
 
 import csv
+import dataclasses
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +10,24 @@ from pathlib import Path
 
 from oasis_jax.config import SPLITS
 from oasis_jax.data import pixels
+from oasis_jax.data.anatomy import AXES, OASIS_HEIGHTS, Axis
+from oasis_jax.data.looks import Ranges
 from oasis_jax.data.pixels import Contents
 from oasis_jax.data.slices import Problem, Slice, Tracker, find_slices, natural, silent
 from oasis_jax.errors import UserError
+from oasis_jax.storage import write_text
 
 Index = dict[str, tuple[Slice, ...]]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How slices were cut from heads: what prediction must know to cut a volume alike."""
+
+    axis: Axis = "axial"
+    """The plane that a slice shows."""
+    heights: tuple[float, float] = OASIS_HEIGHTS
+    """Lowest and highest slice, on a scale from the base of the brain, 0, to its top, 1."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,10 @@ class Tree:
     """The person each case is of: from `subjects.csv`; without it, one a case."""
     fingerprints: dict[str, str]
     """SHA-256 of each split's files."""
+    looks: dict[str, Ranges]
+    """What the images of each split look like."""
+    cut: Cut
+    """How the slices were cut."""
 
 
 def load_tree(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silent, shown: int = 20) -> Tree:
@@ -51,6 +70,8 @@ def load_tree(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silen
     problems = [problem for _, more in found.values() for problem in more]
     subjects, more = _subjects(root, index)
     problems += more + _shared_subjects(index, subjects)
+    cut, more = _cut(root)
+    problems += more
     contents = {s: pixels.check_pixels(root, s, pairs, track) for s, pairs in index.items() if pairs}
     problems += [problem for one in contents.values() for problem in one.problems]
     problems += _size_problems(contents)
@@ -61,7 +82,26 @@ def load_tree(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silen
     (size,) = {size for one in contents.values() for size in one.sizes}
     tops, bottoms, lefts, rights = zip(*(one.extent for one in contents.values()), strict=True)
     extent = min(tops), max(bottoms), min(lefts), max(rights)
-    return Tree(root, size, extent, index, subjects, {s: one.fingerprint for s, one in contents.items()})
+    fingerprints = {split: one.fingerprint for split, one in contents.items()}
+    seen = {split: one.looks for split, one in contents.items()}
+    return Tree(root, size, extent, index, subjects, fingerprints, seen, cut)
+
+
+def write_cut(root: Path, cut: Cut) -> None:
+    """Record in a tree how its slices were cut; a tree without this record counts as cut like OASIS."""
+    write_text(root / "cut.json", json.dumps(dataclasses.asdict(cut), indent=2) + "\n")
+
+
+def _cut(root: Path) -> tuple[Cut, list[Problem]]:
+    record = root / "cut.json"
+    if not record.is_file():
+        return Cut(), []
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        low, high = map(float, content["heights"])
+        return Cut(AXES[AXES.index(content["axis"])], (low, high)), []
+    except (ValueError, KeyError, TypeError):
+        return Cut(), [("unreadable", 'cut.json: it needs "axis" and two "heights"')]
 
 
 def _subjects(root: Path, index: Index) -> tuple[dict[str, str], list[Problem]]:

@@ -1,0 +1,81 @@
+"""Where in a volume the head and the brain lie, from intensities and labels alone."""
+
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from scipy import ndimage
+
+Axis = Literal["sagittal", "coronal", "axial"]
+"""The plane that slices show; its index is the axis of a RAS volume along which they are stacked."""
+
+AXES: tuple[Axis, ...] = get_args(Axis)
+
+BRAIN_MM = 150.0
+"""No brain is much taller than this from vertex to brain stem, so what lies lower is neck, not brain."""
+
+OASIS_HEIGHTS = (0.49, 0.77)
+"""Heights of the slices of the OASIS set: 32 mm upward from half of a brain's height, which is 115 to 150 mm."""
+
+_AIR = 0.1
+"""Share of the bright tissue's intensity below which a voxel is air."""
+
+
+_MARGIN = 2
+"""Thinned pixels, so 4 mm, that still count as head around it: dark CSF at the rim of a brain without its skull."""
+
+
+class Head(NamedTuple):
+    """Where the head lies in a stack of planes."""
+
+    rows: slice
+    columns: slice
+    """The box that holds it in all planes; empty where there is none."""
+    mask: np.ndarray
+    """bool `(N, rows, columns)`: the head, what it encloses in each plane, and 4 pixels around it."""
+
+
+def find_head(planes: np.ndarray) -> Head:
+    """The head: the largest connected piece brighter than air.
+
+    Args:
+        planes: intensities `(N, rows, columns)`, any real dtype, pixels of 1 mm.
+    """
+    thin = planes[:, ::2, ::2]  # a quarter of the work; the box is widened by the pixel this may cost
+    positive = thin[thin > 0]
+    if not positive.size:
+        return Head(slice(0, 0), slice(0, 0), np.zeros(planes.shape, bool))
+    pieces = np.zeros(thin.shape, np.int32)
+    ndimage.label(thin > _AIR * np.percentile(positive, 99), output=pieces)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    head = pieces == sizes.argmax()
+    rows, columns = (_doubled(head.any(axis=(0, other)), planes.shape[3 - other]) for other in (2, 1))
+    flat = np.zeros((3, 3, 3), bool)
+    flat[1] = ndimage.generate_binary_structure(2, 1)
+    near = ndimage.binary_dilation(head, flat, iterations=_MARGIN)
+    filled = np.stack([np.asarray(ndimage.binary_fill_holes(plane)) for plane in near])
+    mask = filled.repeat(2, axis=1).repeat(2, axis=2)[:, : planes.shape[1], : planes.shape[2]]
+    return Head(rows, columns, mask)
+
+
+def _doubled(used: np.ndarray, size: int) -> slice:
+    at = np.flatnonzero(used)
+    return slice(max(2 * int(at[0]) - 1, 0), min(2 * int(at[-1]) + 2, size))
+
+
+def heights(brain: np.ndarray, spacing: float) -> np.ndarray | None:
+    """The height of each slice: 0 at the base of the brain, 1 at its top.
+
+    Args:
+        brain: labelled area of each slice `(N,)`, mm^2, from the lowest slice to the highest.
+        spacing: distance of the slices, mm.
+
+    Returns:
+        float64 `(N,)`, or None where less than two slices show a brain.
+    """
+    shown = np.flatnonzero(brain > 0)
+    if shown.size < 2:
+        return None
+    top = int(shown[-1])
+    base = max(float(shown[0]), top - BRAIN_MM / spacing)
+    return (np.arange(len(brain)) - base) / (top - base)

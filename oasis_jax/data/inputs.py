@@ -1,0 +1,190 @@
+"""Files that a user wants labelled: found, read, and cut into the frames that a network was trained on."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from oasis_jax.data.anatomy import Axis, find_head
+from oasis_jax.data.frame import Place, Size, fit, put, quantise, take
+from oasis_jax.data.grey import read_grey
+from oasis_jax.data.resample import Grid, resample
+from oasis_jax.data.volume import Volume, is_volume, planes, read_volume, slice_spacing
+from oasis_jax.errors import UserError
+
+_THICK = 2.5
+"""Distance of pixels or slices, mm, beyond which a scan is much coarser than the 1 mm of training."""
+
+_AHEAD = 4
+"""Files that are read before they are asked for; few, because a volume takes a tenth of a gigabyte."""
+
+_BACKGROUND = np.array([1, 0, 0, 0], np.float32)
+
+
+class Found(NamedTuple):
+    """A file to read, and the name, without ending, of what is written for it, relative to the output folder."""
+
+    path: Path
+    name: str
+
+
+class Framing(NamedTuple):
+    """How the network that will see the slices was trained."""
+
+    frame: Size
+    seen: Size
+    """The central part of the frame that it looks at."""
+    axis: Axis
+
+
+class Input(NamedTuple):
+    """One file, cut into slices."""
+
+    found: Found
+    frames: np.ndarray
+    """uint8 `(N, rows, columns)`: what the network sees."""
+    head: np.ndarray
+    """bool `(N, rows, columns)`, in pixels of 1 mm: where the head is; all around it is background, whatever a network
+    says of slices that show less than those it was trained on."""
+    place: Place
+    sides: tuple[Grid, Grid]
+    """Rows and columns of the file's own planes."""
+    volume: Volume | None
+    """None for a PNG file."""
+    notes: tuple[str, ...]
+    """What the user should know about this file."""
+
+
+def find_inputs(paths: Sequence[Path]) -> tuple[list[Found], list[str]]:
+    """The PNG files and volumes that are named, or lie in a folder that is named, and what is wrong with others.
+
+    Folders are not searched further down; hidden files, and files of other kinds in a folder, are passed over.
+    """
+    found: list[Found] = []
+    problems = []
+    for path in paths:
+        if path.is_dir():
+            inside, more = _in_folder(path)
+            found += inside
+            problems += more
+        elif not path.is_file():
+            problems.append(f"{path} does not exist")
+        elif _stem(path.name) is None:
+            problems.append(f"{path} is no PNG file and no volume (.nii, .nii.gz, .hdr, .img)")
+        else:
+            found.append(Found(path, _stem(path.name) or ""))
+    return found, problems
+
+
+def read_input(found: Found, framing: Framing, orientation: str | None = None) -> Input:
+    """Read a file and cut it into frames.
+
+    Raises:
+        UserError: as `read_grey` and `read_volume`.
+    """
+    if not is_volume(found.path):
+        grey = read_grey(found.path)[None]
+        sides = Grid(grey.shape[1], 1.0), Grid(grey.shape[2], 1.0)
+        head = find_head(grey)
+        place = fit((sides[0].own, sides[1].own), (head.rows, head.columns), framing.frame, framing.seen)
+        notes = _place_notes(place, framing)
+        return Input(found, put(grey[0], place)[None], head.mask, place, sides, None, notes)
+    volume = read_volume(found.path, orientation)
+    *pixel, gap = slice_spacing(volume, framing.axis)
+    values = planes(volume.values, framing.axis)
+    sides = Grid(values.shape[1], pixel[0]), Grid(values.shape[2], pixel[1])
+    values = resample(values, sides[0].to_mm(), sides[1].to_mm())
+    head = find_head(values)
+    place = fit((sides[0].mm, sides[1].mm), (head.rows, head.columns), framing.frame, framing.seen)
+    frames = np.stack([put(quantise(one), place) for one in values])
+    notes = (*volume.notes, *_spacing_notes(pixel, gap), *_place_notes(place, framing))
+    return Input(found, frames, head.mask, place, sides, volume, notes)
+
+
+def read_inputs(
+    found: Sequence[Found], framing: Framing, orientation: str | None, fail: Callable[[str], None]
+) -> Iterator[Input]:
+    """Read files ahead of their use, in order; what cannot be read goes to `fail` as a sentence."""
+    with ThreadPoolExecutor(2) as pool:
+        files, waiting = iter(found), deque[Future[Input]]()
+        while True:
+            while len(waiting) < _AHEAD and (one := next(files, None)) is not None:
+                waiting.append(pool.submit(read_input, one, framing, orientation))
+            if not waiting:
+                return
+            try:
+                yield waiting.popleft().result()
+            except UserError as error:
+                fail(str(error))
+
+
+def own_classes(item: Input, number: int, classes: np.ndarray) -> np.ndarray:
+    """Classes of one frame, uint8, on the pixels of the file's own slice, where these are 1 mm too."""
+    plane = take(classes, item.place, item.head.shape[1:], 0)
+    plane[~item.head[number]] = 0
+    return plane
+
+
+def own_probabilities(item: Input, number: int, probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities of one frame, float32 `(rows, columns, 4)`, on the pixels of the file's own slice."""
+    rows, columns = item.sides
+    plane = take(probabilities, item.place, item.head.shape[1:], _BACKGROUND)
+    plane[~item.head[number]] = _BACKGROUND
+    return np.moveaxis(resample(np.moveaxis(plane, -1, 0), rows.from_mm(), columns.from_mm()), 0, -1)
+
+
+def _in_folder(folder: Path) -> tuple[list[Found], list[str]]:
+    found, problems = [], []
+    home = folder.resolve()
+    for name in sorted(os.listdir(folder)):
+        path = folder / name
+        stem = _stem(name)
+        if name.startswith(".") or stem is None or path.is_dir():
+            continue
+        if not path.exists():
+            problems.append(f"{path} is a link that leads nowhere")
+        elif path.is_symlink() and not path.resolve().is_relative_to(home):
+            problems.append(f"{path} is a link out of the folder: name the file itself if it is meant")
+        elif not (name.lower().endswith(".img") and (folder / f"{name[:-4]}.hdr").exists()):  # one of a pair is enough
+            found.append(Found(path, stem))
+    if not found and not problems:
+        problems.append(f"{folder} holds no PNG file and no volume: name a folder that does")
+    return found, problems
+
+
+def _stem(name: str) -> str | None:
+    """A file's name without its ending; None for other kinds of file."""
+    for ending in (".nii.png", ".png", ".nii.gz", ".nii", ".hdr", ".img"):
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)]
+    return None
+
+
+def _spacing_notes(pixel: list[float], gap: float) -> list[str]:
+    notes = []
+    if gap > _THICK:
+        notes.append(f"its slices are {gap:.1f} mm apart, those of training 1 mm")
+    if max(pixel) > _THICK:
+        notes.append(f"its pixels are {max(pixel):.1f} mm wide, those of training 1 mm")
+    return notes
+
+
+def _place_notes(place: Place, framing: Framing) -> tuple[str, ...]:
+    if place.frame == framing.frame:
+        return ()
+    return (f"the head needs a frame of {place.frame[0]}x{place.frame[1]}, larger than in training",)
+
+
+def check_names(found: Sequence[Found]) -> None:
+    """Raise `UserError` where two files would be written under one name."""
+    names: dict[str, Path] = {}
+    for one in found:
+        if one.name in names and names[one.name] != one.path:
+            raise UserError(
+                f"{names[one.name]} and {one.path} would both be written as {one.name}: label them in two commands."
+            )
+        names[one.name] = one.path

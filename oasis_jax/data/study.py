@@ -1,0 +1,195 @@
+"""A study of your own: T1 volumes with their label volumes, found by name, cut into slices, split by subject."""
+
+import glob
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from oasis_jax import labels
+from oasis_jax.config import SPLITS
+from oasis_jax.data.anatomy import Axis, find_head
+from oasis_jax.data.frame import Size, fit, put, quantise
+from oasis_jax.data.resample import Grid, resample
+from oasis_jax.data.slices import natural
+from oasis_jax.data.volume import Volume, planes, read_volume, same_grid, slice_spacing
+from oasis_jax.errors import UserError
+
+
+class Scan(NamedTuple):
+    """One T1 volume and its labels."""
+
+    subject: str
+    session: str
+    image: Path
+    label: Path
+
+    @property
+    def case(self) -> str:
+        return f"{self.subject}-{self.session}" if self.session else self.subject
+
+
+class Rule(NamedTuple):
+    """How slices are cut from every scan."""
+
+    axis: Axis
+    start: float
+    """Height of the first slice: 0 is the base of the labelled brain, 1 its top."""
+    extent: float
+    """How far up the slices reach from there, mm; what lies beyond the brain is left out."""
+    frame: Size
+    values: tuple[tuple[int, ...], ...]
+    """The values in the label volumes that stand for each class."""
+
+
+class Cut(NamedTuple):
+    """The slices of one scan."""
+
+    images: np.ndarray
+    """uint8 `(N, rows, columns)`."""
+    classes: np.ndarray
+    """uint8 `(N, rows, columns)`."""
+    first: int
+    """Number of the first slice along the volume's axis."""
+    spacing: tuple[float, float, float]
+    """Of the volume's rows, columns and slices, mm."""
+    heights: tuple[float, float]
+    """Of the first and the last slice."""
+    profile: np.ndarray
+    """uint8 `(extent along the axis, extent across)`, pixels of 1 mm, top first: the head cut across the slices."""
+    notes: tuple[str, ...]
+
+
+def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
+    """Pair volumes by name.
+
+    Args:
+        images: a path in which {subject}, and {session} if there is one, stand for what varies, and * for what does
+            not matter: "study/sub-{subject}/anat/*_T1w.nii.gz".
+        label_volumes: the same for the labels.
+
+    Returns:
+        The pairs by subject and session, and a sentence for each file that has no partner.
+    """
+    for pattern in (images, label_volumes):
+        if "{subject}" not in pattern:
+            raise UserError(f"{pattern} must hold {{subject}} where the subject's name stands.")
+    t1, problems = _match(images)
+    truth, more = _match(label_volumes)
+    problems += more
+    problems += [f"{t1[key]} has no label volume" for key in t1.keys() - truth.keys()]
+    problems += [f"{truth[key]} has no image" for key in truth.keys() - t1.keys()]
+    if not t1:
+        problems.append(f"no file matches {images}")
+    keys = sorted(t1.keys() & truth.keys(), key=lambda key: (natural(key[0]), natural(key[1])))
+    return [Scan(*key, t1[key], truth[key]) for key in keys], sorted(problems)
+
+
+def split_subjects(scans: Sequence[Scan], fractions: tuple[float, float, float], seed: int) -> dict[str, str]:
+    """The split of each subject: drawn at random by the seed, at least one subject in each.
+
+    Raises:
+        UserError: fewer than three subjects, or fractions that are not positive or do not add up to 1.
+    """
+    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise UserError(f"--fractions are {' '.join(map(str, fractions))}: three positive numbers that add up to 1.")
+    people = sorted({scan.subject for scan in scans}, key=natural)
+    if len(people) < 3:
+        raise UserError(f"{len(people)} subject(s) cannot be divided into train, validate and test: give 3 or more.")
+    held_out = [max(1, round(share * len(people))) for share in fractions[1:]]
+    held_out[0] = min(held_out[0], len(people) - 2)
+    held_out[1] = min(held_out[1], len(people) - 1 - held_out[0])
+    names = [SPLITS[1]] * held_out[0] + [SPLITS[2]] * held_out[1]
+    names = [SPLITS[0]] * (len(people) - len(names)) + names
+    order = np.random.default_rng(seed).permutation(len(people))
+    return {people[i]: name for i, name in zip(order, names, strict=True)}
+
+
+def cut_scan(scan: Scan, rule: Rule) -> Cut:
+    """Read one scan and cut it.
+
+    Raises:
+        UserError: a volume cannot be read, the two do not belong together, the labels have values that no class
+            claims, or the head does not fit.
+    """
+    image, truth = read_volume(scan.image), read_volume(scan.label)
+    if not same_grid(image, truth):
+        raise UserError(f"{scan.label} does not lie on the grid of {scan.image}: resample it to that grid.")
+    classes = planes(_classes(scan.label, truth, rule.values), rule.axis)
+    brain = np.flatnonzero((classes > 0).any(axis=(1, 2)))
+    if brain.size < 2:
+        raise UserError(f"{scan.label} labels no brain in {rule.axis} slices: is it the right file?")
+    *pixel, gap = slice_spacing(image, rule.axis)
+    base, top = int(brain[0]), int(brain[-1])
+    first = base + int(rule.start * (top - base))
+    number = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
+    sides = Grid(classes.shape[1], pixel[0]), Grid(classes.shape[2], pixel[1])
+    values = resample(planes(image.values, rule.axis), sides[0].to_mm(), sides[1].to_mm())
+    head = find_head(values)
+    place = fit((sides[0].mm, sides[1].mm), (head.rows, head.columns), rule.frame, rule.frame)
+    if place.frame != rule.frame:
+        need = f"{place.frame[0]} {place.frame[1]}"
+        raise UserError(f"The head in {scan.image} does not fit into the slices: set --frame {need}.")
+    own = np.stack([classes[number] == k for k in range(labels.COUNT)])
+    shares = resample(own.reshape(-1, *own.shape[2:]), sides[0].to_mm(), sides[1].to_mm())
+    shares = shares.reshape(labels.COUNT, len(number), *shares.shape[1:])
+    drawn = shares.argmax(0).astype(np.uint8)
+    height = (number[[0, -1]] - base) / (top - base)
+    notes = list(image.notes)
+    if gap > 2.5:
+        notes.append(f"its slices are {gap:.1f} mm apart")
+    across = values[:, :, values.shape[2] // 2] if rule.axis == "sagittal" else values[:, values.shape[1] // 2]
+    upright = resample(across[None], Grid(len(across), gap).to_mm(), None)[0]
+    return Cut(
+        images=np.stack([put(quantise(one), place) for one in values[number]]),
+        classes=np.stack([put(one, place) for one in drawn]),
+        first=first,
+        spacing=(pixel[0], pixel[1], gap),
+        heights=(float(height[0]), float(height[1])),
+        profile=quantise(upright)[::-1],
+        notes=tuple(notes),
+    )
+
+
+def _classes(path: Path, truth: Volume, values: tuple[tuple[int, ...], ...]) -> np.ndarray:
+    """The class of each voxel, uint8."""
+    out = np.zeros(truth.values.shape, np.uint8)
+    known = np.zeros(truth.values.shape, bool)
+    for k, claimed in enumerate(values):
+        here = np.isin(truth.values, claimed)
+        out[here], known = k, known | here
+    if not known.all():
+        others = np.unique(truth.values[~known])
+        listed = ", ".join(f"{value:g}" for value in others[:8]) + (" ..." if len(others) > 8 else "")
+        raise UserError(f"{path} holds the values {listed}, which no class claims: see --csf, --gray, --white.")
+    return out
+
+
+def _match(pattern: str) -> tuple[dict[tuple[str, str], Path], list[str]]:
+    """File of each (subject, session)."""
+    words = re.split(r"(\{subject\}|\{session\}|\*)", pattern)
+    wild = "".join("*" if word in ("{subject}", "{session}", "*") else glob.escape(word) for word in words)
+    seen: set[str] = set()
+    regex = ""
+    for word in words:
+        name = word.strip("{}")
+        if word == "*":
+            regex += "[^/]*"
+        elif word in ("{subject}", "{session}"):
+            regex += f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+?)"
+            seen.add(name)
+        else:
+            regex += re.escape(word)
+    found: dict[tuple[str, str], Path] = {}
+    problems = []
+    for path in sorted(glob.glob(wild)):
+        match = re.fullmatch(regex, path)
+        if not match:
+            continue
+        key = match["subject"], match.groupdict().get("session") or ""
+        if key in found:
+            problems.append(f"{found[key]} and {path} are both of {' '.join(filter(None, key))}")
+        found[key] = Path(path)
+    return found, problems

@@ -1,0 +1,126 @@
+"""`python -m oasis_jax.predict RUN INPUT... --output DIR`: label slices and volumes of your own."""
+
+import sys
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import tyro
+
+from oasis_jax import evaluate, outputs, parallel, progress, run
+from oasis_jax.data.inputs import Found, Framing, check_names, find_inputs, read_inputs
+from oasis_jax.data.volume import check_orientation
+from oasis_jax.errors import UserError, run_command
+from oasis_jax.outputs import Labelled, Report
+from oasis_jax.run import Run
+from oasis_jax.segment import label, segmenter
+
+_UNDER_WAY = 4
+"""Files whose labels are being written while the next are computed."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Label PNG slices and NIfTI volumes with the best checkpoint of a run."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder, as training made it."""
+    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """PNG files, NIfTI or Analyze volumes, and folders of them."""
+    output: Path
+    """Folder for what is written; made when absent."""
+    probabilities: bool = False
+    """Write the probability of each class too."""
+    overwrite: bool = False
+    """Replace files that the output folder holds already."""
+    orientation: str | None = None
+    """Where the axes of volumes lead that do not say so themselves, as RAS or LPI."""
+    batch: int | None = None
+    """Slices at a time. None: 8 for each CPU, 64 for each accelerator."""
+
+
+def predict(trained: Run, arguments: Arguments) -> list[str]:
+    """Label all inputs, write what was asked for, and return a sentence for each file that could not be used.
+
+    Raises:
+        UserError: nothing to label, files in the way, or no sound checkpoint.
+    """
+    check_orientation(arguments.orientation)
+    if arguments.batch is not None and arguments.batch < 1:
+        raise UserError(f"--batch is {arguments.batch} and must be at least 1.")
+    found, problems = find_inputs(arguments.inputs)
+    if not found:
+        raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
+    check_names(found)
+    _check_free(found, arguments)
+    trusted = outputs.trained_on(trained)
+    crop = trained.config.model.crop
+    framing = Framing(trained.size, crop or trained.size, trusted.cut.axis)
+    count = jax.device_count()
+    batch = arguments.batch or (8 if jax.default_backend() == "cpu" else 64) * count
+    batch = -(-batch // count) * count
+    mesh = parallel.make_mesh(batch)
+    segment = segmenter(trained, evaluate.best_parameters(trained, mesh)[1], mesh)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    reports: dict[str, Report] = {}
+    with progress.bar() as shown, ThreadPoolExecutor(2) as writers:
+        task = shown.add_task("Labelling", total=len(found))
+
+        def fail(reason: str) -> None:
+            problems.append(reason)
+            shown.advance(task)
+
+        def write(one: Labelled) -> Report:
+            facts = outputs.report(one, trusted)
+            outputs.write(one, facts, arguments.output, trusted)
+            return facts
+
+        def finish(name: str, written: Future[Report]) -> None:
+            reports[name] = written.result()
+            print(outputs.sentence(reports[name]), flush=True)
+            shown.advance(task)
+
+        writing: deque[tuple[str, Future[Report]]] = deque()
+        inputs = read_inputs(found, framing, arguments.orientation, fail)
+        for one in label(inputs, segment, batch, arguments.probabilities):
+            writing.append((one.input.found.name, writers.submit(write, one)))
+            if len(writing) > _UNDER_WAY:
+                finish(*writing.popleft())
+        for one in writing:
+            finish(*one)
+    if reports:
+        outputs.write_tables(arguments.output, [reports[one.name] for one in found if one.name in reports])
+    return problems
+
+
+def _check_free(found: Sequence[Found], arguments: Arguments) -> None:
+    files = [name for one in found for name in outputs.names(one, arguments.probabilities)] + list(outputs.TABLES)
+    there = [name for name in files if (arguments.output / name).exists()]
+    if there and not arguments.overwrite:
+        raise UserError(
+            f"{arguments.output} holds {there[0]} already{f' and {len(there) - 1} more' if there[1:] else ''}: "
+            "name another --output, or add --overwrite."
+        )
+
+
+def _listing(title: str, problems: Sequence[str]) -> str:
+    return "\n".join([f"{title}:", *(f"  {problem}" for problem in problems)])
+
+
+def main() -> None:
+    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.predict")
+    trained = run.load(arguments.run)
+    parallel.start()
+    problems = predict(trained, arguments)
+    sys.stdout.flush()
+    print(f"Labels, overlays and tables: {arguments.output}")
+    if problems:
+        raise UserError(_listing(f"{len(problems)} input(s) could not be labelled, the others are done", problems))
+
+
+if __name__ == "__main__":
+    run_command(main)

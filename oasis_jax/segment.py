@@ -1,0 +1,125 @@
+"""From a run and files cut into frames to labels: the network over one stream of slices, whatever files they are of."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from oasis_jax import model, parallel
+from oasis_jax.data.frame import Size
+from oasis_jax.data.inputs import Input, own_classes, own_probabilities
+from oasis_jax.normalise import normalise
+from oasis_jax.outputs import Labelled
+from oasis_jax.run import Run
+
+Group = list[tuple[Input, int]]
+"""Slices that are labelled together, as (file, number); their frames have one size."""
+
+Segment = Callable[[np.ndarray], tuple[Any, Any]]
+"""From frames uint8 `(B, H, W)` to classes uint8 `(B, H, W)` and probabilities float32 `(B, H, W, 4)`, on devices."""
+
+_AHEAD = 2
+"""Batches that are under way before the first one's labels are asked for."""
+
+
+def segmenter(trained: Run, params: model.Params, mesh: jax.sharding.Mesh) -> Segment:
+    """The network of a run for frames of the trained size or larger, compiled once for each size."""
+    settings, size = trained.config, trained.size
+
+    @cache
+    def compiled(frame: Size) -> Callable[..., tuple[Any, Any]]:
+        crop = settings.model.crop
+        if crop is not None:  # what the network sees grows with the frame
+            crop = crop[0] + frame[0] - size[0], crop[1] + frame[1] - size[1]
+        _, apply = model.network(replace(settings.model, crop=crop))
+
+        def segment(params: model.Params, frames: Any) -> tuple[Any, Any]:
+            logits = apply(params, normalise(frames[..., None], settings.data.normalise))
+            return logits.argmax(-1).astype(jnp.uint8), jax.nn.softmax(logits)
+
+        return parallel.compile_eval_step(segment, mesh)
+
+    return lambda frames: compiled((frames.shape[1], frames.shape[2]))(params, frames)
+
+
+def label(inputs: Iterable[Input], segment: Segment, batch: int, keep_probabilities: bool) -> Iterator[Labelled]:
+    """Label files, in batches that run on from one file to the next; each is given when its last slice is done.
+
+    Args:
+        inputs: the files.
+        segment: the network.
+        batch: slices at a time; every batch has this size, so the network is compiled once for each size of frame.
+        keep_probabilities: give them too.
+    """
+    waiting: dict[int, dict[int, tuple[np.ndarray, np.ndarray | None]]] = {}
+    for item, number, classes, probabilities in _results(_groups(inputs, batch), segment, batch):
+        done = waiting.setdefault(id(item), {})
+        done[number] = _on_own_grid(item, number, classes, probabilities, keep_probabilities)
+        if len(done) == len(_shown(item)):
+            yield _assemble(item, waiting.pop(id(item)))
+
+
+def _assemble(item: Input, done: dict[int, tuple[np.ndarray, np.ndarray | None]]) -> Labelled:
+    """The labels of all slices; those that show no head are background."""
+    classes, probabilities = next(iter(done.values()))
+    stack = np.zeros((len(item.frames), *classes.shape), np.uint8)
+    shares = None
+    if probabilities is not None:
+        shares = np.zeros((len(item.frames), *probabilities.shape), np.float32)
+        shares[..., 0] = 1
+    for number, (classes, probabilities) in done.items():
+        stack[number] = classes
+        if shares is not None:
+            shares[number] = probabilities
+    return Labelled(item, stack, shares)
+
+
+def _on_own_grid(
+    item: Input, number: int, classes: np.ndarray, probabilities: Callable[[], np.ndarray], keep: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    if not keep and all(side.own == side.mm for side in item.sides):  # spares the probabilities the way to the host
+        return own_classes(item, number, classes), None
+    shares = own_probabilities(item, number, probabilities())
+    return shares.argmax(-1).astype(np.uint8), shares if keep else None
+
+
+def _shown(item: Input) -> list[int]:
+    """The slices that a network should see: those that show any head, or one, so that every file has a result."""
+    return [int(k) for k in np.flatnonzero(item.head.any(axis=(1, 2)))] or [0]
+
+
+def _groups(inputs: Iterable[Input], size: int) -> Iterator[Group]:
+    waiting: dict[Size, Group] = {}
+    for item in inputs:
+        for k in _shown(item):
+            group = waiting.setdefault(item.place.frame, [])
+            group.append((item, k))
+            if len(group) == size:
+                yield waiting.pop(item.place.frame)
+    yield from waiting.values()
+
+
+def _results(
+    groups: Iterable[Group], segment: Segment, batch: int
+) -> Iterator[tuple[Input, int, np.ndarray, Callable[[], np.ndarray]]]:
+    """Each slice's file, number, classes, and a function that fetches its probabilities."""
+    running: deque[tuple[Group, Any, Any]] = deque()
+
+    def finish(group: Group, classes: Any, probabilities: Any) -> Iterator[Any]:
+        on_host = cache(lambda: np.asarray(probabilities))
+        for i, ((item, number), one) in enumerate(zip(group, np.asarray(classes), strict=False)):
+            yield item, number, one, lambda i=i: on_host()[i]
+
+    for group in groups:
+        frames = np.zeros((batch, *group[0][0].place.frame), np.uint8)
+        frames[: len(group)] = [item.frames[k] for item, k in group]
+        running.append((group, *segment(frames)))
+        if len(running) > _AHEAD:
+            yield from finish(*running.popleft())
+    for one in running:
+        yield from finish(*one)
