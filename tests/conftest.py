@@ -73,6 +73,30 @@ def command(*words: str | Path, cwd: Path | None = None) -> subprocess.Completed
     return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False, cwd=cwd, env=environment)
 
 
+RANDOM = ("--model.dropout", "0.3", "--augment.mirror", "--augment.rotate", "10")
+
+
+def options(data: Path, run: Path, *more: str) -> list[str]:
+    """Options of `train` for a run of 5 epochs, 20 steps, with all kinds of randomness."""
+    return ["--data.root", str(data), "--run", str(run), *SMALL, *RANDOM, "--train.epochs", "5", *more]
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 training slices, so 4 steps an epoch; do not change them."""
+    return write_tree(tmp_path_factory.mktemp("program") / "tree with spaces é", slices=8)
+
+
+@pytest.fixture(scope="session")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed; do not change it."""
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    done = command("train", *options(data, run))
+    assert done.returncode == 0, done.stderr
+    assert "tree with spaces é, test: 16 slices of 2 subjects" in done.stdout
+    return run
+
+
 def assert_mistake(done: subprocess.CompletedProcess[str], *parts: str) -> None:
     """The command said one error that holds these parts, without a traceback, and exited with status 2."""
     assert done.returncode == 2, done.stderr

@@ -12,24 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, SMALL, assert_mistake, blob, command, write_tree
+from conftest import REPOSITORY, SMALL, assert_mistake, blob, command, options
 from PIL import Image
 
 from oasis_jax import checkpoint
 from oasis_jax.data.slices import folders, write_png
 
-RANDOM = ("--model.dropout", "0.3", "--augment.mirror", "--augment.rotate", "10")
 STEPS = 20
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """16 training slices, so 4 steps an epoch."""
-    return write_tree(tmp_path_factory.mktemp("program") / "tree with spaces é", slices=8)
-
-
-def options(data: Path, run: Path, *more: str) -> list[str]:
-    return ["--data.root", str(data), "--run", str(run), *SMALL, *RANDOM, "--train.epochs", "5", *more]
 
 
 def start(*words: str) -> subprocess.Popen[str]:
@@ -55,16 +44,6 @@ def lines(run: Path) -> list[dict]:
 def outcome(run: Path) -> tuple:
     """Everything that must not depend on how often a run was stopped: all parameters, optimizer state, metrics."""
     return checkpoint.cards(run / "checkpoints"), lines(run)
-
-
-@pytest.fixture(scope="module")
-def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing disturbed."""
-    run = tmp_path_factory.mktemp("runs") / "finished"
-    done = command("train", *options(data, run))
-    assert done.returncode == 0, done.stderr
-    assert "tree with spaces é, test: 16 slices of 2 subjects" in done.stdout
-    return run
 
 
 def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:

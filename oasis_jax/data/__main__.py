@@ -10,7 +10,8 @@ import tyro
 
 from oasis_jax import progress
 from oasis_jax.config import SPLITS, Split
-from oasis_jax.data import phantom
+from oasis_jax.data import phantom, study, volumes
+from oasis_jax.data.anatomy import Axis
 from oasis_jax.data.tree import load_tree
 from oasis_jax.errors import UserError, run_command
 
@@ -37,6 +38,38 @@ class Phantom:
     """Seed of the heads; 0 gives those of the quickstart."""
 
 
+@dataclass(frozen=True)
+class Volumes:
+    """Make a tree of slices from T1 volumes and their label volumes (NIfTI), split at random by subject."""
+
+    root: tyro.conf.Positional[Path]
+    """Folder to make; it must not exist yet."""
+    images: str
+    """Path of the T1 volumes; {subject} (and {session}) stand for what varies: "study/sub-{subject}/*_T1w.nii.gz"."""
+    labels: str
+    """The same for the label volumes, which lie on the grid of their T1."""
+    background: tuple[int, ...] = (0,)
+    """Values in the label volumes that are background."""
+    csf: tuple[int, ...] = (1,)
+    """Values that are CSF."""
+    gray: tuple[int, ...] = (2,)
+    """Values that are gray matter."""
+    white: tuple[int, ...] = (3,)
+    """Values that are white matter."""
+    axis: Axis = "axial"
+    """The plane that slices show."""
+    start: float = 0.5
+    """Height of the first slice: 0 is the base of the labelled brain, 1 its top. OASIS slices start half-way up."""
+    extent: float = 32.0
+    """How far up from there the slices reach, mm."""
+    frame: tuple[int, int] = (256, 256)
+    """Rows and columns of the slices, multiples of 16, 1 mm each; the scans are centred in them."""
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    """Shares of the subjects in train, validate and test."""
+    seed: int = 0
+    """Seed of the split."""
+
+
 def check(arguments: Check) -> None:
     start = time.monotonic()
     tree = load_tree(arguments.root, arguments.splits, track=progress.track, shown=sys.maxsize if arguments.all else 20)
@@ -58,13 +91,42 @@ def write_phantoms(arguments: Phantom) -> None:
     print(f"Wrote {arguments.root}.")
 
 
+def write_volumes(arguments: Volumes) -> None:
+    a = arguments
+    if a.root.exists():
+        raise UserError(f"{a.root} exists already: name a new folder.")
+    if min(a.frame) < 16 or any(side % 16 for side in a.frame):
+        raise UserError(f"--frame is {a.frame[0]} {a.frame[1]} and must be two multiples of 16.")
+    if not (0 <= a.start < 1 and a.extent > 0 and a.seed >= 0):
+        raise UserError("--start must be from 0 to below 1, --extent above 0 and --seed 0 or more.")
+    scans, problems = study.find_scans(a.images, a.labels)
+    if problems:
+        raise UserError("\n".join(["The volumes cannot be paired:", *(f"  {problem}" for problem in problems)]))
+    rule = study.Rule(a.axis, a.start, a.extent, a.frame, (a.background, a.csf, a.gray, a.white))
+    a.root.parent.mkdir(parents=True, exist_ok=True)
+    splits, notes = volumes.write_study(a.root, scans, rule, a.fractions, a.seed, progress.track)
+    for note in notes:
+        print(f"note: {note}")
+    counts = ", ".join(f"{list(splits.values()).count(split)} {split}" for split in SPLITS)
+    print(f"Wrote {a.root}: {len(scans)} scans of {len(splits)} subjects ({counts}).")
+    print(f"Look at what was cut: {a.root / 'contact_sheet.png'}")
+
+
 def main() -> None:
     command = tyro.cli(
-        Annotated[Check, tyro.conf.subcommand("check")] | Annotated[Phantom, tyro.conf.subcommand("phantom")],  # type: ignore[arg-type]
+        Annotated[Check, tyro.conf.subcommand("check")]  # type: ignore[arg-type]
+        | Annotated[Volumes, tyro.conf.subcommand("volumes")]
+        | Annotated[Phantom, tyro.conf.subcommand("phantom")],
         prog="python -m oasis_jax.data",
         description="Check a tree of brain slices, or write made-up ones.",
     )
-    check(command) if isinstance(command, Check) else write_phantoms(command)
+    match command:
+        case Check():
+            check(command)
+        case Volumes():
+            write_volumes(command)
+        case Phantom():
+            write_phantoms(command)
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ class Input(NamedTuple):
     frames: np.ndarray
     """uint8 `(N, rows, columns)`: what the network sees."""
     head: np.ndarray
-    """bool `(N, rows, columns)`, in pixels of 1 mm: where the head is; all around it is background, whatever a network
-    says of slices that show less than those it was trained on."""
+    """bool `(N, rows, columns)`, in pixels of 1 mm: where the head is. In a volume all around it is background,
+    whatever a network says of slices unlike those it was trained on; a PNG file counts as head unless it is black."""
     place: Place
     sides: tuple[Grid, Grid]
     """Rows and columns of the file's own planes."""
@@ -91,8 +91,8 @@ def read_input(found: Found, framing: Framing, orientation: str | None = None) -
         sides = Grid(grey.shape[1], 1.0), Grid(grey.shape[2], 1.0)
         head = find_head(grey)
         place = fit((sides[0].own, sides[1].own), (head.rows, head.columns), framing.frame, framing.seen)
-        notes = _place_notes(place, framing)
-        return Input(found, put(grey[0], place)[None], head.mask, place, sides, None, notes)
+        shown = np.full(grey.shape, grey.any())  # a slice as it stands: what the network says of it is the answer
+        return Input(found, put(grey[0], place)[None], shown, place, sides, None, _place_notes(place, framing))
     volume = read_volume(found.path, orientation)
     *pixel, gap = slice_spacing(volume, framing.axis)
     values = planes(volume.values, framing.axis)

@@ -1,0 +1,273 @@
+"""Labels come back onto the very pixels and voxels they belong to, whatever was given."""
+
+import csv
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from conftest import SIZE, assert_mistake, blob, command
+from PIL import Image
+from test_volume import ALL_WAYS, save
+
+from oasis_jax import outputs
+from oasis_jax.data.anatomy import Axis
+from oasis_jax.data.grey import read_grey
+from oasis_jax.data.inputs import Found, Framing, find_inputs, read_input
+from oasis_jax.data.looks import Ranges
+from oasis_jax.data.slices import folders, write_png
+from oasis_jax.data.tree import Cut
+from oasis_jax.outputs import Labelled, Trained
+from oasis_jax.segment import label
+
+FRAMING = Framing((48, 64), (48, 64), "axial")
+LOOKS: Ranges = {"covered": (0.0, 1.0), "mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
+
+
+def by_grey(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Stands for the network: the class of `brain`'s grey levels, with certainty."""
+    classes = np.digitize(frames, [42, 127, 212]).astype(np.uint8)
+    return classes, np.eye(4, dtype=np.float32)[classes]
+
+
+def brain(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float] = (1, 1, 1)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nested ellipsoids, 30 x 44 x 24 mm, off the middle: intensities 0, 60, 120, 180 and classes, `(X, Y, Z)`."""
+    x, y, z = ((np.arange(n) - (n - 1) / 2) * mm for n, mm in zip(shape, spacing, strict=True))
+    radius = np.sqrt(((x - 1.5)[:, None, None] / 15) ** 2 + ((y + 2)[:, None] / 22) ** 2 + ((z - 1) / 12) ** 2)
+    classes = (radius < 1).astype(np.uint8) + (radius < 0.8) + (radius < 0.5)
+    return (classes * 60).astype(np.int16), classes.astype(np.uint8)
+
+
+def label_one(path: Path, framing: Framing = FRAMING, keep: bool = False, orientation: str | None = None) -> Labelled:
+    (one,) = label([read_input(Found(path, "one"), framing, orientation)], by_grey, 4, keep)
+    return one
+
+
+@pytest.mark.parametrize("way", ALL_WAYS[::7])
+def test_voxels_of_1_mm_get_exactly_their_own_label(way: str, tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 30))
+    # The brightest tissue is missing from the outermost slices, so their greys are scaled otherwise.
+    deep = (truth == 3).any(axis=(0, 1))
+    one = label_one(save(tmp_path / "a.nii.gz", values, way=way))
+    assert np.array_equal(one.classes[deep], np.moveaxis(truth, 2, 0)[deep])
+
+
+@pytest.mark.parametrize("axis", ["sagittal", "coronal"])
+def test_slices_run_along_the_axis_of_training(axis: Axis, tmp_path: Path) -> None:
+    values, truth = brain((37, 47, 44))
+    one = label_one(save(tmp_path / "a.nii.gz", values), FRAMING._replace(axis=axis))
+    truth = np.moveaxis(truth, ("sagittal", "coronal").index(axis), 0)
+    deep = (truth == 3).any(axis=(1, 2))
+    assert np.array_equal(one.classes[deep], truth[deep])
+
+
+@pytest.mark.parametrize("spacing", [(0.5, 0.5, 1.0), (1.5, 0.8, 3.0), (0.7, 2.0, 1.0)])
+def test_other_spacings_come_back_on_their_own_grid(spacing: tuple[float, float, float], tmp_path: Path) -> None:
+    shape = tuple(round(n / mm) for n, mm in zip((37, 50, 30), spacing, strict=True))
+    values, truth = brain((shape[0], shape[1], shape[2]), spacing)
+    one = label_one(save(tmp_path / "a.nii.gz", values, spacing), keep=True)
+    truth = np.moveaxis(truth, 2, 0)
+    assert one.classes.shape == truth.shape
+    assert one.probabilities is not None
+    assert np.allclose(one.probabilities.sum(-1), 1, atol=1e-5)
+    assert np.array_equal(one.probabilities.argmax(-1), one.classes)
+    deep = (truth == 3).any(axis=(1, 2))
+    for k in range(4):
+        both = 2 * ((one.classes == k) & (truth == k))[deep].sum()
+        assert both / ((one.classes == k)[deep].sum() + (truth == k)[deep].sum()) > 0.85, k
+    wrong = one.classes != truth
+    inside = np.abs(np.diff(truth.astype(int), axis=1, prepend=0)) + np.abs(
+        np.diff(truth.astype(int), axis=2, prepend=0)
+    )
+    assert wrong[deep].mean() < 0.08
+    assert not wrong[deep][(inside[deep] == 0) & (truth[deep] == 0)].mean() > 0.02
+
+
+def test_a_head_off_the_middle_or_too_large_is_seen_whole(tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 12))
+    moved = np.zeros((90, 130, 12), np.int16)
+    moved[:37, 70:120] = values
+    one = label_one(save(tmp_path / "a.nii", moved))
+    assert one.input.place.frame == (48, 64)
+    deep = (truth == 3).any(axis=(0, 1))
+    assert np.array_equal(one.classes[deep][:, :37, 70:120], np.moveaxis(truth, 2, 0)[deep])
+    assert one.classes.astype(int).sum() == one.classes[:, :37, 70:120].astype(int).sum()
+    large = values.repeat(2, axis=0).repeat(2, axis=1)
+    two = label_one(save(tmp_path / "b.nii", large))
+    assert two.input.place.frame == (64, 96)
+    assert "a frame of 64x96, larger than in training" in two.input.notes[0]
+    assert np.array_equal(two.classes[deep], np.moveaxis(truth.repeat(2, 0).repeat(2, 1), 2, 0)[deep])
+
+
+def test_there_is_no_tissue_in_the_air_or_in_empty_slices(tmp_path: Path) -> None:
+    values, _ = brain((37, 50, 30))
+
+    def raving(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        classes = np.full(frames.shape, 2, np.uint8)
+        return classes, np.eye(4, dtype=np.float32)[classes]
+
+    path = save(tmp_path / "a.nii", values)
+    for keep in (False, True):
+        (one,) = label([read_input(Found(path, "one"), FRAMING)], raving, 4, keep)
+        assert not one.classes[[0, -1]].any()
+        assert not one.classes[:, 0].any()
+        assert (one.classes[np.moveaxis(values > 0, 2, 0)] == 2).all()
+
+
+def test_batches_run_on_from_file_to_file(tmp_path: Path) -> None:
+    shapes = [(37, 50, 5), (30, 46, 3), (37, 50, 1), (70, 50, 2)]
+    paths = [save(tmp_path / f"{i}.nii", brain(shape)[0]) for i, shape in enumerate(shapes)]
+    inputs = [read_input(Found(path, path.stem), FRAMING) for path in paths]
+    seen: list[int] = []
+
+    def counting(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        seen.append(len(frames))
+        return by_grey(frames)
+
+    together = {one.input.found.name: one for one in label(inputs, counting, 4, False)}
+    assert set(together) == {"0", "1", "2", "3"}
+    assert set(seen) == {4}
+    slices = sum(max(1, int(item.head.any(axis=(1, 2)).sum())) for item in inputs)
+    assert len(seen) <= slices // 4 + 2
+    for item in inputs:
+        (alone,) = label([item], by_grey, 4, False)
+        assert np.array_equal(alone.classes, together[item.found.name].classes)
+
+
+def test_a_report_measures_in_mm_and_marks_heights(tmp_path: Path) -> None:
+    spacing = (0.5, 0.8, 2.0)
+    values, truth = brain((74, 62, 18), spacing)
+    one = label_one(save(tmp_path / "a.nii", values, spacing))._replace(classes=np.moveaxis(truth, 2, 0).copy())
+    facts = outputs.report(one, Trained(Cut("axial", (0.5, 0.75)), LOOKS))
+    counts = np.bincount(truth.ravel(), minlength=4)[1:]
+    assert facts.millilitres is not None
+    assert np.allclose(facts.millilitres, counts * 0.5 * 0.8 * 2 / 1000)
+    inside = [row[0] for row in facts.slices if row[2]]
+    shown = np.flatnonzero(truth.any(axis=(0, 1)))
+    middle = (shown[0] + shown[-1]) / 2
+    assert inside == [k for k in range(18) if middle - 0.2 <= k <= shown[0] + 0.76 * (shown[-1] - shown[0])]
+    assert facts.outside == len(shown) - len(inside)
+    strange: Ranges = LOOKS | {"mean": (1.0, 2.0)}
+    assert "unlike" in outputs.report(one, Trained(Cut(), strange)).notes[-1]
+    assert not outputs.report(one, Trained(Cut(), LOOKS)).notes
+
+
+def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder é"
+    folder.mkdir()
+    for name in ("b.png", "a.nii.png", "c.NII.GZ", "d.hdr", "d.img", ".hidden.png", "notes.txt", "e.img"):
+        (folder / name).touch()
+    (folder / "deeper.png").mkdir()
+    (tmp_path / "secret.png").touch()
+    (folder / "out.png").symlink_to(tmp_path / "secret.png")
+    (folder / "in.png").symlink_to(folder / "b.png")
+    (folder / "gone.png").symlink_to(folder / "nowhere")
+    found, problems = find_inputs([folder, tmp_path / "missing.png", folder / "notes.txt", tmp_path / "secret.png"])
+    assert [one.path.name for one in found] == [
+        "a.nii.png",
+        "b.png",
+        "c.NII.GZ",
+        "d.hdr",
+        "e.img",
+        "in.png",
+        "secret.png",
+    ]
+    assert [one.name for one in found] == ["a", "b", "c", "d", "e", "in", "secret"]
+    told = "\n".join(problems)
+    for sentence in ("gone.png is a link that leads nowhere", "out.png is a link out of the folder"):
+        assert sentence in told
+    for sentence in ("missing.png does not exist", "notes.txt is no PNG file and no volume"):
+        assert sentence in told
+    (tmp_path / "empty").mkdir()
+    assert "holds no PNG file and no volume" in find_inputs([tmp_path / "empty"])[1][0]
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A folder with the images of the test split, a volume of three of its slices, and files that cannot be used."""
+    folder = tmp_path_factory.mktemp("inputs") / "mixed ü"
+    shutil.copytree(folders(data, "test")[0], folder)
+    images = [read_grey(folder / f"case_9_slice_{k}.nii.png") for k in range(3)]
+    save(folder / "volume.nii.gz", np.stack(images, axis=2).astype(np.int16), way="PIL")
+    (folder / "broken.png").write_bytes(b"no image")
+    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4, 2), np.uint8), np.eye(4)), folder / "four.nii")
+    return folder
+
+
+def test_the_command_labels_a_folder_and_reports_the_broken_at_the_end(
+    finished: Path, data: Path, mixed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out put"
+    done = command("predict", finished, mixed, "--output", out, "--probabilities")
+    assert_mistake(done, "2 input(s) could not be labelled, the others are done", "broken.png", "four.nii")
+    lines = [line for line in done.stdout.splitlines() if ".png: " in line or ".nii.gz: " in line]
+    assert len(lines) == 17
+    # The same slices, so the same labels as evaluation's, and the same Dice.
+    sums = np.zeros((4, 4), np.int64)
+    for path in sorted(folders(data, "test")[1].iterdir()):
+        truth = read_grey(path) // 85
+        name = path.name.replace("seg_", "case_").replace(".nii.png", "")
+        with Image.open(out / f"{name}_labels.png") as image:
+            assert (image.mode, image.size) == ("L", SIZE[::-1])
+            predicted = np.asarray(image) // 85
+        shares = np.load(out / f"{name}_probabilities.npy", allow_pickle=False)
+        assert shares.shape == (*SIZE, 4)
+        assert np.array_equal(shares.argmax(-1), predicted)
+        sums += np.bincount((4 * truth.astype(int) + predicted).ravel(), minlength=16).reshape(4, 4)
+        with Image.open(out / f"{name}_overlay.png") as image:
+            assert image.size == (2 * SIZE[1], SIZE[0])
+    metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
+    pooled = 2 * np.diag(sums) / (sums.sum(0) + sums.sum(1))
+    assert np.allclose(pooled, list(metrics["scores"]["hard_dice_pooled"].values())[:4], atol=0.002)
+    volume = nib.load(out / "volume_labels.nii.gz")
+    assert np.array_equal(volume.affine, nib.load(mixed / "volume.nii.gz").affine)
+    turned = np.asarray(nib.as_closest_canonical(volume).dataobj)
+    for k, other in itertools.product(range(3), range(3)):
+        alone = read_grey(out / f"case_9_slice_{other}_labels.png") // 85
+        inside = read_grey(mixed / f"case_9_slice_{k}.nii.png") > 40
+        assert (np.mean((turned[:, :, k] == alone)[inside]) > 0.99) == (k == other)
+    assert nib.load(out / "volume_probabilities.nii.gz").shape == (*volume.shape, 4)
+    with (out / "tissue.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows][:2] == ["case_10_slice_0.nii.png", "case_10_slice_1.nii.png"]
+    assert rows[-1]["slices"] == "3"
+    assert float(rows[-1]["CSF_ml"]) == pytest.approx((turned == 1).sum() / 1000, abs=0.01)
+    assert rows[0]["CSF_ml"] == ""
+    with (out / "slices.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 19
+    assert "2\tgray matter\t#E69F00" in (out / "labels.tsv").read_text()
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_nothing_is_overwritten_unless_asked(finished: Path, tmp_path: Path) -> None:
+    image, _ = blob(np.random.default_rng(0))
+    write_png(tmp_path / "a.png", image)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a_labels.png").write_text("mine")
+    words = ("predict", finished, tmp_path / "a.png", "--output", tmp_path / "out")
+    assert_mistake(command(*words), "a_labels.png already", "--overwrite")
+    assert (tmp_path / "out" / "a_labels.png").read_text() == "mine"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_labels.png"]
+    done = command(*words, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert read_grey(tmp_path / "out" / "a_labels.png").shape == SIZE
+
+
+def test_two_files_of_one_name_are_not_mixed_up(finished: Path, tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").touch()
+    done = command("predict", finished, tmp_path / "x", tmp_path / "y", "--output", tmp_path / "out")
+    assert_mistake(done, "would both be written as a")
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_to_label_has_a_sentence(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = command("predict", finished, tmp_path / "empty", "--output", tmp_path / "out")
+    assert_mistake(done, "Nothing to label", "holds no PNG file and no volume")
