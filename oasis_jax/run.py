@@ -57,6 +57,12 @@ class Run(NamedTuple):
         return self.folder / "evaluation" / split
 
 
+def versions() -> dict[str, str]:
+    """Of Python, this package and the libraries it stands on."""
+    own = {"python": platform.python_version(), "oasis_jax": __version__}
+    return own | {name: version(name) for name in _PACKAGES}
+
+
 def create(config: Config, data: dict[str, Any]) -> Run:
     """Make the run folder and write `config.json`; the folder must not hold one yet.
 
@@ -65,8 +71,7 @@ def create(config: Config, data: dict[str, Any]) -> Run:
     provenance = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
-        "versions": {"python": platform.python_version(), "oasis_jax": __version__}
-        | {name: version(name) for name in _PACKAGES},
+        "versions": versions(),
         "devices": [str(device.device_kind) for device in jax.devices()],
         "processes": jax.process_count(),
         "seed": config.train.seed,
@@ -110,6 +115,8 @@ def load(folder: Path) -> Run:
         values = content["config"] | {"run": str(folder)}
         provenance = content["provenance"]
         dict(provenance["data_fingerprints"]).values()  # training and evaluation compare them
+        if [type(side) for side in provenance["slice_size"]] != [int, int]:
+            raise ValueError(f"slice_size is {provenance['slice_size']}")
         return Run(folder, config_module.validate(config_module.from_json(values)), provenance)
     except (ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(f"{folder / 'config.json'} is damaged ({error}): put it back or train anew.") from error

@@ -214,6 +214,16 @@ def test_a_moved_run_evaluates_on_moved_data_from_its_folder_alone(data: Path, f
     assert "validate: 8 slices of 1 subjects" in done.stdout
 
 
+def test_a_trained_run_exports_with_the_scores_of_its_evaluation(finished: Path, tmp_path: Path) -> None:
+    done = command("export", finished, "--output", tmp_path / "new" / "model")
+    assert done.returncode == 0, done.stderr
+    card = json.loads((tmp_path / "new/model/card.json").read_text())
+    metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
+    assert card["scores"]["test"] == metrics
+    assert card["checkpoint"]["step"] == metrics["step"]
+    assert card["training_data"]["fingerprints"]["test"] == metrics["data_fingerprint"]
+
+
 def test_evaluate_names_each_mistake(data: Path, finished: Path, tmp_path: Path) -> None:
     assert_mistake(command("evaluate", tmp_path / "nothing"), "is not a run")
     assert_mistake(command("evaluate", finished, "--slices", "16"), "test has slices 0 to 15; there is no slice 16")
@@ -286,10 +296,16 @@ def test_patience_ends_a_run_early(data: Path, tmp_path: Path) -> None:
     assert losses.index(min(losses)) == len(losses) - 3
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "data"])
+@pytest.mark.parametrize("module", ["train", "evaluate", "export", "data"])
 def test_help_is_worth_reading(module: str) -> None:
     done = command(module, "--help")
     assert done.returncode == 0
     assert f"python -m oasis_jax.{module}" in done.stdout
-    for part in {"train": ["--optim.learning-rate", "Examples:"], "evaluate": ["--slices"], "data": ["check"]}[module]:
+    parts = {
+        "train": ["--optim.learning-rate", "Examples:"],
+        "evaluate": ["--slices"],
+        "export": ["--output"],
+        "data": ["check"],
+    }
+    for part in parts[module]:
         assert part in done.stdout

@@ -1,0 +1,235 @@
+"""The exported file answers as the model does, for people who have nothing but JAX."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import REPOSITORY, SIZE, assert_mistake, blob, command
+from jax import export as jax_export
+
+from oasis_jax import checkpoint, export, model, run, storage
+from oasis_jax.config import Config, Data, Model
+from oasis_jax.errors import UserError
+from oasis_jax.normalise import normalise
+from oasis_jax.state import TrainState
+
+SETTINGS = Config(data=Data(root=Path("/private/folder/of_slices")), model=Model(stem=2, crop=(32, 48)))
+FACTS = {
+    "data_fingerprints": {"train": "abc", "validate": "def", "test": "ghi"},
+    "slice_size": list(SIZE),
+    "slice_cut": {"axis": "axial", "heights": [0.3, 0.7]},
+}
+BEST, OTHER = 3, 7
+
+ONLY_JAX = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {names}:
+            raise ModuleNotFoundError("not installed here: " + name)
+
+sys.meta_path.insert(0, Absent())
+"""
+ABSENT = {"oasis_jax", "flax", "orbax", "grain", "optax", "PIL", "jaxtyping", "tyro", "rich", "matplotlib"}
+
+
+def parameters(settings: Config, step: int) -> model.Params:
+    """Initial ones: zero biases, which XLA leaves out where it knows them, round otherwise than any others."""
+    init, _ = model.network(settings.model)
+    return jax.jit(init, static_argnums=1)(jax.random.key(step), SIZE)
+
+
+def make_run(folder: Path, settings: Config = SETTINGS) -> Path:
+    """What training leaves, without the training: two checkpoints, the earlier one better."""
+    made = run.create(replace(settings, run=folder), FACTS)
+    with checkpoint.Store(made.checkpoints) as store:
+        for step, loss in ((BEST, 0.25), (OTHER, 0.5)):
+            params = parameters(settings, step)
+            store.save(TrainState(jnp.asarray(step, jnp.int32), params, {"count": jnp.zeros(1)}), loss)
+    for split, step in (("validate", OTHER), ("test", BEST)):
+        made.evaluation(split).mkdir(parents=True)
+        metrics = {"split": split, "step": step, "scores": {"slices": 16}}
+        (made.evaluation(split) / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def damage_checkpoint(trained: Path, step: int) -> None:
+    damage(max((trained / f"checkpoints/{step}/params").rglob("*"), key=lambda p: p.stat().st_size * p.is_file()))
+
+
+def slices(count: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.stack([blob(rng)[0] for _ in range(count)])
+
+
+def probabilities(settings: Config, grey: np.ndarray) -> np.ndarray:
+    """Of the network itself, its parameters an argument."""
+    _, apply = model.network(settings.model)
+
+    def answer(params: model.Params, grey: jax.Array) -> jax.Array:
+        return jax.nn.softmax(apply(params, normalise(grey[..., None], settings.data.normalise)))
+
+    return np.asarray(jax.jit(answer)(parameters(settings, BEST), grey))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run; do not change it."""
+    return make_run(tmp_path_factory.mktemp("export") / "trained")
+
+
+@pytest.fixture(scope="module")
+def artefact(trained: Path) -> Path:
+    """What the command made of the run, where the README's example looks for it; do not change it."""
+    folder = trained.parent / "my_model"
+    done = command("export", trained, "--output", folder)
+    assert done.returncode == 0, done.stderr
+    assert f"step {BEST}, with scores of test" in done.stdout
+    return folder
+
+
+def run_example(cwd: Path, more: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the README's example beside its artefact where, of all that this package needs, there is only JAX.
+
+    It compiles as this process does, and divides its threads as this one does, so that rounding is the same.
+    """
+    example = re.search(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    assert example
+    code = ONLY_JAX.format(names=ABSENT) + example[1] + more
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=cwd, timeout=120,
+        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_NUM_CPU_DEVICES": str(jax.device_count())},
+    )  # fmt: skip
+
+
+def test_the_readmes_example_answers_as_the_model_for_batches_of_any_size(artefact: Path, tmp_path: Path) -> None:
+    grey = slices(8)
+    np.save(tmp_path / "slices.npy", grey)
+    (tmp_path / "my_model").symlink_to(artefact)
+    save = "np.savez('answers.npz', *(segment(np.load('slices.npy')[:n]) for n in (1, 3, 8)))\n"
+    done = run_example(tmp_path, save + f"assert not {ABSENT} & sys.modules.keys()")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "answers.npz") as answers:
+        for answer, n in zip(answers.values(), (1, 3, 8), strict=True):
+            assert answer.dtype == np.float32
+            assert np.ptp(answer, axis=(0, 1, 2)).min() > 0.1  # not the same everywhere anyhow
+            np.testing.assert_allclose(answer, probabilities(SETTINGS, grey[:n]), rtol=0, atol=1e-6)
+
+
+def test_the_example_notices_a_damaged_file(artefact: Path, tmp_path: Path) -> None:
+    (tmp_path / "my_model").mkdir()
+    for path in artefact.iterdir():
+        (tmp_path / "my_model" / path.name).write_bytes(path.read_bytes())
+    damage(tmp_path / "my_model/model.jax_export")
+    done = run_example(tmp_path)
+    assert done.returncode == 1
+    assert "damaged" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_card_tells_all_that_a_user_needs(artefact: Path) -> None:
+    card = json.loads((artefact / "card.json").read_text())
+    content = (artefact / card["model"]["file"]).read_bytes()
+    assert card["model"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert card["model"]["platforms"] == ["cpu", "cuda", "tpu"]
+    assert card["input"]["shape"] == ["batch", *SIZE]
+    assert card["output"]["shape"] == ["batch", *SIZE, 4]
+    assert card["normalisation"]["method"] == "zscore"
+    assert [(c["index"], c["name"], c["label_grey"]) for c in card["classes"]][2:] == [
+        (2, "gray matter", 170),
+        (3, "white matter", 255),
+    ]
+    assert card["training_data"] == {
+        "name": "of_slices",
+        "fingerprints": FACTS["data_fingerprints"],
+        "slice_cut": FACTS["slice_cut"],
+    }
+    assert card["checkpoint"] == {"step": BEST, "validation_loss": 0.25}
+    assert card["scores"] == {"test": {"split": "test", "step": BEST, "scores": {"slices": 16}}}
+    assert card["config"]["model"]["stem"] == 2
+    assert {"jax", "flax"} <= set(card["versions"]["exported"])
+    assert {path.name for path in artefact.iterdir()} == {"card.json", card["model"]["file"]}
+
+
+def test_the_artefact_does_not_tell_where_things_lay(artefact: Path) -> None:
+    for path in artefact.iterdir():
+        for secret in (REPOSITORY, Path(jax.__file__).parent.parent, "/private/folder", artefact.parent):
+            assert str(secret).encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Config(model=Model(stem=2, crop=None, dtype="bfloat16")),
+        Config(model=Model(stem=2, crop=None, norm="none", dropout=0.3), data=Data(normalise="scale")),
+    ],
+)
+def test_every_kind_of_network_exports(settings: Config) -> None:
+    lowered = export.lower(export.segmenter(settings, parameters(settings, BEST)), SIZE)
+    answer = jax_export.deserialize(bytearray(lowered)).call(slices(2))
+    assert answer.dtype == jnp.float32
+    np.testing.assert_allclose(answer, probabilities(settings, slices(2)), rtol=0, atol=1e-6)
+
+
+def test_an_output_that_exists_is_left_alone(trained: Path, artefact: Path) -> None:
+    before = {path.name: path.read_bytes() for path in artefact.iterdir()}
+    assert_mistake(command("export", trained, "--output", artefact), "exists already: name a new folder")
+    assert {path.name: path.read_bytes() for path in artefact.iterdir()} == before
+
+
+def test_each_mistake_is_named_and_leaves_nothing(trained: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out" / "model"
+    with pytest.raises(UserError, match="is not a run"):
+        export.export(run.load(tmp_path / "nothing"), output)
+
+    shutil.copytree(trained, tmp_path / "copy")
+    copy = run.load(tmp_path / "copy")
+    (copy.evaluation("validate") / "metrics.json").write_text("{")
+    with pytest.raises(UserError, match=r"metrics.json is damaged: evaluate validate again, or remove it\."):
+        export.export(copy, output)
+    (copy.evaluation("validate") / "metrics.json").unlink()
+
+    damage_checkpoint(copy.folder, BEST)
+    card = export.export(copy, tmp_path / "next best")
+    assert card["checkpoint"]["step"] == OTHER
+    assert card["scores"] == {}  # the evaluation of test is of the other checkpoint
+    content = bytearray((tmp_path / "next best" / card["model"]["file"]).read_bytes())
+    assert jax_export.deserialize(content).nr_devices == 1  # though four restored it
+    damage_checkpoint(copy.folder, OTHER)
+    with pytest.raises(UserError, match=f"checkpoint of step {OTHER} in .* is damaged"):
+        export.export(copy, output)
+
+    fresh = run.create(replace(SETTINGS, run=tmp_path / "fresh"), FACTS)
+    with pytest.raises(UserError, match="has no validated checkpoint yet"):
+        export.export(fresh, output)
+    run.save(fresh._replace(provenance=fresh.provenance | {"slice_size": [48]}))
+    with pytest.raises(UserError, match=r"config\.json is damaged"):
+        run.load(fresh.folder)
+    assert not output.parent.exists()
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    def half(folder: Path) -> None:
+        (folder / "first").write_text("here")
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        storage.write_folder(tmp_path / "model", half)
+    assert list(tmp_path.iterdir()) == []
