@@ -1,7 +1,5 @@
 """Phantoms, the embedded default data set: made-up heads written as a tree of slices. No patient, no download."""
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +7,7 @@ import numpy as np
 from oasis_jax import labels
 from oasis_jax.data.head import draw_slice, make_head
 from oasis_jax.data.slices import Tracker, folders, silent, write_png
-from oasis_jax.storage import cache_folder
+from oasis_jax.storage import cache_folder, write_folder
 
 SLICES = 16
 """Slices a subject, 2 mm apart."""
@@ -25,13 +23,11 @@ def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:
 
     The whole tree appears at once. The same seed gives the same pixels.
     """
-    part = root.with_name(f".{root.name}.{os.getpid()}.part")
     try:
-        _fill_tree(part, seed, track)
-        if not root.exists():  # another process may have been quicker
-            part.rename(root)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        write_folder(root, lambda part: _fill_tree(part, seed, track))
+    except OSError:
+        if not root.is_dir():  # another process may have been quicker
+            raise
 
 
 def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
@@ -39,7 +35,7 @@ def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
     jobs = [(case, k) for case in range(len(people)) for k in range(SLICES)]
     for split in SUBJECTS:
         for folder in folders(part, split):
-            folder.mkdir(parents=True)
+            folder.mkdir()
     head = make_head(np.random.default_rng([seed, 0]))
     for case, k in track(jobs, len(jobs), "Drawing phantoms"):
         if k == 0:

@@ -1,8 +1,6 @@
 """Write a study of volumes as a tree of slices, with a picture that shows what was cut."""
 
 import csv
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from oasis_jax.data.frame import Size, centre
 from oasis_jax.data.slices import Tracker, folders, silent, write_png
 from oasis_jax.data.study import Cut, Rule, Scan, cut_scan, split_subjects
 from oasis_jax.errors import UserError
+from oasis_jax.storage import write_folder
 
 _SHOWN = 12
 """Scans in the contact sheet at most."""
@@ -43,53 +42,44 @@ def write_study(
         UserError: lists every scan that cannot be cut.
     """
     splits = split_subjects(scans, fractions, seed)
-    part = root.with_name(f".{root.name}.{os.getpid()}.part")
-    problems: list[str] = []
-    rows, notes, strips, heights = [], [], [], []
-    sampled = {scans[int(i)] for i in np.linspace(0, len(scans) - 1, min(_SHOWN, len(scans)))}
-    try:
-        for split in SPLITS:
-            for folder in folders(part, split):
-                folder.mkdir(parents=True)
-        for scan in track(scans, len(scans), "Cutting volumes"):
-            try:
-                cut = cut_scan(scan, rule)
-            except UserError as error:
-                problems.append(str(error))
-                continue
-            _write_slices(part, splits[scan.subject], scan.case, cut)
-            split = splits[scan.subject]
-            facts = [scan.case, scan.subject, split, scan.image, scan.label, cut.first, len(cut.images)]
-            rows.append([*facts, *(f"{mm:.4g}" for mm in cut.spacing)])
-            notes += [f"{scan.image}: {note}" for note in cut.notes]
-            heights.append(cut.heights)
-            if scan in sampled:
-                strips.append(_strip(f"{scan.case}, {split}", cut, rule.frame))
-        if problems:
-            raise UserError(
-                "\n".join([f"{root} was not written. {len(problems)} problem(s):", *map("  {}".format, problems)])
-            )
-        lowest, highest = zip(*heights, strict=True)
-        tree.write_cut(part, tree.Cut(rule.axis, (min(lowest), max(highest))))
-        header = [
-            "case",
-            "subject",
-            "split",
-            "image",
-            "label",
-            "first_slice",
-            "slices",
-            "row_mm",
-            "column_mm",
-            "slice_mm",
-        ]
-        _write_csv(part / "volumes.csv", header, rows)
-        _write_csv(part / "subjects.csv", ["case", "oasis_subject"], [row[:2] for row in rows])
-        pictures.write_picture(part / "contact_sheet.png", pictures.mosaic(strips, columns=1))
-        part.rename(root)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    notes: list[str] = []
+    write_folder(root, lambda part: notes.extend(_fill(part, root.name, scans, rule, splits, track)))
     return splits, notes
+
+
+def _fill(
+    part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict[str, str], track: Tracker
+) -> list[str]:
+    """Write all of a tree into a folder; the notes on scans."""
+    rows, notes, strips, heights, problems = [], [], [], [], []
+    sampled = {scans[int(i)] for i in np.linspace(0, len(scans) - 1, min(_SHOWN, len(scans)))}
+    for split in SPLITS:
+        for folder in folders(part, split):
+            folder.mkdir()
+    for scan in track(scans, len(scans), "Cutting volumes"):
+        try:
+            cut = cut_scan(scan, rule)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        split = splits[scan.subject]
+        _write_slices(part, split, scan.case, cut)
+        facts = [scan.case, scan.subject, split, scan.image, scan.label, cut.first, len(cut.images)]
+        rows.append([*facts, *(f"{mm:.4g}" for mm in cut.spacing)])
+        notes += [f"{scan.image}: {note}" for note in cut.notes]
+        heights.append(cut.heights)
+        if scan in sampled:
+            strips.append(_strip(f"{scan.case}, {split}", cut, rule.frame))
+    if problems:
+        listing = "\n".join(f"  {problem}" for problem in problems)
+        raise UserError(f"{name} was not written. {len(problems)} problem(s):\n{listing}")
+    lowest, highest = zip(*heights, strict=True)
+    tree.write_cut(part, tree.Cut(rule.axis, (min(lowest), max(highest))))
+    header = ["case", "subject", "split", "image", "label", "first_slice", "slices", "row_mm", "column_mm", "slice_mm"]
+    _write_csv(part / "volumes.csv", header, rows)
+    _write_csv(part / "subjects.csv", ["case", "oasis_subject"], [row[:2] for row in rows])
+    pictures.write_picture(part / "contact_sheet.png", pictures.mosaic(strips, columns=1))
+    return notes
 
 
 def _write_slices(root: Path, split: str, case: str, cut: Cut) -> None:
