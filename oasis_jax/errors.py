@@ -17,7 +17,7 @@ def run_command(command: Callable[[], None]) -> None:
     except UserError as error:
         _leave(f"error: {error}")
     except KeyboardInterrupt:
-        _leave("Interrupted. What was saved stays; start the same command again to go on.", status=130)
+        _leave("Interrupted. What was saved stays.", status=130)
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise

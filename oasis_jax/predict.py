@@ -27,9 +27,9 @@ _UNDER_WAY = 4
 class Arguments:
     """Label PNG slices and NIfTI volumes with the best checkpoint of a run."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run folder, as training made it."""
-    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
     """PNG files, NIfTI or Analyze volumes, and folders of them."""
     output: Path
     """Folder for what is written; made when absent."""
@@ -112,7 +112,7 @@ def _listing(title: str, problems: Sequence[str]) -> str:
 
 
 def main() -> None:
-    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.predict")
+    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
     trained = run.load(arguments.run)
     parallel.start()
     problems = predict(trained, arguments)

@@ -5,6 +5,7 @@ A line of `metrics.jsonl` is a JSON object with `step`, `kind` ("train" or "vali
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -40,6 +41,7 @@ def bar(*texts: str) -> Progress:
         TimeRemainingColumn(elapsed_when_finished=True),
         *(TextColumn(text) for text in texts),
         console=console,
+        redirect_stdout=sys.stdout.isatty(),  # results that go to a file must not end up on the screen
         disable=jax.process_index() != 0,
     )
 

@@ -53,6 +53,8 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
     assert set(facts["data_fingerprints"]) == {"train", "validate", "test"}
     assert {"python", "jax", "flax", "orbax-checkpoint"} <= set(facts["versions"])
     assert facts["seed"] == 0
+    assert facts["slice_cut"]["axis"] == "axial"
+    assert set(facts["slice_looks"]) == {"covered", "mean", "deviation"}
     assert facts["devices"]
     kinds = [(row["step"], row["kind"]) for row in lines(finished)]
     assert [step for step, kind in kinds if kind == "train"] == list(range(1, STEPS + 1))
@@ -296,7 +298,7 @@ def test_patience_ends_a_run_early(data: Path, tmp_path: Path) -> None:
     assert losses.index(min(losses)) == len(losses) - 3
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "export", "data"])
+@pytest.mark.parametrize("module", ["train", "evaluate", "predict", "export", "data"])
 def test_help_is_worth_reading(module: str) -> None:
     done = command(module, "--help")
     assert done.returncode == 0
@@ -304,6 +306,7 @@ def test_help_is_worth_reading(module: str) -> None:
     parts = {
         "train": ["--optim.learning-rate", "Examples:"],
         "evaluate": ["--slices"],
+        "predict": ["--output", "INPUT"],
         "export": ["--output"],
         "data": ["check"],
     }

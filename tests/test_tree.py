@@ -7,6 +7,7 @@ import pytest
 from conftest import SIZE, blob, write_tree
 from PIL import Image
 
+from oasis_jax.data import looks
 from oasis_jax.data.slices import folders, read_pair, write_png
 from oasis_jax.data.tree import load_tree
 from oasis_jax.errors import UserError
@@ -42,6 +43,13 @@ def test_extent_is_where_labels_lie(root: Path) -> None:
     found = np.any([read_pair(pair)[1] > 0 for pair in tree.splits["test"]], axis=0)
     rows, columns = found.any(1).nonzero()[0], found.any(0).nonzero()[0]
     assert tree.extent == (rows[0], rows[-1], columns[0], columns[-1])
+
+
+def test_looks_are_those_of_the_images_and_are_remembered(root: Path) -> None:
+    first = load_tree(root).looks["test"]
+    found = [looks.measure(read_pair(pair)[0]) for pair in load_tree(root).splits["test"]]
+    assert first == looks.ranges(found)
+    assert load_tree(root).looks["test"] == first
 
 
 def break_extra(root: Path) -> None:

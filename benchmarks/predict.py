@@ -1,0 +1,79 @@
+"""Prediction beside the network's own forward speed: a folder of 544 slices, and one volume.
+
+Run:  python benchmarks/predict.py RUN [VOLUME.nii.gz]
+
+The 544 slices are copies of phantom slices, 256x256 PNG files. Both are measured warm, in one process, by turns, three
+times each: the network alone on as many batches as the folder fills, then the whole of prediction (reading, labelling,
+writing label maps, overlays and tables). Prints medians, the range, and the ratio of the medians.
+"""
+
+import contextlib
+import io
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import jax
+import numpy as np
+
+from oasis_jax import evaluate, parallel, run
+from oasis_jax.data import phantom
+from oasis_jax.data.slices import find_slices
+from oasis_jax.predict import Arguments, predict
+from oasis_jax.segment import segmenter
+
+SLICES, BATCH, TURNS = 544, 8, 3
+
+
+def seconds_of_network(trained: run.Run, count: int) -> float:
+    """The compiled network over so many slices, and nothing else."""
+    mesh = parallel.make_mesh(BATCH)
+    segment = segmenter(trained, evaluate.best_parameters(trained, mesh)[1], mesh)
+    frames = np.random.default_rng(0).integers(0, 256, (BATCH, *trained.size)).astype(np.uint8)
+    jax.block_until_ready(segment(frames))
+    start = time.perf_counter()
+    for _ in range(-(-count // BATCH)):
+        jax.block_until_ready(segment(frames))
+    return time.perf_counter() - start
+
+
+def seconds_of_prediction(trained: run.Run, source: Path, output: Path) -> float:
+    """All of `predict` but the imports."""
+    arguments = Arguments(trained.folder, (source,), output, overwrite=True, batch=BATCH)
+    start = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        predict(trained, arguments)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    trained = run.load(Path(sys.argv[1]))
+    parallel.start()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "slices").mkdir()
+        pairs, _ = find_slices(phantom.default_tree(), "train")
+        for i in range(SLICES):
+            shutil.copy(pairs[i % len(pairs)].image, folder / "slices" / f"{i}.png")
+        jobs = {"folder": folder / "slices"} | ({"volume": Path(sys.argv[2])} if sys.argv[2:] else {})
+        times: dict[str, list[float]] = {name: [] for name in ("network", *jobs)}
+        for turn in range(TURNS + 1):
+            for kind in times:
+                measured = (
+                    seconds_of_network(trained, SLICES)
+                    if kind == "network"
+                    else seconds_of_prediction(trained, jobs[kind], folder / f"out-{kind}")
+                )
+                if turn:  # the first turn compiles
+                    times[kind].append(measured)
+    for kind, values in times.items():
+        each = "" if kind == "volume" else f", {SLICES / median(values):.1f} slices/s"
+        print(f"{kind}: {median(values):.2f} s (median of {TURNS}, {min(values):.2f} to {max(values):.2f}){each}")
+    print(f"folder: {median(times['network']) / median(times['folder']):.3f} of the network's own speed")
+
+
+if __name__ == "__main__":
+    main()
