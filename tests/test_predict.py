@@ -72,6 +72,7 @@ def test_other_spacings_come_back_on_their_own_grid(spacing: tuple[float, float,
     values, truth = brain((shape[0], shape[1], shape[2]), spacing)
     one = label_one(save(tmp_path / "a.nii.gz", values, spacing), keep=True)
     truth = np.moveaxis(truth, 2, 0)
+    assert any("3.0 mm apart" in note for note in one.input.notes) == (spacing[2] == 3)
     assert one.classes.shape == truth.shape
     assert one.probabilities is not None
     assert np.allclose(one.probabilities.sum(-1), 1, atol=1e-5)

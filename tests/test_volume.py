@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -131,6 +132,12 @@ def test_an_unusable_volume_has_a_sentence(kind: str, tmp_path: Path) -> None:
         read_volume(path)
     assert sentence in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_without_nibabel_the_way_to_install_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    with pytest.raises(UserError, match=r"need nibabel: pip install 'oasis_jax\[nifti\]'"):
+        read_volume(tmp_path / "a.nii")
 
 
 def test_voxels_that_are_no_numbers_count_as_air_and_are_told(tmp_path: Path) -> None:
