@@ -1,4 +1,4 @@
-"""`python -m oasis_jax.data COMMAND`: check, verify, import or make up a tree of slices."""
+"""`python -m oasis_jax.data COMMAND`: check, verify, rebuild, import or make up a tree of slices."""
 
 import json
 import sys
@@ -14,6 +14,9 @@ from oasis_jax.config import SPLITS, Split
 from oasis_jax.data import phantom, study, volumes
 from oasis_jax.data.anatomy import Axis
 from oasis_jax.data.manifest import published
+from oasis_jax.data.outcome import summary
+from oasis_jax.data.png import published_encoder
+from oasis_jax.data.rebuild import rebuild
 from oasis_jax.data.tree import load_tree
 from oasis_jax.data.verify import compare
 from oasis_jax.errors import UserError, run_command
@@ -83,6 +86,16 @@ class Verify:
     """Print the result as JSON, with every name."""
 
 
+@dataclass(frozen=True)
+class Rebuild:
+    """Make the keras_png_slices_* folders from OASIS-1 discs; status 1 where not all is byte for byte as published."""
+
+    root: tyro.conf.Positional[Path]
+    """Folder to make; it must not exist yet."""
+    discs: tyro.conf.Positional[tuple[Path, ...]]
+    """Discs: folders, .tar.gz files as downloaded, or folders that hold several of either."""
+
+
 def check(arguments: Check) -> None:
     start = time.monotonic()
     tree = load_tree(arguments.root, arguments.splits, track=progress.track, shown=sys.maxsize if arguments.all else 20)
@@ -137,20 +150,30 @@ def verify(arguments: Verify) -> None:
     sys.exit(not authentic)
 
 
+def rebuild_tree(arguments: Rebuild) -> None:
+    manifest = published()
+    outcome = rebuild(arguments.root, arguments.discs, manifest, published_encoder(), progress.track)
+    print(f"Wrote {arguments.root}.\n{summary(outcome, manifest)}")
+    sys.exit(not outcome.proven)
+
+
 def main() -> None:
     command = tyro.cli(
         Annotated[Check, tyro.conf.subcommand("check")]  # type: ignore[arg-type]
         | Annotated[Verify, tyro.conf.subcommand("verify")]
+        | Annotated[Rebuild, tyro.conf.subcommand("rebuild")]
         | Annotated[Volumes, tyro.conf.subcommand("volumes")]
         | Annotated[Phantom, tyro.conf.subcommand("phantom")],
         prog="python -m oasis_jax.data",
-        description="Check, verify, import or make up a tree of brain slices.",
+        description="Check, verify, rebuild, import or make up a tree of brain slices.",
     )
     match command:
         case Check():
             check(command)
         case Verify():
             verify(command)
+        case Rebuild():
+            rebuild_tree(command)
         case Volumes():
             write_volumes(command)
         case Phantom():
