@@ -18,6 +18,9 @@ jax.config.update("jax_disable_most_optimizations", True)  # compiles twice as f
 REPOSITORY = Path(__file__).parent.parent
 SIZE = (48, 64)
 
+GENUINE = Path(os.environ.get("OASIS_JAX_TEST_DATA", "genuine"))
+"""Where genuine slices and digests lie, for the few tests that need some; they are skipped where there are none."""
+
 
 def blob(rng: np.random.Generator, size: tuple[int, int] = SIZE) -> tuple[np.ndarray, np.ndarray]:
     """A slice that a small network can learn: nested ellipses of four grey levels, with noise."""

@@ -1,8 +1,9 @@
-"""`python -m oasis_jax.data COMMAND`: check a tree of slices, or write made-up ones."""
+"""`python -m oasis_jax.data COMMAND`: check, verify, rebuild, import or make up a tree of slices."""
 
+import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,12 @@ from oasis_jax import progress
 from oasis_jax.config import SPLITS, Split
 from oasis_jax.data import phantom, study, volumes
 from oasis_jax.data.anatomy import Axis
+from oasis_jax.data.manifest import published
+from oasis_jax.data.outcome import summary
+from oasis_jax.data.png import published_encoder
+from oasis_jax.data.rebuild import rebuild
 from oasis_jax.data.tree import load_tree
+from oasis_jax.data.verify import compare
 from oasis_jax.errors import UserError, run_command
 
 
@@ -70,6 +76,26 @@ class Volumes:
     """Seed of the split."""
 
 
+@dataclass(frozen=True)
+class Verify:
+    """Compare a keras_png_slices_data folder with the published one, byte for byte; status 1 where they differ."""
+
+    root: tyro.conf.Positional[Path]
+    """Folder that holds keras_png_slices_train, _validate, _test and their _seg_ twins."""
+    json: bool = False
+    """Print the result as JSON, with every name."""
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """Make the keras_png_slices_* folders from OASIS-1 discs; status 1 where not all is byte for byte as published."""
+
+    root: tyro.conf.Positional[Path]
+    """Folder to make; it must not exist yet."""
+    discs: tyro.conf.Positional[tuple[Path, ...]]
+    """Discs: folders, .tar.gz files as downloaded, or folders that hold several of either."""
+
+
 def check(arguments: Check) -> None:
     start = time.monotonic()
     tree = load_tree(arguments.root, arguments.splits, track=progress.track, shown=sys.maxsize if arguments.all else 20)
@@ -112,17 +138,42 @@ def write_volumes(arguments: Volumes) -> None:
     print(f"Look at what was cut: {a.root / 'contact_sheet.png'}")
 
 
+def verify(arguments: Verify) -> None:
+    found = compare(arguments.root, published(), progress.track)
+    authentic = all(split.authentic for split in found.values())
+    if arguments.json:
+        splits = {name: {"authentic": split.authentic, **asdict(split)} for name, split in found.items()}
+        print(json.dumps({"authentic": authentic, "splits": splits}, indent=1))
+    else:
+        for name, split in found.items():
+            print(f"{name}: {split}")
+    sys.exit(not authentic)
+
+
+def rebuild_tree(arguments: Rebuild) -> None:
+    manifest = published()
+    outcome = rebuild(arguments.root, arguments.discs, manifest, published_encoder(), progress.track)
+    print(f"Wrote {arguments.root}.\n{summary(outcome, manifest)}")
+    sys.exit(not outcome.proven)
+
+
 def main() -> None:
     command = tyro.cli(
         Annotated[Check, tyro.conf.subcommand("check")]  # type: ignore[arg-type]
+        | Annotated[Verify, tyro.conf.subcommand("verify")]
+        | Annotated[Rebuild, tyro.conf.subcommand("rebuild")]
         | Annotated[Volumes, tyro.conf.subcommand("volumes")]
         | Annotated[Phantom, tyro.conf.subcommand("phantom")],
         prog="python -m oasis_jax.data",
-        description="Check a tree of brain slices, or write made-up ones.",
+        description="Check, verify, rebuild, import or make up a tree of brain slices.",
     )
     match command:
         case Check():
             check(command)
+        case Verify():
+            verify(command)
+        case Rebuild():
+            rebuild_tree(command)
         case Volumes():
             write_volumes(command)
         case Phantom():

@@ -4,6 +4,7 @@
 `keras_png_slices_seg_SPLIT/seg_CASE_slice_K.nii.png`.
 """
 
+import io
 import os
 import re
 import struct
@@ -45,9 +46,15 @@ def silent(items: Iterable, total: int, description: str) -> Iterable:
     return items
 
 
+def folders_of(split: str) -> tuple[str, str]:
+    """Name of the image folder and of the label folder of a split."""
+    return f"keras_png_slices_{split}", f"keras_png_slices_seg_{split}"
+
+
 def folders(root: Path, split: str) -> tuple[Path, Path]:
     """The image folder and the label folder of a split."""
-    return root / f"keras_png_slices_{split}", root / f"keras_png_slices_seg_{split}"
+    images, masks = folders_of(split)
+    return root / images, root / masks
 
 
 def find_slices(root: Path, split: str) -> tuple[tuple[Slice, ...], list[Problem]]:
@@ -87,9 +94,16 @@ def read_pair(pair: Slice) -> tuple[np.ndarray, np.ndarray]:
         raise UserError(f"Cannot read {pair.image} with its label: {error}. Put the files back.") from error
 
 
+def encode_png(pixels: np.ndarray) -> bytes:
+    """The bytes of uint8 grey levels `(H, W)` as an 8-bit PNG."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()
+
+
 def write_png(path: Path, pixels: np.ndarray) -> None:
     """Write uint8 grey levels `(H, W)` as an 8-bit PNG."""
-    Image.fromarray(pixels).save(path, format="PNG")
+    path.write_bytes(encode_png(pixels))
 
 
 def _names(folder: Path, prefix: str) -> tuple[dict[tuple[str, int], str], list[Problem]]:

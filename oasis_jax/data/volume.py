@@ -55,7 +55,7 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     Raises:
         UserError: no volume, damaged, not three-dimensional, too large, or its orientation is unknown.
     """
-    nib = _nibabel()
+    nib = import_nibabel()
     try:
         image = nib.load(path)
         shape = image.shape
@@ -68,7 +68,7 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
         if image.get_data_dtype().kind not in "iuf":
             raise UserError(f"{path} holds {image.get_data_dtype()}, not one real number a voxel: convert it first.")
         values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
-    except _broken(nib) as error:
+    except broken(nib) as error:
         raise UserError(
             f"{path} cannot be read as a volume: {str(error).splitlines()[0] or 'it is damaged'}."
         ) from error
@@ -96,7 +96,7 @@ def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = Fal
         like: the volume whose grid it is.
         names: mark it as a label volume and put the classes' names into its header.
     """
-    nib = _nibabel()
+    nib = import_nibabel()
     back = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), like.turn)
     values = nib.orientations.apply_orientation(values, back)
     header = like.image.header.copy() if isinstance(like.image, nib.Nifti1Pair) else None
@@ -163,7 +163,12 @@ def _has_affine(image: Any) -> bool:
     return False  # Analyze 7.5
 
 
-def _nibabel() -> Any:
+def import_nibabel() -> Any:
+    """nibabel, which is an extra.
+
+    Raises:
+        UserError: it is not installed.
+    """
     try:
         import nibabel
     except ImportError:
@@ -171,7 +176,7 @@ def _nibabel() -> Any:
     return nibabel
 
 
-def _broken(nib: Any) -> tuple[type[Exception], ...]:
+def broken(nib: Any) -> tuple[type[Exception], ...]:
     """What nibabel raises on damaged files."""
-    damaged = nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError
+    damaged = nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError
     return (*damaged, OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile, OverflowError)
