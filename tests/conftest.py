@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import jax
 import numpy as np
 import pytest
 
 from oasis_jax.data.slices import folders, write_png
 
+hypothesis.settings.register_profile("patient", deadline=None)  # no test is about speed
+hypothesis.settings.load_profile("patient")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_disable_most_optimizations", True)  # compiles twice as fast; whole-program tests optimize
 
