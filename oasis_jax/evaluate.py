@@ -23,6 +23,7 @@ from oasis_jax import (
     pictures,
     pipeline,
     progress,
+    report,
     run,
     scores,
     step,
@@ -140,7 +141,7 @@ def evaluate(
         "scores": scores.summarise(table, [tree.subjects[pair.case] for pair in pairs]),
     }
     if jax.process_index() == 0:
-        _write(trained.evaluation(split), metrics, tree, table, predictions, source, asked)
+        _write(trained, metrics, tree, table, predictions, source, asked)
     return metrics
 
 
@@ -197,7 +198,7 @@ def _choose(folder: Path, at_step: int | None) -> list[checkpoint.Card]:
 
 
 def _write(
-    folder: Path,
+    trained: Run,
     metrics: dict[str, Any],
     tree: Tree,
     table: SliceTable,
@@ -206,11 +207,13 @@ def _write(
     asked: tuple[int, ...],
 ) -> None:
     """Fill a neighbour folder, then put it in place of an older report at once."""
-    pairs = tree.splits[metrics["split"]]
+    pairs, folder = tree.splits[metrics["split"]], trained.evaluation(metrics["split"])
     part, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
     (part / "slices").mkdir(parents=True)
     (part / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     (part / "per_slice.csv").write_text(tables.per_slice_csv(pairs, tree.subjects, table), encoding="utf-8")
+    page = report.report(metrics, pairs, tree.subjects, table, source, predictions, trained.folder / "curves.png")
+    (part / "report.html").write_text(page, encoding="utf-8")
     ranking = scores.slice_ranking(table)
     order = [int(i) for i in np.argsort(ranking, kind="stable") if not np.isnan(ranking[i])]
     wanted = [(f"index{i}", i) for i in asked]

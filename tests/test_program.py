@@ -70,6 +70,7 @@ def test_the_best_checkpoint_is_the_one_of_lowest_validation_loss_and_is_what_is
     best = checkpoint.best(checkpoint.cards(finished / "checkpoints")[0])
     assert best is not None
     assert best.step == min(losses, key=losses.__getitem__)
+    assert "16 slices of 2 subjects" in (finished / "evaluation/test/report.html").read_text()
     metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
     assert metrics["step"] == best.step
     assert metrics["scores"]["slices"] == 16

@@ -1,0 +1,76 @@
+"""Charts of an evaluation as SVG on white, in colours and marks that colour-blind readers tell apart."""
+
+import io
+from typing import Any
+
+import numpy as np
+
+from oasis_jax import labels
+
+_COLOURS = ("#666666", "#0072B2", "#E69F00", "#009E73")
+"""Of the classes, on white: from the Okabe-Ito palette."""
+
+
+def subjects(per_subject: dict[str, Any]) -> str:
+    """Hard Dice of each subject, a column of points for each class of the foreground, the worst ones named.
+
+    Args:
+        per_subject: `hard_dice_per_subject` of `scores.summarise`.
+    """
+    figure = _figure(7.0, 3.6)
+    axes = figure.subplots()
+    for column, k in enumerate(labels.FOREGROUND):
+        name = labels.NAMES[k]
+        found = {person: row[name] for person, row in per_subject["each"].items() if row[name] is not None}
+        values = np.array(list(found.values()))
+        spread = _spread(values)
+        axes.plot(column + spread, values, "ovs^"[k], color=_COLOURS[k], alpha=0.75, markersize=6)
+        if values.size:
+            middle = np.median(values)
+            axes.plot([column - 0.3, column + 0.3], [middle, middle], color="black", linewidth=1.5)
+            worst = min(found, key=lambda person: found[person])
+            axes.annotate(worst, (column + spread[values.argmin()], values.min()), xytext=(9, -3),
+                          textcoords="offset points", fontsize=8)  # fmt: skip
+    axes.set_xticks(range(len(labels.FOREGROUND)), [labels.NAMES[k] for k in labels.FOREGROUND])
+    axes.set(ylabel="hard Dice of a subject", xlim=(-0.6, len(labels.FOREGROUND) - 0.4))
+    axes.grid(axis="y", alpha=0.3)
+    return _svg(figure)
+
+
+def confusion(counts: np.ndarray) -> str:
+    """Pixels by true class (row) and predicted class (column), `(4, 4)`, as shares of each row."""
+    figure = _figure(4.6, 3.6)
+    axes = figure.subplots()
+    total = counts.sum(1, keepdims=True)
+    shares = counts / np.maximum(total, 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*counts.shape):
+        dark = shares[row, column] > 0.5
+        text = f"{100 * shares[row, column]:.2f} %"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    axes.set_xticks(range(labels.COUNT), labels.SHORT)
+    axes.set_yticks(range(labels.COUNT), labels.SHORT)
+    axes.set(xlabel="predicted", ylabel="true")
+    return _svg(figure)
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """Sideways offsets, -0.2 to 0.2, that keep equal values apart: by rank, the golden ratio on and on."""
+    order = values.argsort().argsort()
+    return 0.4 * ((order * 0.618034) % 1 - 0.5)
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _svg(figure: Any) -> str:
+    import matplotlib
+
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "oasis_jax"}):  # the same names, so the same file, each time
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    drawn = text.getvalue()
+    return drawn[drawn.index("<svg") :]  # without the XML declaration, which a page must not repeat

@@ -1,0 +1,158 @@
+"""`report.html` of an evaluation: one file that holds all it shows, and opens in any browser without a network."""
+
+import base64
+import html
+import io
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from oasis_jax import charts, labels, scores
+from oasis_jax.data.slices import Slice
+from oasis_jax.scores import SliceTable
+
+_ERROR = (213, 94, 0)
+"""Vermilion of the Okabe-Ito palette: far from the colours of the classes for every reader."""
+
+_QUALITY = 60
+"""Of the lossy WebP images: about 6 kB a slice of 256x256, with no difference that an eye sees at this size."""
+
+_MARGIN = 6
+
+
+def report(
+    metrics: dict[str, Any],
+    pairs: Sequence[Slice],
+    subjects: dict[str, str],
+    table: SliceTable,
+    slices: Sequence[tuple[np.ndarray, np.ndarray]],
+    predictions: np.ndarray,
+    curves: Path,
+) -> str:
+    """The report as HTML.
+
+    Args:
+        metrics: the content of `metrics.json`.
+        pairs: the slices of the split.
+        subjects: the person of each case.
+        table: the scores of each slice.
+        slices: grey levels and true classes of each slice, uint8 `(H, W)`.
+        predictions: predicted classes, uint8 `(N, H, W)`.
+        curves: the picture of the training curves; left out where there is none.
+    """
+    summary = metrics["scores"]
+    drawn = [
+        (
+            "Hard Dice of each subject; the line is the median, the lowest is named",
+            charts.subjects(summary["hard_dice_per_subject"]),
+        ),
+        ("Where the pixels of each true class went", charts.confusion(table.confusion.sum(0))),
+    ]
+    pictures = "".join(f"<h3>{title}</h3><figure>{svg}</figure>" for title, svg in drawn)
+    if curves.is_file():
+        inside = base64.b64encode(curves.read_bytes()).decode()
+        image = f'<img alt="Loss and Dice by step" width="100%" src="data:image/png;base64,{inside}">'
+        pictures += f"<h3>Training</h3><figure>{image}</figure>"
+    title = f"{metrics['data']}, {metrics['split']}: {summary['slices']} slices of {summary['subjects']} subjects"
+    facts = f"Checkpoint of step {metrics['step']}; data fingerprint {metrics['data_fingerprint'][:16]}."
+    template = Template((resources.files("oasis_jax") / "report.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title=html.escape(title),
+        facts=html.escape(facts),
+        table=_table(summary),
+        notes=_notes(summary),
+        charts=pictures,
+        definitions=_DEFINITIONS,
+        data=json.dumps(_data(pairs, subjects, table, slices, predictions)).replace("<", "\\u003c"),
+    )
+
+
+def _data(
+    pairs: Sequence[Slice],
+    subjects: dict[str, str],
+    table: SliceTable,
+    slices: Sequence[tuple[np.ndarray, np.ndarray]],
+    predictions: np.ndarray,
+) -> dict[str, Any]:
+    """What the page's script reads."""
+    dice, rank = scores.hard_dice(table.confusion), scores.slice_ranking(table)
+    names = zip(labels.NAMES, labels.COLOURS.tolist(), strict=True)
+    rows = []
+    for i, pair in enumerate(pairs):
+        image, truth = slices[i]
+        rows.append(
+            {
+                "subject": subjects[pair.case],
+                "case": pair.case,
+                "number": pair.number,
+                "foreground": _number(rank[i]),
+                "dice": [_number(x) for x in dice[i]],
+                "wrong": int((truth != predictions[i]).sum()),
+                **_pictures(image, truth, predictions[i]),
+            }
+        )
+    classes = [{"name": name, "colour": colour} for name, colour in names]
+    return {"classes": classes, "error": _ERROR, "slices": rows}
+
+
+def _pictures(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> dict[str, str]:
+    """Grey levels as lossy WebP, classes as one PNG of 16 greys, `4 truth + prediction`; both cut to the head."""
+    box = tuple(_span((image > 24) | (truth > 0) | (prediction > 0), axis) for axis in (0, 1))
+    grey, coded = io.BytesIO(), io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image[box])).save(grey, "WEBP", quality=_QUALITY)
+    both = Image.fromarray(np.ascontiguousarray(labels.COUNT * truth[box] + prediction[box]))
+    both.putpalette([level for k in range(16) for level in (17 * k,) * 3])
+    both.save(coded, "PNG", bits=4)
+    return {
+        "image": "data:image/webp;base64," + base64.b64encode(grey.getvalue()).decode(),
+        "labels": "data:image/png;base64," + base64.b64encode(coded.getvalue()).decode(),
+    }
+
+
+def _span(used: np.ndarray, axis: int) -> slice:
+    at = np.flatnonzero(used.any(axis=1 - axis))
+    return slice(max(int(at[0]) - _MARGIN, 0), int(at[-1]) + _MARGIN + 1) if at.size else slice(None)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 6)
+
+
+def _table(summary: dict[str, Any]) -> str:
+    subject = summary["hard_dice_per_subject"]
+    rows = [
+        ("hard, pooled over the split", summary["hard_dice_pooled"]),
+        ("hard, per subject: mean", subject["mean"]),
+        ("hard, per subject: standard deviation", subject["standard_deviation"]),
+        ("hard, per subject: worst", subject["worst"]),
+        ("soft, per slice: mean (the seed's)", summary["soft_dice_per_slice"]),
+    ]
+    head = "".join(f"<th scope=col>{name}</th>" for name in ("Dice", *summary["hard_dice_pooled"]))
+    body = "".join(
+        f"<tr><th scope=row>{name}</th>"
+        + "".join(f"<td>{'-' if value is None else f'{value:.4f}'}</td>" for value in values.values())
+        for name, values in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _notes(summary: dict[str, Any]) -> str:
+    counts = summary["slices_without_class"].items()
+    texts = [f"{name} is absent from {n} slices, which count as soft Dice 0." for name, n in counts if n]
+    return "".join(f"<p class=note>{text}</p>" for text in texts)
+
+
+_DEFINITIONS = """<ul>
+<li><b>Hard Dice, pooled</b>: every pixel gets its most probable class; 2 I / (P + T) from pixel counts added over the
+split.</li>
+<li><b>Hard Dice per subject</b>: the same from the counts of each person's slices. A class that is absent from truth
+and prediction of a person is left out.</li>
+<li><b>Soft Dice</b>: 2 I / (P + T + 1e-6) from probabilities for each slice, then the mean over slices; a class absent
+from a slice's truth counts as 0 there.</li>
+<li><b>Foreground</b>: the mean of CSF, gray matter and white matter.</li></ul>"""
