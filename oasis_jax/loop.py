@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 
 import jax
 
-from oasis_jax import checkpoint, evaluate, model, parallel, pipeline, progress, scores, state, step
+from oasis_jax import checkpoint, evaluate, model, parallel, pictures, pipeline, progress, scores, state, step
 from oasis_jax.config import Config
 from oasis_jax.data.tree import Tree
 from oasis_jax.run import Run
 from oasis_jax.state import TrainState
+
+_PANEL = 4
+"""Validation slices, spread over the split, whose labels TensorBoard shows after each epoch."""
 
 
 class Stop:
@@ -25,7 +28,7 @@ class _Program(NamedTuple):
     begin: Callable[[], TrainState]
     train_step: Callable[..., tuple[TrainState, dict[str, Any]]]
     batches: Callable[[int], Iterator[dict[str, Any]]]
-    validate: Callable[[TrainState], dict[str, Any]]
+    validate: Callable[[TrainState], tuple[dict[str, Any], Any]]
     rate: Callable[[int], Any]
     mesh: jax.sharding.Mesh
     epoch_steps: int
@@ -66,8 +69,8 @@ def optimize(here: Run, tree: Tree, stop: Stop) -> int:
             saved = taken == first and card is not None
             if taken and taken % program.epoch_steps == 0 and not (saved and card and card.loss is not None):
                 log.settle()
-                numbers = program.validate(now)
-                log.validation(taken, numbers)
+                numbers, panel = program.validate(now)
+                log.validation(taken, numbers, panel)
                 store.save(now, numbers["loss"])
                 saved = True
             if taken == program.total_steps or log.out_of_patience(here.config.train.patience):
@@ -113,9 +116,11 @@ def _prepare(settings: Config, tree: Tree) -> _Program:
     )
     eval_step = evaluate.compiled_eval_step(settings, apply, mesh)
 
-    def validate(now: TrainState) -> dict[str, Any]:
-        table, _ = evaluate.score(eval_step, now.params, validation, settings.data, settings.train.batch, mesh)
-        return scores.headline(table)
+    shown = sorted({round(i * (len(validation) - 1) / (_PANEL - 1)) for i in range(_PANEL)})
+
+    def validate(now: TrainState) -> tuple[dict[str, Any], Any]:
+        table, classes = evaluate.score(eval_step, now.params, validation, settings.data, settings.train.batch, mesh)
+        return scores.headline(table), pictures.panel([validation[i] for i in shown], classes[shown])
 
     return _Program(
         begin=jax.jit(

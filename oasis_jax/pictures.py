@@ -1,5 +1,6 @@
 """Pictures of slices: image, truth, prediction and errors side by side."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,14 @@ def overlay(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
     tinted += image[..., None] // 2
     tinted[classes == 0] = image[classes == 0][:, None]
     return np.concatenate([np.broadcast_to(image[..., None], tinted.shape), tinted], axis=1)
+
+
+def panel(slices: Sequence[tuple[np.ndarray, np.ndarray]], predictions: np.ndarray) -> np.ndarray:
+    """A few slices, a row each: image, truth and prediction over it. RGB uint8 `(n H, 3 W, 3)`."""
+    rows = []
+    for (image, truth), prediction in zip(slices, predictions, strict=True):
+        rows.append(np.concatenate([overlay(image, truth), overlay(image, prediction)[:, image.shape[1] :]], axis=1))
+    return np.concatenate(rows)
 
 
 _TINTS = labels.COLOURS // np.uint8(2)

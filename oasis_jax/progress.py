@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
-from tensorboardX.summary import scalar
+from tensorboardX.summary import image, scalar
 
 from oasis_jax import labels
 from oasis_jax.errors import UserError
@@ -107,8 +108,8 @@ class Log:
         self._write(step, "train", numbers | {"learning_rate": float(self._rate(step - 1))})
         self._bar.update(self._task, completed=step, note=self._note(numbers["loss"]))
 
-    def validation(self, step: int, numbers: dict[str, Any]) -> None:
-        """Write the scores of a validation and draw the curves anew.
+    def validation(self, step: int, numbers: dict[str, Any], panel: np.ndarray) -> None:
+        """Write the scores of a validation, a picture of some of its slices (RGB uint8), and the curves anew.
 
         Raises:
             UserError: its loss is not finite.
@@ -119,6 +120,8 @@ class Log:
         if not console.is_terminal:  # a log file shows no bar
             say(f"Step {step}: {self._note()}")
         if self._main:
+            picture = image("validate/image_truth_prediction", panel, dataformats="HWC")
+            self._events.write_event(Event(wall_time=time.time(), step=step, summary=picture))
             self._events.flush()
             write_whole(self._run.folder / "curves.png", lambda part: draw_curves(self._rows, part))
 

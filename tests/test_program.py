@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, SMALL, assert_mistake, blob, command, options
 from PIL import Image
+from tensorboardX.proto.event_pb2 import Event
 
 from oasis_jax import checkpoint
 from oasis_jax.data.slices import folders, write_png
@@ -46,6 +48,17 @@ def outcome(run: Path) -> tuple:
     return checkpoint.cards(run / "checkpoints"), lines(run)
 
 
+def read_events(path: Path) -> list[tuple[int, list]]:
+    """The step and the values of each event in a TensorBoard file."""
+    content, events = path.read_bytes(), []
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        event = Event.FromString(content[12 : 12 + length])
+        events.append((event.step, list(event.summary.value)))
+        content = content[16 + length :]
+    return events
+
+
 def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
     content = json.loads((finished / "config.json").read_text())
     assert content["config"]["model"]["dropout"] == 0.3
@@ -61,7 +74,11 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
     assert [step for step, kind in kinds if kind == "validate"] == [4, 8, 12, 16, 20]
     with Image.open(finished / "curves.png") as curves:
         assert curves.size[0] > 600
-    assert list((finished / "tensorboard").glob("events.*"))
+    (events,) = (finished / "tensorboard").glob("events.*")
+    shown = [(step, value.tag) for step, values in read_events(events) for value in values]
+    assert [step for step, tag in shown if tag == "train/loss"] == list(range(1, STEPS + 1))
+    for tag in ("validate/loss", "validate/hard_dice/CSF", "validate/image_truth_prediction"):
+        assert [step for step, other in shown if other == tag] == [4, 8, 12, 16, 20]
     assert not [path for path in finished.rglob("*") if "part" in path.name or "tmp" in path.name]
 
 
