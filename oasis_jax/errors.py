@@ -2,8 +2,10 @@
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 
 class UserError(Exception):
@@ -12,10 +14,13 @@ class UserError(Exception):
 
 def run_command(command: Callable[[], None]) -> None:
     """Run a command; a `UserError` or a failing disk ends in a sentence on stderr and status 2, Ctrl-C in 130."""
+    signal.signal(signal.SIGTERM, _terminate)  # so that half-made folders are removed on the way out
     try:
         command()
     except UserError as error:
         _leave(f"error: {error}")
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os._exit(141)
     except KeyboardInterrupt:
         _leave("Interrupted. What was saved stays.", status=130)
     except OSError as error:
@@ -23,6 +28,10 @@ def run_command(command: Callable[[], None]) -> None:
             raise
         where = f" ({error.filename})" if error.filename else ""
         _leave(f"error: {_DISK_ERRORS[error.errno]}{where}. Nothing already saved is lost.")
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _leave(sentence: str, status: int = 2) -> None:
@@ -42,5 +51,6 @@ _DISK_ERRORS = {
     errno.EISDIR: "A folder is in the way of a file: move it",
     errno.ENOTDIR: "A file is in the way of a folder: choose another folder",
     errno.EEXIST: "A file is in the way of a folder: choose another folder",
+    errno.ENAMETOOLONG: "A name is too long for this file system: choose a shorter one",
     errno.EROFS: "The file system is read-only: choose a folder you may write to",
 }

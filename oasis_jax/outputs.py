@@ -10,6 +10,7 @@ import numpy as np
 from oasis_jax import labels, pictures
 from oasis_jax.data import looks
 from oasis_jax.data.anatomy import AXES, heights
+from oasis_jax.data.frame import take
 from oasis_jax.data.inputs import Found, Input
 from oasis_jax.data.looks import Ranges
 from oasis_jax.data.slices import write_png
@@ -42,7 +43,7 @@ def trained_on(run: Run) -> Trained:
     try:
         cut, seen = run.provenance["slice_cut"], run.provenance["slice_looks"]
         low, high = map(float, cut["heights"])
-        ranges = {name: (float(a), float(b)) for name, (a, b) in seen.items()}
+        ranges = {name: (float(seen[name][0]), float(seen[name][1])) for name in looks.MEASURES}
         return Trained(Cut(AXES[AXES.index(cut["axis"])], (low, high)), ranges)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{run.folder / 'config.json'} does not say how its slices were cut: train anew.") from error
@@ -95,7 +96,7 @@ def report(one: Labelled, trained: Trained) -> Report:
     counts = np.stack([np.bincount(classes.ravel(), minlength=labels.COUNT) for classes in one.classes])
     gap = None if item.volume is None else slice_spacing(item.volume, trained.cut.axis)[2]
     areas = counts[:, 1:] * (item.sides[0].spacing * item.sides[1].spacing)
-    height = None if gap is None else heights(areas.sum(1), gap)
+    height = None if gap is None else heights(areas.sum(1), gap, trained.cut.axis)
     low, high = trained.cut.heights
     trusted = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
     strange = looks.unlike(list(item.frames), trained.looks)
@@ -180,11 +181,9 @@ def _picture(one: Labelled, facts: Report) -> np.ndarray:
 
 
 def _same_size(one: Labelled, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Grey levels and classes of a slice in pixels of the frame, cut to the plane's part of it."""
+    """Grey levels and classes of a slice in pixels of 1 mm."""
     item = one.input
-    rows, columns = (side.mm for side in item.sides)
-    top, left = (max(offset, 0) for offset in item.place.offset)
-    grey = item.frames[k][top : top + rows, left : left + columns]
+    grey = take(item.frames[k], item.place, item.head.shape[1:], 0)
     classes = one.classes[k]
     if classes.shape != grey.shape:
         row = np.linspace(0, classes.shape[0] - 1, grey.shape[0]).round().astype(int)

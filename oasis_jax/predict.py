@@ -1,6 +1,6 @@
 """`python -m oasis_jax.predict RUN INPUT... --output DIR`: label slices and volumes of your own."""
 
-import sys
+import math
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,14 +12,15 @@ import jax
 import tyro
 
 from oasis_jax import evaluate, outputs, parallel, progress, run
-from oasis_jax.data.inputs import Found, Framing, check_names, find_inputs, read_inputs
+from oasis_jax.data.frame import Size
+from oasis_jax.data.inputs import Found, Framing, find_inputs, read_inputs
 from oasis_jax.data.volume import check_orientation
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.outputs import Labelled, Report
 from oasis_jax.run import Run
 from oasis_jax.segment import label, segmenter
 
-_UNDER_WAY = 4
+_UNDER_WAY = 2
 """Files whose labels are being written while the next are computed."""
 
 
@@ -43,8 +44,11 @@ class Arguments:
     """Slices at a time. None: 8 for each CPU, 64 for each accelerator."""
 
 
-def predict(trained: Run, arguments: Arguments) -> list[str]:
-    """Label all inputs, write what was asked for, and return a sentence for each file that could not be used.
+def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
+    """Label all inputs and write what was asked for.
+
+    Returns:
+        How many files were labelled, and a sentence for each that could not be.
 
     Raises:
         UserError: nothing to label, files in the way, or no sound checkpoint.
@@ -55,15 +59,19 @@ def predict(trained: Run, arguments: Arguments) -> list[str]:
     found, problems = find_inputs(arguments.inputs)
     if not found:
         raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
-    check_names(found)
     _check_free(found, arguments)
     trusted = outputs.trained_on(trained)
     crop = trained.config.model.crop
     framing = Framing(trained.size, crop or trained.size, trusted.cut.axis)
     count = jax.device_count()
-    batch = arguments.batch or (8 if jax.default_backend() == "cpu" else 64) * count
-    batch = -(-batch // count) * count
-    mesh = parallel.make_mesh(batch)
+    most = arguments.batch or (8 if jax.default_backend() == "cpu" else 64) * count
+    mesh = parallel.make_mesh(count)
+
+    def batch(frame: Size) -> int:
+        """As many pixels at a time as in a full batch of frames of the trained size; some slices for every device."""
+        slices = most * math.prod(trained.size) // math.prod(frame)
+        return max(1, -(-slices // count)) * count
+
     segment = segmenter(trained, evaluate.best_parameters(trained, mesh)[1], mesh)
     arguments.output.mkdir(parents=True, exist_ok=True)
     reports: dict[str, Report] = {}
@@ -86,19 +94,26 @@ def predict(trained: Run, arguments: Arguments) -> list[str]:
 
         writing: deque[tuple[str, Future[Report]]] = deque()
         inputs = read_inputs(found, framing, arguments.orientation, fail)
-        for one in label(inputs, segment, batch, arguments.probabilities):
-            writing.append((one.input.found.name, writers.submit(write, one)))
-            if len(writing) > _UNDER_WAY:
-                finish(*writing.popleft())
-        for one in writing:
-            finish(*one)
-    if reports:
-        outputs.write_tables(arguments.output, [reports[one.name] for one in found if one.name in reports])
-    return problems
+        try:
+            for one in label(inputs, segment, batch, arguments.probabilities):
+                writing.append((one.input.found.name, writers.submit(write, one)))
+                if len(writing) > _UNDER_WAY:
+                    finish(*writing.popleft())
+            for one in writing:
+                finish(*one)
+        finally:  # interrupted or not, what was labelled is in the tables
+            if reports:
+                outputs.write_tables(arguments.output, [reports[one.name] for one in found if one.name in reports])
+    return len(reports), problems
 
 
 def _check_free(found: Sequence[Found], arguments: Arguments) -> None:
+    if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
+        raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
     files = [name for one in found for name in outputs.names(one, arguments.probabilities)] + list(outputs.TABLES)
+    inputs = {one.path.resolve() for one in found}
+    if lost := [name for name in files if (arguments.output / name).resolve() in inputs]:
+        raise UserError(f"{arguments.output / lost[0]} is one of the inputs: name another --output.")
     there = [name for name in files if (arguments.output / name).exists()]
     if there and not arguments.overwrite:
         raise UserError(
@@ -115,11 +130,12 @@ def main() -> None:
     arguments = tyro.cli(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
     trained = run.load(arguments.run)
     parallel.start()
-    problems = predict(trained, arguments)
-    sys.stdout.flush()
-    print(f"Labels, overlays and tables: {arguments.output}")
+    done, problems = predict(trained, arguments)
+    if done:
+        print(f"Labels, overlays and tables: {arguments.output}", flush=True)
     if problems:
-        raise UserError(_listing(f"{len(problems)} input(s) could not be labelled, the others are done", problems))
+        others = ", the others are done" if done else ""
+        raise UserError(_listing(f"{len(problems)} input(s) could not be labelled{others}", problems))
 
 
 if __name__ == "__main__":

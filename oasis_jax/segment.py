@@ -47,13 +47,15 @@ def segmenter(trained: Run, params: model.Params, mesh: jax.sharding.Mesh) -> Se
     return lambda frames: compiled((frames.shape[1], frames.shape[2]))(params, frames)
 
 
-def label(inputs: Iterable[Input], segment: Segment, batch: int, keep_probabilities: bool) -> Iterator[Labelled]:
+def label(
+    inputs: Iterable[Input], segment: Segment, batch: Callable[[Size], int], keep_probabilities: bool
+) -> Iterator[Labelled]:
     """Label files, in batches that run on from one file to the next; each is given when its last slice is done.
 
     Args:
         inputs: the files.
         segment: the network.
-        batch: slices at a time; every batch has this size, so the network is compiled once for each size of frame.
+        batch: slices at a time for a size of frame; every batch has this many, so the network is compiled once a size.
         keep_probabilities: give them too.
     """
     waiting: dict[int, dict[int, tuple[np.ndarray, np.ndarray | None]]] = {}
@@ -93,19 +95,21 @@ def _shown(item: Input) -> list[int]:
     return [int(k) for k in np.flatnonzero(item.head.any(axis=(1, 2)))] or [0]
 
 
-def _groups(inputs: Iterable[Input], size: int) -> Iterator[Group]:
+def _groups(inputs: Iterable[Input], batch: Callable[[Size], int]) -> Iterator[Group]:
+    """Slices of one frame size, as many as a batch holds; fewer at the end."""
     waiting: dict[Size, Group] = {}
     for item in inputs:
+        frame = item.place.frame
         for k in _shown(item):
-            group = waiting.setdefault(item.place.frame, [])
+            group = waiting.setdefault(frame, [])
             group.append((item, k))
-            if len(group) == size:
-                yield waiting.pop(item.place.frame)
+            if len(group) == batch(frame):
+                yield waiting.pop(frame)
     yield from waiting.values()
 
 
 def _results(
-    groups: Iterable[Group], segment: Segment, batch: int
+    groups: Iterable[Group], segment: Segment, batch: Callable[[Size], int]
 ) -> Iterator[tuple[Input, int, np.ndarray, Callable[[], np.ndarray]]]:
     """Each slice's file, number, classes, and a function that fetches its probabilities."""
     running: deque[tuple[Group, Any, Any]] = deque()
@@ -116,7 +120,8 @@ def _results(
             yield item, number, one, lambda i=i: on_host()[i]
 
     for group in groups:
-        frames = np.zeros((batch, *group[0][0].place.frame), np.uint8)
+        frame = group[0][0].place.frame
+        frames = np.zeros((batch(frame), *frame), np.uint8)
         frames[: len(group)] = [item.frames[k] for item, k in group]
         running.append((group, *segment(frames)))
         if len(running) > _AHEAD:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def cache_folder() -> Path:
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a neighbour of `path`, then put it in place at once, safe against a crash of the machine."""
-    part = path.with_name(f".{os.getpid()}.{path.name}")
+    part = path.with_name(f".{os.getpid()}.{threading.get_ident()}.{path.name[-20:]}")  # the end says what kind it is
     try:
         write(part)
         with part.open("rb") as file:

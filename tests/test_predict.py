@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def brain(
 
 
 def label_one(path: Path, framing: Framing = FRAMING, keep: bool = False, orientation: str | None = None) -> Labelled:
-    (one,) = label([read_input(Found(path, "one"), framing, orientation)], by_grey, 4, keep)
+    (one,) = label([read_input(Found(path, "one"), framing, orientation)], by_grey, lambda _: 4, keep)
     return one
 
 
@@ -114,7 +115,7 @@ def test_there_is_no_tissue_in_the_air_or_in_empty_slices(tmp_path: Path) -> Non
 
     path = save(tmp_path / "a.nii", values)
     for keep in (False, True):
-        (one,) = label([read_input(Found(path, "one"), FRAMING)], raving, 4, keep)
+        (one,) = label([read_input(Found(path, "one"), FRAMING)], raving, lambda _: 4, keep)
         assert not one.classes[[0, -1]].any()
         assert not one.classes[:, 0].any()
         assert (one.classes[np.moveaxis(values > 0, 2, 0)] == 2).all()
@@ -130,14 +131,38 @@ def test_batches_run_on_from_file_to_file(tmp_path: Path) -> None:
         seen.append(len(frames))
         return by_grey(frames)
 
-    together = {one.input.found.name: one for one in label(inputs, counting, 4, False)}
+    together = {one.input.found.name: one for one in label(inputs, counting, lambda _: 4, False)}
     assert set(together) == {"0", "1", "2", "3"}
     assert set(seen) == {4}
     slices = sum(max(1, int(item.head.any(axis=(1, 2)).sum())) for item in inputs)
     assert len(seen) <= slices // 4 + 2
     for item in inputs:
-        (alone,) = label([item], by_grey, 4, False)
+        (alone,) = label([item], by_grey, lambda _: 4, False)
         assert np.array_equal(alone.classes, together[item.found.name].classes)
+
+
+def test_the_picture_shows_labels_where_they_lie(tmp_path: Path) -> None:
+    values, _ = brain((37, 50, 30))
+    wide = np.zeros((100, 130, 30), np.int16)
+    wide[50:87, 60:110] = values
+    for path in (save(tmp_path / "a.nii", wide), save(tmp_path / "b.nii", values, (0.6, 1.4, 1.0))):
+        one = label_one(path)
+        facts = outputs.report(one, Trained(Cut(), LOOKS))
+        outputs.write(one, facts, tmp_path, Trained(Cut(), LOOKS))
+        with Image.open(tmp_path / "one_overlay.png") as picture:
+            shown = np.asarray(picture).astype(int)
+        rows, columns = one.input.head.shape[1:]
+        tiles = shown.reshape(-1, rows, shown.shape[1] // (2 * columns), 2, columns, 3)
+        plain, tinted = tiles[:, :, :, 0], tiles[:, :, :, 1]
+        marked = (plain != tinted).any(-1)
+        assert marked.any()
+        assert (plain[marked] > 0).any(-1).mean() > 0.9  # colour lies on tissue, not beside it
+
+
+def test_air_that_is_not_0_is_told(tmp_path: Path) -> None:
+    values, _ = brain((37, 50, 30))
+    assert not label_one(save(tmp_path / "a.nii", values)).input.notes
+    assert "air is not 0 but about 40" in label_one(save(tmp_path / "b.nii", values + np.int16(40))).input.notes[0]
 
 
 def test_a_report_measures_in_mm_and_marks_heights(tmp_path: Path) -> None:
@@ -166,7 +191,8 @@ def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
     (folder / "deeper.png").mkdir()
     (tmp_path / "secret.png").touch()
     (folder / "out.png").symlink_to(tmp_path / "secret.png")
-    (folder / "in.png").symlink_to(folder / "b.png")
+    (folder / "z.png").touch()
+    (folder / "in.png").symlink_to(folder / "z.png")
     (folder / "gone.png").symlink_to(folder / "nowhere")
     found, problems = find_inputs([folder, tmp_path / "missing.png", folder / "notes.txt", tmp_path / "secret.png"])
     assert [one.path.name for one in found] == [
@@ -235,7 +261,7 @@ def test_the_command_labels_a_folder_and_reports_the_broken_at_the_end(
     assert nib.load(out / "volume_probabilities.nii.gz").shape == (*volume.shape, 4)
     with (out / "tissue.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["file"] for row in rows][:2] == ["case_10_slice_0.nii.png", "case_10_slice_1.nii.png"]
+    assert [row["file"] for row in rows][:2] == ["case_9_slice_0.nii.png", "case_9_slice_1.nii.png"]
     assert rows[-1]["slices"] == "3"
     assert float(rows[-1]["CSF_ml"]) == pytest.approx((turned == 1).sum() / 1000, abs=0.01)
     assert rows[0]["CSF_ml"] == ""
@@ -259,13 +285,35 @@ def test_nothing_is_overwritten_unless_asked(finished: Path, tmp_path: Path) -> 
     assert read_grey(tmp_path / "out" / "a_labels.png").shape == SIZE
 
 
-def test_two_files_of_one_name_are_not_mixed_up(finished: Path, tmp_path: Path) -> None:
+def test_two_files_of_one_name_are_not_mixed_up_and_one_named_twice_is_one(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.png").touch()
-    done = command("predict", finished, tmp_path / "x", tmp_path / "y", "--output", tmp_path / "out")
-    assert_mistake(done, "would both be written as a")
-    assert not (tmp_path / "out").exists()
+    long = tmp_path / "x" / f"{240 * 'n'}.png"
+    long.touch()
+    os.mkfifo(tmp_path / "y" / "pipe.png")
+    found, problems = find_inputs([tmp_path / "x", tmp_path / "x" / "a.png", tmp_path / "y"])
+    assert [one.path for one in found] == [tmp_path / "x" / "a.png"]
+    told = "\n".join(problems)
+    for part in ("y/a.png would be written under the name of", "too long a name", "pipe.png is no regular file"):
+        assert part in told
+    for name in ("p.hdr", "p.img"):
+        (tmp_path / name).touch()
+    both, problems = find_inputs([tmp_path / "p.img", tmp_path / "p.hdr"])
+    assert [one.path.name for one in both] == ["p.hdr"]
+    assert not problems
+
+
+def test_no_input_is_ever_written_over(finished: Path, tmp_path: Path) -> None:
+    image, _ = blob(np.random.default_rng(0))
+    for name in ("a.png", "a_labels.png"):
+        write_png(tmp_path / name, image)
+    before = (tmp_path / "a_labels.png").read_bytes()
+    words = ("--output", tmp_path, "--overwrite")
+    done = command("predict", finished, tmp_path / "a.png", tmp_path / "a_labels.png", *words)
+    assert_mistake(done, "a_labels.png is one of the inputs")
+    assert_mistake(command("predict", finished, tmp_path, *words), "is where the inputs lie")
+    assert (tmp_path / "a_labels.png").read_bytes() == before
 
 
 def test_nothing_to_label_has_a_sentence(finished: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_every_split_has_a_subject(count: int, weights: tuple[float, float, floa
     assert set(splits) == {"train", "validate", "test"}
 
 
-@pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (1.0, 0.0, 0.0)])
+@pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (1.0, 0.0, 0.0), (float("nan"), 0.2, 0.3)])
 def test_fractions_add_up(fractions: tuple[float, float, float]) -> None:
     scans = [Scan(str(n), "", Path("i"), Path("l")) for n in range(5)]
     with pytest.raises(UserError, match="add up to 1"):
@@ -112,6 +112,15 @@ def test_files_without_a_partner_are_named(study: Path, tmp_path: Path) -> None:
     for name in ("1_a.nii", "1_b.nii", "1_l.nii"):
         (tmp_path / name).touch()
     assert "are both of 1" in find_scans(f"{tmp_path}/{{subject}}_*.nii", f"{tmp_path}/{{subject}}_l.nii")[1][0]
+    with pytest.raises(UserError, match="something between"):
+        find_scans(f"{tmp_path}/{{subject}}*.nii", labels)
+    twice = tmp_path / "twice"
+    for name in ("1-2_3", "1_2-3"):
+        (twice / name).mkdir(parents=True)
+        for kind in ("i", "l"):
+            (twice / name / f"{kind}.nii").touch()
+    pattern = f"{twice}//{{subject}}_{{session}}"
+    assert "2 scans would be named 1-2-3" in find_scans(f"{pattern}/i.nii", f"{pattern}/l.nii")[1][0]
 
 
 def scan_of(folder: Path, values: np.ndarray, truth: np.ndarray, **options: tuple) -> Scan:
@@ -131,6 +140,11 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
     mapped = cut_scan(scan, RULE._replace(values=((0,), (7,), (14,), (21,))))
     scan_of(tmp_path, values, truth)
     assert np.array_equal(mapped.classes, cut_scan(scan, RULE).classes)
+    save(tmp_path / "l.nii.gz", truth * np.float32(0.99999994))
+    assert np.array_equal(cut_scan(scan, RULE).classes, mapped.classes)
+    save(tmp_path / "l.nii.gz", np.where(truth == 3, np.float32("nan"), truth.astype(np.float32)))
+    with pytest.raises(UserError, match="not finite numbers: label them"):
+        cut_scan(scan, RULE)
     save(tmp_path / "l.nii.gz", truth * 0)
     with pytest.raises(UserError, match="labels no brain"):
         cut_scan(scan, RULE)
@@ -189,3 +203,16 @@ def test_a_volume_that_is_no_number_anywhere_is_refused(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4)), tmp_path / "l.nii")
     with pytest.raises(UserError, match="labels no brain"):
         cut_scan(Scan("s", "", tmp_path / "i.nii", tmp_path / "l.nii"), RULE)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--extent", "inf"), "--extent above 0"),
+        (("--csf", "2", "1"), "2 is claimed twice"),
+        (("--frame", "50", "64"), "two multiples of 16"),
+    ],
+)
+def test_options_out_of_range_are_named(words: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    patterns = ("--images", "{subject}.nii", "--labels", "{subject}_l.nii")
+    assert_mistake(command("data", "volumes", tmp_path / "out", *patterns, *words), sentence)

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from oasis_jax.data.anatomy import AXES, Axis, find_head, heights
 from oasis_jax.data.resample import Grid, resample, weights
-from oasis_jax.data.volume import check_orientation, planes, read_volume, slice_spacing, stacked, write_volume
+from oasis_jax.data.volume import (
+    Volume,
+    check_orientation,
+    planes,
+    read_volume,
+    same_grid,
+    slice_spacing,
+    stacked,
+    write_volume,
+)
 from oasis_jax.errors import UserError
 
 ALL_WAYS = [
@@ -83,7 +92,7 @@ def test_a_file_that_does_not_say_how_it_lies_is_asked_about(tmp_path: Path) -> 
     assert np.array_equal(nib.load(tmp_path / "b.nii").dataobj, nib.load(path).dataobj)
 
 
-@pytest.mark.parametrize("orientation", ["RAX", "RRS", "RA", "RASL", "ras"])
+@pytest.mark.parametrize("orientation", ["RAX", "RRS", "RA", "RASL", ""])
 def test_an_orientation_names_three_directions(orientation: str) -> None:
     with pytest.raises(UserError, match="three directions"):
         check_orientation(orientation)
@@ -114,6 +123,10 @@ def broken(tmp_path: Path) -> dict[str, tuple[Path, str]]:
     content = bytearray(flat.read_bytes())
     content[312:328] = bytes(16)  # the affine's third row
     flat.write_bytes(bytes(content))
+    unit = tmp_path / "unit.nii"
+    content = bytearray(gzip.decompress(whole.read_bytes()))
+    content[123] = 5
+    unit.write_bytes(bytes(content))
     return {
         "cut": (cut, "cannot be read as a volume"),
         "flipped": (flipped, "cannot be read as a volume"),
@@ -122,10 +135,11 @@ def broken(tmp_path: Path) -> dict[str, tuple[Path, str]]:
         "colour": (colour, "not one real number a voxel"),
         "bomb": (bomb, "claims 30000 x 30000 x 30000 voxels"),
         "flat": (flat, "damaged affine"),
+        "unit": (unit, "cannot be read as a volume"),
     }
 
 
-@pytest.mark.parametrize("kind", ["cut", "flipped", "text", "four", "colour", "bomb", "flat"])
+@pytest.mark.parametrize("kind", ["cut", "flipped", "text", "four", "colour", "bomb", "flat", "unit"])
 def test_an_unusable_volume_has_a_sentence(kind: str, tmp_path: Path) -> None:
     path, sentence = broken(tmp_path)[kind]
     with pytest.raises(UserError) as error:
@@ -136,8 +150,37 @@ def test_an_unusable_volume_has_a_sentence(kind: str, tmp_path: Path) -> None:
 
 def test_without_nibabel_the_way_to_install_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nibabel", None)
-    with pytest.raises(UserError, match=r"need nibabel: pip install 'oasis_jax\[nifti\]'"):
+    with pytest.raises(UserError, match=r"need nibabel: pip install nibabel"):
         read_volume(tmp_path / "a.nii")
+
+
+def test_an_analyze_volume_is_written_as_its_user_said_it_lies(tmp_path: Path) -> None:
+    values = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    nib.save(nib.AnalyzeImage(values, None), tmp_path / "a.img")
+    volume = read_volume(tmp_path / "a.hdr", "pir")
+    write_volume(tmp_path / "b.nii", volume.values.astype(np.uint8), volume)
+    back = nib.load(tmp_path / "b.nii")
+    assert nib.aff2axcodes(back.affine) == ("P", "I", "R")
+    assert np.array_equal(back.dataobj, values)
+
+
+def test_lengths_in_metres_are_lengths(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(np.ones((3, 3, 3), np.uint8), np.diag([5e-4, 5e-4, 1e-3, 1]))
+    image.header.set_xyzt_units("meter")
+    nib.save(image, tmp_path / "a.nii")
+    assert np.allclose(read_volume(tmp_path / "a.nii").spacing, (0.5, 0.5, 1))
+
+
+def test_grids_are_compared_at_their_corners(tmp_path: Path) -> None:
+    def volume(spacing: float, shift: float = 0.0) -> Volume:
+        affine = np.diag([spacing, spacing, 1, 1])
+        affine[0, 3] = shift
+        nib.save(nib.Nifti1Image(np.ones((160, 180, 3), np.uint8), affine), tmp_path / "a.nii")
+        return read_volume(tmp_path / "a.nii")
+
+    assert same_grid(volume(1.0), volume(1.0, 0.05))
+    assert not same_grid(volume(1.0), volume(1.009))
+    assert not same_grid(volume(1.0), volume(1.0, 0.2))
 
 
 def test_voxels_that_are_no_numbers_count_as_air_and_are_told(tmp_path: Path) -> None:
@@ -145,7 +188,7 @@ def test_voxels_that_are_no_numbers_count_as_air_and_are_told(tmp_path: Path) ->
     values[0, 0, :2] = np.nan, np.inf
     volume = read_volume(save(tmp_path / "a.nii", values))
     assert volume.values.sum() == 25
-    assert "2 voxels are not finite" in volume.notes[0]
+    assert volume.hollow == 2
 
 
 def test_an_oblique_scan_is_told(tmp_path: Path) -> None:
@@ -197,11 +240,13 @@ def test_the_head_is_the_largest_piece_and_what_it_encloses() -> None:
 
 def test_heights_run_from_the_base_of_the_brain_to_its_top() -> None:
     area = np.array([0, 5, 9, 9, 5, 0, 0.0])
-    found = heights(area, 1.0)
+    found = heights(area, 1.0, "axial")
     assert found is not None
     assert np.allclose(found[1:5], [0, 1 / 3, 2 / 3, 1])
-    assert heights(np.array([0, 4.0, 0]), 1.0) is None
+    assert heights(np.array([0, 4.0, 0]), 1.0, "axial") is None
     neck = np.ones(300)
-    tall = heights(neck, 1.0)
+    tall, long = heights(neck, 1.0, "axial"), heights(neck, 1.0, "coronal")
     assert tall is not None
     assert np.isclose(tall[299 - 75], 0.5)
+    assert long is not None
+    assert np.isclose(long[75], 75 / 299)

@@ -1,8 +1,10 @@
 """`python -m oasis_jax.data COMMAND`: check, verify, rebuild, import or make up a tree of slices."""
 
 import json
+import math
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -123,8 +125,13 @@ def write_volumes(arguments: Volumes) -> None:
         raise UserError(f"{a.root} exists already: name a new folder.")
     if min(a.frame) < 16 or any(side % 16 for side in a.frame):
         raise UserError(f"--frame is {a.frame[0]} {a.frame[1]} and must be two multiples of 16.")
-    if not (0 <= a.start < 1 and a.extent > 0 and a.seed >= 0):
+    if not (0 <= a.start < 1 and 0 < a.extent < math.inf and a.seed >= 0):
         raise UserError("--start must be from 0 to below 1, --extent above 0 and --seed 0 or more.")
+    claimed = Counter([*a.background, *a.csf, *a.gray, *a.white])
+    if twice := [value for value, count in claimed.items() if count > 1]:
+        raise UserError(
+            f"The label value {twice[0]} is claimed twice: name all of --background, --csf, --gray, --white."
+        )
     scans, problems = study.find_scans(a.images, a.labels)
     if problems:
         raise UserError("\n".join(["The volumes cannot be paired:", *(f"  {problem}" for problem in problems)]))

@@ -17,7 +17,7 @@ OASIS_HEIGHTS = (0.49, 0.77)
 """Heights of the slices of the OASIS set: 32 mm upward from half of a brain's height, which is 115 to 150 mm."""
 
 _AIR = 0.1
-"""Share of the bright tissue's intensity below which a voxel is air."""
+"""Share of the way from the darkest 2 % of the volume to its brightest 1 % below which a voxel is air."""
 
 
 _MARGIN = 2
@@ -45,9 +45,12 @@ def find_head(planes: np.ndarray) -> Head:
     if not positive.size:
         return Head(slice(0, 0), slice(0, 0), np.zeros(planes.shape, bool))
     pieces = np.zeros(thin.shape, np.int32)
-    ndimage.label(thin > _AIR * np.percentile(positive, 99), output=pieces)
+    dark, bright = max(float(np.percentile(thin, 2)), 0.0), float(np.percentile(positive, 99))
+    ndimage.label(thin > dark + _AIR * (bright - dark), output=pieces)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
+    if not sizes.any():
+        return Head(slice(0, 0), slice(0, 0), np.zeros(planes.shape, bool))
     head = pieces == sizes.argmax()
     rows, columns = (_doubled(head.any(axis=(0, other)), planes.shape[3 - other]) for other in (2, 1))
     flat = np.zeros((3, 3, 3), bool)
@@ -63,19 +66,25 @@ def _doubled(used: np.ndarray, size: int) -> slice:
     return slice(max(2 * int(at[0]) - 1, 0), min(2 * int(at[-1]) + 2, size))
 
 
-def heights(brain: np.ndarray, spacing: float) -> np.ndarray | None:
-    """The height of each slice: 0 at the base of the brain, 1 at its top.
+def brain_span(brain: np.ndarray, spacing: float, axis: Axis) -> tuple[float, int] | None:
+    """The base and the top of the brain, as slice numbers; the base may lie between two slices.
 
     Args:
-        brain: labelled area of each slice `(N,)`, mm^2, from the lowest slice to the highest.
+        brain: labelled area of each slice `(N,)`, in order.
         spacing: distance of the slices, mm.
+        axis: for axial slices, what lies further than `BRAIN_MM` below the top is not counted as brain.
 
     Returns:
-        float64 `(N,)`, or None where less than two slices show a brain.
+        None where less than two slices show a brain.
     """
     shown = np.flatnonzero(brain > 0)
     if shown.size < 2:
         return None
-    top = int(shown[-1])
-    base = max(float(shown[0]), top - BRAIN_MM / spacing)
-    return (np.arange(len(brain)) - base) / (top - base)
+    base, top = float(shown[0]), int(shown[-1])
+    return (max(base, top - BRAIN_MM / spacing) if axis == "axial" else base), top
+
+
+def heights(brain: np.ndarray, spacing: float, axis: Axis) -> np.ndarray | None:
+    """The height of each slice, float64 `(N,)`: 0 at the base of the brain, 1 at its top; arguments as `brain_span`."""
+    span = brain_span(brain, spacing, axis)
+    return None if span is None else (np.arange(len(brain)) - span[0]) / (span[1] - span[0])

@@ -69,7 +69,7 @@ def _folder(folder: Path, wanted: set[str]) -> Iterator[Entry]:
             if path.is_symlink() and not path.resolve().is_relative_to(home):
                 if name in folders or _FILE.fullmatch(name) or name.endswith(_ARCHIVE):
                     yield Trouble(str(path), "a link that leads out of the disc, passed over; name what it leads to.")
-            elif name in folders:
+            elif name in folders or not path.is_file():
                 continue
             elif _FILE.fullmatch(name):
                 try:

@@ -4,12 +4,12 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from oasis_jax.data.slices import BROKEN
 from oasis_jax.errors import UserError
 
-_LARGEST = 4096
+_LARGEST = 2048
 """Pixels a side: many times a slice, and far from what exhausts memory."""
 
 
@@ -33,7 +33,8 @@ def read_grey(path: Path) -> np.ndarray:
                 raise UserError(f"{path} is an animation: give its frames as files.")
             pixels = _levels(image, depth=content[24])
     except BROKEN as error:
-        raise UserError(f"{path} cannot be read as a PNG image: {error}.") from error
+        reason = "it is none" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise UserError(f"{path} cannot be read as a PNG image: {reason}.") from error
     if pixels is None:
         raise UserError(
             f"{path} holds more than 8-bit grey levels ({image.mode}): converting it would lose some. "

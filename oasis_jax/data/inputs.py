@@ -1,6 +1,7 @@
 """Files that a user wants labelled: found, read, and cut into the frames that a network was trained on."""
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,14 +14,21 @@ from oasis_jax.data.anatomy import Axis, find_head
 from oasis_jax.data.frame import Place, Size, fit, put, quantise, take
 from oasis_jax.data.grey import read_grey
 from oasis_jax.data.resample import Grid, resample
+from oasis_jax.data.slices import natural
 from oasis_jax.data.volume import Volume, is_volume, planes, read_volume, slice_spacing
 from oasis_jax.errors import UserError
+
+_LONGEST = 220
+"""Bytes of a file's name without its ending; file systems allow 255 with all that is added to it."""
 
 _THICK = 2.5
 """Distance of pixels or slices, mm, beyond which a scan is much coarser than the 1 mm of training."""
 
 _AHEAD = 4
 """Files that are read before they are asked for; few, because a volume takes a tenth of a gigabyte."""
+
+_AIR = 0.05
+"""Share of the brightest tissue that air may have and still count as 0, as in the slices of training."""
 
 _BACKGROUND = np.array([1, 0, 0, 0], np.float32)
 
@@ -64,20 +72,36 @@ def find_inputs(paths: Sequence[Path]) -> tuple[list[Found], list[str]]:
 
     Folders are not searched further down; hidden files, and files of other kinds in a folder, are passed over.
     """
-    found: list[Found] = []
+    found: dict[Path, Found] = {}
+    names: dict[str, Path] = {}
     problems = []
     for path in paths:
-        if path.is_dir():
-            inside, more = _in_folder(path)
-            found += inside
-            problems += more
-        elif not path.is_file():
-            problems.append(f"{path} does not exist")
-        elif _stem(path.name) is None:
-            problems.append(f"{path} is no PNG file and no volume (.nii, .nii.gz, .hdr, .img)")
-        else:
-            found.append(Found(path, _stem(path.name) or ""))
-    return found, problems
+        inside, more = _in_folder(path) if path.is_dir() else _file(path)
+        problems += more
+        for one in inside:
+            real = one.path.resolve()
+            if real in found:  # named twice
+                continue
+            if one.name in names:
+                problems.append(f"{one.path} would be written under the name of {names[one.name]}: label it apart")
+                continue
+            if len(one.name.encode()) > _LONGEST:
+                problems.append(f"{one.path} has too long a name to add to: shorten it")
+                continue
+            found[real], names[one.name] = one, one.path
+    return list(found.values()), problems
+
+
+def _file(path: Path) -> tuple[list[Found], list[str]]:
+    header = path.with_suffix(".hdr")
+    if path.suffix.lower() == ".img" and header.exists():  # one of a pair is enough
+        path = header
+    stem = _stem(path.name)
+    if not path.exists():
+        return [], [f"{path} does not exist"]
+    if stem is None or not path.is_file():
+        return [], [f"{path} is no PNG file and no volume (.nii, .nii.gz, .hdr, .img)"]
+    return [Found(path, stem)], []
 
 
 def read_input(found: Found, framing: Framing, orientation: str | None = None) -> Input:
@@ -101,7 +125,8 @@ def read_input(found: Found, framing: Framing, orientation: str | None = None) -
     head = find_head(values)
     place = fit((sides[0].mm, sides[1].mm), (head.rows, head.columns), framing.frame, framing.seen)
     frames = np.stack([put(quantise(one), place) for one in values])
-    notes = (*volume.notes, *_spacing_notes(pixel, gap), *_place_notes(place, framing))
+    notes = (*volume.notes, *_value_notes(volume, values, head.mask), *_spacing_notes(pixel, gap))
+    notes += _place_notes(place, framing)
     return Input(found, frames, head.mask, place, sides, volume, notes)
 
 
@@ -140,7 +165,7 @@ def own_probabilities(item: Input, number: int, probabilities: np.ndarray) -> np
 def _in_folder(folder: Path) -> tuple[list[Found], list[str]]:
     found, problems = [], []
     home = folder.resolve()
-    for name in sorted(os.listdir(folder)):
+    for name in sorted(os.listdir(folder), key=_in_order):
         path = folder / name
         stem = _stem(name)
         if name.startswith(".") or stem is None or path.is_dir():
@@ -149,11 +174,18 @@ def _in_folder(folder: Path) -> tuple[list[Found], list[str]]:
             problems.append(f"{path} is a link that leads nowhere")
         elif path.is_symlink() and not path.resolve().is_relative_to(home):
             problems.append(f"{path} is a link out of the folder: name the file itself if it is meant")
-        elif not (name.lower().endswith(".img") and (folder / f"{name[:-4]}.hdr").exists()):  # one of a pair is enough
-            found.append(Found(path, stem))
+        elif not path.is_file():
+            problems.append(f"{path} is no regular file")
+        else:
+            found += _file(path)[0]
     if not found and not problems:
         problems.append(f"{folder} holds no PNG file and no volume: name a folder that does")
     return found, problems
+
+
+def _in_order(name: str) -> list[tuple[int, int, str]]:
+    """Sort key of a file's name: numbers in it by value."""
+    return [natural(part) for part in re.split(r"(\d+)", name)]
 
 
 def _stem(name: str) -> str | None:
@@ -162,6 +194,14 @@ def _stem(name: str) -> str | None:
         if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)]
     return None
+
+
+def _value_notes(volume: Volume, values: np.ndarray, head: np.ndarray) -> list[str]:
+    notes = [f"{volume.hollow} voxels are not finite numbers and count as 0"] if volume.hollow else []
+    air = float(np.median(values[~head])) if not head.all() else 0.0
+    if air > _AIR * np.percentile(values[::2, ::2, ::2], 99):
+        notes.append(f"its air is not 0 but about {air:.4g}: subtract that first, as slices are scaled from 0")
+    return notes
 
 
 def _spacing_notes(pixel: list[float], gap: float) -> list[str]:
@@ -177,14 +217,3 @@ def _place_notes(place: Place, framing: Framing) -> tuple[str, ...]:
     if place.frame == framing.frame:
         return ()
     return (f"the head needs a frame of {place.frame[0]}x{place.frame[1]}, larger than in training",)
-
-
-def check_names(found: Sequence[Found]) -> None:
-    """Raise `UserError` where two files would be written under one name."""
-    names: dict[str, Path] = {}
-    for one in found:
-        if one.name in names and names[one.name] != one.path:
-            raise UserError(
-                f"{names[one.name]} and {one.path} would both be written as {one.name}: label them in two commands."
-            )
-        names[one.name] = one.path

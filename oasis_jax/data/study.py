@@ -1,7 +1,9 @@
 """A study of your own: T1 volumes with their label volumes, found by name, cut into slices, split by subject."""
 
 import glob
+import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +12,7 @@ import numpy as np
 
 from oasis_jax import labels
 from oasis_jax.config import SPLITS
-from oasis_jax.data.anatomy import Axis, find_head
+from oasis_jax.data.anatomy import Axis, brain_span, find_head
 from oasis_jax.data.frame import Size, fit, put, quantise
 from oasis_jax.data.resample import Grid, resample
 from oasis_jax.data.slices import natural
@@ -73,9 +75,12 @@ def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
     Returns:
         The pairs by subject and session, and a sentence for each file that has no partner.
     """
+    images, label_volumes = (os.path.normpath(os.path.expanduser(pattern)) for pattern in (images, label_volumes))
     for pattern in (images, label_volumes):
         if "{subject}" not in pattern:
             raise UserError(f"{pattern} must hold {{subject}} where the subject's name stands.")
+        if re.search(r"(\}|\*)(\{|\*)", pattern):
+            raise UserError(f"{pattern} must have something between what varies, so that names can be told apart.")
     t1, problems = _match(images)
     truth, more = _match(label_volumes)
     problems += more
@@ -84,7 +89,11 @@ def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
     if not t1:
         problems.append(f"no file matches {images}")
     keys = sorted(t1.keys() & truth.keys(), key=lambda key: (natural(key[0]), natural(key[1])))
-    return [Scan(*key, t1[key], truth[key]) for key in keys], sorted(problems)
+    scans = [Scan(*key, t1[key], truth[key]) for key in keys]
+    for case, count in Counter(scan.case for scan in scans).items():
+        if count > 1:
+            problems.append(f"{count} scans would be named {case}: rename a subject or a session")
+    return scans, sorted(problems)
 
 
 def split_subjects(scans: Sequence[Scan], fractions: tuple[float, float, float], seed: int) -> dict[str, str]:
@@ -93,7 +102,7 @@ def split_subjects(scans: Sequence[Scan], fractions: tuple[float, float, float],
     Raises:
         UserError: fewer than three subjects, or fractions that are not positive or do not add up to 1.
     """
-    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+    if not (min(fractions) > 0 and abs(sum(fractions) - 1) < 1e-6):
         raise UserError(f"--fractions are {' '.join(map(str, fractions))}: three positive numbers that add up to 1.")
     people = sorted({scan.subject for scan in scans}, key=natural)
     if len(people) < 3:
@@ -115,15 +124,17 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
             claims, or the head does not fit.
     """
     image, truth = read_volume(scan.image), read_volume(scan.label)
+    if truth.hollow:
+        raise UserError(f"{scan.label} has {truth.hollow} voxels that are not finite numbers: label them.")
     if not same_grid(image, truth):
         raise UserError(f"{scan.label} does not lie on the grid of {scan.image}: resample it to that grid.")
     classes = planes(_classes(scan.label, truth, rule.values), rule.axis)
-    brain = np.flatnonzero((classes > 0).any(axis=(1, 2)))
-    if brain.size < 2:
-        raise UserError(f"{scan.label} labels no brain in {rule.axis} slices: is it the right file?")
     *pixel, gap = slice_spacing(image, rule.axis)
-    base, top = int(brain[0]), int(brain[-1])
-    first = base + int(rule.start * (top - base))
+    span = brain_span((classes > 0).sum(axis=(1, 2)), gap, rule.axis)
+    if span is None:
+        raise UserError(f"{scan.label} labels no brain in {rule.axis} slices: is it the right file?")
+    base, top = span
+    first = int(base + rule.start * (top - base))
     number = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
     sides = Grid(classes.shape[1], pixel[0]), Grid(classes.shape[2], pixel[1])
     values = resample(planes(image.values, rule.axis), sides[0].to_mm(), sides[1].to_mm())
@@ -137,7 +148,8 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
     shares = shares.reshape(labels.COUNT, len(number), *shares.shape[1:])
     drawn = shares.argmax(0).astype(np.uint8)
     height = (number[[0, -1]] - base) / (top - base)
-    notes = list(image.notes)
+    notes = [f"{image.hollow} voxels are not finite numbers and count as 0"] if image.hollow else []
+    notes += image.notes
     if gap > 2.5:
         notes.append(f"its slices are {gap:.1f} mm apart")
     across = values[:, :, values.shape[2] // 2] if rule.axis == "sagittal" else values[:, values.shape[1] // 2]
@@ -157,11 +169,13 @@ def _classes(path: Path, truth: Volume, values: tuple[tuple[int, ...], ...]) -> 
     """The class of each voxel, uint8."""
     out = np.zeros(truth.values.shape, np.uint8)
     known = np.zeros(truth.values.shape, bool)
+    whole = np.rint(truth.values)
+    whole = np.where(np.abs(truth.values - whole) < 1e-3, whole, truth.values)  # as left by a change of type
     for k, claimed in enumerate(values):
-        here = np.isin(truth.values, claimed)
+        here = np.isin(whole, claimed)
         out[here], known = k, known | here
     if not known.all():
-        others = np.unique(truth.values[~known])
+        others = np.unique(whole[~known])
         listed = ", ".join(f"{value:g}" for value in others[:8]) + (" ..." if len(others) > 8 else "")
         raise UserError(f"{path} holds the values {listed}, which no class claims: see --csf, --gray, --white.")
     return out

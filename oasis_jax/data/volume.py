@@ -28,15 +28,14 @@ class Volume(NamedTuple):
     """Distance of voxels along X, Y and Z, mm."""
     image: Any
     """The nibabel image as it was read: header, affine, and the file's own order of axes."""
+    affine: np.ndarray
+    """From the file's own voxel numbers to mm, `(4, 4)`."""
     turn: np.ndarray
     """The nibabel orientation that takes the file's axes to X, Y, Z."""
+    hollow: int
+    """Voxels that are not finite numbers in the file and are 0 here."""
     notes: tuple[str, ...]
     """What a user should know about the file."""
-
-    @property
-    def oriented(self) -> bool:
-        """Whether the file itself says how it lies."""
-        return _has_affine(self.image)
 
 
 def is_volume(path: Path) -> bool:
@@ -68,23 +67,20 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
         if image.get_data_dtype().kind not in "iuf":
             raise UserError(f"{path} holds {image.get_data_dtype()}, not one real number a voxel: convert it first.")
         values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
-    except broken(nib) as error:
-        raise UserError(
-            f"{path} cannot be read as a volume: {str(error).splitlines()[0] or 'it is damaged'}."
-        ) from error
-    affine = _affine(nib, path, image, shape, orientation)
+        unit = _TO_MM[image.header.get_xyzt_units()[0]] if hasattr(image.header, "get_xyzt_units") else 1.0
+    except (*broken(nib), KeyError) as error:
+        reason = next(iter(str(error).splitlines()), "it is damaged")
+        raise UserError(f"{path} cannot be read as a volume: {reason}.") from error
+    affine = _affine(nib, path, image, shape, orientation, unit)
     turn = nib.orientations.io_orientation(affine)
-    notes = []
-    if hollow := int(values.size - np.isfinite(values).sum()):
-        notes.append(f"{hollow} voxels are not finite numbers and count as 0")
+    hollow = int(values.size - np.isfinite(values).sum())
+    if hollow:
         values = np.nan_to_num(values, copy=False, nan=0, posinf=0, neginf=0)
     oblique = float(np.degrees(nib.affines.obliquity(affine)).max())
-    if oblique > 15:
-        notes.append(f"it lies {oblique:.0f} degrees oblique; slices follow its own axes")
-    unit = _TO_MM[image.header.get_xyzt_units()[0]] if hasattr(image.header, "get_xyzt_units") else 1.0
-    spacing = nib.affines.voxel_sizes(affine)[np.argsort(turn[:, 0])] * unit
+    notes = (f"it lies {oblique:.0f} degrees oblique; slices follow its own axes",) if oblique > 15 else ()
+    x, y, z = (float(mm) for mm in nib.affines.voxel_sizes(affine)[np.argsort(turn[:, 0])])
     values = np.ascontiguousarray(nib.orientations.apply_orientation(values, turn))
-    return Volume(values, (float(spacing[0]), float(spacing[1]), float(spacing[2])), image, turn, tuple(notes))
+    return Volume(values, (x, y, z), image, affine, turn, hollow, notes)
 
 
 def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = False) -> None:
@@ -99,9 +95,11 @@ def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = Fal
     nib = import_nibabel()
     back = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), like.turn)
     values = nib.orientations.apply_orientation(values, back)
-    header = like.image.header.copy() if isinstance(like.image, nib.Nifti1Pair) else None
     kind = nib.Nifti2Image if isinstance(like.image, nib.Nifti2Image) else nib.Nifti1Image
-    image = kind(values, like.image.affine, header, dtype=values.dtype)
+    if isinstance(like.image, nib.Nifti1Pair):
+        image = kind(values, like.image.affine, like.image.header.copy(), dtype=values.dtype)
+    else:  # Analyze: what the user said of its axes is all there is
+        image = kind(values, like.affine, dtype=values.dtype)
     image.header.set_slope_inter(1, 0)
     image.header["cal_max"] = image.header["cal_min"] = 0
     image.header["descrip"] = b"oasis_jax"
@@ -131,19 +129,26 @@ def slice_spacing(volume: Volume, axis: Axis) -> tuple[float, float, float]:
 
 
 def same_grid(a: Volume, b: Volume) -> bool:
-    """Whether two volumes have the same voxels in the same places (to a hundredth of a mm)."""
-    return a.image.shape[:3] == b.image.shape[:3] and np.allclose(a.image.affine, b.image.affine, atol=0.01)
+    """Whether two volumes have the same voxels in the same places, to a tenth of a mm at every corner."""
+    if a.image.shape[:3] != b.image.shape[:3]:
+        return False
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(a.image.shape[:3]) - 1)
+    return bool(np.abs((corners @ (a.affine - b.affine)[:3, :3].T) + (a.affine - b.affine)[:3, 3]).max() < 0.1)
 
 
-def _affine(nib: Any, path: Path, image: Any, shape: tuple[int, ...], orientation: str | None) -> np.ndarray:
+def _affine(
+    nib: Any, path: Path, image: Any, shape: tuple[int, ...], orientation: str | None, unit: float
+) -> np.ndarray:
+    """From voxel numbers to mm; `unit` is the file's unit of length in mm."""
     if _has_affine(image):
-        if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
+        affine = np.diag([unit, unit, unit, 1.0]) @ image.affine
+        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
             raise UserError(f"{path} has a damaged affine: mend its header, or write it anew.")
-        return image.affine
+        return affine
     if orientation is None:
         raise UserError(f"{path} does not say how it lies (it has no affine): name its axes, as --orientation RAS.")
-    turn = nib.orientations.axcodes2ornt(orientation)
-    zooms = np.abs(np.asarray(image.header.get_zooms()[:3], np.float64))
+    turn = nib.orientations.axcodes2ornt(orientation.upper())
+    zooms = np.abs(np.asarray(image.header.get_zooms()[:3], np.float64)) * unit
     if not (np.isfinite(zooms).all() and zooms.all()):
         raise UserError(f"{path} has voxels of no size: mend its header, or write it anew.")
     scale = np.diag([*zooms[np.argsort(turn[:, 0])], 1.0])
@@ -153,7 +158,10 @@ def _affine(nib: Any, path: Path, image: Any, shape: tuple[int, ...], orientatio
 def check_orientation(orientation: str | None) -> None:
     """Raise `UserError` unless three letters name each direction once."""
     pairs = ("LR", "PA", "IS")
-    if orientation and (len(orientation) != 3 or not all(sum(c in pair for c in orientation) == 1 for pair in pairs)):
+    letters = (orientation or "").upper()
+    if orientation is not None and (
+        len(letters) != 3 or not all(sum(letter in pair for letter in letters) == 1 for pair in pairs)
+    ):
         raise UserError(f"--orientation is {orientation} and must name three directions, such as RAS or LPI.")
 
 
@@ -172,7 +180,7 @@ def import_nibabel() -> Any:
     try:
         import nibabel
     except ImportError:
-        raise UserError("NIfTI and Analyze volumes need nibabel: pip install 'oasis_jax[nifti]'.") from None
+        raise UserError("NIfTI and Analyze volumes need nibabel: pip install nibabel.") from None
     return nibabel
 
 
