@@ -75,6 +75,38 @@ def hard_dice(confusion: np.ndarray) -> np.ndarray:
         return dice.dice(dice.hard_overlap(confusion), epsilon=0.0)
 
 
+def jaccard(confusion: np.ndarray) -> np.ndarray:
+    """`I / (P + T - I)` of each class, `(..., 4)` from `(..., 4, 4)` counts (Jaccard 1912).
+
+    NaN where P + T is 0, as for the hard Dice: a class that neither has cannot be got right or wrong.
+    """
+    sums = dice.hard_overlap(confusion)
+    with np.errstate(invalid="ignore"):
+        return sums.intersection / (sums.predicted + sums.true - sums.intersection)
+
+
+def precision(confusion: np.ndarray) -> np.ndarray:
+    """`I / P` of each class, `(..., 4)` from `(..., 4, 4)` counts: the share of the predicted class that is right.
+
+    NaN where P is 0: nothing was predicted that could be right or wrong. A class missed altogether has no precision
+    then, and a recall and a Dice of 0.
+    """
+    sums = dice.hard_overlap(confusion)
+    with np.errstate(invalid="ignore"):
+        return sums.intersection / sums.predicted
+
+
+def recall(confusion: np.ndarray) -> np.ndarray:
+    """`I / T` of each class, `(..., 4)` from `(..., 4, 4)` counts: the share of the true class that was found.
+
+    NaN where T is 0: there was nothing to find. A class predicted where there is none has no recall then, and a
+    precision and a Dice of 0.
+    """
+    sums = dice.hard_overlap(confusion)
+    with np.errstate(invalid="ignore"):
+        return sums.intersection / sums.true
+
+
 def slice_ranking(table: SliceTable) -> np.ndarray:
     """Foreground mean of each slice's hard Dice over the classes it has, `(N,)`; NaN for an empty slice."""
     scores = hard_dice(table.confusion)[:, labels.FOREGROUND]

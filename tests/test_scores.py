@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -89,3 +90,44 @@ def test_counts_do_not_overflow_on_a_large_split() -> None:
     confusion = np.zeros((3, 4, 4), np.int64)
     confusion[:, 1, 1] = 2**40
     assert scores.summarise(table(confusion), ["a", "b", "c"])["hard_dice_pooled"]["CSF"] == 1
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 4))
+@settings(max_examples=30)
+def test_overlap_scores_are_those_of_scikit_learn(seed: int, true_classes: int, predicted_classes: int) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, true_classes, (2, 5, 7), np.uint8)
+    prediction = rng.integers(0, predicted_classes, (2, 5, 7), np.uint8)
+    every = list(range(labels.COUNT))
+    flat = zip(truth.reshape(2, -1), prediction.reshape(2, -1), strict=True)
+    table = np.stack([metrics.confusion_matrix(*one, labels=every) for one in flat])
+    assert np.array_equal(dice.confusion(jnp.asarray(prediction), jnp.asarray(truth)), table)
+    common = {"labels": every, "average": None, "zero_division": np.nan}
+    for ours, theirs in [
+        (scores.hard_dice, metrics.f1_score),
+        (scores.precision, metrics.precision_score),
+        (scores.recall, metrics.recall_score),
+    ]:
+        expected = theirs(truth.ravel(), prediction.ravel(), **common)
+        assert ours(table.sum(0)) == pytest.approx(expected, nan_ok=True)
+    # Its jaccard_score has no NaN to give: a class of neither is where its answer follows zero_division.
+    low, high = (
+        metrics.jaccard_score(truth.ravel(), prediction.ravel(), **common | {"zero_division": z}) for z in (0, 1)
+    )
+    assert scores.jaccard(table.sum(0)) == pytest.approx(np.where(low == high, low, np.nan), nan_ok=True)
+
+
+def test_each_overlap_score_is_undefined_where_it_would_divide_by_zero() -> None:
+    confusion = np.zeros((4, 4), np.int64)
+    confusion[0] = [5, 0, 3, 0]  # CSF is missed, gray matter invented, white matter in neither
+    confusion[1] = [2, 0, 0, 0]
+    expected = {
+        scores.hard_dice: [10 / 15, 0, 0, np.nan],
+        scores.jaccard: [5 / 10, 0, 0, np.nan],
+        scores.precision: [5 / 7, np.nan, 0, np.nan],
+        scores.recall: [5 / 8, 0, np.nan, np.nan],
+    }
+    for score, values in expected.items():
+        assert score(confusion) == pytest.approx(values, nan_ok=True)
+        assert score(np.stack([confusion] * 2))[1] == pytest.approx(values, nan_ok=True)
