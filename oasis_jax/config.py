@@ -23,6 +23,8 @@ class Data:
     """Folder of keras_png_slices_train, _validate, _test and their _seg_ twins. None: made-up heads (phantoms)."""
     normalise: Method = "zscore"
     """scale: grey level / 255, as the seed does. zscore: mean 0, deviation 1 for each slice."""
+    spacing_mm: tuple[float, float] | None = (1.0, 1.0)
+    """Distance of rows and of columns, mm (OASIS: 1), for distances between surfaces. None: unknown."""
     cache: bool = True
     """Hold the decoded slices in memory as uint8 (128 KiB a pair; 1.3 GB for 9,664 pairs)."""
     threads: int = 2
@@ -115,6 +117,12 @@ def validate(config: Config) -> Config:
     """Return the config unchanged, or raise `UserError` naming every value out of range."""
     a, m, o, t = config.augment, config.model, config.optim, config.train
     rules = [
+        (
+            "data.spacing_mm",
+            config.data.spacing_mm,
+            config.data.spacing_mm is None or all(0 < mm < math.inf for mm in config.data.spacing_mm),
+            "two numbers above 0, or None",
+        ),
         ("data.threads", config.data.threads, config.data.threads >= 1, "at least 1"),
         ("augment.rotate", a.rotate, 0 <= a.rotate <= 180, "from 0 to 180 degrees"),
         ("augment.scale", a.scale, 0 <= a.scale < 1, "from 0 to below 1"),
@@ -194,7 +202,7 @@ def _typed(value: Any, hint: Any, name: str) -> Any:
 def differences(a: Config, b: Config) -> list[str]:
     """Settings that differ between two configs and would change the result of a run, as `name: a -> b`.
 
-    The run folder, the place of the data, caching and reading threads may differ.
+    The run folder, the place and spacing of the data, caching and reading threads may differ.
     """
 
     def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -203,6 +211,6 @@ def differences(a: Config, b: Config) -> list[str]:
             items |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
         return items
 
-    free = {"run", "data.root", "data.cache", "data.threads", "train.evaluate"}
+    free = {"run", "data.root", "data.spacing_mm", "data.cache", "data.threads", "train.evaluate"}
     x, y = flat(to_json(a)), flat(to_json(b))
     return [f"{key}: {x[key]} -> {y[key]}" for key in x if key not in free and x[key] != y[key]]

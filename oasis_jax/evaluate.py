@@ -27,6 +27,7 @@ from oasis_jax import (
     run,
     scores,
     step,
+    surface,
     tables,
 )
 from oasis_jax.config import Config, Data, Split
@@ -138,18 +139,34 @@ def evaluate(
         "split": split,
         "step": card.step,
         "data_fingerprint": tree.fingerprints[split],
-        "scores": scores.summarise(table, [tree.subjects[pair.case] for pair in pairs]),
+        "scores": scores.summarise(
+            table, [tree.subjects[pair.case] for pair in pairs], _surfaces(source, predictions, config.data.spacing_mm)
+        ),
     }
     if jax.process_index() == 0:
         _write(trained, metrics, tree, table, predictions, source, asked)
     return metrics
 
 
+def _surfaces(
+    source: pipeline.Source, predictions: np.ndarray, spacing: tuple[float, float] | None
+) -> surface.SurfaceTable | None:
+    """The surfaces of every slice, in 2D; None where the spacing is unknown."""
+    if spacing is None:
+        return None
+    pairs = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
+    return surface.compare_slices(progress.track(pairs, len(predictions), "Surfaces"), spacing)
+
+
 def is_current(metrics: dict[str, Any], trained: Run, tree: Tree) -> bool:
     """Whether the content of a `metrics.json` is of the best checkpoint and of this data."""
     best = checkpoint.best(checkpoint.cards(trained.checkpoints)[0])
     same_step = best is not None and metrics["step"] == best.step
-    return same_step and "scores" in metrics and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
+    return (
+        same_step
+        and "surfaces" in metrics["scores"]
+        and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
+    )
 
 
 def show(metrics: dict[str, Any], folder: Path) -> None:

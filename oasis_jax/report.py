@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from oasis_jax import charts, labels, scores
+from oasis_jax import charts, labels, scores, tables
 from oasis_jax.data.slices import Slice
 from oasis_jax.scores import SliceTable
 
@@ -66,7 +66,7 @@ def report(
         title=html.escape(title),
         facts=html.escape(facts),
         table=_table(summary),
-        notes=_notes(summary),
+        notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(summary)),
         charts=pictures,
         definitions=_DEFINITIONS,
         data=json.dumps(_data(pairs, subjects, table, slices, predictions)).replace("<", "\\u003c"),
@@ -125,27 +125,12 @@ def _number(value: float) -> float | None:
 
 
 def _table(summary: dict[str, Any]) -> str:
-    subject = summary["hard_dice_per_subject"]
-    rows = [
-        ("hard, pooled over the split", summary["hard_dice_pooled"]),
-        ("hard, per subject: mean", subject["mean"]),
-        ("hard, per subject: standard deviation", subject["standard_deviation"]),
-        ("hard, per subject: worst", subject["worst"]),
-        ("soft, per slice: mean (the seed's)", summary["soft_dice_per_slice"]),
-    ]
-    head = "".join(f"<th scope=col>{name}</th>" for name in ("Dice", *summary["hard_dice_pooled"]))
+    head = "".join(f"<th scope=col>{name}</th>" for name in ("", *summary["hard_dice_pooled"]))
     body = "".join(
-        f"<tr><th scope=row>{name}</th>"
-        + "".join(f"<td>{'-' if value is None else f'{value:.4f}'}</td>" for value in values.values())
-        for name, values in rows
+        f"<tr><th scope=row>{html.escape(name)}</th>" + "".join(f"<td>{text}</td>" for text in texts)
+        for name, texts in tables.rows(summary)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _notes(summary: dict[str, Any]) -> str:
-    counts = summary["slices_without_class"].items()
-    texts = [f"{name} is absent from {n} slices, which count as soft Dice 0." for name, n in counts if n]
-    return "".join(f"<p class=note>{text}</p>" for text in texts)
 
 
 _DEFINITIONS = """<ul>
@@ -155,4 +140,9 @@ split.</li>
 and prediction of a person is left out.</li>
 <li><b>Soft Dice</b>: 2 I / (P + T + 1e-6) from probabilities for each slice, then the mean over slices; a class absent
 from a slice's truth counts as 0 there.</li>
+<li><b>Interval</b>: 95 % of 10,000 bootstrap draws of whole subjects (percentiles); not given below 8 subjects.</li>
+<li><b>Jaccard, precision, recall</b>: I / (P + T - I), I / P and I / T from the pooled counts.</li>
+<li><b>Surface Dice</b> and <b>HD95</b>: of the contours in each slice, as surface-distance 0.1 defines them: the share
+of both contours that lies within 1 mm of the other, from lengths added over the split; and the larger of the two
+directed 95th percentiles of distances, mean over the slices in which truth and prediction have the class.</li>
 <li><b>Foreground</b>: the mean of CSF, gray matter and white matter.</li></ul>"""

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oasis_jax import dice, labels
+from oasis_jax import bootstrap, dice, groups, labels, surface
+from oasis_jax.surface import SurfaceTable
 
 
 class SliceTable(NamedTuple):
@@ -26,19 +27,20 @@ class SliceTable(NamedTuple):
     """Soft sums, each float32 `(N, 4)`."""
 
 
-def summarise(table: SliceTable, subjects: Sequence[str]) -> dict[str, Any]:
+def summarise(table: SliceTable, subjects: Sequence[str], surfaces: SurfaceTable | None = None) -> dict[str, Any]:
     """All scores of a split as plain JSON values.
 
     Args:
         table: the slices.
         subjects: the person of each slice.
+        surfaces: their surfaces in 2D; None where the spacing of the pixels is unknown.
     """
     present = table.soft.true > 0
     soft = dice.dice(table.soft)
-    pooled = hard_dice(table.confusion.sum(0))
-    names = sorted(set(subjects))
-    members = np.array(subjects)
-    by_subject = _with_foreground(hard_dice(np.stack([table.confusion[members == name].sum(0) for name in names])))
+    total = table.confusion.sum(0)
+    names, counts = groups.sums(table.confusion, subjects)
+    by_subject = _with_foreground(hard_dice(counts))
+    spread = bootstrap.interval(lambda sums: _with_foreground(hard_dice(sums)), counts)
     with np.errstate(all="ignore"):
         return {
             "slices": len(subjects),
@@ -46,7 +48,14 @@ def summarise(table: SliceTable, subjects: Sequence[str]) -> dict[str, Any]:
             "loss": float(table.loss.mean(dtype=np.float64)),
             "soft_dice_per_slice": _by_class(_with_foreground(soft.mean(0, dtype=np.float64))),
             "slices_without_class": _counts((~present).sum(0)),
-            "hard_dice_pooled": _by_class(_with_foreground(pooled)),
+            "hard_dice_pooled": _by_class(_with_foreground(hard_dice(total))),
+            "hard_dice_pooled_interval": None
+            if spread is None
+            else {"low": _by_class(spread.low), "high": _by_class(spread.high)},
+            "jaccard_pooled": _by_class(_with_foreground(jaccard(total))),
+            "precision_pooled": _by_class(_with_foreground(precision(total))),
+            "recall_pooled": _by_class(_with_foreground(recall(total))),
+            "surfaces": None if surfaces is None else _surfaces(surfaces),
             "hard_dice_per_subject": {
                 "mean": _by_class(_over(np.mean, by_subject)),
                 "standard_deviation": _by_class(_over(_deviation, by_subject)),
@@ -55,6 +64,24 @@ def summarise(table: SliceTable, subjects: Sequence[str]) -> dict[str, Any]:
                 "each": {name: _by_class(row) for name, row in zip(names, by_subject, strict=True)},
             },
         }
+
+
+def _surfaces(table: SurfaceTable) -> dict[str, Any]:
+    """Scores of the contours of CSF, gray and white matter, slice by slice in 2D."""
+
+    def named(values: np.ndarray) -> dict[str, Any]:
+        return {
+            labels.NAMES[k]: None if np.isnan(x) else x.item() for k, x in zip(labels.FOREGROUND, values, strict=True)
+        }
+
+    distance = groups.average(table.hausdorff)
+    return {
+        "tolerance_mm": surface.TOLERANCE,
+        "surface_dice_pooled": named(surface.surface_dice(table.near.sum(0), table.size.sum(0))),
+        "hausdorff95_mm_per_slice": named(distance.mean),
+        "slices_without_class": named(distance.undefined),
+        "slices_infinite": named(distance.infinite),
+    }
 
 
 def headline(table: SliceTable) -> dict[str, Any]:

@@ -15,7 +15,7 @@ diagonal there); the surface Dice is 0, as none of the surface is near another. 
 averaged: give their count beside every mean distance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,10 +72,10 @@ def compare(
 
 
 def compare_slices(
-    truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float], tolerance: float = TOLERANCE
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]], spacing: Sequence[float], tolerance: float = TOLERANCE
 ) -> SurfaceTable:
-    """`compare` of each slice of `(N, H, W)` classes by itself; spacing is (row, column). Some 10 ms a slice."""
-    tables = [compare(*pair, spacing, tolerance) for pair in zip(truth, prediction, strict=True)]
+    """`compare` of each slice, (truth, prediction), by itself; spacing is (row, column). Some 10 ms a slice."""
+    tables = [compare(*pair, spacing, tolerance) for pair in pairs]
     return SurfaceTable(*map(np.stack, zip(*tables, strict=True)))
 
 

@@ -14,10 +14,71 @@ from oasis_jax.data.slices import Slice
 from oasis_jax.scores import SliceTable
 
 
+def rows(summary: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """The scores of an evaluation as people read them: a name, and a text for each class and the foreground mean.
+
+    Args:
+        summary: what `scores.summarise` gives.
+    """
+
+    def texts(values: dict[str, float | None], digits: int = 4) -> list[str]:
+        found = [values.get(name) for name in summary["hard_dice_pooled"]]
+        return ["-" if value is None else f"{value:.{digits}f}" for value in found]
+
+    subject, spread, surfaces = (
+        summary["hard_dice_per_subject"],
+        summary["hard_dice_pooled_interval"],
+        summary["surfaces"],
+    )
+    pooled = [("Dice, hard, pooled over the split", texts(summary["hard_dice_pooled"]))]
+    if spread is not None:
+        ends = zip(texts(spread["low"]), texts(spread["high"]), strict=True)
+        pooled.append(("  its 95 % interval over subjects", [f"{low} to {high}" for low, high in ends]))
+    found = [
+        *pooled,
+        ("Dice, hard, per subject: mean", texts(subject["mean"])),
+        ("Dice, hard, per subject: standard deviation", texts(subject["standard_deviation"])),
+        ("Dice, hard, per subject: worst", texts(subject["worst"])),
+        ("Dice, soft, per slice: mean (the seed's)", texts(summary["soft_dice_per_slice"])),
+        ("Jaccard, pooled", texts(summary["jaccard_pooled"])),
+        ("precision, pooled", texts(summary["precision_pooled"])),
+        ("recall, pooled", texts(summary["recall_pooled"])),
+    ]
+    if surfaces is not None:
+        found += [
+            (f"surface Dice at {surfaces['tolerance_mm']:g} mm, pooled", texts(surfaces["surface_dice_pooled"])),
+            ("HD95 per slice: mean, mm", texts(surfaces["hausdorff95_mm_per_slice"], digits=2)),
+        ]
+    return found
+
+
+def notes(summary: dict[str, Any]) -> list[str]:
+    """What was left out or counted as 0, a sentence each."""
+    found = [
+        f"{name} is absent from {count} slices, which count as soft Dice 0."
+        for name, count in summary["slices_without_class"].items()
+        if count
+    ]
+    left_out = summary["hard_dice_per_subject"]["subjects_left_out"]
+    found += [
+        f"{name} is absent from {count} subjects, which the hard scores per subject leave out."
+        for name, count in left_out.items()
+        if count
+    ]
+    if summary["surfaces"] is not None:
+        found += [
+            f"{name} is found or true in {count} slices where the other side has none; HD95 leaves them out."
+            for name, count in summary["surfaces"]["slices_infinite"].items()
+            if count
+        ]
+    if summary["hard_dice_pooled_interval"] is None:
+        found.append(f"{summary['subjects']} subjects are too few for an interval; 8 are needed.")
+    return found
+
+
 def score_table(metrics: dict[str, Any]) -> Table:
     """The table of an evaluation, from the content of its `metrics.json`."""
     summary = metrics["scores"]
-    subject = summary["hard_dice_per_subject"]
     table = Table(
         title=(
             f"{metrics['data']}, {metrics['split']}: {summary['slices']} slices of {summary['subjects']} subjects; "
@@ -26,29 +87,13 @@ def score_table(metrics: dict[str, Any]) -> Table:
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
-    table.add_column("Dice")
+    table.add_column("")
     for name in (*labels.NAMES, "foreground mean"):
         table.add_column(name, justify="right")
-    rows = [
-        ("hard, pooled over the split", summary["hard_dice_pooled"]),
-        ("hard, per subject: mean", subject["mean"]),
-        ("hard, per subject: standard deviation", subject["standard_deviation"]),
-        ("hard, per subject: worst", subject["worst"]),
-        ("soft, per slice: mean (the seed's)", summary["soft_dice_per_slice"]),
-    ]
-    for name, values in rows:
-        table.add_row(name, *("-" if value is None else f"{value:.4f}" for value in values.values()))
-    notes = [
-        f"{name} is absent from {count} slices, which count as soft Dice 0."
-        for name, count in summary["slices_without_class"].items()
-        if count
-    ] + [
-        f"{name} is absent from {count} subjects, which the hard scores per subject leave out."
-        for name, count in subject["subjects_left_out"].items()
-        if count
-    ]
-    if notes:
-        table.caption, table.caption_justify = "\n".join(notes), "left"
+    for name, values in rows(summary):
+        table.add_row(name, *values)
+    if told := notes(summary):
+        table.caption, table.caption_justify = "\n".join(told), "left"
     return table
 
 
