@@ -176,8 +176,8 @@ def _picture(one: Labelled, facts: Report) -> np.ndarray:
     shown = [k for k, row in enumerate(facts.slices) if sum(row[4:])] or list(range(len(one.classes)))
     chosen = [shown[i] for i in np.linspace(0, len(shown) - 1, min(_TILES, len(shown))).round().astype(int)]
     if item.volume is None:
-        return pictures.overlay(*_same_size(one, 0))
-    return pictures.mosaic([pictures.overlay(*_same_size(one, k)) for k in chosen], columns=4)
+        return pictures.indexed(*_same_size(one, 0))
+    return pictures.mosaic([pictures.indexed(*_same_size(one, k)) for k in chosen], columns=4)
 
 
 def _same_size(one: Labelled, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -46,12 +46,29 @@ def _span(truth: np.ndarray, prediction: np.ndarray, image: np.ndarray, axis: in
     return slice(max(used[0] - 6, 0), used[-1] + 7) if used.size else slice(None)
 
 
+def indexed(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """A slice beside itself under the colours of its classes: uint8 `(H, 2 W)`, places in `PALETTE`.
+
+    Args:
+        image: grey levels, uint8 `(H, W)`; the two lowest bits are not shown.
+        classes: uint8 `(H, W)`.
+    """
+    grey = image >> 2
+    return np.concatenate([grey, grey | (classes << 6)], axis=1)
+
+
 def overlay(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """A slice beside itself under the colours of its classes: RGB uint8 `(H, 2 W, 3)`; both arrays uint8 `(H, W)`."""
-    tinted = _TINTS[classes]
-    tinted += image[..., None] // 2
-    tinted[classes == 0] = image[classes == 0][:, None]
-    return np.concatenate([np.broadcast_to(image[..., None], tinted.shape), tinted], axis=1)
+    """The same as RGB uint8 `(H, 2 W, 3)`."""
+    return PALETTE[indexed(image, classes)]
+
+
+def _palette() -> np.ndarray:
+    grey = np.repeat(np.arange(64)[:, None] * 255 // 63, 3, axis=1)
+    return np.concatenate([grey, *(grey // 2 + labels.COLOURS[k] // 2 for k in labels.FOREGROUND)]).astype(np.uint8)
+
+
+PALETTE = _palette()
+"""RGB of 64 greys for background, then of 64 tinted greys for each class of the foreground, uint8 `(256, 3)`."""
 
 
 def panel(slices: Sequence[tuple[np.ndarray, np.ndarray]], predictions: np.ndarray) -> np.ndarray:
@@ -62,16 +79,16 @@ def panel(slices: Sequence[tuple[np.ndarray, np.ndarray]], predictions: np.ndarr
     return np.concatenate(rows)
 
 
-_TINTS = labels.COLOURS // np.uint8(2)
-
-
 def mosaic(tiles: list[np.ndarray], columns: int) -> np.ndarray:
-    """Pictures of one size, `(H, W, 3)`, in rows of so many, on black."""
+    """Pictures of one size and kind, in rows of so many, on black."""
     rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
     rows[-1] = rows[-1] + [np.zeros_like(tiles[0])] * (columns * (len(rows) > 1) - len(rows[-1]))
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
 def write_picture(path: Path, pixels: np.ndarray) -> None:
-    """Write RGB uint8 `(H, W, 3)` as a PNG file, quickly rather than small."""
-    Image.fromarray(pixels).save(path, format="PNG", compress_level=1)
+    """Write RGB uint8 `(H, W, 3)`, or places in `PALETTE` `(H, W)`, as a PNG file, quickly rather than small."""
+    image = Image.fromarray(pixels)
+    if pixels.ndim == 2:
+        image.putpalette(PALETTE.tobytes())
+    image.save(path, format="PNG", compress_level=1)

@@ -150,7 +150,7 @@ def test_the_picture_shows_labels_where_they_lie(tmp_path: Path) -> None:
         facts = outputs.report(one, Trained(Cut(), LOOKS))
         outputs.write(one, facts, tmp_path, Trained(Cut(), LOOKS))
         with Image.open(tmp_path / "one_overlay.png") as picture:
-            shown = np.asarray(picture).astype(int)
+            shown = np.asarray(picture.convert("RGB")).astype(int)
         rows, columns = one.input.head.shape[1:]
         tiles = shown.reshape(-1, rows, shown.shape[1] // (2 * columns), 2, columns, 3)
         plain, tinted = tiles[:, :, :, 0], tiles[:, :, :, 1]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oasis_jax.data.anatomy import Axis, find_head
-from oasis_jax.data.frame import Place, Size, fit, put, quantise, take
+from oasis_jax.data.frame import Place, Size, centre, fit, middle, put, quantise, take
 from oasis_jax.data.grey import read_grey
 from oasis_jax.data.resample import Grid, resample
 from oasis_jax.data.slices import natural
@@ -113,8 +113,10 @@ def read_input(found: Found, framing: Framing, orientation: str | None = None) -
     if not is_volume(found.path):
         grey = read_grey(found.path)[None]
         sides = Grid(grey.shape[1], 1.0), Grid(grey.shape[2], 1.0)
-        head = find_head(grey)
-        place = fit((sides[0].own, sides[1].own), (head.rows, head.columns), framing.frame, framing.seen)
+        place = middle((sides[0].own, sides[1].own), framing.frame)
+        if grey.shape[1:] != framing.frame or centre(grey[0], framing.seen).sum(dtype=int) != grey.sum(dtype=int):
+            head = find_head(grey)
+            place = fit((sides[0].own, sides[1].own), (head.rows, head.columns), framing.frame, framing.seen)
         shown = np.full(grey.shape, grey.any())  # a slice as it stands: what the network says of it is the answer
         return Input(found, put(grey[0], place)[None], shown, place, sides, None, _place_notes(place, framing))
     volume = read_volume(found.path, orientation)
