@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from oasis_jax import labels, pictures
 from oasis_jax.data import looks
@@ -13,7 +14,6 @@ from oasis_jax.data.anatomy import AXES, heights
 from oasis_jax.data.frame import take
 from oasis_jax.data.inputs import Found, Input
 from oasis_jax.data.looks import Ranges
-from oasis_jax.data.slices import write_png
 from oasis_jax.data.tree import Cut
 from oasis_jax.data.volume import is_volume, slice_spacing, stacked, write_volume
 from oasis_jax.errors import UserError
@@ -122,7 +122,8 @@ def write(one: Labelled, facts: Report, folder: Path, trained: Trained) -> None:
     item = one.input
     files = [folder / name for name in names(item.found, one.probabilities is not None)]
     if item.volume is None:
-        write_whole(files[0], lambda part: write_png(part, one.classes[0] * np.uint8(labels.STEP)))
+        grey = Image.fromarray(one.classes[0] * np.uint8(labels.STEP))
+        write_whole(files[0], lambda part: grey.save(part, format="PNG", compress_level=1))
     else:
         volume, classes = item.volume, stacked(one.classes, trained.cut.axis)
         write_whole(files[0], lambda part: write_volume(part, classes, volume, names=True))
@@ -171,13 +172,12 @@ def sentence(one: Report) -> str:
 
 
 def _picture(one: Labelled, facts: Report) -> np.ndarray:
-    """A slice with its overlay, or a choice of a volume's slices that show any brain, each with its overlay."""
-    item = one.input
+    """A PNG slice under its labels; of a volume, a choice of slices that show any brain, each beside itself."""
+    if one.input.volume is None:
+        return pictures.tinted(*_same_size(one, 0))
     shown = [k for k, row in enumerate(facts.slices) if sum(row[4:])] or list(range(len(one.classes)))
     chosen = [shown[i] for i in np.linspace(0, len(shown) - 1, min(_TILES, len(shown))).round().astype(int)]
-    if item.volume is None:
-        return pictures.indexed(*_same_size(one, 0))
-    return pictures.mosaic([pictures.indexed(*_same_size(one, k)) for k in chosen], columns=4)
+    return pictures.mosaic([pictures.beside(*_same_size(one, k)) for k in chosen], columns=4)
 
 
 def _same_size(one: Labelled, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -46,20 +46,24 @@ def _span(truth: np.ndarray, prediction: np.ndarray, image: np.ndarray, axis: in
     return slice(max(used[0] - 6, 0), used[-1] + 7) if used.size else slice(None)
 
 
-def indexed(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """A slice beside itself under the colours of its classes: uint8 `(H, 2 W)`, places in `PALETTE`.
+def tinted(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """A slice under the colours of its classes: uint8 `(H, W)`, places in `PALETTE`.
 
     Args:
         image: grey levels, uint8 `(H, W)`; the two lowest bits are not shown.
         classes: uint8 `(H, W)`.
     """
-    grey = image >> 2
-    return np.concatenate([grey, grey | (classes << 6)], axis=1)
+    return (image >> 2) | (classes << 6)
+
+
+def beside(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The slice and beside it the slice under its colours: uint8 `(H, 2 W)`, places in `PALETTE`."""
+    return np.concatenate([image >> 2, tinted(image, classes)], axis=1)
 
 
 def overlay(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """The same as RGB uint8 `(H, 2 W, 3)`."""
-    return PALETTE[indexed(image, classes)]
+    return PALETTE[beside(image, classes)]
 
 
 def _palette() -> np.ndarray:
