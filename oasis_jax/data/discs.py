@@ -69,8 +69,11 @@ def _folder(folder: Path, wanted: set[str]) -> Iterator[Entry]:
             if path.is_symlink() and not path.resolve().is_relative_to(home):
                 if name in folders or _FILE.fullmatch(name) or name.endswith(_ARCHIVE):
                     yield Trouble(str(path), "a link that leads out of the disc, passed over; name what it leads to.")
-            elif name in folders or not path.is_file():
+            elif name in folders:
                 continue
+            elif path.exists() and not path.is_file():  # a pipe would be waited for without end
+                if _FILE.fullmatch(name):
+                    yield Trouble(str(path), "no regular file, passed over.")
             elif _FILE.fullmatch(name):
                 try:
                     yield from _part(str(path), name, path.stat().st_size, path.read_bytes, wanted)
