@@ -173,7 +173,7 @@ def show(metrics: dict[str, Any], folder: Path) -> None:
     """Print an evaluation's table on the standard output."""
     if jax.process_index() == 0:
         # Wide enough for the whole table where the output is no terminal.
-        Console(width=None if sys.stdout.isatty() else 120).print(tables.score_table(metrics), highlight=False)
+        Console(width=None if sys.stdout.isatty() else 150).print(tables.score_table(metrics), highlight=False)
         print(f"Tables and pictures: {folder}")
 
 
