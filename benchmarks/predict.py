@@ -19,7 +19,7 @@ from statistics import median
 import jax
 import numpy as np
 
-from oasis_jax import evaluate, parallel, run
+from oasis_jax import parallel, restore, run
 from oasis_jax.data import phantom
 from oasis_jax.data.slices import find_slices
 from oasis_jax.predict import Arguments, predict
@@ -31,7 +31,7 @@ SLICES, BATCH, TURNS = 544, 8, 3
 def seconds_of_network(trained: run.Run, count: int) -> float:
     """The compiled network over so many slices, and nothing else."""
     mesh = parallel.make_mesh(BATCH)
-    segment = segmenter(trained, evaluate.best_parameters(trained, mesh)[1], mesh)
+    segment = segmenter(trained, restore.best_parameters(trained, mesh)[1], mesh)
     frames = np.random.default_rng(0).integers(0, 256, (BATCH, *trained.size)).astype(np.uint8)
     jax.block_until_ready(segment(frames))
     start = time.perf_counter()

@@ -1,12 +1,8 @@
 """`python -m oasis_jax.evaluate RUN`: restore the best checkpoint and report per-class Dice on a split."""
 
 import json
-import os
-import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,25 +13,26 @@ from rich.console import Console
 
 from oasis_jax import (
     checkpoint,
-    dice,
     model,
     parallel,
     pictures,
     pipeline,
     progress,
     report,
+    restore,
     run,
     scores,
-    step,
+    scoring,
     surface,
     tables,
 )
-from oasis_jax.config import Config, Data, Split
+from oasis_jax.config import Config, Split
 from oasis_jax.data import phantom
 from oasis_jax.data.tree import Tree, load_tree
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.run import Run
 from oasis_jax.scores import SliceTable
+from oasis_jax.storage import write_folder
 
 
 @dataclass(frozen=True)
@@ -54,51 +51,10 @@ class Arguments:
     """Evaluate the checkpoint of this step, not the best one."""
 
 
-EvalStep = Callable[..., dict[str, Any]]
-
-
 def open_data(config: Config, splits: tuple[str, ...]) -> Tree:
     """The checked tree of a config; the phantoms are made first where it asks for them."""
     root = config.data.root or phantom.default_tree(progress.track)
     return load_tree(root, splits, progress.track)
-
-
-def compiled_eval_step(config: Config, apply: model.Apply, mesh: jax.sharding.Mesh) -> EvalStep:
-    """`eval_step` with the config's loss, compiled for a mesh."""
-    return parallel.compile_eval_step(
-        partial(step.eval_step, apply=apply, cross_entropy=config.optim.cross_entropy), mesh
-    )
-
-
-def score(
-    eval_step: EvalStep,
-    params: model.Params,
-    source: pipeline.Source,
-    data: Data,
-    batch: int,
-    mesh: jax.sharding.Mesh,
-    track: Callable[..., Any] | None = None,
-) -> tuple[SliceTable, np.ndarray]:
-    """Run a compiled `eval_step` over every slice of a source once.
-
-    Returns:
-        The table, one row a slice in order, and the predicted classes uint8 `(N, H, W)`.
-    """
-    batches = pipeline.evaluation_batches(source, data, batch=batch, processes=pipeline.process())
-    on_devices = parallel.to_devices(batches, mesh)
-    count = -(-len(source) // batch)
-    outputs = [jax.device_get(eval_step(params, one)) for one in (track or _untracked)(on_devices, count)]
-    merged = {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
-    keep = merged["valid"].nonzero()[0]
-    rows = keep[np.argsort(merged["index"][keep])]
-    assert np.array_equal(merged["index"][rows], np.arange(len(source)))
-    soft = dice.Overlap(*(merged[name][rows] for name in dice.Overlap._fields))
-    table = SliceTable(merged["loss"][rows], merged["confusion"][rows].astype(np.int64), soft)
-    return table, merged["prediction"][rows]
-
-
-def _untracked(items: Any, total: int) -> Any:
-    return items
 
 
 def evaluate(
@@ -122,11 +78,11 @@ def evaluate(
     model.check_frame(config.model, tree.size)
     batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
     mesh = parallel.make_mesh(batch)
-    card, params = best_parameters(trained, mesh, at_step)
+    card, params = restore.best_parameters(trained, mesh, at_step)
     _, apply = model.network(config.model)
     source = pipeline.open_source(pairs, config.data, progress.track)
-    table, predictions = score(
-        compiled_eval_step(config, apply, mesh),
+    table, predictions = scoring.score(
+        scoring.compiled_eval_step(config, apply, mesh),
         params,
         source,
         config.data,
@@ -144,7 +100,12 @@ def evaluate(
         ),
     }
     if jax.process_index() == 0:
-        _write(trained, metrics, tree, table, predictions, source, asked)
+        curves = trained.folder / "curves.png"
+        write_folder(
+            trained.evaluation(split),
+            lambda part: _fill(part, curves, metrics, tree, table, predictions, source, asked),
+            replace=True,
+        )
     return metrics
 
 
@@ -177,45 +138,9 @@ def show(metrics: dict[str, Any], folder: Path) -> None:
         print(f"Tables and pictures: {folder}")
 
 
-def best_parameters(
-    trained: Run, mesh: jax.sharding.Mesh, at_step: int | None = None
-) -> tuple[checkpoint.Card, model.Params]:
-    """The best sound checkpoint of a run, or the one of the step asked for: its card, and its parameters on a mesh.
-
-    Raises:
-        UserError: no such checkpoint, or none that is sound.
-    """
-    init, _ = model.network(trained.config.model)
-    abstract = parallel.on_mesh(jax.eval_shape(lambda: init(jax.random.key(0), trained.size)), mesh)
-    folder = trained.checkpoints
-    chosen = _choose(folder, at_step)
-    for card in chosen:
-        try:
-            return card, checkpoint.restore_parts(folder, card, {"params": abstract})["params"]
-        except UserError as error:
-            if card is chosen[-1]:
-                raise
-            progress.say(f"{error} The next best one is taken.")
-    raise AssertionError("_choose gives at least one")
-
-
-def _choose(folder: Path, at_step: int | None) -> list[checkpoint.Card]:
-    found, damaged = checkpoint.cards(folder)
-    if damaged:
-        progress.say(f"The checkpoint(s) of step {', '.join(map(str, damaged))} are damaged and left out.")
-    if at_step is None:
-        if validated := checkpoint.by_loss(found):
-            return validated
-        raise UserError(f"{folder} has no validated checkpoint yet: train for at least one epoch.")
-    for card in found:
-        if card.step == at_step:
-            return [card]
-    have = ", ".join(str(card.step) for card in found) or "none"
-    raise UserError(f"{folder} has no checkpoint of step {at_step}; it has: {have}.")
-
-
-def _write(
-    trained: Run,
+def _fill(
+    part: Path,
+    curves: Path,
     metrics: dict[str, Any],
     tree: Tree,
     table: SliceTable,
@@ -223,13 +148,12 @@ def _write(
     source: pipeline.Source,
     asked: tuple[int, ...],
 ) -> None:
-    """Fill a neighbour folder, then put it in place of an older report at once."""
-    pairs, folder = tree.splits[metrics["split"]], trained.evaluation(metrics["split"])
-    part, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
-    (part / "slices").mkdir(parents=True)
+    """Write all files of an evaluation into a folder."""
+    pairs = tree.splits[metrics["split"]]
+    (part / "slices").mkdir()
     (part / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     (part / "per_slice.csv").write_text(tables.per_slice_csv(pairs, tree.subjects, table), encoding="utf-8")
-    page = report.report(metrics, pairs, tree.subjects, table, source, predictions, trained.folder / "curves.png")
+    page = report.report(metrics, pairs, tree.subjects, table, source, predictions, curves)
     (part / "report.html").write_text(page, encoding="utf-8")
     ranking = scores.slice_ranking(table)
     order = [int(i) for i in np.argsort(ranking, kind="stable") if not np.isnan(ranking[i])]
@@ -244,10 +168,6 @@ def _write(
         )
         file = part / "slices" / f"{name}_case_{pairs[i].case}_slice_{pairs[i].number}.png"
         pictures.draw_slice(file, title, image, truth, predictions[i])
-    if folder.exists():
-        folder.rename(old)
-    part.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def main() -> None:

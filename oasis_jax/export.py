@@ -18,7 +18,7 @@ import tyro
 from jax import export as jax_export
 from jaxtyping import Array, Float, UInt8
 
-from oasis_jax import checkpoint, config, evaluate, labels, model, parallel, run, storage
+from oasis_jax import checkpoint, config, labels, model, parallel, restore, run, storage
 from oasis_jax.config import SPLITS, Config
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.normalise import normalise
@@ -155,7 +155,7 @@ def export(trained: Run, output: Path) -> dict[str, Any]:
     if output.exists():
         raise UserError(f"{output} exists already: name a new folder.")
     model.check_frame(trained.config.model, trained.size)
-    chosen, params = evaluate.best_parameters(trained, parallel.make_mesh(jax.device_count()))
+    chosen, params = restore.best_parameters(trained, parallel.make_mesh(jax.device_count()))
     # From the host: the file is for one device, however many restored the checkpoint.
     lowered = lower(segmenter(trained.config, jax.device_get(params)), trained.size)
     card = describe(trained, chosen, read_scores(trained, chosen.step), lowered)

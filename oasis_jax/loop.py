@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from oasis_jax import checkpoint, evaluate, model, parallel, pictures, pipeline, progress, scores, state, step
+from oasis_jax import checkpoint, model, parallel, pictures, pipeline, progress, scores, scoring, state, step
 from oasis_jax.config import Config
 from oasis_jax.data.tree import Tree
 from oasis_jax.run import Run
@@ -114,12 +114,12 @@ def _prepare(settings: Config, tree: Tree) -> _Program:
         changes=settings.augment,
         cross_entropy=settings.optim.cross_entropy,
     )
-    eval_step = evaluate.compiled_eval_step(settings, apply, mesh)
+    eval_step = scoring.compiled_eval_step(settings, apply, mesh)
 
     shown = sorted({round(i * (len(validation) - 1) / (_PANEL - 1)) for i in range(_PANEL)})
 
     def validate(now: TrainState) -> tuple[dict[str, Any], Any]:
-        table, classes = evaluate.score(eval_step, now.params, validation, settings.data, settings.train.batch, mesh)
+        table, classes = scoring.score(eval_step, now.params, validation, settings.data, settings.train.batch, mesh)
         return scores.headline(table), pictures.panel([validation[i] for i in shown], classes[shown])
 
     return _Program(

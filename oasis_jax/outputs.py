@@ -1,7 +1,5 @@
 """What prediction writes: label maps, pictures, probabilities and tables of tissue."""
 
-import csv
-import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,15 +8,15 @@ from PIL import Image
 
 from oasis_jax import labels, pictures
 from oasis_jax.data import looks
-from oasis_jax.data.anatomy import AXES, heights
+from oasis_jax.data.anatomy import heights
 from oasis_jax.data.frame import take
 from oasis_jax.data.inputs import Found, Input
 from oasis_jax.data.looks import Ranges
-from oasis_jax.data.tree import Cut
+from oasis_jax.data.tree import Cut, parse_cut
 from oasis_jax.data.volume import is_volume, slice_spacing, stacked, write_volume
 from oasis_jax.errors import UserError
 from oasis_jax.run import Run
-from oasis_jax.storage import write_text, write_whole
+from oasis_jax.storage import csv_text, write_text, write_whole
 
 _TILES = 24
 """Slices that the picture of a volume shows at most."""
@@ -41,10 +39,9 @@ def trained_on(run: Run) -> Trained:
         UserError: its `config.json` says nothing of it.
     """
     try:
-        cut, seen = run.provenance["slice_cut"], run.provenance["slice_looks"]
-        low, high = map(float, cut["heights"])
+        seen = run.provenance["slice_looks"]
         ranges = {name: (float(seen[name][0]), float(seen[name][1])) for name in looks.MEASURES}
-        return Trained(Cut(AXES[AXES.index(cut["axis"])], (low, high)), ranges)
+        return Trained(parse_cut(run.provenance["slice_cut"]), ranges)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{run.folder / 'config.json'} does not say how its slices were cut: train anew.") from error
 
@@ -152,10 +149,12 @@ def write_tables(folder: Path, reports: list[Report]) -> None:
         for one in reports
     ]
     units = [f"{name}_ml" for name in tissues] + [f"{name}_cm2" for name in tissues]
-    write_text(folder / TABLES[0], _csv(["file", "slices", "slices_outside_trained_heights", *units, "notes"], lines))
+    write_text(
+        folder / TABLES[0], csv_text(["file", "slices", "slices_outside_trained_heights", *units, "notes"], lines)
+    )
     slices = [[one.file, *("" if x is None else x for x in row)] for one in reports for row in one.slices]
     header = ["file", "slice", "height", "in_trained_heights", "unlike_training", *(f"{name}_mm2" for name in tissues)]
-    write_text(folder / TABLES[1], _csv(header, slices))
+    write_text(folder / TABLES[1], csv_text(header, slices))
     colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in labels.COLOURS]
     table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(labels.NAMES)]
     write_text(folder / TABLES[2], "index\tname\tcolor\n" + "".join(table))
@@ -195,11 +194,3 @@ def _same_size(one: Labelled, k: int) -> tuple[np.ndarray, np.ndarray]:
 def _save_array(path: Path, values: np.ndarray) -> None:
     with path.open("wb") as file:
         np.save(file, values, allow_pickle=False)
-
-
-def _csv(header: list[str], rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

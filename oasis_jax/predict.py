@@ -11,7 +11,7 @@ from typing import Annotated
 import jax
 import tyro
 
-from oasis_jax import evaluate, outputs, parallel, progress, run
+from oasis_jax import outputs, parallel, progress, restore, run
 from oasis_jax.data.frame import Size
 from oasis_jax.data.inputs import Found, Framing, find_inputs, read_inputs
 from oasis_jax.data.volume import check_orientation
@@ -72,7 +72,7 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
         slices = most * math.prod(trained.size) // math.prod(frame)
         return max(1, -(-slices // count)) * count
 
-    segment = segmenter(trained, evaluate.best_parameters(trained, mesh)[1], mesh)
+    segment = segmenter(trained, restore.best_parameters(trained, mesh)[1], mesh)
     arguments.output.mkdir(parents=True, exist_ok=True)
     reports: dict[str, Report] = {}
     with progress.bar() as shown, ThreadPoolExecutor(2) as writers:

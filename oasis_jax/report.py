@@ -13,17 +13,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from oasis_jax import charts, labels, scores, tables
+from oasis_jax import charts, labels, pictures, scores, tables
 from oasis_jax.data.slices import Slice
 from oasis_jax.scores import SliceTable
 
-_ERROR = (213, 94, 0)
-"""Vermilion of the Okabe-Ito palette: far from the colours of the classes for every reader."""
-
 _QUALITY = 60
 """Of the lossy WebP images: about 6 kB a slice of 256x256, with no difference that an eye sees at this size."""
-
-_MARGIN = 6
 
 
 def report(
@@ -54,11 +49,11 @@ def report(
         ),
         ("Where the pixels of each true class went", charts.confusion(table.confusion.sum(0))),
     ]
-    pictures = "".join(f"<h3>{title}</h3><figure>{svg}</figure>" for title, svg in drawn)
+    figures = "".join(f"<h3>{title}</h3><figure>{svg}</figure>" for title, svg in drawn)
     if curves.is_file():
         inside = base64.b64encode(curves.read_bytes()).decode()
         image = f'<img alt="Loss and Dice by step" width="100%" src="data:image/png;base64,{inside}">'
-        pictures += f"<h3>Training</h3><figure>{image}</figure>"
+        figures += f"<h3>Training</h3><figure>{image}</figure>"
     title = f"{metrics['data']}, {metrics['split']}: {summary['slices']} slices of {summary['subjects']} subjects"
     facts = f"Checkpoint of step {metrics['step']}; data fingerprint {metrics['data_fingerprint'][:16]}."
     template = Template((resources.files("oasis_jax") / "report.html").read_text(encoding="utf-8"))
@@ -67,7 +62,7 @@ def report(
         facts=html.escape(facts),
         table=_table(summary),
         notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(summary)),
-        charts=pictures,
+        charts=figures,
         definitions=_DEFINITIONS,
         data=json.dumps(_data(pairs, subjects, table, slices, predictions)).replace("<", "\\u003c"),
     )
@@ -98,12 +93,12 @@ def _data(
             }
         )
     classes = [{"name": name, "colour": colour} for name, colour in names]
-    return {"classes": classes, "error": _ERROR, "slices": rows}
+    return {"classes": classes, "error": pictures.ERROR, "slices": rows}
 
 
 def _pictures(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> dict[str, str]:
     """Grey levels as lossy WebP, classes as one PNG of 16 greys, `4 truth + prediction`; both cut to the head."""
-    box = tuple(_span((image > 24) | (truth > 0) | (prediction > 0), axis) for axis in (0, 1))
+    box = pictures.shown_box(image, truth, prediction)
     grey, coded = io.BytesIO(), io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image[box])).save(grey, "WEBP", quality=_QUALITY)
     both = Image.fromarray(np.ascontiguousarray(labels.COUNT * truth[box] + prediction[box]))
@@ -113,11 +108,6 @@ def _pictures(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> d
         "image": "data:image/webp;base64," + base64.b64encode(grey.getvalue()).decode(),
         "labels": "data:image/png;base64," + base64.b64encode(coded.getvalue()).decode(),
     }
-
-
-def _span(used: np.ndarray, axis: int) -> slice:
-    at = np.flatnonzero(used.any(axis=1 - axis))
-    return slice(max(int(at[0]) - _MARGIN, 0), int(at[-1]) + _MARGIN + 1) if at.size else slice(None)
 
 
 def _number(value: float) -> float | None:

@@ -1,10 +1,13 @@
 """Where the program may write and how: one cache folder, and files that appear whole or not at all."""
 
+import csv
+import io
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def cache_folder() -> Path:
@@ -30,15 +33,31 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
-def write_folder(folder: Path, fill: Callable[[Path], object]) -> None:
-    """Let `fill` put files into a neighbour of `folder`, which may not exist yet; then it appears at once."""
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+def write_folder(folder: Path, fill: Callable[[Path], object], replace: bool = False) -> None:
+    """Let `fill` put files into a neighbour of `folder`; then it appears at once, in place of an older one if asked.
+
+    Raises:
+        OSError: the folder exists, holds something, and is not to be replaced.
+    """
+    part, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
     part.mkdir(parents=True)
     try:
         fill(part)
+        if replace and folder.exists():
+            folder.rename(old)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as comma-separated values."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,7 +1,5 @@
 """An evaluation as people read it: the table on screen, and `per_slice.csv`."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +10,7 @@ from rich.table import Table
 from oasis_jax import dice, labels, scores
 from oasis_jax.data.slices import Slice
 from oasis_jax.scores import SliceTable
+from oasis_jax.storage import csv_text
 
 
 def rows(summary: dict[str, Any]) -> list[tuple[str, list[str]]]:
@@ -103,12 +102,10 @@ def per_slice_csv(pairs: Sequence[Slice], subjects: dict[str, str], table: Slice
     A hard Dice of a class absent from truth and prediction is left empty.
     """
     hard, soft, rank = scores.hard_dice(table.confusion), dice.dice(table.soft), scores.slice_ranking(table)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     kinds = [f"{kind}_dice_{name.replace(' ', '_')}" for kind in ("hard", "soft") for name in labels.NAMES]
-    writer.writerow(["index", "case", "subject", "slice", "loss", "hard_dice_foreground", *kinds])
+    lines = []
     for i, pair in enumerate(pairs):
         numbers = [table.loss[i], rank[i], *hard[i], *soft[i]]
         written = ["" if np.isnan(x) else f"{x:.6f}" for x in numbers]
-        writer.writerow([i, pair.case, subjects[pair.case], pair.number, *written])
-    return text.getvalue()
+        lines.append([i, pair.case, subjects[pair.case], pair.number, *written])
+    return csv_text(["index", "case", "subject", "slice", "loss", "hard_dice_foreground", *kinds], lines)

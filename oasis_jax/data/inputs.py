@@ -15,14 +15,11 @@ from oasis_jax.data.frame import Place, Size, centre, fit, middle, put, quantise
 from oasis_jax.data.grey import read_grey
 from oasis_jax.data.resample import Grid, resample
 from oasis_jax.data.slices import natural
-from oasis_jax.data.volume import Volume, is_volume, planes, read_volume, slice_spacing
+from oasis_jax.data.volume import Volume, is_volume, planes, read_volume, slice_spacing, thickness_notes
 from oasis_jax.errors import UserError
 
 _LONGEST = 220
 """Bytes of a file's name without its ending; file systems allow 255 with all that is added to it."""
-
-_THICK = 2.5
-"""Distance of pixels or slices, mm, beyond which a scan is much coarser than the 1 mm of training."""
 
 _AHEAD = 4
 """Files that are read before they are asked for; few, because a volume takes a tenth of a gigabyte."""
@@ -120,14 +117,14 @@ def read_input(found: Found, framing: Framing, orientation: str | None = None) -
         shown = np.full(grey.shape, grey.any())  # a slice as it stands: what the network says of it is the answer
         return Input(found, put(grey[0], place)[None], shown, place, sides, None, _place_notes(place, framing))
     volume = read_volume(found.path, orientation)
-    *pixel, gap = slice_spacing(volume, framing.axis)
+    *pixel, _ = slice_spacing(volume, framing.axis)
     values = planes(volume.values, framing.axis)
     sides = Grid(values.shape[1], pixel[0]), Grid(values.shape[2], pixel[1])
     values = resample(values, sides[0].to_mm(), sides[1].to_mm())
     head = find_head(values)
     place = fit((sides[0].mm, sides[1].mm), (head.rows, head.columns), framing.frame, framing.seen)
     frames = np.stack([put(quantise(one), place) for one in values])
-    notes = (*volume.notes, *_value_notes(volume, values, head.mask), *_spacing_notes(pixel, gap))
+    notes = (*volume.notes, *_air_notes(values, head.mask), *thickness_notes(volume, framing.axis))
     notes += _place_notes(place, framing)
     return Input(found, frames, head.mask, place, sides, volume, notes)
 
@@ -198,21 +195,11 @@ def _stem(name: str) -> str | None:
     return None
 
 
-def _value_notes(volume: Volume, values: np.ndarray, head: np.ndarray) -> list[str]:
-    notes = [f"{volume.hollow} voxels are not finite numbers and count as 0"] if volume.hollow else []
+def _air_notes(values: np.ndarray, head: np.ndarray) -> list[str]:
     air = float(np.median(values[~head])) if not head.all() else 0.0
-    if air > _AIR * np.percentile(values[::2, ::2, ::2], 99):
-        notes.append(f"its air is not 0 but about {air:.4g}: subtract that first, as slices are scaled from 0")
-    return notes
-
-
-def _spacing_notes(pixel: list[float], gap: float) -> list[str]:
-    notes = []
-    if gap > _THICK:
-        notes.append(f"its slices are {gap:.1f} mm apart, those of training 1 mm")
-    if max(pixel) > _THICK:
-        notes.append(f"its pixels are {max(pixel):.1f} mm wide, those of training 1 mm")
-    return notes
+    if air <= _AIR * np.percentile(values[::2, ::2, ::2], 99):
+        return []
+    return [f"its air is not 0 but about {air:.4g}: subtract that first, as slices are scaled from 0"]
 
 
 def _place_notes(place: Place, framing: Framing) -> tuple[str, ...]:

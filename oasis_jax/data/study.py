@@ -16,7 +16,7 @@ from oasis_jax.data.anatomy import Axis, brain_span, find_head
 from oasis_jax.data.frame import Size, fit, put, quantise
 from oasis_jax.data.resample import Grid, resample
 from oasis_jax.data.slices import natural
-from oasis_jax.data.volume import Volume, planes, read_volume, same_grid, slice_spacing
+from oasis_jax.data.volume import Volume, planes, read_volume, same_grid, slice_spacing, thickness_notes
 from oasis_jax.errors import UserError
 
 
@@ -148,10 +148,6 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
     shares = shares.reshape(labels.COUNT, len(number), *shares.shape[1:])
     drawn = shares.argmax(0).astype(np.uint8)
     height = (number[[0, -1]] - base) / (top - base)
-    notes = [f"{image.hollow} voxels are not finite numbers and count as 0"] if image.hollow else []
-    notes += image.notes
-    if gap > 2.5:
-        notes.append(f"its slices are {gap:.1f} mm apart")
     across = values[:, :, values.shape[2] // 2] if rule.axis == "sagittal" else values[:, values.shape[1] // 2]
     upright = resample(across[None], Grid(len(across), gap).to_mm(), None)[0]
     return Cut(
@@ -161,7 +157,7 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
         spacing=(pixel[0], pixel[1], gap),
         heights=(float(height[0]), float(height[1])),
         profile=quantise(upright)[::-1],
-        notes=tuple(notes),
+        notes=(*image.notes, *thickness_notes(image, rule.axis)),
     )
 
 

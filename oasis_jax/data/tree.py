@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from oasis_jax.config import SPLITS
 from oasis_jax.data import pixels
@@ -92,14 +93,18 @@ def write_cut(root: Path, cut: Cut) -> None:
     write_text(root / "cut.json", json.dumps(dataclasses.asdict(cut), indent=2) + "\n")
 
 
+def parse_cut(content: Any) -> Cut:
+    """The cut that a record of one holds; ValueError, KeyError or TypeError where it holds none."""
+    low, high = map(float, content["heights"])
+    return Cut(AXES[AXES.index(content["axis"])], (low, high))
+
+
 def _cut(root: Path) -> tuple[Cut, list[Problem]]:
     record = root / "cut.json"
     if not record.is_file():
         return Cut(), []
     try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-        low, high = map(float, content["heights"])
-        return Cut(AXES[AXES.index(content["axis"])], (low, high)), []
+        return parse_cut(json.loads(record.read_text(encoding="utf-8"))), []
     except (ValueError, KeyError, TypeError):
         return Cut(), [("unreadable", 'cut.json: it needs "axis" and two "heights"')]
 

@@ -16,6 +16,9 @@ SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img")
 _LARGEST = 2**28
 """Voxels: 1 GiB as float32. A head at 0.4 mm has a quarter of that; a header that claims more is damaged or hostile."""
 
+_THICK = 2.5
+"""mm, beyond which a scan is much coarser than 1 mm."""
+
 _TO_MM = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 
 
@@ -77,10 +80,11 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     if hollow:
         values = np.nan_to_num(values, copy=False, nan=0, posinf=0, neginf=0)
     oblique = float(np.degrees(nib.affines.obliquity(affine)).max())
-    notes = (f"it lies {oblique:.0f} degrees oblique; slices follow its own axes",) if oblique > 15 else ()
+    notes = [f"{hollow} voxels are not finite numbers and count as 0"] if hollow else []
+    notes += [f"it lies {oblique:.0f} degrees oblique; slices follow its own axes"] if oblique > 15 else []
     x, y, z = (float(mm) for mm in nib.affines.voxel_sizes(affine)[np.argsort(turn[:, 0])])
     values = np.ascontiguousarray(nib.orientations.apply_orientation(values, turn))
-    return Volume(values, (x, y, z), image, affine, turn, hollow, notes)
+    return Volume(values, (x, y, z), image, affine, turn, hollow, tuple(notes))
 
 
 def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = False) -> None:
@@ -119,6 +123,13 @@ def planes(values: np.ndarray, axis: Axis) -> np.ndarray:
 def stacked(slices: np.ndarray, axis: Axis) -> np.ndarray:
     """The inverse of `planes`."""
     return np.moveaxis(slices, 0, AXES.index(axis))
+
+
+def thickness_notes(volume: Volume, axis: Axis) -> list[str]:
+    """What a user should know of slices or pixels much coarser than the 1 mm of OASIS."""
+    *pixel, gap = slice_spacing(volume, axis)
+    notes = [f"its slices are {gap:.1f} mm apart, those of OASIS 1 mm"] if gap > _THICK else []
+    return notes + ([f"its pixels are {max(pixel):.1f} mm wide, those of OASIS 1 mm"] if max(pixel) > _THICK else [])
 
 
 def slice_spacing(volume: Volume, axis: Axis) -> tuple[float, float, float]:

@@ -1,6 +1,5 @@
 """Write a study of volumes as a tree of slices, with a picture that shows what was cut."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from oasis_jax.data.frame import Size, centre
 from oasis_jax.data.slices import Tracker, folders, silent, write_png
 from oasis_jax.data.study import Cut, Rule, Scan, cut_scan, split_subjects
 from oasis_jax.errors import UserError
-from oasis_jax.storage import write_folder
+from oasis_jax.storage import csv_text, write_folder, write_text
 
 _SHOWN = 12
 """Scans in the contact sheet at most."""
@@ -76,8 +75,8 @@ def _fill(
     lowest, highest = zip(*heights, strict=True)
     tree.write_cut(part, tree.Cut(rule.axis, (min(lowest), max(highest))))
     header = ["case", "subject", "split", "image", "label", "first_slice", "slices", "row_mm", "column_mm", "slice_mm"]
-    _write_csv(part / "volumes.csv", header, rows)
-    _write_csv(part / "subjects.csv", ["case", "oasis_subject"], [row[:2] for row in rows])
+    write_text(part / "volumes.csv", csv_text(header, rows))
+    write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], [row[:2] for row in rows]))
     pictures.write_picture(part / "contact_sheet.png", pictures.mosaic(strips, columns=1))
     return notes
 
@@ -105,10 +104,3 @@ def _strip(title: str, cut: Cut, frame: Size) -> np.ndarray:
     image = Image.fromarray(np.concatenate(pieces, axis=1))
     ImageDraw.Draw(image).text((6, 4), title, fill=(255, 255, 255))
     return np.asarray(image)
-
-
-def _write_csv(path: Path, header: list[str], rows: list[list]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
