@@ -54,6 +54,51 @@ def confusion(counts: np.ndarray) -> str:
     return _svg(figure)
 
 
+def agreement(tissue: dict[str, Any]) -> str:
+    """Bland-Altman plots: of each scan the difference against the mean of predicted and true, a panel each tissue.
+
+    Args:
+        tissue: what `tissue.summarise` gives.
+    """
+    figure = _figure(8.4, 3.2)
+    unit, each = tissue["unit"], tissue["each"].values()
+    for axes, k in zip(figure.subplots(1, len(labels.FOREGROUND)), labels.FOREGROUND, strict=True):
+        name = labels.NAMES[k]
+        true, predicted = (np.array([scan[side][name] for scan in each], float) for side in ("true", "predicted"))
+        axes.plot((true + predicted) / 2, predicted - true, "ovs^"[k], color=_COLOURS[k], alpha=0.75, markersize=5)
+        axes.axhline(0, color="0.7", linewidth=0.8)
+        for line, style in (("bias", "-"), ("low", "--"), ("high", "--")):
+            if tissue[line][name] is not None:
+                axes.axhline(tissue[line][name], color="black", linewidth=1.2, linestyle=style)
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel(f"mean of both, {unit}", fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.margins(y=0.25)
+    figure.axes[0].set_ylabel(f"predicted - true, {unit}", fontsize=9)
+    return _svg(figure)
+
+
+def reliability(calibration: dict[str, Any]) -> str:
+    """How often pixels are right against how sure they are, above the share of pixels in each bin.
+
+    Args:
+        calibration: `calibration` of what `summary.summarise` gives.
+    """
+    figure = _figure(4.6, 4.4)
+    curve, share = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    used = [k for k, count in enumerate(calibration["pixels"]) if count]
+    confidence, accuracy = ([calibration[name][k] for k in used] for name in ("confidence", "accuracy"))
+    curve.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="as right as sure")
+    curve.plot(confidence, accuracy, "o-", color=_COLOURS[1], markersize=4, label="this network")
+    curve.set(ylabel="share that is right", xlim=(0.2, 1.01), ylim=(0, 1.02))
+    curve.legend(fontsize=8, loc="upper left")
+    curve.grid(alpha=0.3)
+    pixels = np.array([calibration["pixels"][k] for k in used], float)
+    share.bar(confidence, 100 * pixels / max(pixels.sum(), 1), width=0.04, color=_COLOURS[1], alpha=0.7)
+    share.set(xlabel="probability of the predicted class", ylabel="% of pixels", yscale="log")
+    return _svg(figure)
+
+
 def _spread(values: np.ndarray) -> np.ndarray:
     """Sideways offsets, -0.2 to 0.2, that keep equal values apart: by rank, the golden ratio on and on."""
     order = values.argsort().argsort()

@@ -23,8 +23,9 @@ class Data:
     """Folder of keras_png_slices_train, _validate, _test and their _seg_ twins. None: made-up heads (phantoms)."""
     normalise: Method = "zscore"
     """scale: grey level / 255, as the seed does. zscore: mean 0, deviation 1 for each slice."""
-    spacing_mm: tuple[float, float] | None = (1.0, 1.0)
-    """Distance of rows and of columns, mm (OASIS: 1), for distances between surfaces. None: unknown."""
+    spacing_mm: tuple[float, float, float | None] | None = (1.0, 1.0, 1.0)
+    """Distance of rows, of columns and of slices, mm (OASIS: 1), for distances between surfaces and volumes of tissue;
+    None for the last or for all: unknown. A tree that `data volumes` made knows its own, which is used instead."""
     cache: bool = True
     """Hold the decoded slices in memory as uint8 (128 KiB a pair; 1.3 GB for 9,664 pairs)."""
     threads: int = 2
@@ -120,8 +121,8 @@ def validate(config: Config) -> Config:
         (
             "data.spacing_mm",
             config.data.spacing_mm,
-            config.data.spacing_mm is None or all(0 < mm < math.inf for mm in config.data.spacing_mm),
-            "two numbers above 0, or None",
+            config.data.spacing_mm is None or all(mm is None or 0 < mm < math.inf for mm in config.data.spacing_mm),
+            "three numbers above 0, the last or all None where unknown",
         ),
         ("data.threads", config.data.threads, config.data.threads >= 1, "at least 1"),
         ("augment.rotate", a.rotate, 0 <= a.rotate <= 180, "from 0 to 180 degrees"),

@@ -1,7 +1,7 @@
 """`python -m oasis_jax.evaluate RUN`: restore the best checkpoint and report per-class Dice on a split."""
 
-import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,31 +13,35 @@ from rich.console import Console
 
 from oasis_jax import (
     checkpoint,
+    evaluation,
     model,
+    native,
+    outputs,
     parallel,
-    pictures,
     pipeline,
     progress,
-    report,
     restore,
+    results,
     run,
-    scores,
     scoring,
+    segment,
     surface,
     tables,
 )
 from oasis_jax.config import Config, Split
-from oasis_jax.data import phantom
+from oasis_jax.data import phantom, study
 from oasis_jax.data.tree import Tree, load_tree
 from oasis_jax.errors import UserError, run_command
+from oasis_jax.evaluation import Evaluated
 from oasis_jax.run import Run
-from oasis_jax.scores import SliceTable
 from oasis_jax.storage import write_folder
+from oasis_jax.surface import SurfaceTable
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Evaluate the best checkpoint of a run on a split and write tables and pictures to RUN/evaluation/SPLIT."""
+    """Evaluate the best checkpoint of a run on a split, or on whole volumes, and write tables, pictures and a report to
+    RUN/evaluation/SPLIT, or RUN/evaluation/volumes."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """Run folder, as training made it; its config says all else."""
@@ -49,6 +53,19 @@ class Arguments:
     """Where the slices lie now, if not where they lay in training."""
     step: int | None = None
     """Evaluate the checkpoint of this step, not the best one."""
+    images: str | None = None
+    """Evaluate whole T1 volumes on their own voxels: their path, in which {subject} (and {session}) stand for what
+    varies, as "study/sub-{subject}/*_T1w.nii.gz"."""
+    labels: str | None = None
+    """The same for their label volumes."""
+    background: tuple[int, ...] = (0,)
+    """Values in the label volumes that are background."""
+    csf: tuple[int, ...] = (1,)
+    """Values that are CSF."""
+    gray: tuple[int, ...] = (2,)
+    """Values that are gray matter."""
+    white: tuple[int, ...] = (3,)
+    """Values that are white matter."""
 
 
 def open_data(config: Config, splits: tuple[str, ...]) -> Tree:
@@ -90,31 +107,82 @@ def evaluate(
         mesh,
         lambda items, total: progress.track(items, total, f"Evaluating {split}"),
     )
-    metrics = {
-        "data": "phantoms" if config.data.root is None else tree.root.name,
-        "split": split,
-        "step": card.step,
-        "data_fingerprint": tree.fingerprints[split],
-        "scores": scores.summarise(
-            table, [tree.subjects[pair.case] for pair in pairs], _surfaces(source, predictions, config.data.spacing_mm)
-        ),
-    }
+    spacing = tree.cut.spacing or config.data.spacing_mm
+    found = Evaluated(
+        pairs=pairs,
+        subjects=tree.subjects,
+        slices=source,
+        predictions=list(predictions),
+        table=table,
+        surfaces=None if spacing is None else _surfaces(source, predictions, spacing[:2]),
+        spacing={pair.case: spacing for pair in pairs},
+    )
+    name = "phantoms" if config.data.root is None else tree.root.name
+    return write(trained, found, name, split, card.step, tree.fingerprints[split], asked)
+
+
+def evaluate_volumes(trained: Run, arguments: Arguments) -> dict[str, Any]:
+    """Evaluate a checkpoint of a run on whole volumes; write RUN/evaluation/volumes; return its `metrics.json`.
+
+    Raises:
+        UserError: volumes that cannot be paired, read or used, or no such checkpoint.
+    """
+    if arguments.images is None or arguments.labels is None:
+        raise UserError("Whole volumes need both --images and --labels.")
+    if arguments.split is not None or arguments.data_root is not None:
+        raise UserError("--images and --labels name the data: leave out --split and --data-root.")
+    values = study.check_values((arguments.background, arguments.csf, arguments.gray, arguments.white))
+    scans = study.pair_scans(arguments.images, arguments.labels)
+    mesh = parallel.make_mesh(jax.device_count())
+    cut = outputs.trained_on(trained).cut
+    card, params = restore.best_parameters(trained, mesh, arguments.step)
+    found = native.evaluate_volumes(
+        scans,
+        values,
+        segment.framing(trained, cut.axis),
+        segment.segmenter(trained, params, mesh),
+        segment.batch_sizes(trained),
+        trained.config.optim.cross_entropy,
+        progress.track,
+    )
+    if wrong := [i for i in arguments.slices if not 0 <= i < len(found.pairs)]:
+        raise UserError(f"The volumes have slices 0 to {len(found.pairs) - 1}; there is no slice {wrong[0]}.")
+    low, high = cut.heights
+    caveat = (
+        f"Training saw slices from {low:.2f} to {high:.2f} of the brain's height; these are whole volumes, and what "
+        "the network says of other heights is a guess."
+    )
+    fingerprint = native.fingerprint(scans, progress.track)
+    data = arguments.images
+    return write(trained, found, data, "volumes", card.step, fingerprint, arguments.slices, [caveat])
+
+
+def write(
+    trained: Run,
+    found: Evaluated,
+    data: str,
+    split: str,
+    step: int,
+    fingerprint: str,
+    asked: Sequence[int] = (),
+    caveats: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Score what was found and write RUN/evaluation/SPLIT anew; return the content of its `metrics.json`."""
+    scores, counts = evaluation.measure(found)
+    scores["caveats"] = list(caveats)
+    known = {"data": data, "split": split, "step": step, "data_fingerprint": fingerprint}
+    metrics = known | {"scores": scores}
     if jax.process_index() == 0:
-        curves = trained.folder / "curves.png"
         write_folder(
             trained.evaluation(split),
-            lambda part: _fill(part, curves, metrics, tree, table, predictions, source, asked),
+            lambda part: results.write(part, metrics, known | counts, found, trained.folder / "curves.png", asked),
             replace=True,
         )
     return metrics
 
 
-def _surfaces(
-    source: pipeline.Source, predictions: np.ndarray, spacing: tuple[float, float] | None
-) -> surface.SurfaceTable | None:
-    """The surfaces of every slice, in 2D; None where the spacing is unknown."""
-    if spacing is None:
-        return None
+def _surfaces(source: pipeline.Source, predictions: np.ndarray, spacing: tuple[float, float]) -> SurfaceTable:
+    """The surfaces of every slice, in 2D."""
     pairs = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
     return surface.compare_slices(progress.track(pairs, len(predictions), "Surfaces"), spacing)
 
@@ -125,7 +193,7 @@ def is_current(metrics: dict[str, Any], trained: Run, tree: Tree) -> bool:
     same_step = best is not None and metrics["step"] == best.step
     return (
         same_step
-        and "surfaces" in metrics["scores"]
+        and "baselines" in metrics["scores"]
         and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
     )
 
@@ -138,45 +206,16 @@ def show(metrics: dict[str, Any], folder: Path) -> None:
         print(f"Tables and pictures: {folder}")
 
 
-def _fill(
-    part: Path,
-    curves: Path,
-    metrics: dict[str, Any],
-    tree: Tree,
-    table: SliceTable,
-    predictions: np.ndarray,
-    source: pipeline.Source,
-    asked: tuple[int, ...],
-) -> None:
-    """Write all files of an evaluation into a folder."""
-    pairs = tree.splits[metrics["split"]]
-    (part / "slices").mkdir()
-    (part / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    (part / "per_slice.csv").write_text(tables.per_slice_csv(pairs, tree.subjects, table), encoding="utf-8")
-    page = report.report(metrics, pairs, tree.subjects, table, source, predictions, curves)
-    (part / "report.html").write_text(page, encoding="utf-8")
-    ranking = scores.slice_ranking(table)
-    order = [int(i) for i in np.argsort(ranking, kind="stable") if not np.isnan(ranking[i])]
-    wanted = [(f"index{i}", i) for i in asked]
-    if order:
-        wanted += [("worst", order[0]), ("median", order[len(order) // 2]), ("best", order[-1])]
-    for name, i in wanted:
-        image, truth = source[i]
-        title = (
-            f"{metrics['data']}, {metrics['split']}, index {i}: case {pairs[i].case}, slice {pairs[i].number}; "
-            f"foreground Dice {ranking[i]:.4f}"
-        )
-        file = part / "slices" / f"{name}_case_{pairs[i].case}_slice_{pairs[i].number}.png"
-        pictures.draw_slice(file, title, image, truth, predictions[i])
-
-
 def main() -> None:
     arguments = tyro.cli(Arguments, prog="python -m oasis_jax.evaluate")
     trained = run.load(arguments.run)
     if arguments.data_root is not None:
         trained = trained.at_data(arguments.data_root)
-    split = arguments.split or trained.config.train.evaluate
     parallel.start()
+    if arguments.images is not None or arguments.labels is not None:
+        show(evaluate_volumes(trained, arguments), trained.evaluation("volumes"))
+        return
+    split = arguments.split or trained.config.train.evaluate
     tree = open_data(trained.config, (split,))
     recorded = trained.provenance["data_fingerprints"].get(split)
     if recorded not in (None, tree.fingerprints[split]):

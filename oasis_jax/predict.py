@@ -1,6 +1,5 @@
 """`python -m oasis_jax.predict RUN INPUT... --output DIR`: label slices and volumes of your own."""
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,13 +11,12 @@ import jax
 import tyro
 
 from oasis_jax import outputs, parallel, progress, restore, run
-from oasis_jax.data.frame import Size
-from oasis_jax.data.inputs import Found, Framing, find_inputs, read_inputs
+from oasis_jax.data.inputs import Found, find_inputs, read_inputs
 from oasis_jax.data.volume import check_orientation
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.outputs import Labelled, Report
 from oasis_jax.run import Run
-from oasis_jax.segment import label, segmenter
+from oasis_jax.segment import batch_sizes, framing, label, segmenter
 
 _UNDER_WAY = 2
 """Files whose labels are being written while the next are computed."""
@@ -61,17 +59,8 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
         raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
     _check_free(found, arguments)
     trusted = outputs.trained_on(trained)
-    crop = trained.config.model.crop
-    framing = Framing(trained.size, crop or trained.size, trusted.cut.axis)
-    count = jax.device_count()
-    most = arguments.batch or (8 if jax.default_backend() == "cpu" else 64) * count
-    mesh = parallel.make_mesh(count)
-
-    def batch(frame: Size) -> int:
-        """As many pixels at a time as in a full batch of frames of the trained size; some slices for every device."""
-        slices = most * math.prod(trained.size) // math.prod(frame)
-        return max(1, -(-slices // count)) * count
-
+    mesh = parallel.make_mesh(jax.device_count())
+    batch = batch_sizes(trained, arguments.batch)
     segment = segmenter(trained, restore.best_parameters(trained, mesh)[1], mesh)
     arguments.output.mkdir(parents=True, exist_ok=True)
     reports: dict[str, Report] = {}
@@ -93,7 +82,7 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
             shown.advance(task)
 
         writing: deque[tuple[str, Future[Report]]] = deque()
-        inputs = read_inputs(found, framing, arguments.orientation, fail)
+        inputs = read_inputs(found, framing(trained, trusted.cut.axis), arguments.orientation, fail)
         try:
             for one in label(inputs, segment, batch, arguments.probabilities):
                 writing.append((one.input.found.name, writers.submit(write, one)))

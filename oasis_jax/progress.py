@@ -176,7 +176,7 @@ def _scalars(numbers: dict[str, Any]) -> Iterator[tuple[str, float]]:
         if isinstance(value, list):
             pairs = zip((f"{name}/{label}" for label in labels.NAMES), value, strict=True)
             yield from ((key, number) for key, number in pairs if number is not None)
-        else:
+        elif value is not None:
             yield name, value
 
 

@@ -4,7 +4,6 @@ import base64
 import html
 import io
 import json
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -13,83 +12,69 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from oasis_jax import charts, labels, pictures, scores, tables
-from oasis_jax.data.slices import Slice
-from oasis_jax.scores import SliceTable
+from oasis_jax import charts, labels, pictures, scores, summary, tables
+from oasis_jax.evaluation import Evaluated
 
 _QUALITY = 60
 """Of the lossy WebP images: about 6 kB a slice of 256x256, with no difference that an eye sees at this size."""
 
 
-def report(
-    metrics: dict[str, Any],
-    pairs: Sequence[Slice],
-    subjects: dict[str, str],
-    table: SliceTable,
-    slices: Sequence[tuple[np.ndarray, np.ndarray]],
-    predictions: np.ndarray,
-    curves: Path,
-) -> str:
+def report(metrics: dict[str, Any], found: Evaluated, curves: Path) -> str:
     """The report as HTML.
 
     Args:
         metrics: the content of `metrics.json`.
-        pairs: the slices of the split.
-        subjects: the person of each case.
-        table: the scores of each slice.
-        slices: grey levels and true classes of each slice, uint8 `(H, W)`.
-        predictions: predicted classes, uint8 `(N, H, W)`.
+        found: the slices, their predictions and their counts.
         curves: the picture of the training curves; left out where there is none.
     """
-    summary = metrics["scores"]
+    known = metrics["scores"]
     drawn = [
         (
             "Hard Dice of each subject; the line is the median, the lowest is named",
-            charts.subjects(summary["hard_dice_per_subject"]),
+            charts.subjects(known["hard_dice_per_subject"]),
         ),
-        ("Where the pixels of each true class went", charts.confusion(table.confusion.sum(0))),
+        ("Where the pixels of each true class went", charts.confusion(found.table.confusion.sum(0))),
+        (
+            f"Tissue of each scan, predicted against true ({known['tissue']['of']}); lines: bias, limits of agreement",
+            charts.agreement(known["tissue"]),
+        ),
+        ("How sure and how right: pixels inside the true or predicted brain", charts.reliability(known["calibration"])),
     ]
     figures = "".join(f"<h3>{title}</h3><figure>{svg}</figure>" for title, svg in drawn)
     if curves.is_file():
         inside = base64.b64encode(curves.read_bytes()).decode()
         image = f'<img alt="Loss and Dice by step" width="100%" src="data:image/png;base64,{inside}">'
         figures += f"<h3>Training</h3><figure>{image}</figure>"
-    title = f"{metrics['data']}, {metrics['split']}: {summary['slices']} slices of {summary['subjects']} subjects"
+    title = f"{metrics['data']}, {metrics['split']}: {known['slices']} slices of {known['subjects']} subjects"
     facts = f"Checkpoint of step {metrics['step']}; data fingerprint {metrics['data_fingerprint'][:16]}."
     template = Template((resources.files("oasis_jax") / "report.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=html.escape(title),
         facts=html.escape(facts),
-        table=_table(summary),
-        notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(summary)),
+        table=_table(known),
+        notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(known)),
         charts=figures,
         definitions=_DEFINITIONS,
-        data=json.dumps(_data(pairs, subjects, table, slices, predictions)).replace("<", "\\u003c"),
+        data=json.dumps(_data(found)).replace("<", "\\u003c"),
     )
 
 
-def _data(
-    pairs: Sequence[Slice],
-    subjects: dict[str, str],
-    table: SliceTable,
-    slices: Sequence[tuple[np.ndarray, np.ndarray]],
-    predictions: np.ndarray,
-) -> dict[str, Any]:
+def _data(found: Evaluated) -> dict[str, Any]:
     """What the page's script reads."""
-    dice, rank = scores.hard_dice(table.confusion), scores.slice_ranking(table)
+    dice, rank = scores.hard_dice(found.table.confusion), scores.slice_ranking(found.table)
     names = zip(labels.NAMES, labels.COLOURS.tolist(), strict=True)
     rows = []
-    for i, pair in enumerate(pairs):
-        image, truth = slices[i]
+    for i, (pair, prediction) in enumerate(zip(found.pairs, found.predictions, strict=True)):
+        image, truth = found.slices[i]
         rows.append(
             {
-                "subject": subjects[pair.case],
+                "subject": found.subjects[pair.case],
                 "case": pair.case,
                 "number": pair.number,
                 "foreground": _number(rank[i]),
                 "dice": [_number(x) for x in dice[i]],
-                "wrong": int((truth != predictions[i]).sum()),
-                **_pictures(image, truth, predictions[i]),
+                "wrong": int((truth != prediction).sum()),
+                **_pictures(image, truth, prediction),
             }
         )
     classes = [{"name": name, "colour": colour} for name, colour in names]
@@ -114,11 +99,11 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 6)
 
 
-def _table(summary: dict[str, Any]) -> str:
-    head = "".join(f"<th scope=col>{name}</th>" for name in ("", *summary["hard_dice_pooled"]))
+def _table(found: dict[str, Any]) -> str:
+    head = "".join(f"<th scope=col>{name}</th>" for name in ("", *summary.CLASSES))
     body = "".join(
         f"<tr><th scope=row>{html.escape(name)}</th>" + "".join(f"<td>{text}</td>" for text in texts)
-        for name, texts in tables.rows(summary)
+        for name, texts in tables.rows(found)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
@@ -132,7 +117,15 @@ and prediction of a person is left out.</li>
 from a slice's truth counts as 0 there.</li>
 <li><b>Interval</b>: 95 % of 10,000 bootstrap draws of whole subjects (percentiles); not given below 8 subjects.</li>
 <li><b>Jaccard, precision, recall</b>: I / (P + T - I), I / P and I / T from the pooled counts.</li>
-<li><b>Surface Dice</b> and <b>HD95</b>: of the contours in each slice, as surface-distance 0.1 defines them: the share
-of both contours that lies within 1 mm of the other, from lengths added over the split; and the larger of the two
-directed 95th percentiles of distances, mean over the slices in which truth and prediction have the class.</li>
+<li><b>Surface Dice</b> and <b>HD95</b>, as surface-distance 0.1 defines them, in 2D in each slice, or in 3D of whole
+volumes: the share of both surfaces that lies within 1 mm of the other, from sizes added up; and the larger of the two
+directed 95th percentiles of distances, mean over the slices (volumes) where truth and prediction have the class.</li>
+<li><b>Tissue</b>: the amount of each tissue in a scan, predicted minus true; limits of agreement are the mean plus and
+minus 1.96 standard deviations (Bland and Altman 1986); ICC(A,1) is the intraclass correlation of absolute agreement of
+McGraw and Wong 1996. Of a person scanned twice: the difference between the two scans, predicted and true.</li>
+<li><b>Calibration</b>: pixels inside the true or the predicted brain, in 15 bins by the probability of their predicted
+class; the expected calibration error is the mean over pixels of the distance between the two shares of their bin (Guo
+et al. 2017).</li>
+<li><b>Baselines</b>: grey levels alone, slice by slice, inside the brain mask of the truth, which makes them oracles:
+three-class Otsu thresholds, and a mixture of three Gaussians.</li>
 <li><b>Foreground</b>: the mean of CSF, gray matter and white matter.</li></ul>"""

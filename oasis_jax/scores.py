@@ -1,19 +1,11 @@
-"""Scores from one table: a 4x4 confusion matrix and the soft sums of each slice. Pure numpy.
+"""Scores of a slice, or of any group of slices added up, from one table of counts. Pure numpy."""
 
-Definitions. **Soft, per slice** (the seed's): `2 I / (P + T + 1e-6)` of each slice from probabilities, mean over
-slices; a class absent from a slice's truth counts as 0 there, and such slices are counted. **Hard, pooled**: argmax,
-`2 I / (P + T)` from counts added over the whole split. **Hard, per subject**: the same from counts added over each
-person's slices, then mean, standard deviation and minimum over persons; a class absent from both truth and prediction
-of a person is left out, and such persons are counted.
-"""
-
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from oasis_jax import bootstrap, dice, groups, labels, surface
-from oasis_jax.surface import SurfaceTable
+from oasis_jax import calibration, dice, labels
+from oasis_jax.calibration import BinCounts
 
 
 class SliceTable(NamedTuple):
@@ -25,74 +17,23 @@ class SliceTable(NamedTuple):
     """int64 `(N, 4, 4)`, pixels by true class (row) and predicted class (column)."""
     soft: dice.Overlap
     """Soft sums, each float32 `(N, 4)`."""
-
-
-def summarise(table: SliceTable, subjects: Sequence[str], surfaces: SurfaceTable | None = None) -> dict[str, Any]:
-    """All scores of a split as plain JSON values.
-
-    Args:
-        table: the slices.
-        subjects: the person of each slice.
-        surfaces: their surfaces in 2D; None where the spacing of the pixels is unknown.
-    """
-    present = table.soft.true > 0
-    soft = dice.dice(table.soft)
-    total = table.confusion.sum(0)
-    names, counts = groups.sums(table.confusion, subjects)
-    by_subject = _with_foreground(hard_dice(counts))
-    spread = bootstrap.interval(lambda sums: _with_foreground(hard_dice(sums)), counts)
-    with np.errstate(all="ignore"):
-        return {
-            "slices": len(subjects),
-            "subjects": len(names),
-            "loss": float(table.loss.mean(dtype=np.float64)),
-            "soft_dice_per_slice": _by_class(_with_foreground(soft.mean(0, dtype=np.float64))),
-            "slices_without_class": _counts((~present).sum(0)),
-            "hard_dice_pooled": _by_class(_with_foreground(hard_dice(total))),
-            "hard_dice_pooled_interval": None
-            if spread is None
-            else {"low": _by_class(spread.low), "high": _by_class(spread.high)},
-            "jaccard_pooled": _by_class(_with_foreground(jaccard(total))),
-            "precision_pooled": _by_class(_with_foreground(precision(total))),
-            "recall_pooled": _by_class(_with_foreground(recall(total))),
-            "surfaces": None if surfaces is None else _surfaces(surfaces),
-            "hard_dice_per_subject": {
-                "mean": _by_class(_over(np.mean, by_subject)),
-                "standard_deviation": _by_class(_over(_deviation, by_subject)),
-                "worst": _by_class(_over(np.min, by_subject)),
-                "subjects_left_out": _counts(np.isnan(by_subject[:, : labels.COUNT]).sum(0)),
-                "each": {name: _by_class(row) for name, row in zip(names, by_subject, strict=True)},
-            },
-        }
-
-
-def _surfaces(table: SurfaceTable) -> dict[str, Any]:
-    """Scores of the contours of CSF, gray and white matter, slice by slice in 2D."""
-
-    def named(values: np.ndarray) -> dict[str, Any]:
-        return {
-            labels.NAMES[k]: None if np.isnan(x) else x.item() for k, x in zip(labels.FOREGROUND, values, strict=True)
-        }
-
-    distance = groups.average(table.hausdorff)
-    return {
-        "tolerance_mm": surface.TOLERANCE,
-        "surface_dice_pooled": named(surface.surface_dice(table.near.sum(0), table.size.sum(0))),
-        "hausdorff95_mm_per_slice": named(distance.mean),
-        "slices_without_class": named(distance.undefined),
-        "slices_infinite": named(distance.infinite),
-    }
+    bins: BinCounts
+    """How sure and how right its pixels are, each `(N, 15)`."""
 
 
 def headline(table: SliceTable) -> dict[str, Any]:
-    """What a validation reports: mean loss, and soft and hard pooled Dice of each class as lists of 4.
+    """What a validation reports: mean loss, expected calibration error, and of each class, as lists of 4, soft Dice and
+    the pooled overlap scores.
 
-    A class absent from truth and prediction has a hard Dice of None.
+    An undefined score, as of a class absent from truth and prediction, is None.
     """
+    total = table.confusion.sum(0)
+    error = calibration.expected_calibration_error(BinCounts(*(part.sum(0, dtype=np.float64) for part in table.bins)))
     return {
         "loss": float(table.loss.mean(dtype=np.float64)),
+        "calibration_error": None if np.isnan(error) else float(error),
         "soft_dice": dice.dice(table.soft).mean(0, dtype=np.float64).tolist(),
-        "hard_dice": [None if np.isnan(x) else float(x) for x in hard_dice(table.confusion.sum(0))],
+        **{name: [None if np.isnan(x) else float(x) for x in score(total)] for name, score in OVERLAP.items()},
     }
 
 
@@ -134,35 +75,13 @@ def recall(confusion: np.ndarray) -> np.ndarray:
         return sums.intersection / sums.true
 
 
+OVERLAP = {"hard_dice": hard_dice, "jaccard": jaccard, "precision": precision, "recall": recall}
+"""The overlap scores by name: each from counts `(..., 4, 4)` to `(..., 4)`."""
+
+
 def slice_ranking(table: SliceTable) -> np.ndarray:
     """Foreground mean of each slice's hard Dice over the classes it has, `(N,)`; NaN for an empty slice."""
     scores = hard_dice(table.confusion)[:, labels.FOREGROUND]
     counted = ~np.isnan(scores)
     with np.errstate(invalid="ignore"):
         return np.where(counted, scores, 0).sum(1) / counted.sum(1)
-
-
-def _over(statistic: Any, scores: np.ndarray) -> np.ndarray:
-    """A statistic of each column without its NaNs; NaN for a column that has nothing else."""
-    columns = [column[~np.isnan(column)] for column in scores.T]
-    return np.array([statistic(column) if column.size else np.nan for column in columns])
-
-
-def _deviation(values: np.ndarray) -> float:
-    """Sample standard deviation; NaN below two values."""
-    return float(np.std(values, ddof=1)) if values.size > 1 else float("nan")
-
-
-def _with_foreground(values: np.ndarray) -> np.ndarray:
-    """`(..., 4)` by class to `(..., 5)`: the mean over the foreground classes behind them."""
-    return np.concatenate([values, values[..., list(labels.FOREGROUND)].mean(-1, keepdims=True)], axis=-1)
-
-
-def _by_class(values: np.ndarray) -> dict[str, float | None]:
-    """Values by class name and for the foreground mean; None where undefined."""
-    names = [*labels.NAMES, "foreground mean"]
-    return {name: None if np.isnan(x) else float(x) for name, x in zip(names, values, strict=True)}
-
-
-def _counts(values: np.ndarray) -> dict[str, int]:
-    return {name: int(x) for name, x in zip(labels.NAMES, values, strict=True)}

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from oasis_jax import dice, model, parallel, pipeline, step
+from oasis_jax.calibration import BinCounts
 from oasis_jax.config import Config, Data
 from oasis_jax.scores import SliceTable
 
@@ -44,7 +45,8 @@ def score(
     rows = keep[np.argsort(merged["index"][keep])]
     assert np.array_equal(merged["index"][rows], np.arange(len(source)))
     soft = dice.Overlap(*(merged[name][rows] for name in dice.Overlap._fields))
-    table = SliceTable(merged["loss"][rows], merged["confusion"][rows].astype(np.int64), soft)
+    bins = BinCounts(*(merged[name][rows] for name in BinCounts._fields))
+    table = SliceTable(merged["loss"][rows], merged["confusion"][rows].astype(np.int64), soft, bins)
     return table, merged["prediction"][rows]
 
 

@@ -1,5 +1,6 @@
 """From a run and files cut into frames to labels: the network over one stream of slices, whatever files they are of."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -11,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from oasis_jax import model, parallel
+from oasis_jax.data.anatomy import Axis
 from oasis_jax.data.frame import Size
-from oasis_jax.data.inputs import Input, own_classes, own_probabilities
+from oasis_jax.data.inputs import Framing, Input, own_classes, own_probabilities
 from oasis_jax.normalise import normalise
 from oasis_jax.outputs import Labelled
 from oasis_jax.run import Run
@@ -45,6 +47,31 @@ def segmenter(trained: Run, params: model.Params, mesh: jax.sharding.Mesh) -> Se
         return parallel.compile_eval_step(segment, mesh)
 
     return lambda frames: compiled((frames.shape[1], frames.shape[2]))(params, frames)
+
+
+def batch_sizes(trained: Run, most: int | None = None) -> Callable[[Size], int]:
+    """Slices at a time for a size of frame: as many pixels as in a full batch of frames of the trained size.
+
+    Args:
+        trained: the run.
+        most: slices of the trained size at a time; None: 8 for each CPU, 64 for each accelerator.
+
+    Returns:
+        A function from a size to a number that all devices can share.
+    """
+    count = jax.device_count()
+    full = most or (8 if jax.default_backend() == "cpu" else 64) * count
+
+    def batch(frame: Size) -> int:
+        slices = full * math.prod(trained.size) // math.prod(frame)
+        return max(1, -(-slices // count)) * count
+
+    return batch
+
+
+def framing(trained: Run, axis: Axis) -> Framing:
+    """How slices must be cut for the network of a run."""
+    return Framing(trained.size, trained.config.model.crop or trained.size, axis)
 
 
 def label(

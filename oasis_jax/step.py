@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Key
 
-from oasis_jax import dice
+from oasis_jax import calibration, dice
 from oasis_jax.augment import augment
 from oasis_jax.config import Augment
 from oasis_jax.model import Apply, Params
@@ -77,7 +77,8 @@ def eval_step(params: Params, batch: Batch, *, apply: Apply, cross_entropy: floa
 
     Returns:
         `loss` float32 `(B,)`; `confusion` int32 `(B, 4, 4)`, rows truth; the soft sums `intersection`, `predicted`,
-        `true` float32 `(B, 4)`; `prediction` uint8 `(B, H, W)`; and the batch's `index` and `valid`.
+        `true` float32 `(B, 4)`; how sure and how right the pixels of each bin are, `pixels`, `confidence`, `correct`
+        `(B, 15)`; `prediction` uint8 `(B, H, W)`; and the batch's `index` and `valid`.
     """
     logits = apply(params, batch["image"])
     losses, sums = dice.loss(logits, batch["label"], cross_entropy)
@@ -86,6 +87,7 @@ def eval_step(params: Params, batch: Batch, *, apply: Apply, cross_entropy: floa
         "loss": losses,
         "confusion": dice.confusion(prediction, batch["label"]),
         **sums._asdict(),
+        **calibration.bin_counts(jax.nn.softmax(logits), batch["label"])._asdict(),
         "prediction": prediction,
         "index": batch["index"],
         "valid": batch["valid"],

@@ -1,111 +1,229 @@
-"""An evaluation as people read it: the table on screen, and `per_slice.csv`."""
+"""An evaluation as people read it: the table on screen and in the report, and the CSV files."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from rich import box
 from rich.table import Table
 
-from oasis_jax import dice, labels, scores
+from oasis_jax import baselines, dice, labels, scores, summary
+from oasis_jax.bootstrap import FEWEST_SUBJECTS
 from oasis_jax.data.slices import Slice
 from oasis_jax.scores import SliceTable
 from oasis_jax.storage import csv_text
+from oasis_jax.surface import SurfaceTable, surface_dice
+
+Row = tuple[str, list[str]]
+"""A name, and a text for each class and the foreground mean."""
 
 
-def rows(summary: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    """The scores of an evaluation as people read them: a name, and a text for each class and the foreground mean.
+def rows(found: dict[str, Any]) -> list[Row]:
+    """The scores of an evaluation as people read them.
 
     Args:
-        summary: what `scores.summarise` gives.
+        found: `scores` of a `metrics.json`.
     """
-
-    def texts(values: dict[str, float | None], digits: int = 4) -> list[str]:
-        found = [values.get(name) for name in summary["hard_dice_pooled"]]
-        return ["-" if value is None else f"{value:.{digits}f}" for value in found]
-
-    subject, spread, surfaces = (
-        summary["hard_dice_per_subject"],
-        summary["hard_dice_pooled_interval"],
-        summary["surfaces"],
-    )
-    pooled = [("Dice, hard, pooled over the split", texts(summary["hard_dice_pooled"]))]
-    if spread is not None:
-        ends = zip(texts(spread["low"]), texts(spread["high"]), strict=True)
-        pooled.append(("  its 95 % interval over subjects", [f"{low} to {high}" for low, high in ends]))
-    found = [
-        *pooled,
+    subject, surfaces = found["hard_dice_per_subject"], found["surfaces"]
+    return [
+        *_with_interval("Dice, hard, pooled over the split", found, "hard_dice_pooled"),
         ("Dice, hard, per subject: mean", texts(subject["mean"])),
         ("Dice, hard, per subject: standard deviation", texts(subject["standard_deviation"])),
         ("Dice, hard, per subject: worst", texts(subject["worst"])),
-        ("Dice, soft, per slice: mean (the seed's)", texts(summary["soft_dice_per_slice"])),
-        ("Jaccard, pooled", texts(summary["jaccard_pooled"])),
-        ("precision, pooled", texts(summary["precision_pooled"])),
-        ("recall, pooled", texts(summary["recall_pooled"])),
+        ("Dice, soft, per slice: mean (the seed's)", texts(found["soft_dice_per_slice"])),
+        *_with_interval("Jaccard, pooled", found, "jaccard_pooled"),
+        *_with_interval("precision, pooled", found, "precision_pooled"),
+        *_with_interval("recall, pooled", found, "recall_pooled"),
+        *([] if surfaces is None else _surface_rows(surfaces)),
+        *_tissue_rows(found["tissue"]),
+        *(
+            (f"Dice, hard, pooled: {title}", texts(found["baselines"][name]["hard_dice_pooled"]))
+            for name, (title, _) in baselines.METHODS.items()
+        ),
     ]
-    if surfaces is not None:
+
+
+def _surface_rows(surfaces: dict[str, Any]) -> list[Row]:
+    where = "2D" if surfaces["each"] == "slice" else "3D"
+    title = f"surface Dice at {surfaces['tolerance_mm']:g} mm in {where}, pooled"
+    return [
+        *_with_interval(title, surfaces, "surface_dice_pooled"),
+        *_with_interval(f"HD95 in {where}, mm: mean over {surfaces['each']}s", surfaces, "hausdorff95_mm", digits=2),
+    ]
+
+
+def _tissue_rows(tissue: dict[str, Any]) -> list[Row]:
+    unit, ends = tissue["unit"], (texts(tissue["low"], 2), texts(tissue["high"], 2))
+    found = [
+        (f"{unit} a scan, predicted - true: mean", texts(tissue["bias"], 2)),
+        ("  its 95 % limits of agreement", ranges(*ends)),
+        (f"{unit} a scan, agreement: ICC(A,1)", texts(tissue["icc"])),
+    ]
+    if retest := tissue["retest"]:
         found += [
-            (f"surface Dice at {surfaces['tolerance_mm']:g} mm, pooled", texts(surfaces["surface_dice_pooled"])),
-            ("HD95 per slice: mean, mm", texts(surfaces["hausdorff95_mm_per_slice"], digits=2)),
+            (f"{unit}, scan and rescan, {side}: mean |difference|", texts(retest[side]["mean_difference"], 2))
+            for side in ("predicted", "true")
         ]
     return found
 
 
-def notes(summary: dict[str, Any]) -> list[str]:
-    """What was left out or counted as 0, a sentence each."""
-    found = [
+def _with_interval(title: str, found: dict[str, Any], name: str, digits: int = 4) -> list[Row]:
+    spread = found["intervals"][name]
+    value = (title, texts(found[name], digits))
+    if spread is None:
+        return [value]
+    return [value, ("  95 % interval", ranges(texts(spread["low"], digits), texts(spread["high"], digits)))]
+
+
+def texts(values: dict[str, float | None], digits: int = 4, signed: bool = False) -> list[str]:
+    """A text for each of `summary.CLASSES`."""
+    found = [values.get(name) for name in summary.CLASSES]
+    return ["-" if value is None else f"{value:{'+' if signed else ''}.{digits}f}" for value in found]
+
+
+def ranges(low: list[str], high: list[str]) -> list[str]:
+    """A text for each interval, from those of its ends."""
+    return ["-" if "-" in ends else " to ".join(ends) for ends in zip(low, high, strict=True)]
+
+
+def notes(found: dict[str, Any]) -> list[str]:
+    """What was left out or counted as 0, and what the table has no column for: a sentence each."""
+    told = list(found["caveats"])
+    told += [
         f"{name} is absent from {count} slices, which count as soft Dice 0."
-        for name, count in summary["slices_without_class"].items()
+        for name, count in found["slices_without_class"].items()
         if count
     ]
-    left_out = summary["hard_dice_per_subject"]["subjects_left_out"]
-    found += [
+    left_out = found["hard_dice_per_subject"]["subjects_left_out"]
+    told += [
         f"{name} is absent from {count} subjects, which the hard scores per subject leave out."
         for name, count in left_out.items()
         if count
     ]
-    if summary["surfaces"] is not None:
-        found += [
-            f"{name} is found or true in {count} slices where the other side has none; HD95 leaves them out."
-            for name, count in summary["surfaces"]["slices_infinite"].items()
+    if (surfaces := found["surfaces"]) is None:
+        told.append("Surfaces were not compared: the spacing of the pixels is unknown.")
+    else:
+        told += [
+            f"{name} is only true or only predicted in {count} {surfaces['each']}s, which HD95 leaves out."
+            for name, count in surfaces["infinite"].items()
             if count
         ]
-    if summary["hard_dice_pooled_interval"] is None:
-        found.append(f"{summary['subjects']} subjects are too few for an interval; 8 are needed.")
-    return found
+    if found["subjects"] < FEWEST_SUBJECTS:
+        told.append(f"There are too few subjects for intervals ({found['subjects']}; {FEWEST_SUBJECTS} are needed).")
+    tissue, error = found["tissue"], found["calibration"]["expected_error"]
+    told.append(f"Tissue is that of {tissue['of']}; scans: {tissue['scans']}.")
+    if retest := tissue["retest"]:
+        told.append(f"{retest['subjects']} subjects were scanned twice.")
+    if error is not None:
+        spread = found["calibration"]["interval"]
+        ends = "" if spread is None else f" (95 % interval {spread['low']:.4f} to {spread['high']:.4f})"
+        told.append(f"Expected calibration error inside the brains: {error:.4f}{ends}.")
+    return told
 
 
 def score_table(metrics: dict[str, Any]) -> Table:
-    """The table of an evaluation, from the content of its `metrics.json`."""
-    summary = metrics["scores"]
-    table = Table(
-        title=(
-            f"{metrics['data']}, {metrics['split']}: {summary['slices']} slices of {summary['subjects']} subjects; "
-            f"checkpoint of step {metrics['step']}, loss {summary['loss']:.4f}"
-        ),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
+    """The content of a `metrics.json` as a table."""
+    found = metrics["scores"]
+    size = f"{found['slices']} slices of {found['subjects']} subjects"
+    title = f"{metrics['data']}, {metrics['split']}: {size}; checkpoint of step {metrics['step']}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
-    for name in (*labels.NAMES, "foreground mean"):
+    for name in summary.CLASSES:
         table.add_column(name, justify="right")
-    for name, values in rows(summary):
+    for name, values in rows(found):
         table.add_row(name, *values)
-    if told := notes(summary):
-        table.caption, table.caption_justify = "\n".join(told), "left"
+    table.caption, table.caption_justify = "\n".join(notes(found)), "left"
     return table
 
 
-def per_slice_csv(pairs: Sequence[Slice], subjects: dict[str, str], table: SliceTable) -> str:
-    """One line a slice: its index in the split, case, subject, number, loss, and Dice of each class.
+def scalars(found: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Every score of an evaluation that is one number, by name and class, as TensorBoard shows them."""
+    groups = {name: found[name] for name in ("soft_dice_per_slice", *found["intervals"])}
+    groups |= {f"hard_dice_per_subject_{name}": found["hard_dice_per_subject"][name] for name in ("mean", "worst")}
+    if found["surfaces"] is not None:
+        groups |= {name: found["surfaces"][name] for name in found["surfaces"]["intervals"]}
+    groups |= {f"tissue_{name}": found["tissue"][name] for name in ("bias", "icc")}
+    single = {"loss": found["loss"], "expected_calibration_error": found["calibration"]["expected_error"]}
+    yield from ((name, value) for name, value in single.items() if value is not None)
+    for group, values in groups.items():
+        yield from ((f"{group}/{name}", value) for name, value in values.items() if value is not None)
 
-    A hard Dice of a class absent from truth and prediction is left empty.
+
+def per_slice_csv(
+    pairs: Sequence[Slice], subjects: dict[str, str], table: SliceTable, surfaces: SurfaceTable | None
+) -> str:
+    """A line for each slice and class: where it is, and its scores; an undefined one is left empty.
+
+    Args:
+        pairs: the slices.
+        subjects: the person of each case.
+        table: their counts.
+        surfaces: their surfaces in 2D, where these were compared.
     """
-    hard, soft, rank = scores.hard_dice(table.confusion), dice.dice(table.soft), scores.slice_ranking(table)
-    kinds = [f"{kind}_dice_{name.replace(' ', '_')}" for kind in ("hard", "soft") for name in labels.NAMES]
-    lines = []
-    for i, pair in enumerate(pairs):
-        numbers = [table.loss[i], rank[i], *hard[i], *soft[i]]
-        written = ["" if np.isnan(x) else f"{x:.6f}" for x in numbers]
-        lines.append([i, pair.case, subjects[pair.case], pair.number, *written])
-    return csv_text(["index", "case", "subject", "slice", "loss", "hard_dice_foreground", *kinds], lines)
+    overlap = [score(table.confusion) for score in scores.OVERLAP.values()]
+    near, farthest = _surface_columns(len(pairs), surfaces)
+    rank, soft = scores.slice_ranking(table), dice.dice(table.soft)
+    lines = [
+        [
+            *(i, pair.case, subjects[pair.case], pair.number, labels.NAMES[k]),
+            *_numbers([column[i, k] for column in (*overlap, soft, near, farthest)]),
+            *_numbers([rank[i], table.loss[i]]),
+        ]
+        for i, pair in enumerate(pairs)
+        for k in range(labels.COUNT)
+    ]
+    where = ["index", "case", "subject", "slice", "class"]
+    return csv_text([*where, *_COLUMNS[:4], "soft_dice", *_COLUMNS[4:], "slice_foreground_dice", "slice_loss"], lines)
+
+
+_COLUMNS = (*scores.OVERLAP, "surface_dice", "hd95_mm")
+
+
+def per_subject_csv(counts: dict[str, Any], people: Sequence[str]) -> str:
+    """A line for each person and class; an undefined score is left empty.
+
+    Args:
+        counts: the content of a `subjects.json`.
+        people: the person of each slice.
+    """
+    confusion = np.array(counts["confusion"])
+    overlap = [score(confusion) for score in scores.OVERLAP.values()]
+    surfaces = [summary.surface_score(np.array(sums)) for sums in counts["surfaces"].values()]
+    surfaces = surfaces or [np.full((len(confusion), len(summary.CLASSES)), np.nan)] * 2
+    slices = Counter(people)
+    lines = [
+        [name, slices[name], labels.NAMES[k], *_numbers([column[i, k] for column in (*overlap, *surfaces)])]
+        for i, name in enumerate(counts["subjects"])
+        for k in range(labels.COUNT)
+    ]
+    return csv_text(["subject", "slices", "class", *_COLUMNS], lines)
+
+
+def tissue_csv(tissue: dict[str, Any]) -> str:
+    """A line for each scan and tissue: how much is true and how much predicted.
+
+    Args:
+        tissue: `tissue` of the scores.
+    """
+    lines = [
+        [case, scan["subject"], name, tissue["unit"], *_numbers([scan["true"][name], scan["predicted"][name]])]
+        for case, scan in tissue["each"].items()
+        for name in scan["true"]
+    ]
+    return csv_text(["case", "subject", "class", "unit", "true", "predicted"], lines)
+
+
+def _surface_columns(count: int, surfaces: SurfaceTable | None) -> tuple[np.ndarray, np.ndarray]:
+    """Surface Dice and HD95 by slice and class, `(N, 4)` each; NaN where there is none."""
+    columns = np.full((2, count, labels.COUNT), np.nan)
+    if surfaces is not None:
+        columns[0][:, labels.FOREGROUND], columns[1][:, labels.FOREGROUND] = (
+            surface_dice(surfaces.near, surfaces.size),
+            surfaces.hausdorff,
+        )
+    return columns[0], columns[1]
+
+
+def _numbers(values: Sequence[Any]) -> list[str]:
+    return ["" if np.isnan(x) else f"{x:.6f}" for x in values]

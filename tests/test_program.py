@@ -224,9 +224,9 @@ def test_a_moved_run_evaluates_on_moved_data_from_its_folder_alone(data: Path, f
     ours, theirs = (json.loads((r / "evaluation/test/metrics.json").read_text()) for r in (run, finished))
     assert ours["scores"] == theirs["scores"]
     table = (run / "evaluation/test/per_slice.csv").read_text().splitlines()
-    assert len(table) == 17
-    assert table[1].startswith("0,9,9,0,")
-    assert table[16].startswith("15,10,10,7,")
+    assert len(table) == 1 + 16 * 4
+    assert table[1].startswith("0,9,9,0,background,")
+    assert table[64].startswith("15,10,10,7,white matter,")
     pictures = {path.name for path in (run / "evaluation/test/slices").iterdir()}
     assert {"index1_case_9_slice_1.png", "index15_case_10_slice_7.png"} <= pictures
     assert {name.split("_")[0] for name in pictures} == {"index1", "index15", "worst", "median", "best"}
@@ -316,14 +316,15 @@ def test_patience_ends_a_run_early(data: Path, tmp_path: Path) -> None:
     assert losses.index(min(losses)) == len(losses) - 3
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "predict", "export", "data"])
+@pytest.mark.parametrize("module", ["train", "evaluate", "compare", "predict", "export", "data"])
 def test_help_is_worth_reading(module: str) -> None:
     done = command(module, "--help")
     assert done.returncode == 0
     assert f"python -m oasis_jax.{module}" in done.stdout
     parts = {
         "train": ["--optim.learning-rate", "Examples:"],
-        "evaluate": ["--slices"],
+        "evaluate": ["--slices", "--images"],
+        "compare": ["RUN...", "--split", "--json"],
         "predict": ["--output", "INPUT"],
         "export": ["--output"],
         "data": ["check"],

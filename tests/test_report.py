@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import blob
+from conftest import blob, evaluated
 
-from oasis_jax import charts, dice, scores
+from oasis_jax import charts
+from oasis_jax.data.frame import Spacing
 from oasis_jax.data.head import draw_slice, make_head
 from oasis_jax.data.slices import Slice
+from oasis_jax.evaluation import Evaluated, measure
 from oasis_jax.report import report
-from oasis_jax.scores import SliceTable
 
 SUBJECTS = {"1": "anna", "2": "<b>&bob</b>", "3": "anna"}
 PAIRS = [Slice(case, number, Path(), Path()) for case in ("1", "2", "3") for number in range(3)]
 
 
-def evaluation() -> tuple[dict[str, Any], SliceTable, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> tuple[dict[str, Any], Evaluated]:
     """Nine slices; slice `i` has `10 i` pixels of its brain predicted as background, the last slice no brain at all."""
     rng = np.random.default_rng(0)
     slices = [blob(rng) for _ in PAIRS[:-1]] + [(np.zeros((48, 64), np.uint8), np.zeros((48, 64), np.uint8))]
@@ -29,19 +30,17 @@ def evaluation() -> tuple[dict[str, Any], SliceTable, list[tuple[np.ndarray, np.
     for i, prediction in enumerate(predictions[:-1]):
         row, column = prediction.nonzero()
         prediction[row[: 10 * i], column[: 10 * i]] = 0
-    pairs = [np.bincount((4 * t + p).ravel(), minlength=16) for (_, t), p in zip(slices, predictions, strict=True)]
-    confusion = np.stack(pairs).reshape(-1, 4, 4)
-    soft = dice.Overlap(*(np.asarray(part, np.float32) for part in dice.hard_overlap(confusion)))
-    table = SliceTable(np.zeros(len(PAIRS), np.float32), confusion, soft)
-    summary = scores.summarise(table, [SUBJECTS[pair.case] for pair in PAIRS])
-    metrics = {"data": "<i>mine", "split": "test", "step": 7, "data_fingerprint": "0" * 64, "scores": summary}
-    return metrics, table, slices, predictions
+    return measured(evaluated(PAIRS, SUBJECTS, slices, list(predictions), spacing))
+
+
+def measured(found: Evaluated) -> tuple[dict[str, Any], Evaluated]:
+    known = {"data": "<i>mine", "split": "test", "step": 7, "data_fingerprint": "0" * 64}
+    return known | {"scores": measure(found)[0] | {"caveats": []}}, found
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    metrics, table, slices, predictions = evaluation()
-    return report(metrics, PAIRS, SUBJECTS, table, slices, predictions, Path("nowhere"))
+    return report(*evaluation(), Path("nowhere"))
 
 
 def test_the_report_holds_all_it_needs_and_no_name_becomes_markup(page: str) -> None:
@@ -53,7 +52,7 @@ def test_the_report_holds_all_it_needs_and_no_name_becomes_markup(page: str) -> 
     assert [one["subject"] for one in inside["slices"]][3] == "<b>&bob</b>"
     assert [one["wrong"] for one in inside["slices"]] == [0, 10, 20, 30, 40, 50, 60, 70, 0]
     assert inside["slices"][-1]["foreground"] is None
-    metrics = evaluation()[0]
+    metrics, _ = evaluation()
     for value in metrics["scores"]["hard_dice_pooled"].values():
         assert f"<td>{value:.4f}</td>" in page
 
@@ -62,10 +61,9 @@ def test_544_slices_stay_below_15_mb() -> None:
     rng = np.random.default_rng(0)
     image, truth = draw_slice(make_head(rng), 10.0, rng)
     wrong = np.where((truth > 0) & (rng.random(truth.shape) < 0.1), truth % 3 + 1, truth).astype(np.uint8)
-    table = SliceTable(np.zeros(1, np.float32), np.ones((1, 4, 4), int), dice.Overlap(*np.ones((3, 1, 4))))
-    metrics = evaluation()[0] | {"scores": scores.summarise(table, ["anna"])}
-    one = report(metrics, PAIRS[:1], SUBJECTS, table, [(image, truth)], wrong[None], Path("nowhere"))
-    none = report(metrics, [], SUBJECTS, table, [], wrong[:0], Path("nowhere"))
+    metrics, found = measured(evaluated(PAIRS[:1], SUBJECTS, [(image, truth)], [wrong], None))
+    one = report(metrics, found, Path("nowhere"))
+    none = report(metrics, found._replace(pairs=[], slices=[], predictions=[]), Path("nowhere"))
     assert 544 * (len(one) - len(none)) + len(none) < 15_000_000
 
 
@@ -140,7 +138,7 @@ def test_the_slice_browser_shows_the_worst_first_and_follows_slider_and_keys(bro
     assert "30 wrong pixels" in again
     tab.keyboard.press("t")
     tab.wait_for_timeout(100)
-    truth = evaluation()[2][3][1]
+    truth = evaluation()[1].slices[3][1]
     assert pixel(tab, "r == 86 && g == 180 && b == 233") == (truth == 1).sum()
     tab.keyboard.press("n")
     tab.wait_for_timeout(100)

@@ -4,14 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oasis_jax import dice, labels, scores
+from oasis_jax import dice, labels, scores, summary
+from oasis_jax.calibration import BinCounts
 from oasis_jax.scores import SliceTable
 
 
 def table(confusion: np.ndarray) -> SliceTable:
     """A table whose soft sums are the hard ones."""
     sums = dice.Overlap(*(part.astype(np.float32) for part in dice.hard_overlap(confusion)))
-    return SliceTable(np.ones(len(confusion), np.float32), confusion.astype(np.int64), sums)
+    bins = BinCounts(*np.ones((3, len(confusion), 15)))
+    return SliceTable(np.ones(len(confusion), np.float32), confusion.astype(np.int64), sums, bins)
 
 
 def masks(seed: int, count: int = 6, classes: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -33,12 +35,12 @@ def plain_dice(truth: np.ndarray, prediction: np.ndarray, k: int) -> float:
 def test_pooled_and_subject_scores_equal_dice_of_all_their_pixels_together(seed: int) -> None:
     truth, prediction, confusion = masks(seed)
     people = ["a", "a", "b", "c", "c", "c"]
-    summary = scores.summarise(table(confusion), people)
+    found = summary.summarise(table(confusion), people)
     who = np.array(people)
     for k, name in enumerate(labels.NAMES):
-        assert summary["hard_dice_pooled"][name] == pytest.approx(plain_dice(truth, prediction, k))
+        assert found["hard_dice_pooled"][name] == pytest.approx(plain_dice(truth, prediction, k))
         each = [plain_dice(truth[who == p], prediction[who == p], k) for p in "abc"]
-        by_subject = summary["hard_dice_per_subject"]
+        by_subject = found["hard_dice_per_subject"]
         assert [by_subject["each"][p][name] for p in "abc"] == pytest.approx(each)
         assert by_subject["mean"][name] == pytest.approx(np.mean(each))
         assert by_subject["standard_deviation"][name] == pytest.approx(np.std(each, ddof=1))
@@ -46,34 +48,34 @@ def test_pooled_and_subject_scores_equal_dice_of_all_their_pixels_together(seed:
     foreground = [np.mean([by_subject["each"][p][name] for name in labels.NAMES[1:]]) for p in "abc"]
     assert by_subject["worst"]["foreground mean"] == pytest.approx(min(foreground))
     assert by_subject["standard_deviation"]["foreground mean"] == pytest.approx(np.std(foreground, ddof=1))
-    pooled = summary["hard_dice_pooled"]
+    pooled = found["hard_dice_pooled"]
     assert pooled["foreground mean"] == pytest.approx(np.mean([pooled[n] for n in labels.NAMES[1:]]))
-    assert (summary["slices"], summary["subjects"]) == (6, 3)
+    assert (found["slices"], found["subjects"]) == (6, 3)
 
 
 def test_a_class_absent_everywhere_is_left_out_of_hard_scores_and_counted() -> None:
     _, _, confusion = masks(0, classes=3)
-    summary = scores.summarise(table(confusion), ["a", "a", "b", "b", "c", "c"])
+    found = summary.summarise(table(confusion), ["a", "a", "b", "b", "c", "c"])
     name = labels.NAMES[3]
-    assert summary["hard_dice_pooled"][name] is None
-    assert summary["hard_dice_pooled"]["foreground mean"] is None
-    assert summary["hard_dice_per_subject"]["mean"][name] is None
-    assert summary["hard_dice_per_subject"]["subjects_left_out"] == dict(zip(labels.NAMES, (0, 0, 0, 3), strict=True))
-    assert summary["slices_without_class"][name] == 6
-    assert summary["soft_dice_per_slice"][name] == 0
+    assert found["hard_dice_pooled"][name] is None
+    assert found["hard_dice_pooled"]["foreground mean"] is None
+    assert found["hard_dice_per_subject"]["mean"][name] is None
+    assert found["hard_dice_per_subject"]["subjects_left_out"] == dict(zip(labels.NAMES, (0, 0, 0, 3), strict=True))
+    assert found["slices_without_class"][name] == 6
+    assert found["soft_dice_per_slice"][name] == 0
 
 
 def test_a_predicted_class_that_is_not_there_scores_0_and_is_not_left_out() -> None:
     confusion = np.zeros((1, 4, 4), np.int64)
     confusion[0, 0] = [30, 0, 0, 5]
-    summary = scores.summarise(table(confusion), ["a"])
-    assert summary["hard_dice_pooled"][labels.NAMES[3]] == 0
-    assert summary["hard_dice_per_subject"]["subjects_left_out"][labels.NAMES[3]] == 0
+    found = summary.summarise(table(confusion), ["a"])
+    assert found["hard_dice_pooled"][labels.NAMES[3]] == 0
+    assert found["hard_dice_per_subject"]["subjects_left_out"][labels.NAMES[3]] == 0
 
 
 def test_one_subject_has_no_standard_deviation() -> None:
-    summary = scores.summarise(table(masks(1)[2]), ["a"] * 6)
-    assert set(summary["hard_dice_per_subject"]["standard_deviation"].values()) == {None}
+    found = summary.summarise(table(masks(1)[2]), ["a"] * 6)
+    assert set(found["hard_dice_per_subject"]["standard_deviation"].values()) == {None}
 
 
 def test_slices_are_ranked_by_the_foreground_classes_they_have() -> None:
@@ -89,7 +91,7 @@ def test_slices_are_ranked_by_the_foreground_classes_they_have() -> None:
 def test_counts_do_not_overflow_on_a_large_split() -> None:
     confusion = np.zeros((3, 4, 4), np.int64)
     confusion[:, 1, 1] = 2**40
-    assert scores.summarise(table(confusion), ["a", "b", "c"])["hard_dice_pooled"]["CSF"] == 1
+    assert summary.summarise(table(confusion), ["a", "b", "c"])["hard_dice_pooled"]["CSF"] == 1
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 4))

@@ -4,7 +4,6 @@ import json
 import math
 import sys
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -127,15 +126,9 @@ def write_volumes(arguments: Volumes) -> None:
         raise UserError(f"--frame is {a.frame[0]} {a.frame[1]} and must be two multiples of 16.")
     if not (0 <= a.start < 1 and 0 < a.extent < math.inf and a.seed >= 0):
         raise UserError("--start must be from 0 to below 1, --extent above 0 and --seed 0 or more.")
-    claimed = Counter([*a.background, *a.csf, *a.gray, *a.white])
-    if twice := [value for value, count in claimed.items() if count > 1]:
-        raise UserError(
-            f"The label value {twice[0]} is claimed twice: name all of --background, --csf, --gray, --white."
-        )
-    scans, problems = study.find_scans(a.images, a.labels)
-    if problems:
-        raise UserError("\n".join(["The volumes cannot be paired:", *(f"  {problem}" for problem in problems)]))
-    rule = study.Rule(a.axis, a.start, a.extent, a.frame, (a.background, a.csf, a.gray, a.white))
+    values = study.check_values((a.background, a.csf, a.gray, a.white))
+    scans = study.pair_scans(a.images, a.labels)
+    rule = study.Rule(a.axis, a.start, a.extent, a.frame, values)
     a.root.parent.mkdir(parents=True, exist_ok=True)
     splits, notes = volumes.write_study(a.root, scans, rule, a.fractions, a.seed, progress.track)
     for note in notes:

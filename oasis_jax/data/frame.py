@@ -10,6 +10,9 @@ import numpy as np
 Size = tuple[int, int]
 """(rows, columns)."""
 
+Spacing = tuple[float, float, float | None]
+"""mm from one row, one column and one slice to the next; None where slices lie at an unknown distance."""
+
 STRIDE = 16
 """Sides of a frame are multiples of this: the network halves them four times."""
 

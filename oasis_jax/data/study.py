@@ -33,6 +33,10 @@ class Scan(NamedTuple):
         return f"{self.subject}-{self.session}" if self.session else self.subject
 
 
+Values = tuple[tuple[int, ...], ...]
+"""The values in label volumes that stand for each class."""
+
+
 class Rule(NamedTuple):
     """How slices are cut from every scan."""
 
@@ -42,8 +46,7 @@ class Rule(NamedTuple):
     extent: float
     """How far up the slices reach from there, mm; what lies beyond the brain is left out."""
     frame: Size
-    values: tuple[tuple[int, ...], ...]
-    """The values in the label volumes that stand for each class."""
+    values: Values
 
 
 class Cut(NamedTuple):
@@ -96,6 +99,28 @@ def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
     return scans, sorted(problems)
 
 
+def pair_scans(images: str, label_volumes: str) -> list[Scan]:
+    """`find_scans`, where every file must have its partner.
+
+    Raises:
+        UserError: lists what has none.
+    """
+    scans, problems = find_scans(images, label_volumes)
+    if problems:
+        raise UserError("\n".join(["The volumes cannot be paired:", *(f"  {problem}" for problem in problems)]))
+    return scans
+
+
+def check_values(values: Values) -> Values:
+    """Return the values unchanged, or raise `UserError` where one stands for two classes."""
+    claimed = Counter(value for one in values for value in one)
+    if twice := [value for value, count in claimed.items() if count > 1]:
+        raise UserError(
+            f"The label value {twice[0]} is claimed twice: name all of --background, --csf, --gray, --white."
+        )
+    return values
+
+
 def split_subjects(scans: Sequence[Scan], fractions: tuple[float, float, float], seed: int) -> dict[str, str]:
     """The split of each subject: drawn at random by the seed, at least one subject in each.
 
@@ -123,12 +148,8 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
         UserError: a volume cannot be read, the two do not belong together, the labels have values that no class
             claims, or the head does not fit.
     """
-    image, truth = read_volume(scan.image), read_volume(scan.label)
-    if truth.hollow:
-        raise UserError(f"{scan.label} has {truth.hollow} voxels that are not finite numbers: label them.")
-    if not same_grid(image, truth):
-        raise UserError(f"{scan.label} does not lie on the grid of {scan.image}: resample it to that grid.")
-    classes = planes(_classes(scan.label, truth, rule.values), rule.axis)
+    image = read_volume(scan.image)
+    classes = planes(read_classes(scan, image, rule.values), rule.axis)
     *pixel, gap = slice_spacing(image, rule.axis)
     span = brain_span((classes > 0).sum(axis=(1, 2)), gap, rule.axis)
     if span is None:
@@ -161,8 +182,17 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
     )
 
 
-def _classes(path: Path, truth: Volume, values: tuple[tuple[int, ...], ...]) -> np.ndarray:
-    """The class of each voxel, uint8."""
+def read_classes(scan: Scan, image: Volume, values: Values) -> np.ndarray:
+    """The class of each voxel of a scan, uint8 in RAS order as the image.
+
+    Raises:
+        UserError: the label volume cannot be read, does not belong to the image, or has values that no class claims.
+    """
+    path, truth = scan.label, read_volume(scan.label)
+    if truth.hollow:
+        raise UserError(f"{path} has {truth.hollow} voxels that are not finite numbers: label them.")
+    if not same_grid(image, truth):
+        raise UserError(f"{path} does not lie on the grid of {scan.image}: resample it to that grid.")
     out = np.zeros(truth.values.shape, np.uint8)
     known = np.zeros(truth.values.shape, bool)
     whole = np.rint(truth.values)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from oasis_jax.config import SPLITS
 from oasis_jax.data import pixels
 from oasis_jax.data.anatomy import AXES, OASIS_HEIGHTS, Axis
+from oasis_jax.data.frame import Spacing
 from oasis_jax.data.looks import Ranges
 from oasis_jax.data.pixels import Contents
 from oasis_jax.data.slices import Problem, Slice, Tracker, find_slices, natural, silent
@@ -29,6 +31,8 @@ class Cut:
     """The plane that a slice shows."""
     heights: tuple[float, float] = OASIS_HEIGHTS
     """Lowest and highest slice, on a scale from the base of the brain, 0, to its top, 1."""
+    spacing: Spacing | None = None
+    """mm between rows, columns and slices, where the tree knows it."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,13 @@ def write_cut(root: Path, cut: Cut) -> None:
 def parse_cut(content: Any) -> Cut:
     """The cut that a record of one holds; ValueError, KeyError or TypeError where it holds none."""
     low, high = map(float, content["heights"])
-    return Cut(AXES[AXES.index(content["axis"])], (low, high))
+    spacing = content.get("spacing")
+    if spacing is not None:
+        row, column, gap = spacing
+        spacing = float(row), float(column), None if gap is None else float(gap)
+        if not all(mm is None or 0 < mm < math.inf for mm in spacing):
+            raise ValueError(f"spacing is {spacing}")
+    return Cut(AXES[AXES.index(content["axis"])], (low, high), spacing)
 
 
 def _cut(root: Path) -> tuple[Cut, list[Problem]]:
@@ -105,8 +115,8 @@ def _cut(root: Path) -> tuple[Cut, list[Problem]]:
         return Cut(), []
     try:
         return parse_cut(json.loads(record.read_text(encoding="utf-8"))), []
-    except (ValueError, KeyError, TypeError):
-        return Cut(), [("unreadable", 'cut.json: it needs "axis" and two "heights"')]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Cut(), [("unreadable", 'cut.json: it needs "axis", two "heights" and maybe three numbers of "spacing"')]
 
 
 def _subjects(root: Path, index: Index) -> tuple[dict[str, str], list[Problem]]:

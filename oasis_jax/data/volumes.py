@@ -20,6 +20,9 @@ _SHOWN = 12
 
 _LINE = (255, 80, 80)
 
+_SAME = 0.01
+"""mm by which slices of two scans may be further apart and count as alike."""
+
 
 def write_study(
     root: Path,
@@ -50,7 +53,7 @@ def _fill(
     part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict[str, str], track: Tracker
 ) -> list[str]:
     """Write all of a tree into a folder; the notes on scans."""
-    rows, notes, strips, heights, problems = [], [], [], [], []
+    rows, notes, strips, heights, gaps, problems = [], [], [], [], [], []
     sampled = {scans[int(i)] for i in np.linspace(0, len(scans) - 1, min(_SHOWN, len(scans)))}
     for split in SPLITS:
         for folder in folders(part, split):
@@ -67,13 +70,15 @@ def _fill(
         rows.append([*facts, *(f"{mm:.4g}" for mm in cut.spacing)])
         notes += [f"{scan.image}: {note}" for note in cut.notes]
         heights.append(cut.heights)
+        gaps.append(cut.spacing[2])
         if scan in sampled:
             strips.append(_strip(f"{scan.case}, {split}", cut, rule.frame))
     if problems:
         listing = "\n".join(f"  {problem}" for problem in problems)
         raise UserError(f"{name} was not written. {len(problems)} problem(s):\n{listing}")
     lowest, highest = zip(*heights, strict=True)
-    tree.write_cut(part, tree.Cut(rule.axis, (min(lowest), max(highest))))
+    gap = gaps[0] if max(gaps) - min(gaps) < _SAME else None
+    tree.write_cut(part, tree.Cut(rule.axis, (min(lowest), max(highest)), (1.0, 1.0, gap)))
     header = ["case", "subject", "split", "image", "label", "first_slice", "slices", "row_mm", "column_mm", "slice_mm"]
     write_text(part / "volumes.csv", csv_text(header, rows))
     write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], [row[:2] for row in rows]))

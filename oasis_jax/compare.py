@@ -1,0 +1,134 @@
+"""`python -m oasis_jax.compare RUN RUN ...`: the first run against the others and the baselines, on the same people."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from oasis_jax import baselines, paired, run, summary, tables
+from oasis_jax.bootstrap import FEWEST_SUBJECTS
+from oasis_jax.errors import UserError, run_command
+from oasis_jax.paired import SCORES, Evaluation
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Compare the first run with each of the others, and with the baselines, subject by subject."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
+    """Run folders, each evaluated on the split before; with one run, it is compared with the baselines alone."""
+    split: str | None = None
+    """train, validate, test, or volumes. None: the one the first run's config names."""
+    json: bool = False
+    """Print the result as JSON."""
+
+
+def read_evaluation(folder: Path, split: str) -> dict[str, Any]:
+    """The content of `subjects.json` of a run's evaluation.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    file = run.load(folder).evaluation(split) / "subjects.json"
+    if not file.is_file():
+        raise UserError(f"{folder} has no evaluation on {split}: python -m oasis_jax.evaluate {folder} --split {split}")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        people, tables = content["subjects"], [content["confusion"], *content["baselines"].values()]
+        if not people or any(np.array(table, np.int64).shape != (len(people), 4, 4) for table in tables):
+            raise ValueError("its counts are not of its subjects")
+        if any(np.array(sums, np.float64).shape != (len(people), 2, 3) for sums in content["surfaces"].values()):
+            raise ValueError("its surfaces are not of its subjects")
+        return {"data_fingerprint": str(content["data_fingerprint"]), "step": int(content["step"])} | content
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} is damaged ({error}): evaluate {folder} again.") from error
+
+
+def evaluations(folders: Sequence[Path], split: str) -> tuple[list[str], list[Evaluation]]:
+    """The subjects, and what is known of them: of each run, then of each baseline.
+
+    Raises:
+        UserError: an evaluation is missing, or two are not of the same slices.
+    """
+    found = [read_evaluation(folder, split) for folder in folders]
+    for folder, one in zip(folders, found, strict=True):
+        if one["data_fingerprint"] != found[0]["data_fingerprint"] or one["subjects"] != found[0]["subjects"]:
+            raise UserError(
+                f"{folder} and {folders[0]} were evaluated on different slices of {split}: use the same data."
+            )
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    out = [
+        Evaluation(name, {"hard_dice": np.array(one["confusion"])} | _surface_counts(one))
+        for name, one in zip(names, found, strict=True)
+    ]
+    return found[0]["subjects"], out + [
+        Evaluation(title, {"hard_dice": np.array(found[0]["baselines"][name])})
+        for name, (title, _) in baselines.METHODS.items()
+    ]
+
+
+def _surface_counts(content: dict[str, Any]) -> dict[str, np.ndarray]:
+    sums = content["surfaces"].get("surface_dice_pooled")
+    return {} if sums is None else {"surface_dice": np.array(sums)}
+
+
+def result_tables(compared: dict[str, Any]) -> list[Table]:
+    """One comparison as people read it: a table for each score."""
+    few = compared["subjects"] < FEWEST_SUBJECTS
+    made = []
+    for name, found in compared["scores"].items():
+        title = f"{SCORES[name][0]}: {compared['ours']} - {compared['theirs']}"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        table.add_column("")
+        for column in summary.CLASSES:
+            table.add_column(column, justify="right")
+        table.add_row(compared["ours"], *tables.texts(found["ours"]))
+        table.add_row(compared["theirs"], *tables.texts(found["theirs"]))
+        table.add_row("difference", *tables.texts(found["difference"], signed=True))
+        if few:
+            for person, values in found["each"].items():
+                table.add_row(f"  of subject {person}", *tables.texts(values, signed=True))
+        else:
+            ends = (tables.texts(found["interval"][end], signed=True) for end in ("low", "high"))
+            table.add_row("  95 % interval", *tables.ranges(*ends))
+            table.add_row("  p, Wilcoxon", *_p_texts(found["p"]))
+            table.add_row("  p, Holm over the classes", *_p_texts(found["p_holm"]))
+        made.append(table)
+    return made
+
+
+def _p_texts(values: dict[str, float | None]) -> list[str]:
+    return ["< 0.0001" if text == "0.0000" else text for text in tables.texts(values)]
+
+
+def main() -> None:
+    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.compare", config=(tyro.conf.FlagCreatePairsOff,))
+    if not arguments.runs:
+        raise UserError("Name at least one run folder.")
+    split = arguments.split or run.load(arguments.runs[0]).config.train.evaluate
+    subjects, found = evaluations(arguments.runs, split)
+    compared = [paired.compare(found[0], other, subjects) for other in found[1:]]
+    if arguments.json:
+        print(json.dumps({"split": split, "comparisons": compared}, indent=1, allow_nan=False))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    for one in compared:
+        for table in result_tables(one):
+            console.print(table, highlight=False)
+    print(f"{split}, {len(subjects)} subjects; pooled scores, differences paired by subject.")
+    if len(subjects) < FEWEST_SUBJECTS:
+        print(f"They are too few for an interval or a test; {FEWEST_SUBJECTS} are needed.")
+
+
+if __name__ == "__main__":
+    run_command(main)

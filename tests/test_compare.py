@@ -1,0 +1,91 @@
+"""Two runs on the same people: differences, intervals, tests, and every mistake named."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import assert_mistake, command
+from scipy import stats
+
+from oasis_jax import paired, scores
+from oasis_jax.paired import Evaluation
+
+
+def confusions(seed: int, subjects: int, wrong: float) -> np.ndarray:
+    """Counts of subjects; a share of each class, different for each of them, is called the next one."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(500, 900, (subjects, 4))
+    moved = (true * wrong * rng.uniform(0.5, 1.5, (subjects, 4))).astype(int)
+    counts = np.zeros((subjects, 4, 4), int)
+    for k in range(4):
+        counts[:, k, k] = true[:, k] - moved[:, k]
+        counts[:, k, (k + 1) % 4] += moved[:, k]
+    return counts
+
+
+def test_differences_are_pooled_and_tests_paired_by_subject() -> None:
+    names = [f"s{i}" for i in range(12)]
+    a, b = confusions(0, 12, 0.05), confusions(0, 12, 0.06)
+    found = paired.compare(Evaluation("a", {"hard_dice": a}), Evaluation("b", {"hard_dice": b}), names)
+    dice = found["scores"]["hard_dice"]
+    pooled = scores.hard_dice(a.sum(0)) - scores.hard_dice(b.sum(0))
+    each = scores.hard_dice(a) - scores.hard_dice(b)
+    for k, name in enumerate(("background", "CSF", "gray matter", "white matter")):
+        assert dice["difference"][name] == pytest.approx(pooled[k])
+        assert dice["interval"]["low"][name] < pooled[k] < dice["interval"]["high"][name]
+        assert dice["each"]["s3"][name] == pytest.approx(each[3, k])
+        if k:
+            assert dice["p"][name] == pytest.approx(stats.wilcoxon(each[:, k]).pvalue)
+            assert dice["p"][name] <= dice["p_holm"][name] <= 3 * dice["p"][name] + 1e-12
+    assert dice["difference"]["foreground mean"] == pytest.approx(pooled[1:].mean())
+    assert "surface_dice" not in found["scores"]
+
+
+def test_few_subjects_get_neither_interval_nor_p() -> None:
+    ours, theirs = (Evaluation(name, {"hard_dice": confusions(1, 7, 0.1)}) for name in "ab")
+    found = paired.compare(ours, theirs, list("abcdefg"))["scores"]["hard_dice"]
+    assert found["interval"] is found["p"] is found["p_holm"] is None
+    assert set(found["each"]) == set("abcdefg")
+
+
+def test_runs_are_compared_with_each_other_and_with_the_baselines(finished: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(finished, other)
+    step = sorted(int(path.name) for path in (other / "checkpoints").iterdir() if path.name.isdigit())[0]
+    done = command("evaluate", other, "--step", str(step))
+    assert done.returncode == 0, done.stderr
+    done = command("compare", finished, other)
+    assert done.returncode == 0, done.stderr
+    assert "hard Dice: finished - other" in done.stdout
+    assert "surface Dice at 1 mm: finished - other" in done.stdout
+    assert "hard Dice: finished - Otsu in the true brain mask (oracle)" in done.stdout
+    assert "of subject 9" in done.stdout
+    assert "too few for an interval or a test; 8 are needed" in done.stdout
+    told = json.loads(command("compare", finished, other, "--json").stdout)
+    ours, theirs = (
+        json.loads((run / "evaluation/test/metrics.json").read_text())["scores"]["hard_dice_pooled"]["CSF"]
+        for run in (finished, other)
+    )
+    first = told["comparisons"][0]["scores"]["hard_dice"]
+    assert first["difference"]["CSF"] == pytest.approx(ours - theirs)
+    assert np.isfinite(first["each"]["9"]["CSF"])
+
+
+def test_compare_names_each_mistake(finished: Path, tmp_path: Path) -> None:
+    assert_mistake(command("compare", tmp_path / "nothing"), "is not a run")
+    assert_mistake(command("compare"), "Name at least one run")
+    assert_mistake(
+        command("compare", finished, "--split", "validate"),
+        f"has no evaluation on validate: python -m oasis_jax.evaluate {finished} --split validate",
+    )
+    other = tmp_path / "other"
+    shutil.copytree(finished, other)
+    file = other / "evaluation/test/subjects.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"data_fingerprint": "other"}))
+    assert_mistake(command("compare", finished, other), "different slices of test")
+    for damaged in ("{", "[]", json.dumps(content | {"subjects": ["a"]}), json.dumps(content | {"surfaces": 3})):
+        file.write_text(damaged)
+        assert_mistake(command("compare", finished, other), "subjects.json is damaged", "evaluate")
