@@ -1,55 +1,94 @@
-"""Rows of a Markdown table from finished runs, so that no figure is written by hand.
+"""A Markdown table from finished runs, with the commands that make its rows, so that no figure is written by hand.
 
-Run:  python benchmarks/table.py SPLIT RUN [RUN ...]
+Run:  python benchmarks/table.py SPLIT RUN [RUN ...] [--into README.md]
 
-A row a run: the data it was evaluated on, its folder's name, the settings in which it differs from the first run
-listed, its steps and the step of the checkpoint evaluated, hard Dice pooled over the split, and the seed's soft Dice
-averaged over the foreground classes.
+Prints the table, or puts it into a file between the lines `<!-- results -->` and `<!-- end of results -->`. A run has a
+row for each data set it was evaluated on; the baselines of a data set stand below its first run. Hard Dice is pooled
+over the split, surfaces are compared slice by slice in 2D; definitions are those of `oasis_jax.summary`.
 """
 
 import json
+import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from oasis_jax import config, labels, run
+from oasis_jax import baselines, labels, run
 
-HEAD = ["data", "recipe", "steps (best)", *labels.NAMES, "soft, foreground"]
+BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
+HEAD = ["data", "recipe", "steps (best)", *labels.NAMES, "surface Dice, 1 mm", "HD95, mm", "soft Dice"]
+GOAL = "| OASIS (`keras_png_slices_data`), test: 544 slices of 17 subjects | oasis | 8456 |" + " goal |" * 7
+GOAL_COMMAND = "python -m oasis_jax.train experiments/oasis.py --data.root keras_png_slices_data   # the row of goals"
 
 
-def format_row(data: str, recipe: str, steps: str, hard: Sequence[float], soft: float | None) -> str:
+def row(*cells: str) -> str:
     """One line of the table."""
-    numbers = [f"{score:.4f}" for score in hard]
-    return f"| {' | '.join([data, recipe, steps, *numbers, '-' if soft is None else f'{soft:.4f}'])} |"
+    return f"| {' | '.join(cells)} |"
 
 
-def describe(data: str, split: str, slices: int, subjects: int) -> str:
+def numbers(values: dict[str, float | None], names: tuple[str, ...] = labels.NAMES, digits: int = 4) -> list[str]:
+    """A text for each class."""
+    return ["-" if values[name] is None else f"{values[name]:.{digits}f}" for name in names]
+
+
+def data_of(metrics: dict[str, Any]) -> str:
     """What a score is of."""
-    return f"{data}, {split}: {slices} slices of {subjects} subjects"
+    found = metrics["scores"]
+    return f"{metrics['data']}, {metrics['split']}: {found['slices']} slices of {found['subjects']} subjects"
 
 
-def run_row(folder: Path, split: str, first: config.Config) -> str:
+def run_row(here: run.Run, metrics: dict[str, Any]) -> str:
     """The line of a run."""
-    here = run.load(folder)
-    metrics = json.loads((here.evaluation(split) / "metrics.json").read_text())
-    summary = metrics["scores"]
+    found, mean = metrics["scores"], ("foreground mean",)
     steps = max(json.loads(line)["step"] for line in here.metrics.read_text().splitlines())
-    changed = "; ".join(config.differences(first, here.config))
-    return format_row(
-        describe(metrics["data"], split, summary["slices"], summary["subjects"]),
-        f"{folder.name}: {changed}" if changed else folder.name,
+    surfaces = found["surfaces"]
+    return row(
+        data_of(metrics),
+        here.folder.name,
         f"{steps} ({metrics['step']})",
-        [summary["hard_dice_pooled"][name] for name in labels.NAMES],
-        summary["soft_dice_per_slice"]["foreground mean"],
+        *numbers(found["hard_dice_pooled"]),
+        *(["-", "-"] if surfaces is None else numbers(surfaces["surface_dice_pooled"], mean)),
+        *([] if surfaces is None else numbers(surfaces["hausdorff95_mm"], mean, 2)),
+        *numbers(found["soft_dice_per_slice"], mean),
     )
 
 
+def baseline_rows(metrics: dict[str, Any]) -> list[str]:
+    """The lines of the baselines on a run's data."""
+    found = metrics["scores"]["baselines"]
+    return [
+        row(data_of(metrics), title, "-", *numbers(found[name]["hard_dice_pooled"]), "-", "-", "-")
+        for name, (title, _) in baselines.METHODS.items()
+    ]
+
+
+def command(here: run.Run) -> str:
+    """The command that made a run, with the data folder by its name and without the run's place."""
+    words = [Path(word).name if word.startswith("/") else word for word in here.provenance["command"][1:]]
+    if "--run" in words:
+        del words[words.index("--run") : words.index("--run") + 2]
+    return f"{shlex.join(['python', '-m', 'oasis_jax.train', *words])}   # {here.folder.name}"
+
+
 def main() -> None:
-    split, folders = sys.argv[1], [Path(word) for word in sys.argv[2:]]
-    first = run.load(folders[0]).config
-    print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}")
-    for folder in folders:
-        print(run_row(folder, split, first))
+    words = sys.argv[1:]
+    into = Path(words[words.index("--into") + 1]) if "--into" in words else None
+    split, *folders = words[: words.index("--into")] if into else words
+    runs = [run.load(Path(folder)) for folder in folders]
+    lines, seen = [row(*HEAD), "|" + "---|" * len(HEAD), GOAL], set()
+    for here in runs:
+        metrics = json.loads((here.evaluation(split) / "metrics.json").read_text())
+        lines.append(run_row(here, metrics))
+        if metrics["data_fingerprint"] not in seen:
+            lines += baseline_rows(metrics)
+        seen.add(metrics["data_fingerprint"])
+    block = "\n".join([*lines, "", "```sh", GOAL_COMMAND, *map(command, runs), "```", ""])
+    if into is None:
+        print(block)
+        return
+    text = into.read_text()
+    before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
+    into.write_text(f"{before}{block}{after}")
 
 
 if __name__ == "__main__":

@@ -102,7 +102,8 @@ def _number(value: float) -> float | None:
 def _table(found: dict[str, Any]) -> str:
     head = "".join(f"<th scope=col>{name}</th>" for name in ("", *summary.CLASSES))
     body = "".join(
-        f"<tr><th scope=row>{html.escape(name)}</th>" + "".join(f"<td>{text}</td>" for text in texts)
+        f"<tr{' class=part' * name.startswith(' ')}><th scope=row>{html.escape(name)}</th>"
+        + "".join(f"<td>{text}</td>" for text in texts)
         for name, texts in tables.rows(found)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

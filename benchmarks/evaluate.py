@@ -1,0 +1,72 @@
+"""What an evaluation costs beside the network: 544 slices of 256x256, the size of the OASIS test split.
+
+Run:  python benchmarks/evaluate.py RUN
+
+Takes the slices of the run's own evaluation, again and again until they are 544, and prints seconds: the network's pass
+over them (compiled before), the surfaces, all other scores, and the files with the report.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+
+from oasis_jax import evaluate, evaluation, model, parallel, pipeline, restore, results, run, scoring, surface
+from oasis_jax.data.slices import Slice
+from oasis_jax.evaluation import Evaluated
+
+SLICES, PER_SUBJECT = 544, 32
+
+
+def main() -> None:
+    trained = run.load(Path(sys.argv[1]))
+    config = trained.config
+    parallel.start()
+    tree = evaluate.open_data(config, (config.train.evaluate,))
+    own = tree.splits[config.train.evaluate]
+    pairs = [own[i % len(own)] for i in range(SLICES)]
+    names = [str(i // PER_SUBJECT) for i in range(SLICES)]
+    source = pipeline.open_source(pairs, config.data)
+    batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
+    mesh = parallel.make_mesh(batch)
+    _, params = restore.best_parameters(trained, mesh)
+    step = scoring.compiled_eval_step(config, model.network(config.model)[1], mesh)
+    scoring.score(step, params, source[:batch], config.data, batch, mesh)
+
+    times, start = {}, time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal start
+        times[name], start = time.perf_counter() - start, time.perf_counter()
+
+    table, predictions = scoring.score(step, params, source, config.data, batch, mesh)
+    lap("network")
+    both = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
+    surfaces = surface.compare_slices(both, (1.0, 1.0))
+    lap("surfaces")
+    found = Evaluated(
+        pairs=[Slice(name, i, pair.image, pair.label) for i, (name, pair) in enumerate(zip(names, pairs, strict=True))],
+        subjects={name: name for name in names},
+        slices=source,
+        predictions=list(predictions),
+        table=table,
+        surfaces=surfaces,
+        spacing=dict.fromkeys(names, (1.0, 1.0, 1.0)),
+    )
+    scores, counts = evaluation.measure(found)
+    lap("other scores")
+    known = {"data": "repeated", "split": config.train.evaluate, "step": 0, "data_fingerprint": "-"}
+    with tempfile.TemporaryDirectory() as folder:
+        metrics = known | {"scores": scores | {"caveats": []}}
+        results.write(Path(folder), metrics, known | counts, found, trained.folder / "curves.png")
+        lap("files and report")
+        megabytes = (Path(folder) / "report.html").stat().st_size / 1e6
+    print("; ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items()))
+    beyond = sum(times.values()) - times["network"]
+    print(f"beyond the network's own time: {beyond:.1f} s for {SLICES} slices; report {megabytes:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
