@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Key
 from oasis_jax import labels
 from oasis_jax.config import Model
 from oasis_jax.errors import UserError
+from oasis_jax.upsample import upsample, upsample_conv
 
 Params = Any
 Init = Callable[[Array, tuple[int, int]], Params]
@@ -126,7 +127,7 @@ class ImprovedUNet(nn.Module):
         total = None
         for level in reversed(range(LEVELS - 1)):
             width = widths[level]
-            x = conv(width, f"decoder{level}_up")(upsample(x))
+            x = UpsampleConv(width, self.dtype, name=f"decoder{level}_up")(x)
             x = jnp.concatenate([x, skips[level]], axis=-1)
             if level > 0:
                 x = block(x, width, f"decoder{level}_localisation1")
@@ -138,6 +139,20 @@ class ImprovedUNet(nn.Module):
                 total = scores if total is None else upsample(total) + scores
         assert total is not None
         return conv(labels.COUNT, "logits", kernel=1)(total).astype(jnp.float32)
+
+
+class UpsampleConv(nn.Module):
+    """`nn.Conv` with a 3x3 kernel on the upsampled input, with the same parameters, without making that input."""
+
+    features: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (3, 3, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        return upsample_conv(x.astype(self.dtype), kernel) + bias.astype(self.dtype)
 
 
 def _centre(image: Array, size: tuple[int, int]) -> Array:
@@ -152,11 +167,6 @@ def _pad_background(logits: Array, size: tuple[int, ...]) -> Array:
     padded = jnp.pad(logits[..., 1:], ((0, 0), *pads, (0, 0)), constant_values=-_CERTAIN)
     background = jnp.pad(logits[..., :1], ((0, 0), *pads, (0, 0)))
     return jnp.concatenate([background, padded], axis=-1)
-
-
-def upsample(x: Float[Array, "batch height width features"]) -> Float[Array, "batch height2 width2 features"]:
-    """Twice the height and width by repeating pixels (nearest neighbour)."""
-    return x.repeat(2, axis=1).repeat(2, axis=2)
 
 
 def check_frame(config: Model, size: tuple[int, int], extent: tuple[int, int, int, int] | None = None) -> None:
