@@ -1,7 +1,6 @@
 """Batches of slices: the only file that knows Grain. A training batch is a pure function of seed and step."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import grain
@@ -75,7 +74,11 @@ def train_batches(
     check_batch(len(source), batch, count)
     whole = len(source) // batch * batch
     order = grain.MapDataset.range(len(source)).seed(seed % 2**31).shuffle()[:whole][rank::count]
-    batches = order.map(partial(_load, source, data.normalise)).batch(batch // count).repeat()[start:]
+
+    def load(index: int) -> HostBatch:  # no partial: Grain prints what it maps, and would print every slice held
+        return _load(source, data.normalise, index)
+
+    batches = order.map(load).batch(batch // count).repeat()[start:]
     return iter(batches.to_iter_dataset(_read_options(data)))
 
 

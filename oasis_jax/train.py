@@ -147,20 +147,27 @@ def load_experiment(path: Path) -> Config:
     return config.from_json(config.to_json(exported), name=str(path))  # checks the types
 
 
-def main() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    words = sys.argv[1:]
+def parse(words: list[str]) -> Config:
+    """The config that a command line names: an experiment file, or none, and then options.
+
+    Raises:
+        UserError: an experiment that cannot be used, or one after an option.
+    """
     if any(word.endswith(".py") for word in words[1:]):
         raise UserError("Name the experiment first, then the options.")
-    default = load_experiment(Path(words.pop(0))) if words and not words[0].startswith("-") else Config()
-    settings = tyro.cli(
+    named = words and not words[0].startswith("-")
+    return tyro.cli(
         Config,
-        default=default,
-        args=words,
+        default=load_experiment(Path(words[0])) if named else Config(),
+        args=words[1:] if named else words,
         prog="python -m oasis_jax.train [EXPERIMENT.py]",
         description=_HELP,
     )
-    train(settings)
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    train(parse(sys.argv[1:]))
 
 
 _HELP = """\

@@ -120,3 +120,12 @@ def test_normalise_is_the_same_in_numpy_and_jax(method: Any) -> None:
         np.testing.assert_allclose(ours.mean((1, 2)), 0, atol=1e-5)
         np.testing.assert_allclose(ours.std((1, 2)), 1, atol=1e-4)
         assert not normalise(np.zeros((1, 4, 4, 1), np.uint8), method).any()
+
+
+def test_the_slices_held_are_not_printed_to_start_an_iterator() -> None:
+    class Mute(list):
+        def __repr__(self) -> str:
+            raise AssertionError("printing thousands of slices takes seconds")
+
+    next(pipeline.train_batches(Mute(fake(8)), DATA, batch=4, seed=0))
+    next(pipeline.evaluation_batches(Mute(fake(8)), DATA, batch=4))

@@ -1,0 +1,58 @@
+"""How measurements are written: a median with its range, tables in Markdown, and what machine they are of."""
+
+import os
+import platform
+import resource
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+
+def spread(values: Sequence[float], digits: int = 3) -> str:
+    """The median, and the lowest and highest value, to so many significant digits."""
+    low, middle, high = (format_number(f(values), digits) for f in (min, median, max))
+    return f"{middle} ({low} to {high})"
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """A number to so many significant digits, without an exponent."""
+    return f"{float(f'{value:.{digits}g}'):,.10f}".rstrip("0").rstrip(".")
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def mebibytes(count: int | None) -> str:
+    """Bytes as MiB; "-" where there is no such memory."""
+    return "-" if count is None else f"{count / 2**20:,.0f}"
+
+
+def peak_bytes() -> int:
+    """Largest memory that this process held."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # since its own program began; what getrusage tells starts from the parent's
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def machine() -> str:
+    """Processor, cores this process may use, accelerators, and the Python."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    parts = [*(names[:1] or [platform.processor()]), f"{len(os.sched_getaffinity(0))} cores", *accelerators()]
+    return ", ".join([*parts, f"Python {platform.python_version()}"])
+
+
+def accelerators() -> list[str]:
+    """Names of the NVIDIA devices, asked of their driver so that none is opened."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+    except (OSError, subprocess.CalledProcessError):
+        return []

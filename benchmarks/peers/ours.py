@@ -1,0 +1,87 @@
+"""The package's own network and steps, as `oasis_jax.loop` compiles them."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from oasis_jax import model, parallel, scoring, state, step
+from oasis_jax.config import Augment, Config
+from peers import Arrays, Program
+
+
+def initial(settings: Config, size: tuple[int, int]) -> Arrays:
+    """Parameters as training starts from, by "module/name"; biases are not zero, so that a forgotten one is seen."""
+    parallel.start()
+    init, _ = model.network(settings.model)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(settings.train.seed), size)
+    rng = np.random.default_rng(settings.train.seed)
+    flat = {f"{module}/{name}": np.asarray(x) for module, part in params.items() for name, x in part.items()}
+    return {name: x if x.ndim == 4 else x + rng.normal(0, 0.01, x.shape).astype(np.float32) for name, x in flat.items()}
+
+
+def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) -> tuple[Any, tuple[Any, ...]]:
+    """A step of training or of evaluation under jit, and what it is called with, on the devices."""
+    mesh = parallel.make_mesh(len(batch["label"]))
+    _, apply = model.network(settings.model)
+    now = jax.device_put(params, parallel.replicated(mesh))
+    (there,) = parallel.to_devices([batch], mesh)
+    if evaluate:
+        return scoring.compiled_eval_step(settings, apply, mesh), (now, there)
+    transform = state.optimizer(settings.optim, total_steps=1)
+    train_step = partial(
+        step.train_step,
+        apply=apply,
+        transform=transform,
+        changes=Augment(),
+        cross_entropy=settings.optim.cross_entropy,
+    )
+    start = jax.jit(lambda p: state.TrainState(jax.numpy.zeros((), "int32"), p, transform.init(p)))(now)
+    key = jax.random.key(settings.train.seed)
+    return parallel.compile_train_step(train_step, mesh), (start, there, key)
+
+
+def unflatten(parameters: Arrays) -> model.Params:
+    """The tree that Flax wants."""
+    tree: dict[str, dict[str, np.ndarray]] = {}
+    for path, value in parameters.items():
+        module, name = path.split("/")
+        tree.setdefault(module, {})[name] = value
+    return tree
+
+
+def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
+    """The package, without augmentation. `exact` asks for float32 products where a GPU would take TF32."""
+    parallel.start()
+    jax.config.update("jax_default_matmul_precision", "highest" if exact else None)
+    params = unflatten(parameters)
+    _, apply = model.network(settings.model)
+    forward = jax.jit(apply)
+    held: dict[str, Any] = {}
+
+    def train(batch: Arrays) -> Any:
+        if "train" not in held:
+            held["train"], (held["state"], _, held["key"]) = lower(settings, params, batch)
+        held["state"], metrics = held["train"](held["state"], batch, held["key"])
+        return metrics["loss"]
+
+    def evaluate(batch: Arrays) -> Any:
+        if "evaluate" not in held:
+            held["evaluate"], (held["params"], _) = lower(settings, params, batch, evaluate=True)
+        scored = held["evaluate"](held["params"], batch)
+        return (*(scored[name] for name in ("loss", "intersection", "predicted", "true", "prediction", "confusion")),)
+
+    def device_bytes() -> int | None:
+        facts = jax.local_devices()[0].memory_stats()
+        return facts["peak_bytes_in_use"] if facts else None
+
+    return Program(
+        put=lambda batch: next(parallel.to_devices([batch], parallel.make_mesh(len(batch["label"])))),
+        outputs=lambda batch: (np.asarray(forward(params, batch["image"])), np.asarray(evaluate(batch)[-1])),
+        train=train,
+        evaluate=evaluate,
+        wait=jax.block_until_ready,
+        device_bytes=device_bytes,
+        versions={"jax": jax.__version__},
+    )

@@ -1,0 +1,52 @@
+"""What bfloat16 costs in Dice: the same training twice, in float32 and in bfloat16, each evaluated by the program.
+
+Run:  python benchmarks/precision.py FOLDER [EXPERIMENT.py] [--data.root DIR ...]
+
+The runs lie in FOLDER afterwards, and are resumed when they are there. Prints hard Dice pooled over the split and the
+difference of each class; the goal is at most 0.002 in any class.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import figures
+
+from oasis_jax import labels, run
+
+GOAL = 0.002
+DTYPES = ("float32", "bfloat16")
+
+
+def train(folder: Path, words: list[str], dtype: str) -> tuple[list[float], str]:
+    """Hard Dice of each class, and what it is of."""
+    command = [sys.executable, "-m", "oasis_jax.train", *words, "--run", str(folder / dtype), "--model.dtype", dtype]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    trained = run.load(folder / dtype)
+    split = trained.config.train.evaluate
+    metrics = json.loads((trained.evaluation(split) / "metrics.json").read_text())
+    scores = metrics["scores"]["hard_dice_pooled"]
+    described = f"{metrics['data']}, {split}: {metrics['scores']['slices']} slices"
+    return [scores[name] for name in labels.NAMES], described
+
+
+def table(dice: dict[str, list[float]]) -> str:
+    """Dice by class and type, the difference, and whether it is within the goal."""
+    gaps = [b - a for a, b in zip(*(dice[dtype] for dtype in DTYPES), strict=True)]
+    rows = [[dtype, *(f"{x:.4f}" for x in scores)] for dtype, scores in dice.items()]
+    rows.append(["difference", *(f"{gap:+.4f}" for gap in gaps)])
+    worst = max(map(abs, gaps))
+    verdict = "within" if worst <= GOAL else "beyond"
+    return f"{figures.markdown(['compute type', *labels.NAMES], rows)}\n\nLargest {worst:.4f}: {verdict} {GOAL}."
+
+
+def main() -> None:
+    folder, words = Path(sys.argv[1]), sys.argv[2:]
+    found = {dtype: train(folder, words, dtype) for dtype in DTYPES}
+    print(f"{figures.machine()}; {' '.join(words) or 'quickstart'}; {found[DTYPES[0]][1]}\n")
+    print(table({dtype: dice for dtype, (dice, _) in found.items()}))
+
+
+if __name__ == "__main__":
+    main()

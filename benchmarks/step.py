@@ -1,0 +1,145 @@
+"""A step of training or evaluation: the package beside the same network in PyTorch and TensorFlow.
+
+Run:  python benchmarks/step.py [EXPERIMENT.py] [--mode train eval] [--batch 8 32] [--dtype float32 bfloat16] ...
+      (needs: pip install -e ".[peers]")
+
+Each framework runs in a process of its own and takes its turn: ours, torch, tensorflow, ours, torch, ... A step is the
+network with its loss, gradient and Adam, or with its loss, scores and prediction, on a batch that is on the device
+already; augmentation is left out, dropout is in where the experiment has it. First each peer is given the package's
+parameters and must agree with it in every logit, in the loss of three steps and in the confusion matrix, in float32
+without dropout (`worker.py`); one that does not is not timed. Prints a row a framework: median and range over turns,
+and its time over ours, turn by turn.
+"""
+
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+import figures
+import tyro
+import worker
+
+from oasis_jax.config import Config
+
+HEAD = [
+    *("framework", "mode", "batch", "dtype", "ms a step", "slices/s", "time over ours"),
+    *("host MiB", "device MiB", "logits differ by", "losses differ by"),
+]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What to time; whatever else is on the command line is an experiment and its settings, as in training."""
+
+    mode: tuple[Literal["train", "eval"], ...] = ("train", "eval")
+    """Steps of training, of evaluation, or both."""
+    batch: tuple[int, ...] = (8,)
+    """Slices a step."""
+    dtype: tuple[Literal["float32", "bfloat16"], ...] = ("float32",)
+    """Compute types; on a GPU float32 means TF32 products."""
+    against: tuple[Literal["torch", "torch-compiled", "tensorflow"], ...] = ("torch", "tensorflow")
+    """The peers."""
+    size: tuple[int, int] = (256, 256)
+    """Rows and columns of a slice."""
+    turns: int = 5
+    """Turns of each framework."""
+    steps: int = 3
+    """Steps a turn."""
+
+
+@contextmanager
+def workers(names: tuple[str, ...]) -> Iterator[dict[str, ProcessPoolExecutor]]:
+    """A process a framework."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or JAX takes the memory of the others
+    context = multiprocessing.get_context("spawn")
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(ProcessPoolExecutor(1, context)) for name in names}
+
+
+def prove(arguments: Arguments, settings: Config, folder: Path) -> tuple[dict[str, list[str]], list[list[str]]]:
+    """How far each framework that agrees is from the package, as cells; and rows of those that do not."""
+    agreed, refused = {}, []
+    with workers(("ours", *arguments.against)) as pools:
+        pools["ours"].submit(worker.write_reference, settings, arguments.size, folder).result()
+        for name, pool in pools.items():
+            try:
+                gaps = pool.submit(worker.differences, name, settings, arguments.size, folder).result()
+                worker.judge(gaps)
+                agreed[name] = [f"{gaps[kind]:.1e}" for kind in ("logits", "losses")]
+            except Exception as error:  # not installed, or it computes something else; the others go on
+                refused.append(failure([name], error))
+    return agreed, refused
+
+
+def compare(
+    arguments: Arguments, settings: Config, mode: str, batch: int, agreed: dict[str, list[str]], folder: Path
+) -> tuple[list[list[str]], dict[str, str]]:
+    """The rows of one mode, batch and compute type, and the versions of what ran."""
+    before = [mode, str(batch), settings.model.dtype]
+    versions, refused = {}, []
+    with workers(tuple(agreed)) as pools:
+        for name, pool in list(pools.items()):
+            try:
+                job = name, settings, arguments.size, batch, mode, folder
+                versions |= pool.submit(worker.load, *job).result()
+            except Exception as error:  # whatever stopped it, out of memory above all; the others go on
+                refused.append(failure([name, *before], error))
+                del pools[name]
+        seconds: dict[str, list[float]] = {name: [] for name in pools}
+        for _ in range(arguments.turns):
+            for name, pool in pools.items():
+                seconds[name].append(pool.submit(worker.turn, arguments.steps).result())
+        peaks = {name: pool.submit(worker.peak).result() for name, pool in pools.items()}
+    ours = seconds.get("ours")
+    rows = [
+        [
+            *(name, *before, figures.spread([1000 * s for s in times])),
+            figures.format_number(batch / median(times)),
+            figures.spread([a / b for a, b in zip(times, ours, strict=True)]) if ours else "-",
+            *map(figures.mebibytes, peaks[name]),
+            *agreed[name],
+        ]
+        for name, times in seconds.items()
+    ]
+    return rows + refused, versions
+
+
+def failure(cells: list[str], error: Exception) -> list[str]:
+    """A row that says what went wrong."""
+    cells = [*cells, *["-"] * (4 - len(cells)), f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"]
+    return cells + ["-"] * (len(HEAD) - len(cells))
+
+
+def main() -> None:
+    from oasis_jax.train import parse  # here, because every worker imports this file and peers go without JAX
+
+    arguments, words = tyro.cli(Arguments, description=__doc__, return_unknown_args=True)
+    chosen = parse(words)
+    # One learning rate for all, low enough that three steps stay comparable.
+    chosen = replace(chosen, optim=replace(chosen.optim, schedule="constant", learning_rate=1e-4))
+    versions: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        agreed, rows = prove(arguments, chosen, Path(folder))
+        for dtype in arguments.dtype:
+            settings = replace(chosen, model=replace(chosen.model, dtype=dtype))
+            for mode in arguments.mode:
+                for batch in arguments.batch:
+                    more, ran = compare(arguments, settings, mode, batch, agreed, Path(folder))
+                    rows, versions = rows + more, versions | ran
+    sizes = f"{arguments.size[0]}x{arguments.size[1]}, {arguments.turns} turns of {arguments.steps} steps"
+    ran = ", ".join(f"{name} {version}" for name, version in versions.items())
+    print(f"{figures.machine()}; {ran}; {words[0] if words else 'quickstart'}, {sizes}\n")
+    print(figures.markdown(HEAD, rows))
+    sys.exit(len(agreed) <= len(arguments.against))
+
+
+if __name__ == "__main__":
+    main()
