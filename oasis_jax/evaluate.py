@@ -13,6 +13,7 @@ from rich.console import Console
 
 from oasis_jax import (
     checkpoint,
+    hosts,
     model,
     parallel,
     pictures,
@@ -49,12 +50,17 @@ class Arguments:
     """Where the slices lie now, if not where they lay in training."""
     step: int | None = None
     """Evaluate the checkpoint of this step, not the best one."""
+    distributed: hosts.Flag = False
+    """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
 def open_data(config: Config, splits: tuple[str, ...]) -> Tree:
     """The checked tree of a config; the phantoms are made first where it asks for them."""
-    root = config.data.root or phantom.default_tree(progress.track)
-    return load_tree(root, splits, progress.track)
+    with hosts.in_turn():
+        root = config.data.root or phantom.default_tree(progress.track)
+        tree = load_tree(root, splits, progress.track)
+    hosts.agree(tree.fingerprints, f"does not have the same slices in {root}")
+    return tree
 
 
 def evaluate(
@@ -172,6 +178,11 @@ def _fill(
 
 def main() -> None:
     arguments = tyro.cli(Arguments, prog="python -m oasis_jax.evaluate")
+    with hosts.joined(arguments.distributed, arguments):
+        _evaluate_run(arguments)
+
+
+def _evaluate_run(arguments: Arguments) -> None:
     trained = run.load(arguments.run)
     if arguments.data_root is not None:
         trained = trained.at_data(arguments.data_root)

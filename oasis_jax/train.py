@@ -8,10 +8,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up chatter; must be set before jax is imported
 
@@ -20,12 +20,21 @@ if __name__ == "__main__":  # JAX swallows a Ctrl-C while it is imported; until 
 
 import tyro
 
-from oasis_jax import config, evaluate, model, parallel, pipeline, progress, run
+from oasis_jax import config, evaluate, hosts, model, parallel, pipeline, progress, run
 from oasis_jax.config import SPLITS, Config
 from oasis_jax.data.tree import Tree
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.loop import Stop, optimize
 from oasis_jax.run import Run
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the command line holds: the settings of a run, and what may differ each time it is resumed."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    distributed: hosts.Flag = False
+    """Train with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
 def train(settings: Config) -> None:
@@ -53,8 +62,8 @@ def train(settings: Config) -> None:
             here = run.create(settings, _facts(tree))
         with _stop_signals() as stop:
             step = optimize(here, tree, stop)
-        if stop.signal:
-            _leave(here, step, stop.signal)
+        if number := max(hosts.gather(stop.signal)):
+            _leave(here, step, number)
         evaluate.show(_final_scores(here, tree, split), here.evaluation(split))
 
 
@@ -97,13 +106,15 @@ def _same_data(here: Run, tree: Tree) -> None:
 
 def _final_scores(here: Run, tree: Tree, split: str) -> dict:
     """The evaluation of the best checkpoint: the one on disk where it is of this very checkpoint and data."""
+    return hosts.share(_scores_on_disk(here, tree, split)) or evaluate.evaluate(here, tree, split)
+
+
+def _scores_on_disk(here: Run, tree: Tree, split: str) -> dict | None:
     try:
         metrics = json.loads((here.evaluation(split) / "metrics.json").read_text(encoding="utf-8"))
-        if evaluate.is_current(metrics, here, tree):
-            return metrics
+        return metrics if evaluate.is_current(metrics, here, tree) else None
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there yet, or damaged: evaluate
-    return evaluate.evaluate(here, tree, split)
+        return None  # not there yet, or damaged
 
 
 @contextmanager
@@ -153,14 +164,15 @@ def main() -> None:
     if any(word.endswith(".py") for word in words[1:]):
         raise UserError("Name the experiment first, then the options.")
     default = load_experiment(Path(words.pop(0))) if words and not words[0].startswith("-") else Config()
-    settings = tyro.cli(
-        Config,
-        default=default,
+    arguments = tyro.cli(
+        Arguments,
+        default=Arguments(default),
         args=words,
         prog="python -m oasis_jax.train [EXPERIMENT.py]",
         description=_HELP,
     )
-    train(settings)
+    with hosts.joined(arguments.distributed, arguments):
+        train(arguments.config)
 
 
 _HELP = """\
