@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -46,21 +47,23 @@ def joined(wanted: bool, command: object) -> Iterator[None]:
         yield
         return
     client = _join()
-    watcher = threading.Thread(target=_leave_when_told, args=(client,), daemon=True)
+    told = threading.Event()
+    watcher = threading.Thread(target=_leave_when_told, args=(client, told), daemon=True)
     watcher.start()
     try:
         agree(repr(command), "was not started with the same options and experiment file")
         yield
         meet()  # process 0 may still be writing
     except BaseException as error:
-        sentence, status = _last_words(error)
-        if _state().process_id:
-            time.sleep(1)  # what befalls all is best said by process 0
+        if _state().process_id or explain(error) is None:
+            told.wait(1)  # what befalls all is best said by process 0, a lost process by the one that knows why
+        sentence, status = ("", 1) if told.is_set() else _last_words(error)
         with suppress(jax.errors.JaxRuntimeError):  # another process was quicker, or process 0 is gone
             client.key_value_set("leave", json.dumps([sentence, status]))
         watcher.join()
         leave(sentence, status)  # process 0 is gone
     jax.distributed.shutdown()
+    watcher.join(_LAST_SECONDS)  # a thread that Python ends while it is inside JAX would abort the process
 
 
 def gather(value: Any) -> list[Any]:
@@ -182,19 +185,24 @@ def _last_words(error: BaseException) -> tuple[str, int]:
     return sentence.replace("error: ", f"error: {who}: ", 1) if rank else sentence, status
 
 
-def _leave_when_told(client: Any) -> None:
+def _leave_when_told(client: Any, told: threading.Event) -> None:
     """End this process as soon as any process says so; process 0 last, for the others need its coordinator."""
     try:
         sentence, status = json.loads(client.blocking_key_value_get("leave", _FOR_EVER))
     except jax.errors.JaxRuntimeError:
         return  # the run has ended, or process 0 is gone
+    told.set()
     state, deadline = _state(), time.monotonic() + _LAST_SECONDS
     if state.process_id:
+        with suppress(BrokenPipeError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         client.key_value_set(f"left/{state.process_id}", "")
-        leave("", status)
+        os._exit(status)
     for other in range(1, state.num_processes):
         with suppress(jax.errors.JaxRuntimeError):  # one that was killed does not answer
             client.blocking_key_value_get(f"left/{other}", max(0, round(1000 * (deadline - time.monotonic()))))
+    time.sleep(1)  # from saying that it leaves to having left; JAX aborts what outlives its coordinator
     leave(sentence, status)
 
 

@@ -136,6 +136,7 @@ def lock(folder: Path) -> Iterator[None]:
     """
     if jax.process_index():
         _check_shared(folder, hosts.share(None))
+        hosts.meet()
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -150,6 +151,7 @@ def lock(folder: Path) -> Iterator[None]:
         os.pwrite(handle, token.encode(), 0)
         os.fsync(handle)
         hosts.share(token)
+        hosts.meet()  # all have found it
         yield
     finally:
         os.close(handle)

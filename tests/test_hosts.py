@@ -203,7 +203,7 @@ def test_a_run_folder_that_is_not_shared_is_refused(slices: Path, tmp_path: Path
     for folder in folders:
         folder.mkdir()
     code = "from oasis_jax import errors, run, train; run._SHARED_SECONDS = 1; errors.run_command(train.main)"
-    first, second = Processes("train", "--data.root", slices, "--run", "run", *OPTIONS, code=code, cwd=folders).finish()
+    first, second = Processes("--data.root", slices, "--run", "run", *OPTIONS, code=code, cwd=folders).finish()
     assert_mistake(first, "run is not the folder that process 0 sees")
     assert second.returncode == 2
 
