@@ -95,7 +95,7 @@ def run(settings: Config, times: Times) -> float:
 
 def main() -> None:
     arguments, words = tyro.cli(Arguments, description=__doc__, return_unknown_args=True)
-    settings = parse(words)
+    settings = parse(words).config
     times: Times = {kind: [] for kind in ("start", "input", "validate")}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -106,7 +106,7 @@ def row(arguments: Arguments, settings: Config, mode: str, batch: int, rates: tu
 
 def main() -> None:
     arguments, words = tyro.cli(Arguments, description=__doc__, return_unknown_args=True)
-    chosen = parse(words)
+    chosen = parse(words).config
     bandwidth = copy_rate(arguments.copy_mib, arguments.turns)
     lines, rows = [f"copy {bandwidth / 1e9:.1f} GB/s"], []
     for dtype in arguments.dtype:

@@ -109,7 +109,7 @@ def rows(what: str, sizes: Sequence[int], costs: Sequence[list[float]], axis: Se
 
 def main() -> None:
     arguments, words = tyro.cli(Arguments, description=__doc__, return_unknown_args=True)
-    settings = parse(words)
+    settings = parse(words).config
     table: list[list[str]] = []
     if "batch" in arguments.part:
         costs = [step_seconds(settings, batch, 256, arguments.turns) for batch in arguments.batch]

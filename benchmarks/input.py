@@ -44,7 +44,7 @@ def rate(batches: Iterator[pipeline.HostBatch], count: int, size: int) -> float:
 
 def main() -> None:
     arguments, words = tyro.cli(Arguments, description=__doc__, return_unknown_args=True)
-    settings = parse(words)
+    settings = parse(words).config
     pairs = evaluate.open_data(settings, ("train",)).splits["train"]
     files = pipeline.open_source(pairs, replace(settings.data, cache=False))
     start = time.perf_counter()

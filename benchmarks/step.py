@@ -122,7 +122,7 @@ def main() -> None:
     from oasis_jax.train import parse  # here, because every worker imports this file and peers go without JAX
 
     arguments, words = tyro.cli(Arguments, description=__doc__, return_unknown_args=True)
-    chosen = parse(words)
+    chosen = parse(words).config
     # One learning rate for all, low enough that three steps stay comparable.
     chosen = replace(chosen, optim=replace(chosen.optim, schedule="constant", learning_rate=1e-4))
     versions: dict[str, str] = {}

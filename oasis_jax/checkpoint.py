@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
+from oasis_jax import hosts
 from oasis_jax.errors import UserError
 from oasis_jax.state import TrainState
 
@@ -152,6 +152,9 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
         try:
             restored = TrainState(**_unpack(restore_parts(folder, found[-1], _parts(abstract)))), found[-1]
         except UserError:
+            restored = None
+        if not all(hosts.gather(restored is not None)):  # not all processes can read it
+            restored = None
             damaged.append(found.pop().step)
     if damaged and restored is None:
         raise UserError(f"No checkpoint in {folder} can be read any more: name another --run to start anew.")
@@ -216,8 +219,8 @@ def _unpack(parts: dict[str, Any]) -> dict[str, Any]:
 def _set_aside(path: Path) -> str:
     names = (f"damaged-{path.name}{f'-{n}' if n else ''}" for n in itertools.count())
     free = next(name for name in names if not path.with_name(name).exists())
-    multihost_utils.sync_global_devices(f"found a name for {path.name}")
+    hosts.meet()  # all have found the name
     if jax.process_index() == 0:
         path.rename(path.with_name(free))
-    multihost_utils.sync_global_devices(f"set aside {path.name}")
+    hosts.meet()
     return free

@@ -5,7 +5,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -17,28 +19,39 @@ def run_command(command: Callable[[], None]) -> None:
     signal.signal(signal.SIGTERM, _terminate)  # so that half-made folders are removed on the way out
     try:
         command()
-    except UserError as error:
-        _leave(f"error: {error}")
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os._exit(141)
-    except KeyboardInterrupt:
-        _leave("Interrupted. What was saved stays.", status=130)
-    except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+    except (Exception, KeyboardInterrupt) as error:
+        if (known := explain(error)) is None:
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        _leave(f"error: {_DISK_ERRORS[error.errno]}{where}. Nothing already saved is lost.")
+        leave(*known)
+
+
+def explain(error: BaseException) -> tuple[str, int] | None:
+    """What a command says of that which ended it, and its exit status; None for what nobody foresaw."""
+    match error:
+        case UserError():
+            return f"error: {error}", 2
+        case BrokenPipeError():  # whoever read the output has seen enough
+            return "", 141
+        case KeyboardInterrupt():
+            return "Interrupted. What was saved stays.", 130
+        case OSError() if error.errno in _DISK_ERRORS:
+            where = f" ({error.filename})" if error.filename else ""
+            return f"error: {_DISK_ERRORS[error.errno]}{where}. Nothing already saved is lost.", 2
+    return None
+
+
+def leave(sentence: str, status: int) -> NoReturn:
+    """Say a sentence on stderr, unless it is empty, and end the process at once."""
+    with suppress(BrokenPipeError):
+        if sentence:
+            print(sentence, file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)  # not sys.exit: after a failed save, Orbax's threads print pages of tracebacks at a normal exit
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-def _leave(sentence: str, status: int = 2) -> None:
-    print(sentence, file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # not sys.exit: after a failed save, Orbax's threads print pages of tracebacks at a normal exit
 
 
 _DISK_ERRORS = {

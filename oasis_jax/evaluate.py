@@ -14,6 +14,7 @@ from rich.console import Console
 from oasis_jax import (
     checkpoint,
     evaluation,
+    hosts,
     model,
     native,
     outputs,
@@ -66,12 +67,17 @@ class Arguments:
     """Values that are gray matter."""
     white: tuple[int, ...] = (3,)
     """Values that are white matter."""
+    distributed: hosts.Flag = False
+    """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
 def open_data(config: Config, splits: tuple[str, ...]) -> Tree:
     """The checked tree of a config; the phantoms are made first where it asks for them."""
-    root = config.data.root or phantom.default_tree(progress.track)
-    return load_tree(root, splits, progress.track)
+    with hosts.in_turn():
+        root = config.data.root or phantom.default_tree(progress.track)
+        tree = load_tree(root, splits, progress.track)
+    hosts.agree(tree.fingerprints, f"does not have the same slices in {root}")
+    return tree
 
 
 def evaluate(
@@ -127,6 +133,8 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> dict[str, Any]:
     Raises:
         UserError: volumes that cannot be paired, read or used, or no such checkpoint.
     """
+    if arguments.distributed:
+        raise UserError("Whole volumes are evaluated by one process: leave out --distributed.")
     if arguments.images is None or arguments.labels is None:
         raise UserError("Whole volumes need both --images and --labels.")
     if arguments.split is not None or arguments.data_root is not None:
@@ -208,6 +216,11 @@ def show(metrics: dict[str, Any], folder: Path) -> None:
 
 def main() -> None:
     arguments = tyro.cli(Arguments, prog="python -m oasis_jax.evaluate")
+    with hosts.joined(arguments.distributed, arguments):
+        _evaluate_run(arguments)
+
+
+def _evaluate_run(arguments: Arguments) -> None:
     trained = run.load(arguments.run)
     if arguments.data_root is not None:
         trained = trained.at_data(arguments.data_root)

@@ -17,7 +17,7 @@ _PANEL = 4
 
 
 class Stop:
-    """A request to stop: `signal` is the number of the signal that asked, 0 until one does."""
+    """A request to stop this process: `signal` is the number of the signal that asked, 0 until one does."""
 
     signal = 0
 
@@ -36,7 +36,7 @@ class _Program(NamedTuple):
 
 
 def optimize(here: Run, tree: Tree, stop: Stop) -> int:
-    """Train a run from its latest checkpoint, or from scratch, to its end or until asked to stop.
+    """Train a run from its latest checkpoint, or from scratch, to its end or until a process is asked to stop.
 
     A step is validated and saved before the batch after it is taken, so that a killed run, started again, sees what
     an undisturbed run sees. Metrics are read one step late, so that the host never waits for the device.
@@ -59,7 +59,7 @@ def optimize(here: Run, tree: Tree, stop: Stop) -> int:
         now, card = restored
         progress.say(f"Resuming {here.folder} after step {card.step} of {program.total_steps}.")
     first = int(now.step)
-    batches = program.batches(first)
+    batches, vote = program.batches(first), parallel.Vote(program.mesh)
     taken = first
     with (
         progress.Log(here, first, program.total_steps, program.rate) as log,
@@ -75,7 +75,7 @@ def optimize(here: Run, tree: Tree, stop: Stop) -> int:
                 saved = True
             if taken == program.total_steps or log.out_of_patience(here.config.train.patience):
                 break
-            if stop.signal:
+            if vote(stop.signal):
                 log.settle()
                 if not saved and taken:
                     store.save(now)

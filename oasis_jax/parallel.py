@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -68,3 +69,22 @@ def to_devices(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh, ahead: int 
         if len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting
+
+
+class Vote:
+    """What any process asks for before a step, known in all of them before the next, so that none waits for devices.
+
+    The first vote, for which no step is in the way, is known at once.
+    """
+
+    def __init__(self, mesh: Mesh):
+        self._split = divided(mesh)
+        self._largest = jax.jit(jnp.max, in_shardings=self._split, out_shardings=replicated(mesh))
+        self._last: jax.Array | None = None
+
+    def __call__(self, mine: int) -> int:
+        """Give this process's number, 0 if it asks for nothing; get the largest one of the vote before."""
+        mine_everywhere = np.full(jax.local_device_count(), mine, np.int32)
+        vote = self._largest(jax.make_array_from_process_local_data(self._split, mine_everywhere))
+        known, self._last = vote if self._last is None else self._last, vote
+        return int(known)

@@ -19,7 +19,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboardX.summary import image, scalar
 
-from oasis_jax import labels
+from oasis_jax import hosts, labels
 from oasis_jax.errors import UserError
 from oasis_jax.run import Run
 from oasis_jax.storage import write_text, write_whole
@@ -63,7 +63,7 @@ class Log:
     def __init__(self, run: Run, first: int, total_steps: int, rate: Callable[[int], Any]):
         self._run, self._rate = run, rate
         self._main = jax.process_index() == 0
-        self._rows = read_metrics(run.metrics, first)
+        self._rows = hosts.share(read_metrics(run.metrics, first))  # patience must end everywhere at once
         self._validations = [row for row in self._rows if row["kind"] == "validate"]
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._bar = bar("{task.fields[note]}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import jax
 
-from oasis_jax import checkpoint, model, parallel, progress
+from oasis_jax import checkpoint, hosts, model, parallel, progress
 from oasis_jax.errors import UserError
 from oasis_jax.run import Run
 
@@ -23,7 +23,9 @@ def best_parameters(
     chosen = _choose(folder, at_step)
     for card in chosen:
         try:
-            return card, checkpoint.restore_parts(folder, card, {"params": abstract})["params"]
+            params = checkpoint.restore_parts(folder, card, {"params": abstract})["params"]
+            hosts.agree(card.digests["params"], f"does not find the same checkpoint in {folder}")
+            return card, params
         except UserError as error:
             if card is chosen[-1]:
                 raise

@@ -8,9 +8,11 @@ import fcntl
 import json
 import os
 import platform
+import secrets
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,11 +21,14 @@ from typing import Any, NamedTuple
 
 import jax
 
-from oasis_jax import __version__
+from oasis_jax import __version__, hosts
 from oasis_jax import config as config_module
 from oasis_jax.config import Config
 from oasis_jax.errors import UserError
 from oasis_jax.storage import write_text
+
+_SHARED_SECONDS = 20
+"""How long a network file system may take to show one host what another wrote."""
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
 
@@ -124,12 +129,14 @@ def load(folder: Path) -> Run:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold the run for this process alone. The system frees the lock however the process ends.
+    """Hold the run for this command alone, in all its processes. The system frees the lock however it ends.
 
     Raises:
-        UserError: another process is training this run.
+        UserError: another command is training this run, or a process does not see the folder that process 0 sees.
     """
     if jax.process_index():
+        _check_shared(folder, hosts.share(None))
+        hosts.meet()
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,6 +146,25 @@ def lock(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{folder} is being trained by another process: wait, or name another --run.") from None
+        token = secrets.token_hex(16)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, token.encode(), 0)
+        os.fsync(handle)
+        hosts.share(token)
+        hosts.meet()  # all have found it
         yield
     finally:
         os.close(handle)
+
+
+def _check_shared(folder: Path, token: str) -> None:
+    """Checkpoints are written by one process and read by all."""
+    deadline = time.monotonic() + _SHARED_SECONDS
+    while True:
+        with suppress(OSError):
+            os.listdir(folder.parent)  # a network file system looks again
+            if (folder / ".lock").read_text() == token:
+                return
+        if time.monotonic() > deadline:
+            raise UserError(f"{folder} is not the folder that process 0 sees: name a --run on a disk that all share.")
+        time.sleep(0.2)

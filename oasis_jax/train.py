@@ -8,10 +8,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up chatter; must be set before jax is imported
 
@@ -20,12 +20,21 @@ if __name__ == "__main__":  # JAX swallows a Ctrl-C while it is imported; until 
 
 import tyro
 
-from oasis_jax import config, evaluate, model, parallel, pipeline, progress, run
+from oasis_jax import config, evaluate, hosts, model, parallel, pipeline, progress, run
 from oasis_jax.config import SPLITS, Config
 from oasis_jax.data.tree import Tree
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.loop import Stop, optimize
 from oasis_jax.run import Run
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the command line holds: the settings of a run, and what may differ each time it is resumed."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    distributed: hosts.Flag = False
+    """Train with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
 def train(settings: Config) -> None:
@@ -53,8 +62,8 @@ def train(settings: Config) -> None:
             here = run.create(settings, _facts(tree))
         with _stop_signals() as stop:
             step = optimize(here, tree, stop)
-        if stop.signal:
-            _leave(here, step, stop.signal)
+        if number := max(hosts.gather(stop.signal)):
+            _leave(here, step, number)
         evaluate.show(_final_scores(here, tree, split), here.evaluation(split))
 
 
@@ -97,13 +106,15 @@ def _same_data(here: Run, tree: Tree) -> None:
 
 def _final_scores(here: Run, tree: Tree, split: str) -> dict:
     """The evaluation of the best checkpoint: the one on disk where it is of this very checkpoint and data."""
+    return hosts.share(_scores_on_disk(here, tree, split)) or evaluate.evaluate(here, tree, split)
+
+
+def _scores_on_disk(here: Run, tree: Tree, split: str) -> dict | None:
     try:
         metrics = json.loads((here.evaluation(split) / "metrics.json").read_text(encoding="utf-8"))
-        if evaluate.is_current(metrics, here, tree):
-            return metrics
+        return metrics if evaluate.is_current(metrics, here, tree) else None
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there yet, or damaged: evaluate
-    return evaluate.evaluate(here, tree, split)
+        return None  # not there yet, or damaged
 
 
 @contextmanager
@@ -147,8 +158,8 @@ def load_experiment(path: Path) -> Config:
     return config.from_json(config.to_json(exported), name=str(path))  # checks the types
 
 
-def parse(words: list[str]) -> Config:
-    """The config that a command line names: an experiment file, or none, and then options.
+def parse(words: list[str]) -> Arguments:
+    """What a command line says: an experiment file, or none, and then options.
 
     Raises:
         UserError: an experiment that cannot be used, or one after an option.
@@ -157,8 +168,8 @@ def parse(words: list[str]) -> Config:
         raise UserError("Name the experiment first, then the options.")
     named = words and not words[0].startswith("-")
     return tyro.cli(
-        Config,
-        default=load_experiment(Path(words[0])) if named else Config(),
+        Arguments,
+        default=Arguments(load_experiment(Path(words[0])) if named else Config()),
         args=words[1:] if named else words,
         prog="python -m oasis_jax.train [EXPERIMENT.py]",
         description=_HELP,
@@ -167,7 +178,9 @@ def parse(words: list[str]) -> Config:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    train(parse(sys.argv[1:]))
+    arguments = parse(sys.argv[1:])
+    with hosts.joined(arguments.distributed, arguments):
+        train(arguments.config)
 
 
 _HELP = """\

@@ -1,10 +1,13 @@
 """Shared fixtures: four CPU devices, a cache of its own, and small trees of made-up slices."""
 
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import hypothesis
 import jax
@@ -125,7 +128,89 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def assert_mistake(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+PATIENCE = 200
+"""Seconds after which processes count as hanging."""
+
+
+def environ(devices: int = 1) -> dict[str, str]:
+    """Of a process with some simulated devices that compiles quickly; it can import the tests."""
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests"))),
+        "COLUMNS": "120",
+        "JAX_NUM_CPU_DEVICES": str(devices),
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    }
+
+
+class Done(NamedTuple):
+    """What a process left: its exit status and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Processes:
+    """Processes of one program on this machine, joined where there are several.
+
+    Args:
+        words: of `python -m oasis_jax.WORD ...`; with `code`, the arguments of that code.
+        code: Python to run instead.
+        count: processes.
+        devices: simulated devices of each.
+        differ: by rank, what is not the same in all: `more` words, `cwd`, and variables of the environment.
+    """
+
+    def __init__(
+        self, *words: str | Path, code: str = "", count: int = 2, devices: int = 1, **differ: Sequence[Any]
+    ) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        line = [sys.executable, *(("-c", code) if code else ("-m", f"oasis_jax.{words[0]}"))]
+        line += map(str, words if code else words[1:])
+        self.processes = []
+        for rank in range(count):
+            own = {name: values[rank] for name, values in differ.items()}
+            environment = environ(devices) | {name: str(value) for name, value in own.items() if name.isupper()}
+            if count > 1:
+                names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+                environment |= dict(zip(names, (f"127.0.0.1:{port}", str(count), str(rank)), strict=True))
+            more = [*map(str, own.get("more", ())), *(["--distributed"] if count > 1 else [])]
+            self.processes.append(
+                subprocess.Popen(
+                    line + more, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+                    cwd=own.get("cwd"),
+                )
+            )  # fmt: skip
+
+    def finish(self) -> list[Done]:
+        """Wait for all; AssertionError, and nothing left behind, if one hangs."""
+        deadline, done = time.monotonic() + PATIENCE, []
+        for process in self.processes:
+            try:
+                said = process.communicate(timeout=max(1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"hangs; {done}, {self.kill()}") from None
+            done.append(Done(process.returncode, *said))
+        return done
+
+    def wait_for(self, happened: Callable[[], bool]) -> None:
+        """Wait until something happened; AssertionError, and nothing left behind, if it does not."""
+        deadline = time.monotonic() + PATIENCE
+        while not happened():
+            if any(p.poll() is not None for p in self.processes) or time.monotonic() > deadline:
+                raise AssertionError(f"did not happen: {self.kill()}")
+            time.sleep(0.001)
+
+    def kill(self) -> list[Done]:
+        """End all that still run, by SIGKILL."""
+        for process in self.processes:
+            process.kill()
+        return [Done(process.wait(), *process.communicate()) for process in self.processes]
+
+
+def assert_mistake(done: subprocess.CompletedProcess[str] | Done, *parts: str) -> None:
     """The command said one error that holds these parts, without a traceback, and exited with status 2."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr

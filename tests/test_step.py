@@ -1,16 +1,19 @@
 """One step, every driver: jit, a mesh of devices, shard_map and pmap agree, with dropout and augmentation on."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from conftest import Processes
 from jax.sharding import PartitionSpec as P
 
-from oasis_jax import model, parallel, step
+from oasis_jax import hosts, model, parallel, pipeline, step
 from oasis_jax.config import Augment, Model
 from oasis_jax.state import TrainState
 
@@ -19,7 +22,8 @@ CONFIG = Model(stem=2, norm="none", segmentation="3x3", dropout=0.3, crop=None)
 CHANGES = Augment(mirror=True, rotate=10.0, scale=0.1, shift=2.0, elastic=1.0, gamma=0.2)
 BATCH, STEPS = 8, 5
 SIZE = (32, 48)
-TRANSFORM = optax.sgd(0.1)  # Adam would hide a gradient that is wrong by a constant factor
+# Not Adam, which would hide a gradient that is wrong by a constant factor. With momentum 0 its state is the gradient.
+TRANSFORM = optax.sgd(0.1, momentum=0.0)
 
 
 def batches() -> list[dict[str, np.ndarray]]:
@@ -35,16 +39,41 @@ def batches() -> list[dict[str, np.ndarray]]:
     ]
 
 
-def run(driver: Any) -> tuple[list[float], list[float], Any]:
+class Course(NamedTuple):
+    """What five steps gave."""
+
+    losses: np.ndarray
+    """`(5,)`."""
+    norms: np.ndarray
+    """`(5,)`, of the gradients."""
+    gradient: np.ndarray
+    """`(parameters,)`, at the start. Later ones are not compared one by one: parameters differ by a rounding then, and
+    where that moves a value over the bend of a LeakyReLU, some derivatives jump."""
+    params: np.ndarray
+    """`(parameters,)`, after the last step."""
+
+
+def run(driver: Any, place: Callable[..., Any] = lambda batches: batches) -> Course:
+    """Take the five steps; `place` puts the batches on devices."""
     init, _ = model.network(CONFIG)
     params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
-    now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
-    losses, norms = [], []
-    for batch in batches():
+    now = jax.device_get(TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params)))
+    losses, norms, gradients = [], [], []
+    for batch in place(batches()):
         now, metrics = driver(now, batch, jax.random.key(7))
         losses.append(float(metrics["loss"]))
         norms.append(float(metrics["gradient_norm"]))
-    return losses, norms, jax.device_get(now.params)
+        gradients.append(row(now.opt_state))
+    return Course(np.array(losses), np.array(norms), gradients[0], row(now.params))
+
+
+def row(tree: Any) -> np.ndarray:
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(jax.device_get(tree))])
+
+
+def assert_same(ours: Course, theirs: Course) -> None:
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def make(axis_name: str | None = None) -> Any:
@@ -66,20 +95,44 @@ def pmap_driver() -> Any:
 
 
 @pytest.fixture(scope="module")
-def reference() -> tuple[list[float], list[float], Any]:
+def reference() -> Course:
     return run(jax.jit(make()))
 
 
 @pytest.mark.parametrize(
     "driver", [lambda: parallel.compile_train_step(make(), parallel.make_mesh(BATCH)), shard_map_driver, pmap_driver]
 )
-def test_every_driver_takes_the_same_five_sgd_steps(driver: Any, reference: Any) -> None:
+def test_every_driver_takes_the_same_five_sgd_steps(driver: Any, reference: Course) -> None:
     assert jax.device_count() == 4
-    losses, norms, params = run(driver())
-    np.testing.assert_allclose(losses, reference[0], atol=1e-5)
-    np.testing.assert_allclose(norms, reference[1], atol=1e-5)
-    for ours, theirs in zip(jax.tree.leaves(params), jax.tree.leaves(reference[2]), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert_same(run(driver()), reference)
+
+
+def train_here(file: Path, wanted: bool) -> None:
+    """Take the five steps as the package does, on all devices of all processes, and write the course to a file."""
+    with hosts.joined(wanted, "the same"):
+        parallel.start()
+        mesh, (rank, count) = parallel.make_mesh(BATCH), pipeline.process()
+        own = lambda batches: (jax.tree.map(lambda x: x[rank::count], batch) for batch in batches)  # noqa: E731
+        course = run(parallel.compile_train_step(make(), mesh), lambda batches: parallel.to_devices(own(batches), mesh))
+        np.savez(file, devices=jax.device_count(), **course._asdict())
+
+
+@pytest.mark.parametrize(("processes", "devices"), [(1, 1), (1, 2), (1, 4), (2, 1), (2, 2)])
+def test_any_number_of_devices_and_processes_takes_the_same_five_sgd_steps(
+    processes: int, devices: int, reference: Course, tmp_path: Path
+) -> None:
+    code = f"""
+import jax, pathlib, sys, test_step
+jax.config.update("jax_num_cpu_devices", {devices})  # the tests' own number is 4
+test_step.train_here(pathlib.Path(sys.argv[1]), {processes > 1})
+"""
+    files = [[tmp_path / f"{rank}.npz"] for rank in range(processes)]
+    for done in Processes(code=code, count=processes, devices=devices, more=files).finish():
+        assert done.returncode == 0, done.stderr
+    for rank in range(processes):
+        with np.load(tmp_path / f"{rank}.npz") as found:
+            assert found["devices"] == processes * devices
+            assert_same(Course(*(found[name] for name in Course._fields)), reference)
 
 
 def test_padding_does_not_change_the_step() -> None:
