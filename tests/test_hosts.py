@@ -216,6 +216,7 @@ from oasis_jax import hosts
 from oasis_jax.errors import UserError, run_command
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
     with hosts.joined(True, "same"):
         hosts.meet()
         if os.environ["JAX_PROCESS_ID"] == os.environ["FAILS"]:
