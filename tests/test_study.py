@@ -51,6 +51,7 @@ def test_the_command_makes_a_tree_that_training_accepts(study: Path, tmp_path: P
     assert set(tree.subjects.values()) == {"2", "10", "x", "y"}
     assert tree.cut.axis == "axial"
     assert 0.45 < tree.cut.heights[0] < 0.55 < tree.cut.heights[1] < 0.9
+    assert tree.cut.spacing == (1.0, 1.0, 1.0)
     for pairs in tree.splits.values():
         for pair in pairs:
             image, classes = read_pair(pair)
