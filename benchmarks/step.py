@@ -8,7 +8,8 @@ network with its loss, gradient and Adam, or with its loss, scores and predictio
 already; augmentation is left out, dropout is in where the experiment has it. First each peer is given the package's
 parameters and must agree with it in every logit, in the loss of three steps and in the confusion matrix, in float32
 without dropout (`worker.py`); one that does not is not timed. Prints a row a framework: median and range over turns,
-and its time over ours, turn by turn.
+and its time over ours, turn by turn. Measure on an idle machine: beside other work on the same cores PyTorch's threads
+wait for each other and it loses several times more than the others do, which is why the load is printed.
 """
 
 import multiprocessing
@@ -122,7 +123,7 @@ def main() -> None:
     from oasis_jax.train import parse  # here, because every worker imports this file and peers go without JAX
 
     arguments, words = tyro.cli(Arguments, description=__doc__, return_unknown_args=True)
-    chosen = parse(words).config
+    chosen, load = parse(words).config, os.getloadavg()[0]
     # One learning rate for all, low enough that three steps stay comparable.
     chosen = replace(chosen, optim=replace(chosen.optim, schedule="constant", learning_rate=1e-4))
     versions: dict[str, str] = {}
@@ -135,6 +136,7 @@ def main() -> None:
                     more, ran = compare(arguments, settings, mode, batch, agreed, Path(folder))
                     rows, versions = rows + more, versions | ran
     sizes = f"{arguments.size[0]}x{arguments.size[1]}, {arguments.turns} turns of {arguments.steps} steps"
+    sizes += f"; load of the machine before {load:.1f}"
     ran = ", ".join(f"{name} {version}" for name, version in versions.items())
     print(f"{figures.machine()}; {ran}; {words[0] if words else 'quickstart'}, {sizes}\n")
     print(figures.markdown(HEAD, rows))

@@ -28,9 +28,8 @@ def network(config: Model) -> Callable[[Tensors, torch.Tensor, bool], torch.Tens
             return F.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
 
         def norm_act(x: torch.Tensor, name: str) -> torch.Tensor:
-            if config.norm == "instance":  # as groups of one channel: this kernel keeps the channels last
-                scale, bias = weights[f"{name}_norm/scale"], weights[f"{name}_norm/bias"]
-                x = F.group_norm(x, x.shape[1], scale, bias, 1e-5)
+            if config.norm == "instance":
+                x = instance_norm(x, weights[f"{name}_norm/scale"], weights[f"{name}_norm/bias"])
             return F.leaky_relu(x, LEAK)
 
         def block(x: torch.Tensor, name: str, stride: int = 1) -> torch.Tensor:
@@ -79,6 +78,14 @@ def network(config: Model) -> Callable[[Tensors, torch.Tensor, bool], torch.Tens
 
 def upsample(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def instance_norm(x: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Group normalisation with groups of one channel, on a CPU quicker than PyTorch's own instance normalisation."""
+    if x.is_cuda:
+        return F.group_norm(x, x.shape[1], scale, bias, 1e-5)
+    # The CPU's kernel for channels last is six times less accurate than the other, and with both copies no quicker.
+    return F.group_norm(x.contiguous(), x.shape[1], scale, bias, 1e-5).contiguous(memory_format=LAST)
 
 
 def loss(logits: torch.Tensor, label: torch.Tensor, cross_entropy: float) -> tuple[torch.Tensor, ...]:

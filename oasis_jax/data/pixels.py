@@ -32,6 +32,8 @@ class Contents(NamedTuple):
     fingerprint: str
     """SHA-256 over names and contents of all files, in order."""
     problems: list[Problem]
+    stamp: Path
+    """Where it is remembered that these files passed."""
 
 
 _NOWHERE = (2**31, -1, 2**31, -1)
@@ -43,16 +45,15 @@ def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker)
     Files count as the same by folder, name, size and time of change.
     """
     stamp = _stamp_file(root, split, pairs)
-    return _recall(stamp) or _check(split, pairs, track)
+    return _recall(stamp) or _check(stamp, split, pairs, track)
 
 
-def stamp(root: Path, split: str, pairs: Sequence[Slice], contents: Contents) -> None:
-    """Remember, in the cache folder, that these files passed."""
-    path = _stamp_file(root, split, pairs)
-    path.parent.mkdir(parents=True, exist_ok=True)
+def stamp(contents: Contents) -> None:
+    """Remember, in the cache folder, that these files passed, as they were before they were read."""
+    contents.stamp.parent.mkdir(parents=True, exist_ok=True)
     (size,) = contents.sizes
     facts = {"size": size, "extent": contents.extent, "looks": contents.looks, "fingerprint": contents.fingerprint}
-    write_text(path, json.dumps(facts))
+    write_text(contents.stamp, json.dumps(facts))
 
 
 def _recall(path: Path) -> Contents | None:
@@ -60,12 +61,12 @@ def _recall(path: Path) -> Contents | None:
         facts = json.loads(path.read_text(encoding="utf-8"))
         (rows, columns), (top, bottom, left, right) = facts["size"], facts["extent"]
         seen = {name: (float(low), float(high)) for name, (low, high) in facts["looks"].items()}
-        return Contents({(rows, columns): 1}, (top, bottom, left, right), seen, str(facts["fingerprint"]), [])
+        return Contents({(rows, columns): 1}, (top, bottom, left, right), seen, str(facts["fingerprint"]), [], path)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no stamp, or a damaged one: check again
 
 
-def _check(split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
+def _check(stamp: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
     files = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
     sizes: dict[tuple[int, int], int] = {}
     problems, digest, extent, measures = [], hashlib.sha256(), _NOWHERE, []
@@ -82,7 +83,7 @@ def _check(split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
             extent = min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])
             if file.looks:
                 measures.append(file.looks)
-    return Contents(sizes, extent, looks.ranges(measures), digest.hexdigest(), problems)
+    return Contents(sizes, extent, looks.ranges(measures), digest.hexdigest(), problems, stamp)
 
 
 class _File(NamedTuple):

@@ -82,8 +82,8 @@ def load_tree(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silen
     problems += _size_problems(contents)
     if problems:
         raise UserError(_listing(root, problems, shown))
-    for split, one in contents.items():
-        pixels.stamp(root, split, index[split], one)
+    for one in contents.values():
+        pixels.stamp(one)
     (size,) = {size for one in contents.values() for size in one.sizes}
     tops, bottoms, lefts, rights = zip(*(one.extent for one in contents.values()), strict=True)
     extent = min(tops), max(bottoms), min(lefts), max(rights)
