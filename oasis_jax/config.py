@@ -27,7 +27,7 @@ class Data:
     """Distance of rows, of columns and of slices, mm (OASIS: 1), for distances between surfaces and volumes of tissue;
     None for the last or for all: unknown. A tree that `data volumes` made knows its own, which is used instead."""
     cache: bool = True
-    """Hold the decoded slices in memory as uint8 (128 KiB a pair; 1.3 GB for 9,664 pairs)."""
+    """Hold the decoded slices in memory as uint8 once they are read (128 KiB a pair; 1.3 GB for 9,664 pairs)."""
     threads: int = 2
     """Threads that read, decode and normalise ahead of the device."""
 

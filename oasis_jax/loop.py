@@ -92,9 +92,7 @@ def _keys(settings: Config) -> jax.Array:
 
 def _prepare(settings: Config, tree: Tree) -> _Program:
     mesh = parallel.make_mesh(settings.train.batch)
-    training, validation = (
-        pipeline.open_source(tree.splits[split], settings.data, progress.track) for split in ("train", "validate")
-    )
+    training, validation = (pipeline.open_source(tree.splits[split], settings.data) for split in ("train", "validate"))
     epoch_steps = len(training) // settings.train.batch
     total_steps = settings.train.epochs * epoch_steps
     init, apply = model.network(settings.model)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from oasis_jax.config import Data
-from oasis_jax.data.slices import Slice, Tracker, read_pair, silent
+from oasis_jax.data.slices import Slice, read_pair
 from oasis_jax.errors import UserError
 from oasis_jax.normalise import Method, normalise
 
@@ -23,24 +23,27 @@ so the type says nothing that a checker would have to read one for."""
 
 
 class _Files(Sequence[Any]):
-    """A source that reads and decodes on demand."""
+    """A source that reads and decodes on demand, and holds what it has read once where it is told to."""
 
-    def __init__(self, pairs: Sequence[Slice]):
+    def __init__(self, pairs: Sequence[Slice], hold: bool):
         self._pairs = pairs
+        self._held: list[Pair | None] | None = [None] * len(pairs) if hold else None
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def __getitem__(self, index: Any) -> Any:
-        return read_pair(self._pairs[index])
+        if self._held is None:
+            return read_pair(self._pairs[index])
+        pair = self._held[index]
+        if pair is None:  # two threads may read it at once; they read the same
+            pair = self._held[index] = read_pair(self._pairs[index])
+        return pair
 
 
-def open_source(pairs: Sequence[Slice], data: Data, track: Tracker = silent) -> Source:
-    """A source over slices: decoded once into memory when `data.cache`, otherwise read from disk each time."""
-    files = _Files(pairs)
-    if not data.cache:
-        return files
-    return list(track((files[i] for i in range(len(files))), len(files), "Reading slices"))
+def open_source(pairs: Sequence[Slice], data: Data) -> Source:
+    """A source over slices, read from disk as they are asked for: each once when `data.cache`, otherwise each time."""
+    return _Files(pairs, hold=data.cache)
 
 
 def check_batch(slices: int, batch: int, processes: int) -> None:

@@ -85,12 +85,16 @@ def test_evaluation_is_in_order() -> None:
     assert order.tolist() == list(range(9))
 
 
-def test_cached_and_uncached_slices_are_the_same(tree: Path) -> None:
-    pairs = load_tree(tree).splits["train"]
+def test_cached_slices_are_the_same_and_are_read_once(tmp_path: Path) -> None:
+    pairs = load_tree(write_tree(tmp_path / "tree", slices=2)).splits["train"]
     cached, files = (pipeline.open_source(pairs, Data(cache=cache)) for cache in (True, False))
-    assert isinstance(cached, list)
-    for a, b in zip(cached, files, strict=True):  # type: ignore[call-overload]
+    before = [files[i] for i in range(len(files))]
+    for a, b in zip(cached, before, strict=True):
         np.testing.assert_array_equal(a, b)
+    pairs[0].image.unlink()
+    np.testing.assert_array_equal(cached[0][0], before[0][0])
+    with pytest.raises(UserError, match="Put the files back"):
+        files[0]
 
 
 def test_batches_that_cannot_be_are_refused() -> None:
