@@ -27,7 +27,7 @@ class _Files(Sequence[Any]):
 
     def __init__(self, pairs: Sequence[Slice], hold: bool):
         self._pairs = pairs
-        self._held: list[Pair | None] | None = [None] * len(pairs) if hold else None
+        self._held: list[Any] | None = [None] * len(pairs) if hold else None
 
     def __len__(self) -> int:
         return len(self._pairs)
