@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -25,8 +25,8 @@ class Arguments:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
     """Run folders, each evaluated on the split before; with one run, it is compared with the baselines alone."""
-    split: str | None = None
-    """train, validate, test, or volumes. None: the one the first run's config names."""
+    split: Literal["train", "validate", "test", "volumes"] | None = None
+    """Which evaluation of each run. None: the split that the first run's config names."""
     json: bool = False
     """Print the result as JSON."""
 
@@ -39,15 +39,19 @@ def read_evaluation(folder: Path, split: str) -> dict[str, Any]:
     """
     file = run.load(folder).evaluation(split) / "subjects.json"
     if not file.is_file():
-        raise UserError(f"{folder} has no evaluation on {split}: python -m oasis_jax.evaluate {folder} --split {split}")
+        how = "--images ... --labels ..." if split == "volumes" else f"--split {split}"
+        raise UserError(f"{folder} has no evaluation on {split}: python -m oasis_jax.evaluate {folder} {how}")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         people, tables = content["subjects"], [content["confusion"], *content["baselines"].values()]
         if not people or any(np.array(table, np.int64).shape != (len(people), 4, 4) for table in tables):
             raise ValueError("its counts are not of its subjects")
+        if any(np.min(table) < 0 for table in tables):
+            raise ValueError("it holds a count below 0")
         if any(np.array(sums, np.float64).shape != (len(people), 2, 3) for sums in content["surfaces"].values()):
             raise ValueError("its surfaces are not of its subjects")
-        return {"data_fingerprint": str(content["data_fingerprint"]), "step": int(content["step"])} | content
+        facts = {"data_fingerprint": str(content["data_fingerprint"]), "spacing": dict(content["spacing"])}
+        return content | facts
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is damaged ({error}): evaluate {folder} again.") from error
 
@@ -64,11 +68,15 @@ def evaluations(folders: Sequence[Path], split: str) -> tuple[list[str], list[Ev
             raise UserError(
                 f"{folder} and {folders[0]} were evaluated on different slices of {split}: use the same data."
             )
+        if np.any(np.sum(one["confusion"], axis=-1) != np.sum(found[0]["confusion"], axis=-1)):
+            raise UserError(
+                f"{folder} and {folders[0]} count other true pixels in the same slices: evaluate both again."
+            )
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
     out = [
-        Evaluation(name, {"hard_dice": np.array(one["confusion"])} | _surface_counts(one))
+        Evaluation(name, {"hard_dice": np.array(one["confusion"])} | _surface_counts(one, found[0]["spacing"]))
         for name, one in zip(names, found, strict=True)
     ]
     return found[0]["subjects"], out + [
@@ -77,9 +85,10 @@ def evaluations(folders: Sequence[Path], split: str) -> tuple[list[str], list[Ev
     ]
 
 
-def _surface_counts(content: dict[str, Any]) -> dict[str, np.ndarray]:
+def _surface_counts(content: dict[str, Any], spacing: dict[str, Any]) -> dict[str, np.ndarray]:
+    """None where surfaces were not compared, or with pixels of another size: they would differ by that alone."""
     sums = content["surfaces"].get("surface_dice_pooled")
-    return {} if sums is None else {"surface_dice": np.array(sums)}
+    return {} if sums is None or content["spacing"] != spacing else {"surface_dice": np.array(sums)}
 
 
 def result_tables(compared: dict[str, Any]) -> list[Table]:
@@ -108,7 +117,9 @@ def result_tables(compared: dict[str, Any]) -> list[Table]:
 
 
 def _p_texts(values: dict[str, float | None]) -> list[str]:
-    return ["< 0.0001" if text == "0.0000" else text for text in tables.texts(values)]
+    texts = tables.texts(values)
+    small = [(values.get(name) or 1) < 1e-4 for name in summary.CLASSES]
+    return ["< 0.0001" if tiny else text for tiny, text in zip(small, texts, strict=True)]
 
 
 def main() -> None:
@@ -126,6 +137,9 @@ def main() -> None:
         for table in result_tables(one):
             console.print(table, highlight=False)
     print(f"{split}, {len(subjects)} subjects; pooled scores, differences paired by subject.")
+    runs = found[: len(arguments.runs)]
+    if "surface_dice" in runs[0].counts and (others := [one.name for one in runs if "surface_dice" not in one.counts]):
+        print(f"Surfaces of {', '.join(others)} were measured with pixels of another size, or not at all.")
     if len(subjects) < FEWEST_SUBJECTS:
         print(f"They are too few for an interval or a test; {FEWEST_SUBJECTS} are needed.")
 

@@ -114,6 +114,9 @@ def evaluate(
         lambda items, total: progress.track(items, total, f"Evaluating {split}"),
     )
     spacing = tree.cut.spacing or config.data.spacing_mm
+    if spacing != config.data.spacing_mm:
+        mm = " ".join(map(str, spacing or ()))
+        progress.say(f"Note: {tree.root} says that its pixels are {mm} mm; that is used, not data.spacing_mm.")
     found = Evaluated(
         pairs=pairs,
         subjects=tree.subjects,
@@ -161,7 +164,7 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> dict[str, Any]:
         "the network says of other heights is a guess."
     )
     fingerprint = native.fingerprint(scans, progress.track)
-    data = arguments.images
+    data = Path(arguments.images).name
     return write(trained, found, data, "volumes", card.step, fingerprint, arguments.slices, [caveat])
 
 
@@ -228,6 +231,8 @@ def _evaluate_run(arguments: Arguments) -> None:
     if arguments.images is not None or arguments.labels is not None:
         show(evaluate_volumes(trained, arguments), trained.evaluation("volumes"))
         return
+    if (arguments.background, arguments.csf, arguments.gray, arguments.white) != ((0,), (1,), (2,), (3,)):
+        raise UserError("--background, --csf, --gray and --white are for label volumes: name them with --labels.")
     split = arguments.split or trained.config.train.evaluate
     tree = open_data(trained.config, (split,))
     recorded = trained.provenance["data_fingerprints"].get(split)

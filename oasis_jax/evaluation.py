@@ -75,6 +75,7 @@ def measure(found: Evaluated) -> tuple[dict[str, Any], dict[str, Any]]:
         },
         {
             "subjects": names,
+            "spacing": {case: found.spacing[case] for case in found.cases},
             "confusion": counts.tolist(),
             "surfaces": {name: sums.tolist() for name, sums in surface_sums.items()},
             "baselines": {name: groups.sums(table, people)[1].tolist() for name, table in confusions.items()},

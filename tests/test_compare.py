@@ -86,6 +86,21 @@ def test_compare_names_each_mistake(finished: Path, tmp_path: Path) -> None:
     content = json.loads(file.read_text())
     file.write_text(json.dumps(content | {"data_fingerprint": "other"}))
     assert_mistake(command("compare", finished, other), "different slices of test")
-    for damaged in ("{", "[]", json.dumps(content | {"subjects": ["a"]}), json.dumps(content | {"surfaces": 3})):
+    file.write_text(json.dumps(content | {"spacing": {case: [2, 2, 2] for case in content["spacing"]}}))
+    done = command("compare", finished, other)
+    assert "Surfaces of other were measured with pixels of another size" in done.stdout
+    assert "surface Dice" not in done.stdout
+    more = np.array(content["confusion"])
+    more[0, 1, 1] += 5
+    file.write_text(json.dumps(content | {"confusion": more.tolist()}))
+    assert_mistake(command("compare", finished, other), "count other true pixels in the same slices")
+    more[0, 1, 1] = -5
+    for damaged in (
+        json.dumps(content | {"confusion": more.tolist()}),
+        "{",
+        "[]",
+        json.dumps(content | {"subjects": ["a"]}),
+        json.dumps(content | {"surfaces": 3}),
+    ):
         file.write_text(damaged)
         assert_mistake(command("compare", finished, other), "subjects.json is damaged", "evaluate")
