@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oasis_jax import baselines
@@ -19,13 +19,22 @@ def counts(values: np.ndarray) -> np.ndarray:
     return np.bincount(values, minlength=256)[None]
 
 
+def between(values: np.ndarray, classes: np.ndarray) -> float:
+    """The variance between classes, times the number of pixels."""
+    groups = [values[classes == k].astype(np.float64) for k in np.unique(classes)]
+    return sum(len(group) * (group.mean() - values.mean(dtype=np.float64)) ** 2 for group in groups)
+
+
 @given(st.integers(0, 2**32 - 1))
+@example(389)
 @settings(max_examples=20)
 def test_otsu_is_that_of_scikit_image(seed: int) -> None:
     filters = pytest.importorskip("skimage.filters")
     values = greys(seed)
-    wanted = 1 + np.digitize(values, filters.threshold_multiotsu(values, classes=3), right=True)
-    assert (baselines.otsu(counts(values))[0][values] == wanted).all()
+    theirs = 1 + np.digitize(values, filters.threshold_multiotsu(values, classes=3), right=True)
+    ours = baselines.otsu(counts(values))[0][values]
+    # Theirs counts in float32: of two pairs of thresholds that are equal to it, ours may be the better.
+    assert (ours == theirs).all() or 0 < between(values, ours) / between(values, theirs) - 1 < 1e-6
 
 
 @given(st.integers(0, 2**32 - 1))
