@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oasis_jax import calibration, dice, surface
+from oasis_jax import surface
 from oasis_jax.data.frame import Size, quantise
 from oasis_jax.data.inputs import Found, Framing, read_input
 from oasis_jax.data.slices import Slice
@@ -16,7 +17,9 @@ from oasis_jax.data.study import Scan, Values, read_classes
 from oasis_jax.data.volume import planes, slice_spacing
 from oasis_jax.evaluation import Evaluated
 from oasis_jax.scores import SliceTable
+from oasis_jax.scoring import tabulate
 from oasis_jax.segment import Segment, label
+from oasis_jax.step import score_logits
 from oasis_jax.surface import SurfaceTable
 
 
@@ -61,7 +64,7 @@ def evaluate_volumes(
         pairs += [Slice(scan.case, k, scan.image, scan.label) for k in range(len(truth))]
         slices += [(quantise(image), classes) for image, classes in zip(grey, truth, strict=True)]
         predictions += list(one.classes)
-        tables.append(_count(truth, one.classes, one.probabilities, cross_entropy))
+        tables.append(count(truth, one.probabilities, cross_entropy))
         surfaces[scan.case] = surface.compare(truth, one.classes, (mm[2], mm[0], mm[1]))
         spacing[scan.case] = mm
     return Evaluated(
@@ -87,30 +90,20 @@ def fingerprint(scans: Sequence[Scan], track: Callable[..., Iterable[Any]]) -> s
     return digest.hexdigest()
 
 
-def _count(truth: np.ndarray, classes: np.ndarray, probabilities: np.ndarray, cross_entropy: float) -> SliceTable:
-    """The table of one volume, a row each slice."""
-    rows = [
-        jax.device_get(count_slice(p, t, c, cross_entropy))
-        for p, t, c in zip(probabilities, truth, classes, strict=True)
-    ]
-    table = jax.tree.map(lambda *parts: np.stack(parts), *rows)
-    return table._replace(confusion=table.confusion.astype(np.int64))
-
-
-@jax.jit
-def count_slice(probability: Any, truth: Any, classes: Any, cross_entropy: Any) -> SliceTable:
-    """The row of one slice.
+def count(truth: np.ndarray, probabilities: np.ndarray, cross_entropy: float) -> SliceTable:
+    """The table of one volume, a row each slice.
 
     Args:
-        probability: of each class, float32 `(H, W, 4)`.
-        truth: uint8 `(H, W)`.
-        classes: predicted, uint8 `(H, W)`.
+        truth: uint8 `(N, H, W)`.
+        probabilities: float32 `(N, H, W, 4)`.
         cross_entropy: weight of the cross-entropy in the loss.
     """
-    sums = dice.overlap(probability[None], truth[None])
-    own = jnp.take_along_axis(probability, truth[..., None].astype(jnp.int32), axis=-1)
-    surprise = -jnp.log(jnp.maximum(own, jnp.finfo(jnp.float32).tiny)).mean()
-    loss = 1 - dice.dice(sums).mean() + cross_entropy * surprise
-    counts = dice.confusion(classes[None], truth[None]), sums, calibration.bin_counts(probability[None], truth[None])
-    confusion, soft, bins = jax.tree.map(lambda x: x[0], counts)
-    return SliceTable(loss, confusion, soft, bins)
+    rows = [
+        jax.device_get(_score_slice(p[None], t[None], cross_entropy)) for p, t in zip(probabilities, truth, strict=True)
+    ]
+    return tabulate({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+
+
+@partial(jax.jit, static_argnums=2)
+def _score_slice(probability: Any, truth: Any, cross_entropy: float) -> dict[str, Any]:
+    return score_logits(jnp.log(jnp.maximum(probability, jnp.finfo(jnp.float32).tiny)), truth, cross_entropy)

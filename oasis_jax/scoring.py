@@ -44,10 +44,14 @@ def score(
     keep = merged["valid"].nonzero()[0]
     rows = keep[np.argsort(merged["index"][keep])]
     assert np.array_equal(merged["index"][rows], np.arange(len(source)))
-    soft = dice.Overlap(*(merged[name][rows] for name in dice.Overlap._fields))
-    bins = BinCounts(*(merged[name][rows] for name in BinCounts._fields))
-    table = SliceTable(merged["loss"][rows], merged["confusion"][rows].astype(np.int64), soft, bins)
-    return table, merged["prediction"][rows]
+    return tabulate({name: values[rows] for name, values in merged.items()}), merged["prediction"][rows]
+
+
+def tabulate(outputs: dict[str, np.ndarray]) -> SliceTable:
+    """The table of slices from what `step.score_logits` gave, `(N, ...)` each."""
+    soft = dice.Overlap(*(outputs[name] for name in dice.Overlap._fields))
+    bins = BinCounts(*(outputs[name] for name in BinCounts._fields))
+    return SliceTable(outputs["loss"], outputs["confusion"].astype(np.int64), soft, bins)
 
 
 def _untracked(items: Any, total: int) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key, UInt8
 
 from oasis_jax import calibration, dice
 from oasis_jax.augment import augment
@@ -81,14 +81,19 @@ def eval_step(params: Params, batch: Batch, *, apply: Apply, cross_entropy: floa
         `(B, 15)`; `prediction` uint8 `(B, H, W)`; and the batch's `index` and `valid`.
     """
     logits = apply(params, batch["image"])
-    losses, sums = dice.loss(logits, batch["label"], cross_entropy)
+    return score_logits(logits, batch["label"], cross_entropy) | {"index": batch["index"], "valid": batch["valid"]}
+
+
+def score_logits(
+    logits: Float[Array, "batch height width 4"], label: UInt8[Array, "batch height width"], cross_entropy: float
+) -> dict[str, Any]:
+    """What `eval_step` returns, but for `index` and `valid`; logarithms of probabilities are logits too."""
+    losses, sums = dice.loss(logits, label, cross_entropy)
     prediction = logits.argmax(-1).astype(jnp.uint8)
     return {
         "loss": losses,
-        "confusion": dice.confusion(prediction, batch["label"]),
+        "confusion": dice.confusion(prediction, label),
         **sums._asdict(),
-        **calibration.bin_counts(jax.nn.softmax(logits), batch["label"])._asdict(),
+        **calibration.bin_counts(jax.nn.softmax(logits), label)._asdict(),
         "prediction": prediction,
-        "index": batch["index"],
-        "valid": batch["valid"],
     }

@@ -14,10 +14,10 @@ import jax
 import numpy as np
 import pytest
 
+from oasis_jax import native
 from oasis_jax.data.frame import Spacing
 from oasis_jax.data.slices import Slice, folders, write_png
 from oasis_jax.evaluation import Evaluated
-from oasis_jax.native import count_slice
 from oasis_jax.surface import compare_slices
 
 hypothesis.settings.register_profile("patient", deadline=None)  # no test is about speed
@@ -67,8 +67,7 @@ def evaluated(
 ) -> Evaluated:
     """An evaluation of a prediction that is 0.97 sure of every pixel."""
     sure = [np.where(np.eye(4, dtype=bool)[p], np.float32(0.97), np.float32(0.01)) for p in predictions]
-    rows = [count_slice(p, truth, c, 0.0) for p, (_, truth), c in zip(sure, slices, predictions, strict=True)]
-    table = jax.tree.map(lambda *parts: np.stack(parts), *rows)
+    table = native.count(np.stack([truth for _, truth in slices]), np.stack(sure), 0.0)
     surfaces = None
     if spacing is not None:
         both = [(truth, prediction) for (_, truth), prediction in zip(slices, predictions, strict=True)]
