@@ -1,4 +1,4 @@
-"""`python -m oasis_jax.evaluate RUN`: restore the best checkpoint and report per-class Dice on a split."""
+"""`python -m oasis_jax.evaluate RUN`: restore the best checkpoint and report its scores on a split or on volumes."""
 
 import sys
 from collections.abc import Sequence
@@ -59,14 +59,7 @@ class Arguments:
     varies, as "study/sub-{subject}/*_T1w.nii.gz"."""
     labels: str | None = None
     """The same for their label volumes."""
-    background: tuple[int, ...] = (0,)
-    """Values in the label volumes that are background."""
-    csf: tuple[int, ...] = (1,)
-    """Values that are CSF."""
-    gray: tuple[int, ...] = (2,)
-    """Values that are gray matter."""
-    white: tuple[int, ...] = (3,)
-    """Values that are white matter."""
+    values: Annotated[study.LabelValues, tyro.conf.arg(name="")] = study.LabelValues()  # noqa: RUF009
     distributed: hosts.Flag = False
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
@@ -142,7 +135,7 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> dict[str, Any]:
         raise UserError("Whole volumes need both --images and --labels.")
     if arguments.split is not None or arguments.data_root is not None:
         raise UserError("--images and --labels name the data: leave out --split and --data-root.")
-    values = study.check_values((arguments.background, arguments.csf, arguments.gray, arguments.white))
+    values = arguments.values.by_class()
     scans = study.pair_scans(arguments.images, arguments.labels)
     mesh = parallel.make_mesh(jax.device_count())
     cut = outputs.trained_on(trained).cut
@@ -231,7 +224,7 @@ def _evaluate_run(arguments: Arguments) -> None:
     if arguments.images is not None or arguments.labels is not None:
         show(evaluate_volumes(trained, arguments), trained.evaluation("volumes"))
         return
-    if (arguments.background, arguments.csf, arguments.gray, arguments.white) != ((0,), (1,), (2,), (3,)):
+    if arguments.values != study.LabelValues():
         raise UserError("--background, --csf, --gray and --white are for label volumes: name them with --labels.")
     split = arguments.split or trained.config.train.evaluate
     tree = open_data(trained.config, (split,))

@@ -55,14 +55,7 @@ class Volumes:
     """Path of the T1 volumes; {subject} (and {session}) stand for what varies: "study/sub-{subject}/*_T1w.nii.gz"."""
     labels: str
     """The same for the label volumes, which lie on the grid of their T1."""
-    background: tuple[int, ...] = (0,)
-    """Values in the label volumes that are background."""
-    csf: tuple[int, ...] = (1,)
-    """Values that are CSF."""
-    gray: tuple[int, ...] = (2,)
-    """Values that are gray matter."""
-    white: tuple[int, ...] = (3,)
-    """Values that are white matter."""
+    values: Annotated[study.LabelValues, tyro.conf.arg(name="")] = study.LabelValues()  # noqa: RUF009
     axis: Axis = "axial"
     """The plane that slices show."""
     start: float = 0.5
@@ -126,7 +119,7 @@ def write_volumes(arguments: Volumes) -> None:
         raise UserError(f"--frame is {a.frame[0]} {a.frame[1]} and must be two multiples of 16.")
     if not (0 <= a.start < 1 and 0 < a.extent < math.inf and a.seed >= 0):
         raise UserError("--start must be from 0 to below 1, --extent above 0 and --seed 0 or more.")
-    values = study.check_values((a.background, a.csf, a.gray, a.white))
+    values = a.values.by_class()
     scans = study.pair_scans(a.images, a.labels)
     rule = study.Rule(a.axis, a.start, a.extent, a.frame, values)
     a.root.parent.mkdir(parents=True, exist_ok=True)

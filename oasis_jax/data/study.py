@@ -5,6 +5,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,34 @@ class Scan(NamedTuple):
 
 Values = tuple[tuple[int, ...], ...]
 """The values in label volumes that stand for each class."""
+
+
+@dataclass(frozen=True)
+class LabelValues:
+    """The values in label volumes that stand for each class, as options of a command."""
+
+    background: tuple[int, ...] = (0,)
+    """Values in the label volumes that are background."""
+    csf: tuple[int, ...] = (1,)
+    """Values that are CSF."""
+    gray: tuple[int, ...] = (2,)
+    """Values that are gray matter."""
+    white: tuple[int, ...] = (3,)
+    """Values that are white matter."""
+
+    def by_class(self) -> Values:
+        """The values of each class.
+
+        Raises:
+            UserError: one stands for two classes.
+        """
+        values = self.background, self.csf, self.gray, self.white
+        claimed = Counter(value for one in values for value in one)
+        if twice := [value for value, count in claimed.items() if count > 1]:
+            raise UserError(
+                f"The label value {twice[0]} is claimed twice: name all of --background, --csf, --gray, --white."
+            )
+        return values
 
 
 class Rule(NamedTuple):
@@ -109,16 +138,6 @@ def pair_scans(images: str, label_volumes: str) -> list[Scan]:
     if problems:
         raise UserError("\n".join(["The volumes cannot be paired:", *(f"  {problem}" for problem in problems)]))
     return scans
-
-
-def check_values(values: Values) -> Values:
-    """Return the values unchanged, or raise `UserError` where one stands for two classes."""
-    claimed = Counter(value for one in values for value in one)
-    if twice := [value for value, count in claimed.items() if count > 1]:
-        raise UserError(
-            f"The label value {twice[0]} is claimed twice: name all of --background, --csf, --gray, --white."
-        )
-    return values
 
 
 def split_subjects(scans: Sequence[Scan], fractions: tuple[float, float, float], seed: int) -> dict[str, str]:
