@@ -43,10 +43,10 @@ def read_evaluation(folder: Path, split: str) -> dict[str, Any]:
         raise UserError(f"{folder} has no evaluation on {split}: python -m oasis_jax.evaluate {folder} {how}")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        people, tables = content["subjects"], [content["confusion"], *content["baselines"].values()]
-        if not people or any(np.array(table, np.int64).shape != (len(people), 4, 4) for table in tables):
+        people, counts = content["subjects"], [content["confusion"], *content["baselines"].values()]
+        if not people or any(np.array(table, np.int64).shape != (len(people), 4, 4) for table in counts):
             raise ValueError("its counts are not of its subjects")
-        if any(np.min(table) < 0 for table in tables):
+        if any(np.min(table) < 0 for table in counts):
             raise ValueError("it holds a count below 0")
         if any(np.array(sums, np.float64).shape != (len(people), 2, 3) for sums in content["surfaces"].values()):
             raise ValueError("its surfaces are not of its subjects")
@@ -86,7 +86,7 @@ def evaluations(folders: Sequence[Path], split: str) -> tuple[list[str], list[Ev
 
 
 def _surface_counts(content: dict[str, Any], spacing: dict[str, Any]) -> dict[str, np.ndarray]:
-    """None where surfaces were not compared, or with pixels of another size: they would differ by that alone."""
+    """Nothing where surfaces were not compared, or with pixels of another size: they would differ by that alone."""
     sums = content["surfaces"].get("surface_dice_pooled")
     return {} if sums is None or content["spacing"] != spacing else {"surface_dice": np.array(sums)}
 

@@ -55,9 +55,7 @@ def _score(
         "ours": summary.by_class(pooled[0]),
         "theirs": summary.by_class(pooled[1]),
         "difference": summary.by_class(pooled[0] - pooled[1]),
-        "interval": None
-        if spread is None
-        else {"low": summary.by_class(spread.low), "high": summary.by_class(spread.high)},
+        "interval": summary.interval_by_class(spread),
         "p": None if p is None else _by_tissue(p),
         "p_holm": None if p is None else _by_tissue(bootstrap.holm(p)),
         "each": {

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from oasis_jax import bootstrap, calibration, dice, groups, labels, scores, surface
-from oasis_jax.bootstrap import Score
+from oasis_jax.bootstrap import Interval, Score
 from oasis_jax.calibration import BinCounts
 from oasis_jax.scores import SliceTable
 from oasis_jax.surface import SurfaceTable
@@ -31,7 +31,7 @@ def summarise(table: SliceTable, subjects: Sequence[str]) -> dict[str, Any]:
     """
     names, counts = groups.sums(table.confusion, subjects)
     soft = dice.dice(table.soft)
-    pooled = {f"{name}_pooled": _pooled(with_foreground(score), counts) for name, score in scores.OVERLAP.items()}
+    overlap = {f"{name}_pooled": (with_foreground(score), counts) for name, score in scores.OVERLAP.items()}
     with np.errstate(all="ignore"):
         return {
             "slices": len(subjects),
@@ -39,31 +39,25 @@ def summarise(table: SliceTable, subjects: Sequence[str]) -> dict[str, Any]:
             "loss": float(table.loss.mean(dtype=np.float64)),
             "soft_dice_per_slice": by_class(_add_foreground(soft.mean(0, dtype=np.float64))),
             "slices_without_class": _counts((table.soft.true <= 0).sum(0)),
-            **{name: found["value"] for name, found in pooled.items()},
-            "intervals": {name: found["interval"] for name, found in pooled.items()},
+            **_pooled(overlap),
             "hard_dice_per_subject": _per_subject(names, with_foreground(scores.hard_dice)(counts)),
             "calibration": _calibration(table.bins, subjects),
         }
 
 
-def of_surfaces(
-    table: SurfaceTable, subjects: Sequence[str], each: Literal["slice", "volume"], tolerance: float = surface.TOLERANCE
-) -> dict[str, Any]:
+def of_surfaces(table: SurfaceTable, subjects: Sequence[str], each: Literal["slice", "volume"]) -> dict[str, Any]:
     """Distances between surfaces.
 
     Args:
         table: a row for each slice (in 2D) or volume (in 3D).
         subjects: the person of each row.
         each: what a row is.
-        tolerance: mm, of the surface Dice.
     """
     distance = groups.average(table.hausdorff)
-    pooled = {name: _pooled(surface_score, sums) for name, sums in surface_sums(table, subjects).items()}
     return {
         "each": each,
-        "tolerance_mm": tolerance,
-        **{name: found["value"] for name, found in pooled.items()},
-        "intervals": {name: found["interval"] for name, found in pooled.items()},
+        "tolerance_mm": surface.TOLERANCE,
+        **_pooled({name: (surface_score, sums) for name, sums in surface_sums(table, subjects).items()}),
         "without_class": _foreground_counts(distance.undefined),
         "infinite": _foreground_counts(distance.infinite),
     }
@@ -91,16 +85,8 @@ def surface_score(sums: np.ndarray) -> np.ndarray:
 
 
 def of_baseline(confusion: np.ndarray, subjects: Sequence[str]) -> dict[str, Any]:
-    """Hard Dice of a baseline, pooled and per subject, from the counts of each slice `(N, 4, 4)`."""
-    names, counts = groups.sums(confusion, subjects)
-    pooled = _pooled(with_foreground(scores.hard_dice), counts)
-    with np.errstate(all="ignore"):
-        per_subject = _per_subject(names, with_foreground(scores.hard_dice)(counts))
-    return {
-        "hard_dice_pooled": pooled["value"],
-        "interval": pooled["interval"],
-        "hard_dice_per_subject": per_subject,
-    }
+    """Hard Dice of a baseline, pooled, from the counts of each slice `(N, 4, 4)`."""
+    return _pooled({"hard_dice_pooled": (with_foreground(scores.hard_dice), groups.sums(confusion, subjects)[1])})
 
 
 def with_foreground(score: Score) -> Score:
@@ -113,11 +99,15 @@ def by_class(values: np.ndarray) -> dict[str, float | None]:
     return {name: None if np.isnan(x) else float(x) for name, x in zip(CLASSES, values, strict=True)}
 
 
-def _pooled(score: Score, counts: np.ndarray) -> dict[str, Any]:
-    """A score of all subjects' counts added up, and its interval."""
-    spread = bootstrap.interval(score, counts)
-    ends = None if spread is None else {"low": by_class(spread.low), "high": by_class(spread.high)}
-    return {"value": by_class(score(counts.sum(0))), "interval": ends}
+def interval_by_class(spread: Interval | None) -> dict[str, Any] | None:
+    """An interval's two ends by class; None without one."""
+    return None if spread is None else {"low": by_class(spread.low), "high": by_class(spread.high)}
+
+
+def _pooled(parts: dict[str, tuple[Score, np.ndarray]]) -> dict[str, Any]:
+    """Scores by name, each of all its subjects' counts added up, and under `intervals` how far they may be off."""
+    intervals = {name: interval_by_class(bootstrap.interval(*part)) for name, part in parts.items()}
+    return {name: by_class(score(counts.sum(0))) for name, (score, counts) in parts.items()} | {"intervals": intervals}
 
 
 def _per_subject(names: Sequence[str], values: np.ndarray) -> dict[str, Any]:

@@ -38,8 +38,9 @@ def rows(found: dict[str, Any]) -> list[Row]:
         *([] if surfaces is None else _surface_rows(surfaces)),
         *_tissue_rows(found["tissue"]),
         *(
-            (f"Dice, hard, pooled: {title}", texts(found["baselines"][name]["hard_dice_pooled"]))
+            line
             for name, (title, _) in baselines.METHODS.items()
+            for line in _with_interval(f"Dice, hard, pooled: {title}", found["baselines"][name], "hard_dice_pooled")
         ),
     ]
 
@@ -216,13 +217,11 @@ def tissue_csv(tissue: dict[str, Any]) -> str:
 
 def _surface_columns(count: int, surfaces: SurfaceTable | None) -> tuple[np.ndarray, np.ndarray]:
     """Surface Dice and HD95 by slice and class, `(N, 4)` each; NaN where there is none."""
-    columns = np.full((2, count, labels.COUNT), np.nan)
+    near, farthest = np.full((2, count, labels.COUNT), np.nan)
     if surfaces is not None:
-        columns[0][:, labels.FOREGROUND], columns[1][:, labels.FOREGROUND] = (
-            surface_dice(surfaces.near, surfaces.size),
-            surfaces.hausdorff,
-        )
-    return columns[0], columns[1]
+        near[:, labels.FOREGROUND] = surface_dice(surfaces.near, surfaces.size)
+        farthest[:, labels.FOREGROUND] = surfaces.hausdorff
+    return near, farthest
 
 
 def _numbers(values: Sequence[Any]) -> list[str]:
