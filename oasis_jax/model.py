@@ -5,6 +5,7 @@ file that knows Flax modules.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import flax.linen as nn
@@ -14,6 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from oasis_jax import labels
 from oasis_jax.config import Model
+from oasis_jax.dropout import dropout
 from oasis_jax.errors import UserError
 from oasis_jax.upsample import upsample, upsample_conv
 
@@ -61,15 +63,7 @@ def network(config: Model) -> tuple[Init, Apply]:
         return _pad_background(whole(params, _centre(image, config.crop), dropout_keys), image.shape[1:3])
 
     def whole(params: Params, image: Array, dropout_keys: Array | None) -> Array:
-        if dropout_keys is None or config.dropout == 0:
-            return cast(Array, module.apply({"params": params}, image))
-
-        def one(key: Array, slice_HxWx1: Array) -> Array:
-            rngs = {"dropout": key}
-            logits = module.apply({"params": params}, slice_HxWx1[None], deterministic=False, rngs=rngs)
-            return cast(Array, logits)[0]
-
-        return jax.vmap(one)(dropout_keys, image)
+        return cast(Array, module.apply({"params": params}, image, dropout_keys))
 
     return init, apply
 
@@ -85,7 +79,7 @@ class ImprovedUNet(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, image: Array, deterministic: bool = True) -> Array:
+    def __call__(self, image: Array, dropout_keys: Array | None = None) -> Array:
         def conv(features: int, name: str, kernel: int = 3, stride: int = 1) -> nn.Conv:
             start = nn.initializers.glorot_uniform()
             size, strides = (kernel, kernel), (stride, stride)
@@ -99,15 +93,19 @@ class ImprovedUNet(nn.Module):
         def block(x: Array, features: int, name: str, kernel: int = 3, stride: int = 1) -> Array:
             return norm_act(conv(features, name, kernel, stride)(x), name)
 
-        def context(x: Array, name: str) -> Array:
+        def drop(x: Array, level: int) -> Array:
+            if dropout_keys is None or self.dropout == 0:
+                return x
+            return dropout(x, jax.vmap(partial(jax.random.fold_in, data=level))(dropout_keys), self.dropout)
+
+        def context(x: Array, level: int) -> Array:
             """Conv, dropout, conv; added to the input."""
-            features = x.shape[-1]
-            drop = nn.Dropout(self.dropout, deterministic=deterministic, name=f"{name}_dropout")
+            name, features = f"encoder{level}_context", x.shape[-1]
             if self.pre_activation:
                 y = conv(features, f"{name}_conv1")(norm_act(x, f"{name}_conv1"))
-                y = conv(features, f"{name}_conv2")(norm_act(drop(y), f"{name}_conv2"))
+                y = conv(features, f"{name}_conv2")(norm_act(drop(y, level), f"{name}_conv2"))
             else:
-                y = drop(block(x, features, f"{name}_conv1"))
+                y = drop(block(x, features, f"{name}_conv1"), level)
                 y = block(y, features, f"{name}_conv2")
             return x + y
 
@@ -121,7 +119,7 @@ class ImprovedUNet(nn.Module):
         skips = []
         for level, width in enumerate(widths):
             x = block(x, width, f"encoder{level}_conv", stride=1 if level == 0 else 2)
-            x = context(x, f"encoder{level}_context")
+            x = context(x, level)
             skips.append(x)
 
         total = None
