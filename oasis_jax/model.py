@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from oasis_jax import labels
+from oasis_jax import convolution, labels
 from oasis_jax.config import Model
+from oasis_jax.convolution import upsample, upsample_conv
 from oasis_jax.dropout import dropout
 from oasis_jax.errors import UserError
-from oasis_jax.upsample import upsample, upsample_conv
 
 Params = Any
 Init = Callable[[Array, tuple[int, int]], Params]
@@ -80,10 +80,8 @@ class ImprovedUNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: Array, dropout_keys: Array | None = None) -> Array:
-        def conv(features: int, name: str, kernel: int = 3, stride: int = 1) -> nn.Conv:
-            start = nn.initializers.glorot_uniform()
-            size, strides = (kernel, kernel), (stride, stride)
-            return nn.Conv(features, size, strides, "SAME", dtype=self.dtype, kernel_init=start, name=name)
+        def conv(features: int, name: str, kernel: int = 3, stride: int = 1) -> Conv:
+            return Conv(features, self.dtype, partial(convolution.conv, stride=stride), kernel, name=name)
 
         def norm_act(x: Array, name: str) -> Array:
             if self.instance_norm:
@@ -125,7 +123,7 @@ class ImprovedUNet(nn.Module):
         total = None
         for level in reversed(range(LEVELS - 1)):
             width = widths[level]
-            x = UpsampleConv(width, self.dtype, name=f"decoder{level}_up")(x)
+            x = Conv(width, self.dtype, upsample_conv, name=f"decoder{level}_up")(x)
             x = jnp.concatenate([x, skips[level]], axis=-1)
             if level > 0:
                 x = block(x, width, f"decoder{level}_localisation1")
@@ -139,18 +137,20 @@ class ImprovedUNet(nn.Module):
         return conv(labels.COUNT, "logits", kernel=1)(total).astype(jnp.float32)
 
 
-class UpsampleConv(nn.Module):
-    """`nn.Conv` with a 3x3 kernel on the upsampled input, with the same parameters, without making that input."""
+class Conv(nn.Module):
+    """`nn.Conv` with the same parameters, by a function `(x, kernel) -> y`."""
 
     features: int
     dtype: Any
+    convolve: Callable[[Array, Array], Array]
+    size: int = 3
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        shape = (3, 3, x.shape[-1], self.features)
+        shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
-        return upsample_conv(x.astype(self.dtype), kernel) + bias.astype(self.dtype)
+        return self.convolve(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)
 
 
 def _centre(image: Array, size: tuple[int, int]) -> Array:

@@ -56,6 +56,8 @@ def train_step(
     dropout_keys, image, label = jax.vmap(prepare)(batch["index"], batch["image"], batch["label"])
 
     def mean_loss(params: Params) -> Array:
+        if axis_name is not None:  # as slices do; the sum over devices of their gradients follows from it
+            params = jax.lax.pcast(params, axis_name, to="varying")
         losses, _ = dice.loss(apply(params, image, dropout_keys), label, cross_entropy)
         total = jnp.where(batch["valid"], losses, 0).sum()
         count = batch["valid"].sum()
