@@ -32,7 +32,7 @@ from oasis_jax.config import Config
 
 HEAD = [
     *("framework", "mode", "batch", "dtype", "ms a step", "slices/s", "time over ours"),
-    *("host MiB", "device MiB", "logits differ by", "losses differ by"),
+    *("page faults a step", "host MiB", "device MiB", "logits differ by", "losses differ by"),
 ]
 
 
@@ -94,17 +94,19 @@ def compare(
             except Exception as error:  # whatever stopped it, out of memory above all; the others go on
                 refused.append(failure([name, *before], error))
                 del pools[name]
-        seconds: dict[str, list[float]] = {name: [] for name in pools}
+        turns: dict[str, list[tuple[float, float]]] = {name: [] for name in pools}
         for _ in range(arguments.turns):
             for name, pool in pools.items():
-                seconds[name].append(pool.submit(worker.turn, arguments.steps).result())
+                turns[name].append(pool.submit(worker.turn, arguments.steps).result())
         peaks = {name: pool.submit(worker.peak).result() for name, pool in pools.items()}
+    seconds = {name: [time for time, _ in taken] for name, taken in turns.items()}
     ours = seconds.get("ours")
     rows = [
         [
             *(name, *before, figures.spread([1000 * s for s in times])),
             figures.format_number(batch / median(times)),
             figures.spread([a / b for a, b in zip(times, ours, strict=True)]) if ours else "-",
+            figures.format_number(median(faults for _, faults in turns[name]), 2),
             *map(figures.mebibytes, peaks[name]),
             *agreed[name],
         ]
