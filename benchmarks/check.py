@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import figures
 import numpy as np
 
 from oasis_jax.data import head
@@ -47,7 +48,7 @@ def main() -> None:
             tree = load_tree(root)
             times.append(time.monotonic() - start)
     files = 2 * sum(map(len, tree.splits.values()))
-    print(f"{files} files: {times[0]:.1f} s with every pixel, {times[1]:.1f} s unchanged ({os.cpu_count()} cores)")
+    print(f"{files} files: {times[0]:.1f} s with every pixel, {times[1]:.1f} s unchanged; {figures.machine()}")
 
 
 if __name__ == "__main__":

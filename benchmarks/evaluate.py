@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import figures
 import jax
 
 from oasis_jax import evaluate, evaluation, model, parallel, pipeline, restore, results, run, scoring, surface
@@ -66,6 +67,7 @@ def main() -> None:
         megabytes = (Path(folder) / "report.html").stat().st_size / 1e6
     print("; ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items()))
     beyond = sum(times.values()) - times["network"]
+    print(f"{figures.machine()}; jax {jax.__version__}")
     print(f"beyond the network's own time: {beyond:.1f} s for {SLICES} slices; report {megabytes:.1f} MB")
 
 

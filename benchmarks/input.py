@@ -10,6 +10,7 @@ median and range over turns, in which the rows are measured one after the other.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from itertools import islice
 
 import figures
@@ -59,7 +60,8 @@ def main() -> None:
             data = replace(settings.data, threads=threads)
             batches = pipeline.train_batches(sources[name], data, batch=arguments.batch, seed=0)
             found.append(rate(batches, arguments.batches, arguments.batch))
-    print(f"{figures.machine()}; {len(pairs)} slices, {arguments.turns} turns of {arguments.batches} batches\n")
+    size = f"{len(pairs)} slices, {arguments.turns} turns of {arguments.batches} batches"
+    print(f"{figures.machine()}; grain {version('grain')}; {size}\n")
     rows = [[name, str(threads), figures.spread(found)] for (name, threads), found in rates.items()]
     rows.append(["filling the memory", "1", figures.format_number(filling)])
     print(figures.markdown(["slices come from", "threads", f"slices/s in batches of {arguments.batch}"], rows))

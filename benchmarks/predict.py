@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+import figures
 import jax
 import numpy as np
 
@@ -72,6 +73,7 @@ def main() -> None:
     for kind, values in times.items():
         each = "" if kind == "volume" else f", {SLICES / median(values):.1f} slices/s"
         print(f"{kind}: {median(values):.2f} s (median of {TURNS}, {min(values):.2f} to {max(values):.2f}){each}")
+    print(f"{figures.machine()}; jax {jax.__version__}")
     print(f"folder: {median(times['network']) / median(times['folder']):.3f} of the network's own speed")
 
 

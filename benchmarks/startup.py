@@ -3,7 +3,7 @@
 Run:  python benchmarks/startup.py [EXPERIMENT.py] [--data.root DIR ...]
 
 Starts the training command in a new run folder, waits for the metrics of step 1, stops it; first with an empty cache
-folder, then with what the first left there. Prints seconds.
+folder, then with what the first left there. Prints a table of seconds; the cold ones each begin with an empty cache.
 """
 
 import os
@@ -12,7 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
+
+import figures
+
+TURNS = 3
 
 
 def seconds_to_first_step(words: list[str], run: Path, cache: Path) -> float:
@@ -36,10 +41,12 @@ def seconds_to_first_step(words: list[str], run: Path, cache: Path) -> float:
 def main() -> None:
     words = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
-        cache = Path(folder, "cache")
-        cold = seconds_to_first_step(words, Path(folder, "cold"), cache)
-        warm = [seconds_to_first_step(words, Path(folder, f"warm{i}"), cache) for i in range(3)]
-    print(f"cold {cold:.1f} s; warm {sorted(warm)[1]:.1f} s (median of 3, {min(warm):.1f} to {max(warm):.1f})")
+        caches = [Path(folder, f"cache{i}") for i in range(TURNS)]
+        cold = [seconds_to_first_step(words, Path(folder, f"cold{i}"), cache) for i, cache in enumerate(caches)]
+        warm = [seconds_to_first_step(words, Path(folder, f"warm{i}"), cache) for i, cache in enumerate(caches)]
+    print(f"{figures.machine()}; jax {version('jax')}; {' '.join(words) or 'quickstart'}\n")
+    rows = [["nothing cached", figures.spread(cold)], ["programs cached", figures.spread(warm)]]
+    print(figures.markdown(["from the command to step 1", f"s, {TURNS} turns"], rows))
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 import figures
 import tyro
@@ -31,7 +31,7 @@ import worker
 from oasis_jax.config import Config
 
 HEAD = [
-    *("framework", "mode", "batch", "dtype", "ms a step", "slices/s", "time over ours"),
+    *("framework", "device", "mode", "batch", "dtype", "ms a step", "slices/s", "time over ours"),
     *("page faults a step", "host MiB", "device MiB", "logits differ by", "losses differ by"),
 ]
 
@@ -85,25 +85,32 @@ def compare(
 ) -> tuple[list[list[str]], dict[str, str]]:
     """The rows of one mode, batch and compute type, and the versions of what ran."""
     before = [mode, str(batch), settings.model.dtype]
-    versions, refused = {}, []
+    versions: dict[str, str] = {}
+    devices: dict[str, str] = {}
+    refused: list[list[str]] = []
     with workers(tuple(agreed)) as pools:
-        for name, pool in list(pools.items()):
-            try:
-                job = name, settings, arguments.size, batch, mode, folder
-                versions |= pool.submit(worker.load, *job).result()
-            except Exception as error:  # whatever stopped it, out of memory above all; the others go on
-                refused.append(failure([name, *before], error))
-                del pools[name]
+
+        def each(task: Callable[..., Any], *words: Any, named: bool = False) -> Iterator[tuple[str, Any]]:
+            """What a task gives in each worker; one that fails, mostly out of memory, leaves; the others go on."""
+            for name in list(pools):
+                try:
+                    yield name, pools[name].submit(task, *([name] if named else []), *words).result()
+                except Exception as error:
+                    refused.append(failure([name, devices.get(name, "-"), *before], error))
+                    pools.pop(name).shutdown()
+
+        for name, (device, ran) in each(worker.load, settings, arguments.size, batch, mode, folder, named=True):
+            devices[name], versions = device, versions | ran
         turns: dict[str, list[tuple[float, float]]] = {name: [] for name in pools}
         for _ in range(arguments.turns):
-            for name, pool in pools.items():
-                turns[name].append(pool.submit(worker.turn, arguments.steps).result())
-        peaks = {name: pool.submit(worker.peak).result() for name, pool in pools.items()}
-    seconds = {name: [time for time, _ in taken] for name, taken in turns.items()}
+            for name, taken in each(worker.turn, arguments.steps):
+                turns[name].append(taken)
+        peaks = dict(each(worker.peak))
+    seconds = {name: [time for time, _ in turns[name]] for name in peaks}
     ours = seconds.get("ours")
     rows = [
         [
-            *(name, *before, figures.spread([1000 * s for s in times])),
+            *(name, devices[name], *before, figures.spread([1000 * s for s in times])),
             figures.format_number(batch / median(times)),
             figures.spread([a / b for a, b in zip(times, ours, strict=True)]) if ours else "-",
             figures.format_number(median(faults for _, faults in turns[name]), 2),
@@ -117,7 +124,7 @@ def compare(
 
 def failure(cells: list[str], error: Exception) -> list[str]:
     """A row that says what went wrong."""
-    cells = [*cells, *["-"] * (4 - len(cells)), f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"]
+    cells = [*cells, *["-"] * (5 - len(cells)), f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"]
     return cells + ["-"] * (len(HEAD) - len(cells))
 
 

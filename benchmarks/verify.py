@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import figures
+
 from oasis_jax.data.manifest import published
 
 BYTES = {"case": 20_396, "seg": 2_978}
@@ -42,7 +44,7 @@ def main() -> None:
             times.append(time.monotonic() - start)
             assert done.returncode == 1, done.stderr
     different = done.stdout.count(".png")
-    print(f"{different} files: {times[0]:.1f} s from the disk, {times[1]:.1f} s from memory ({os.cpu_count()} cores)")
+    print(f"{different} files: {times[0]:.1f} s from the disk, {times[1]:.1f} s from memory; {figures.machine()}")
 
 
 if __name__ == "__main__":

@@ -65,14 +65,14 @@ def judge(found: dict[str, float]) -> None:
 
 def load(
     framework: str, settings: Config, size: tuple[int, int], batch: int, mode: str, folder: Path
-) -> dict[str, str]:
-    """Make the program that will be timed and run it twice, so that all is compiled; the framework's versions."""
+) -> tuple[str, dict[str, str]]:
+    """Make the program that will be timed and run it twice, so that all is compiled; its device, and versions."""
     with np.load(folder / "parameters.npz") as parameters:
         program = _build(framework)(settings, dict(parameters))
     there = program.put(make_batch(batch, size))
     _running.update(program=program, batch=there, call=program.train if mode == "train" else program.evaluate)
     turn(1)
-    return program.versions
+    return program.device, program.versions
 
 
 def turn(steps: int) -> tuple[float, float]:

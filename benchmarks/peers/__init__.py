@@ -32,5 +32,7 @@ class Program(NamedTuple):
     """Wait until a result is computed."""
     device_bytes: Callable[[], int | None]
     """Largest memory taken on the accelerator; None where there is none."""
+    device: str
+    """What it runs on: "cpu" or "gpu"."""
     versions: dict[str, str]
     """The framework's version by name."""

@@ -83,5 +83,6 @@ def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
         evaluate=evaluate,
         wait=jax.block_until_ready,
         device_bytes=device_bytes,
+        device=jax.default_backend(),
         versions={"jax": jax.__version__},
     )

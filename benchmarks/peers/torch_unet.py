@@ -102,10 +102,9 @@ def loss(logits: torch.Tensor, label: torch.Tensor, cross_entropy: float) -> tup
 
 def confusion(prediction: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Pixels of each slice by true class (row) and predicted class (column), `(B, 4, 4)`."""
-    kinds = labels.COUNT**2
-    slices = torch.arange(len(label), device=label.device)[:, None, None]
-    pairs = (slices * labels.COUNT + label) * labels.COUNT + prediction
-    return torch.bincount(pairs.flatten(), minlength=len(label) * kinds).view(-1, labels.COUNT, labels.COUNT)
+    pairs = (label * labels.COUNT + prediction).flatten(1)
+    counts = [(pairs == kind).sum(1) for kind in range(labels.COUNT**2)]  # `bincount` would wait for the device
+    return torch.stack(counts, 1).view(-1, labels.COUNT, labels.COUNT)
 
 
 def build(settings: Config, parameters: Arrays, exact: bool = False, compiled: bool = False) -> Program:
@@ -113,7 +112,7 @@ def build(settings: Config, parameters: Arrays, exact: bool = False, compiled: b
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_float32_matmul_precision("highest" if exact else "high")
     torch.backends.cudnn.allow_tf32 = not exact
-    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark = not exact  # it may choose kernels that are quick and less exact
     weights = {name: _parameter(torch.tensor(value), device) for name, value in parameters.items()}
     forward, optim = network(settings.model), settings.optim
     adam = torch.optim.AdamW(weights.values(), optim.learning_rate, weight_decay=optim.weight_decay, fused=True)
@@ -123,10 +122,15 @@ def build(settings: Config, parameters: Arrays, exact: bool = False, compiled: b
 
     def score(image: torch.Tensor, label: torch.Tensor) -> tuple[torch.Tensor, ...]:
         logits = forward(weights, image, False)
-        return *loss(logits, label.long(), optim.cross_entropy), logits.argmax(1).to(torch.uint8)
+        prediction = logits.argmax(1)
+        return (
+            *loss(logits, label.long(), optim.cross_entropy),
+            prediction.to(torch.uint8),
+            confusion(prediction, label),
+        )
 
     if compiled:
-        mean_loss, score = torch.compile(mean_loss), torch.compile(score)
+        mean_loss, score, forward = torch.compile(mean_loss), torch.compile(score), torch.compile(forward)
 
     def train(batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         adam.zero_grad()
@@ -137,8 +141,7 @@ def build(settings: Config, parameters: Arrays, exact: bool = False, compiled: b
 
     def evaluate(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         with torch.no_grad():
-            *found, prediction = score(*batch)
-            return *found, prediction, confusion(prediction, batch[1])
+            return score(*batch)
 
     def outputs(batch: tuple[torch.Tensor, torch.Tensor]) -> Any:
         with torch.no_grad():
@@ -156,6 +159,7 @@ def build(settings: Config, parameters: Arrays, exact: bool = False, compiled: b
         evaluate=evaluate,
         wait=lambda result: torch.cuda.synchronize() if device == "cuda" else None,
         device_bytes=lambda: torch.cuda.max_memory_allocated() if device == "cuda" else None,
+        device="gpu" if device == "cuda" else "cpu",
         versions={"torch": torch.__version__},
     )
 
