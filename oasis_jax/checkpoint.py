@@ -146,14 +146,15 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
     Raises:
         UserError: there are checkpoints, but none is sound.
     """
-    found, damaged = cards(folder)
+    found, damaged = _cards_of_all(folder)
     restored = None
     while found and restored is None:
         try:
             restored = TrainState(**_unpack(restore_parts(folder, found[-1], _parts(abstract)))), found[-1]
         except UserError:
             restored = None
-        if not all(hosts.gather(restored is not None)):  # not all processes can read it
+        read = hosts.gather(restored and restored[1].digests)
+        if read[0] is None or any(digests != read[0] for digests in read):  # not all processes can read it
             restored = None
             damaged.append(found.pop().step)
     if damaged and restored is None:
@@ -162,6 +163,15 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
         name = _set_aside(folder / str(step))
         say(f"The checkpoint of step {step} is damaged; it is now called {name}.")
     return restored
+
+
+def _cards_of_all(folder: Path) -> tuple[list[Card], list[int]]:
+    """`cards`, the same in every process: what is not sound for all of them, or not there yet, counts as damaged."""
+    found, damaged = cards(folder)
+    listed = hosts.gather([[card.step for card in found], damaged])
+    sound = set.intersection(*(set(steps) for steps, _ in listed))
+    named = {step for both in listed for steps in both for step in steps}
+    return [card for card in found if card.step in sound], sorted(named - sound)
 
 
 def restore_parts(folder: Path, card: Card, abstract: dict[str, Any]) -> dict[str, Any]:
@@ -220,7 +230,7 @@ def _set_aside(path: Path) -> str:
     names = (f"damaged-{path.name}{f'-{n}' if n else ''}" for n in itertools.count())
     free = next(name for name in names if not path.with_name(name).exists())
     hosts.meet()  # all have found the name
-    if jax.process_index() == 0:
+    if jax.process_index() == 0 and path.exists():
         path.rename(path.with_name(free))
     hosts.meet()
     return free

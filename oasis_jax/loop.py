@@ -124,8 +124,8 @@ def _prepare(settings: Config, tree: Tree) -> _Program:
         begin=jax.jit(
             partial(state.initial_state, _keys(settings)[0], tree.size, init, transform),
             out_shardings=parallel.replicated(mesh),
-            # It runs once, and optimizing it took much of a cold start; on a CPU the bits are the same without.
-            compiler_options={"xla_backend_optimization_level": 0},
+            # It runs once, and on a CPU optimizing it took much of a cold start; the bits are the same without.
+            compiler_options={"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None,
         ),
         train_step=parallel.compile_train_step(train_step, mesh),
         batches=lambda first: parallel.to_devices(batches(start=first), mesh),
