@@ -1,7 +1,7 @@
 """The network's convolutions, and the lowerings of them that XLA runs well on a CPU. Padding is "SAME" throughout.
 
 Each is the plain convolution to rounding, in value and in both gradients; what each lowering saves is in
-`benchmarks/speed.md`. Other devices have kernels for the plain ones, and get those.
+`benchmarks/speed.md`. The gradients written out here are for CPUs alone; other devices have kernels of their own.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ def conv(
     kernel: Float[Array, "rows columns features channels"],
     stride: int = 1,
 ) -> Float[Array, "batch _ _ channels"]:
-    """A convolution with a kernel of 1x1 or 3x3; height and width are multiples of the stride.
+    """A convolution of stride 1, with a kernel of 1x1 or 3x3, or of stride 2, with one of 3x3 and even sides.
 
     Under shard_map the kernel must vary as `x` does (`jax.lax.pcast`): its gradient is that of the slices here.
     """
@@ -40,17 +40,12 @@ def _backward(stride: int, operands: tuple[Array, Array], change: Array) -> tupl
     def of_kernel() -> Array:
         return jax.vjp(lambda kernel: _convolve(x, kernel, "SAME", stride), kernel)[1](change)[0]
 
-    cpu_input, cpu_kernel = of_input, of_kernel
-    if kernel.shape[:2] == (1, 1):
-        cpu_kernel = partial(_kernel_gradient_of_1x1, x, change)
-    elif stride == 1:
-        cpu_kernel = partial(_kernel_gradient_of_3x3, x, change)
-    else:
-        cpu_input = partial(_input_gradient_of_stride_2, change, kernel)
-    return (
-        jax.lax.platform_dependent(cpu=cpu_input, default=of_input),
-        jax.lax.platform_dependent(cpu=cpu_kernel, default=of_kernel),
-    )
+    if stride == 2:
+        on_cpu = partial(_input_gradient_of_stride_2, change, kernel)
+        return jax.lax.platform_dependent(cpu=on_cpu, default=of_input), of_kernel()
+    one_tap = kernel.shape[:2] == (1, 1)
+    on_cpu = partial(_kernel_gradient_of_1x1 if one_tap else _kernel_gradient_of_3x3, x, change)
+    return of_input(), jax.lax.platform_dependent(cpu=on_cpu, default=of_kernel)
 
 
 conv.defvjp(_forward, _backward)
