@@ -4,8 +4,8 @@ Run:  python benchmarks/accelerator.py FOLDER [--data-root DIR]     on a machine
       python benchmarks/accelerator.py FOLDER --smoke               anywhere, minutes: shows that every part works
 
 Needs the package with its accelerator's JAX, the peers, and a C compiler: pip install -e ".[cuda13,peers]". Parts:
-steps of training and evaluation beside compiled PyTorch, in TF32 and bfloat16, at batch 8, 32 and 128; their floor and a
-profile; the input pipeline; two epochs of 9,664 slices (goal: less than 2 % of the time waiting for input); start-up,
+steps of training and evaluation beside compiled PyTorch, in TF32 and bfloat16, at batch 8, 32 and 128; their floor and
+a profile; the input pipeline; two epochs of 9,664 slices (goal: less than 2 % of the time waiting for input); start-up,
 cold and warm; growth; the network's convolutions; and a whole training in bfloat16 beside float32 (goal: Dice within
 0.002). A part that fails, or takes longer than an hour, does not stop the others. With several GPUs all use the first.
 FOLDER gets `results.md`, which grows part by part, and the whole output of each; profiles are in FOLDER/trace.
