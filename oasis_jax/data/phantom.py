@@ -7,14 +7,18 @@ import numpy as np
 from oasis_jax import labels
 from oasis_jax.data.head import draw_slice, make_head
 from oasis_jax.data.slices import Tracker, folders, silent, write_png
+from oasis_jax.data.tree import Cut, write_cut
 from oasis_jax.storage import cache_folder, write_folder
 
 SLICES = 16
-"""Slices a subject, 2 mm apart."""
+"""Slices a subject."""
+
+GAP = 2.0
+"""mm from one slice to the next; pixels are 1 mm."""
 
 SUBJECTS = {"train": 20, "validate": 4, "test": 6}
 
-_VERSION = 1
+_VERSION = 2
 """Counts changes to the pictures, so that an older cached tree is not mistaken for this one."""
 
 
@@ -36,11 +40,12 @@ def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
     for split in SUBJECTS:
         for folder in folders(part, split):
             folder.mkdir()
+    write_cut(part, Cut(spacing=(1.0, 1.0, GAP)))
     head = make_head(np.random.default_rng([seed, 0]))
     for case, k in track(jobs, len(jobs), "Drawing phantoms"):
         if k == 0:
             head = make_head(np.random.default_rng([seed, case]))
-        image, label = draw_slice(head, 2.0 * k, np.random.default_rng([seed, case, k]))
+        image, label = draw_slice(head, GAP * k, np.random.default_rng([seed, case, k]))
         image_folder, label_folder = folders(part, people[case])
         write_png(image_folder / f"case_{case + 1:03d}_slice_{k}.nii.png", image)
         write_png(label_folder / f"seg_{case + 1:03d}_slice_{k}.nii.png", label * np.uint8(labels.STEP))
