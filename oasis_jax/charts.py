@@ -7,7 +7,7 @@ import numpy as np
 
 from oasis_jax import labels
 
-_COLOURS = ("#666666", "#0072B2", "#E69F00", "#009E73")
+COLOURS, MARKS = ("#666666", "#0072B2", "#E69F00", "#009E73"), "ovs^"
 """Of the classes, on white: from the Okabe-Ito palette."""
 
 
@@ -24,7 +24,7 @@ def subjects(per_subject: dict[str, Any]) -> str:
         found = {person: row[name] for person, row in per_subject["each"].items() if row[name] is not None}
         values = np.array(list(found.values()))
         spread = _spread(values)
-        axes.plot(column + spread, values, "ovs^"[k], color=_COLOURS[k], alpha=0.75, markersize=6)
+        axes.plot(column + spread, values, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=6)
         if values.size:
             middle = np.median(values)
             axes.plot([column - 0.3, column + 0.3], [middle, middle], color="black", linewidth=1.5)
@@ -46,7 +46,7 @@ def confusion(counts: np.ndarray) -> str:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts.shape):
         dark = shares[row, column] > 0.5
-        text = f"{100 * shares[row, column]:.2f} %"
+        text = f"{100 * shares[row, column]:.2f} %" if total[row, 0] else "-"
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     axes.set_xticks(range(labels.COUNT), labels.SHORT)
     axes.set_yticks(range(labels.COUNT), labels.SHORT)
@@ -65,7 +65,7 @@ def agreement(tissue: dict[str, Any]) -> str:
     for axes, k in zip(figure.subplots(1, len(labels.FOREGROUND)), labels.FOREGROUND, strict=True):
         name = labels.NAMES[k]
         true, predicted = (np.array([scan[side][name] for scan in each], float) for side in ("true", "predicted"))
-        axes.plot((true + predicted) / 2, predicted - true, "ovs^"[k], color=_COLOURS[k], alpha=0.75, markersize=5)
+        axes.plot((true + predicted) / 2, predicted - true, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=5)
         axes.axhline(0, color="0.7", linewidth=0.8)
         for line, style in (("bias", "-"), ("low", "--"), ("high", "--")):
             if tissue[line][name] is not None:
@@ -89,12 +89,12 @@ def reliability(calibration: dict[str, Any]) -> str:
     used = [k for k, count in enumerate(calibration["pixels"]) if count]
     confidence, accuracy = ([calibration[name][k] for k in used] for name in ("confidence", "accuracy"))
     curve.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="as right as sure")
-    curve.plot(confidence, accuracy, "o-", color=_COLOURS[1], markersize=4, label="this network")
+    curve.plot(confidence, accuracy, "o-", color=COLOURS[1], markersize=4, label="this network")
     curve.set(ylabel="share that is right", xlim=(0.2, 1.01), ylim=(0, 1.02))
     curve.legend(fontsize=8, loc="upper left")
     curve.grid(alpha=0.3)
     pixels = np.array([calibration["pixels"][k] for k in used], float)
-    share.bar(confidence, 100 * pixels / max(pixels.sum(), 1), width=0.04, color=_COLOURS[1], alpha=0.7)
+    share.bar(confidence, 100 * pixels / max(pixels.sum(), 1), width=0.04, color=COLOURS[1], alpha=0.7)
     share.set(xlabel="probability of the predicted class", ylabel="% of pixels", yscale="log")
     return _svg(figure)
 

@@ -44,20 +44,26 @@ def read_evaluation(folder: Path, split: str) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         people, counts = content["subjects"], [content["confusion"], *content["baselines"].values()]
+        if set(content["baselines"]) != set(baselines.METHODS) or not all(isinstance(name, str) for name in people):
+            raise ValueError("its subjects or baselines are not what an evaluation writes")
         if not people or any(np.array(table, np.int64).shape != (len(people), 4, 4) for table in counts):
             raise ValueError("its counts are not of its subjects")
         if any(np.min(table) < 0 for table in counts):
             raise ValueError("it holds a count below 0")
-        if any(np.array(sums, np.float64).shape != (len(people), 2, 3) for sums in content["surfaces"].values()):
+        surfaces = [np.array(sums, np.float64) for sums in content["surfaces"].values()]
+        if any(sums.shape != (len(people), 2, 3) or not np.isfinite(sums).all() for sums in surfaces):
             raise ValueError("its surfaces are not of its subjects")
-        facts = {"data_fingerprint": str(content["data_fingerprint"]), "spacing": dict(content["spacing"])}
+        if any(np.any(np.sum(table, axis=-1) != np.sum(counts[0], axis=-1)) for table in counts):
+            raise ValueError("its baselines count other true pixels")
+        facts = {name: str(content[name]) for name in ("data_fingerprint", "data", "step")}
+        facts |= {"spacing": dict(content["spacing"])}
         return content | facts
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(f"{file} is damaged ({error}): evaluate {folder} again.") from error
 
 
-def evaluations(folders: Sequence[Path], split: str) -> tuple[list[str], list[Evaluation]]:
-    """The subjects, and what is known of them: of each run, then of each baseline.
+def evaluations(folders: Sequence[Path], split: str) -> tuple[list[str], list[Evaluation], str]:
+    """The subjects; what is known of them, of each run, then of each baseline; and a sentence on what it is of.
 
     Raises:
         UserError: an evaluation is missing, or two are not of the same slices.
@@ -75,14 +81,17 @@ def evaluations(folders: Sequence[Path], split: str) -> tuple[list[str], list[Ev
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
+    steps = ", ".join(f"{name} of step {one['step']}" for name, one in zip(names, found, strict=True))
+    told = f"{found[0]['data']}, {split}, {len(found[0]['subjects'])} subjects; checkpoints: {steps}."
     out = [
         Evaluation(name, {"hard_dice": np.array(one["confusion"])} | _surface_counts(one, found[0]["spacing"]))
         for name, one in zip(names, found, strict=True)
     ]
-    return found[0]["subjects"], out + [
+    known = [
         Evaluation(title, {"hard_dice": np.array(found[0]["baselines"][name])})
         for name, (title, _) in baselines.METHODS.items()
     ]
+    return found[0]["subjects"], out + known, told
 
 
 def _surface_counts(content: dict[str, Any], spacing: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -127,7 +136,7 @@ def main() -> None:
     if not arguments.runs:
         raise UserError("Name at least one run folder.")
     split = arguments.split or run.load(arguments.runs[0]).config.train.evaluate
-    subjects, found = evaluations(arguments.runs, split)
+    subjects, found, told = evaluations(arguments.runs, split)
     compared = [paired.compare(found[0], other, subjects) for other in found[1:]]
     if arguments.json:
         print(json.dumps({"split": split, "comparisons": compared}, indent=1, allow_nan=False))
@@ -136,7 +145,10 @@ def main() -> None:
     for one in compared:
         for table in result_tables(one):
             console.print(table, highlight=False)
-    print(f"{split}, {len(subjects)} subjects; pooled scores, differences paired by subject.")
+    print(f"{told} Pooled scores, differences paired by subject.", *tables.CAUTIONS.get(split, ()), sep="\n")
+    scores = [score for one in compared for score in one["scores"].values()]
+    if any(None in score["p"].values() for score in scores if score["p"]):
+        print(f"No p where fewer than {FEWEST_SUBJECTS} subjects have the class in both evaluations.")
     runs = found[: len(arguments.runs)]
     if "surface_dice" in runs[0].counts and (others := [one.name for one in runs if "surface_dice" not in one.counts]):
         print(f"Surfaces of {', '.join(others)} were measured with pixels of another size, or not at all.")

@@ -29,8 +29,9 @@ from oasis_jax import (
     surface,
     tables,
 )
-from oasis_jax.config import Config, Split
+from oasis_jax.config import Config, Data, Split
 from oasis_jax.data import phantom, study
+from oasis_jax.data.frame import Spacing
 from oasis_jax.data.tree import Tree, load_tree
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.evaluation import Evaluated
@@ -106,8 +107,8 @@ def evaluate(
         mesh,
         lambda items, total: progress.track(items, total, f"Evaluating {split}"),
     )
-    spacing = tree.cut.spacing or config.data.spacing_mm
-    if spacing != config.data.spacing_mm:
+    spacing = _spacing(trained, tree)
+    if spacing != config.data.spacing_mm != Data().spacing_mm:
         mm = " ".join(map(str, spacing or ()))
         progress.say(f"Note: {tree.root} says that its pixels are {mm} mm; that is used, not data.spacing_mm.")
     found = Evaluated(
@@ -120,7 +121,9 @@ def evaluate(
         spacing={pair.case: spacing for pair in pairs},
     )
     name = "phantoms" if config.data.root is None else tree.root.name
-    return write(trained, found, name, split, card.step, tree.fingerprints[split], asked)
+    return write(
+        trained, found, name, split, card.step, tree.fingerprints[split], asked, tables.CAUTIONS.get(split, ())
+    )
 
 
 def evaluate_volumes(trained: Run, arguments: Arguments) -> dict[str, Any]:
@@ -174,7 +177,15 @@ def write(
     """Score what was found and write RUN/evaluation/SPLIT anew; return the content of its `metrics.json`."""
     scores, counts = evaluation.measure(found)
     scores["caveats"] = list(caveats)
-    known = {"data": data, "split": split, "step": step, "data_fingerprint": fingerprint}
+    spacings = set(found.spacing.values())
+    known = {
+        "run": trained.folder.name,
+        "data": data,
+        "split": split,
+        "step": step,
+        "data_fingerprint": fingerprint,
+        "spacing_mm": spacings.pop() if len(spacings) == 1 else None,
+    }
     metrics = known | {"scores": scores}
     if jax.process_index() == 0:
         write_folder(
@@ -191,14 +202,20 @@ def _surfaces(source: pipeline.Source, predictions: np.ndarray, spacing: tuple[f
     return surface.compare_slices(progress.track(pairs, len(predictions), "Surfaces"), spacing)
 
 
+def _spacing(trained: Run, tree: Tree) -> Spacing | None:
+    """What the tree says of itself comes before the settings."""
+    return tree.cut.spacing or trained.config.data.spacing_mm
+
+
 def is_current(metrics: dict[str, Any], trained: Run, tree: Tree) -> bool:
-    """Whether the content of a `metrics.json` is of the best checkpoint and of this data."""
+    """Whether the content of a `metrics.json` is of the best checkpoint, of this data, and in these millimetres."""
     best = checkpoint.best(checkpoint.cards(trained.checkpoints)[0])
-    same_step = best is not None and metrics["step"] == best.step
+    spacing = _spacing(trained, tree)
     return (
-        same_step
-        and "baselines" in metrics["scores"]
+        best is not None
+        and metrics["step"] == best.step
         and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
+        and metrics["spacing_mm"] == (None if spacing is None else list(spacing))
     )
 
 

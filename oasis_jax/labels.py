@@ -12,7 +12,7 @@ GREYS = (0, 85, 170, 255)
 STEP = 85
 """Class k is stored as grey level `k * STEP`."""
 
-COLOURS = np.array([(0, 0, 0), (86, 180, 233), (230, 159, 0), (240, 240, 240)], np.uint8)
+COLOURS = np.array([(0, 0, 0), (86, 180, 233), (230, 159, 0), (0, 158, 115)], np.uint8)
 """RGB of each class, from the Okabe-Ito palette, which colour-blind readers tell apart."""
 
 FOREGROUND = (1, 2, 3)

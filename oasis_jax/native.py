@@ -15,6 +15,7 @@ from oasis_jax.data.inputs import Found, Framing, read_input
 from oasis_jax.data.slices import Slice
 from oasis_jax.data.study import Scan, Values, read_classes
 from oasis_jax.data.volume import planes, slice_spacing
+from oasis_jax.errors import UserError
 from oasis_jax.evaluation import Evaluated
 from oasis_jax.scores import SliceTable
 from oasis_jax.scoring import tabulate
@@ -61,6 +62,8 @@ def evaluate_volumes(
         assert one.probabilities is not None
         grey, mm = planes(volume.values, framing.axis), slice_spacing(volume, framing.axis)
         truth = planes(read_classes(scan, volume, values), framing.axis)
+        if not truth.any():
+            raise UserError(f"{scan.label} labels no brain: is it the right file?")
         pairs += [Slice(scan.case, k, scan.image, scan.label) for k in range(len(truth))]
         slices += [(quantise(image), classes) for image, classes in zip(grey, truth, strict=True)]
         predictions += list(one.classes)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from oasis_jax import labels
 
-ERROR = (213, 94, 0)
+ERROR = (204, 121, 167)
 """RGB of a wrong pixel: vermilion of the Okabe-Ito palette, far from the colours of the classes for every reader."""
 
 

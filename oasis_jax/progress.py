@@ -19,7 +19,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboardX.summary import image, scalar
 
-from oasis_jax import hosts, labels
+from oasis_jax import charts, hosts, labels
 from oasis_jax.errors import UserError
 from oasis_jax.run import Run
 from oasis_jax.storage import write_text, write_whole
@@ -192,11 +192,12 @@ def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
     left.plot([r["step"] for r in checked], [r["loss"] for r in checked], "o-", color="C0", label="validate")
     left.set(xlabel="step", ylabel="loss", yscale="log")
     left.legend()
-    for k, (name, style) in enumerate(zip(labels.NAMES, ("s:", "o-", "^-", "v-"), strict=True)):
+    for k, name in enumerate(labels.NAMES):
         right.plot(
             [r["step"] for r in checked],
             [float("nan") if r["hard_dice"][k] is None else r["hard_dice"][k] for r in checked],
-            style,
+            f"{charts.MARKS[k]}-",
+            color=charts.COLOURS[k],
             label=name,
         )
     right.set(xlabel="step", ylabel="hard Dice, pooled over validate")

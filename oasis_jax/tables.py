@@ -15,6 +15,12 @@ from oasis_jax.scores import SliceTable
 from oasis_jax.storage import csv_text
 from oasis_jax.surface import SurfaceTable, surface_dice
 
+CAUTIONS = {
+    "train": ["The network was trained on these slices: expect worse of other people."],
+    "validate": ["The checkpoint was chosen by these slices: expect a little worse of other people."],
+}
+"""What the scores of a split flatter, a sentence each."""
+
 Row = tuple[str, list[str]]
 """A name, and a text for each class and the foreground mean."""
 
@@ -92,13 +98,13 @@ def notes(found: dict[str, Any]) -> list[str]:
     """What was left out or counted as 0, and what the table has no column for: a sentence each."""
     told = list(found["caveats"])
     told += [
-        f"{name} is absent from {count} slices, which count as soft Dice 0."
+        f"{name} is absent from {_count(count, 'slice')}, counted as soft Dice 0."
         for name, count in found["slices_without_class"].items()
         if count
     ]
     left_out = found["hard_dice_per_subject"]["subjects_left_out"]
     told += [
-        f"{name} is absent from {count} subjects, which the hard scores per subject leave out."
+        f"{name} is absent from {_count(count, 'subject')}, left out of the hard scores per subject."
         for name, count in left_out.items()
         if count
     ]
@@ -106,16 +112,19 @@ def notes(found: dict[str, Any]) -> list[str]:
         told.append("Surfaces were not compared: the spacing of the pixels is unknown.")
     else:
         told += [
-            f"{name} is only true or only predicted in {count} {surfaces['each']}s, which HD95 leaves out."
+            f"{name} is only true or only predicted in {_count(count, surfaces['each'])}, left out of HD95."
             for name, count in surfaces["infinite"].items()
             if count
         ]
     if found["subjects"] < FEWEST_SUBJECTS:
-        told.append(f"There are too few subjects for intervals ({found['subjects']}; {FEWEST_SUBJECTS} are needed).")
+        told.append(
+            "There are too few subjects for intervals, limits of agreement and ICC "
+            f"({found['subjects']}; {FEWEST_SUBJECTS} are needed)."
+        )
     tissue, error = found["tissue"], found["calibration"]["expected_error"]
     told.append(f"Tissue is that of {tissue['of']}; scans: {tissue['scans']}.")
     if retest := tissue["retest"]:
-        told.append(f"{retest['subjects']} subjects were scanned twice.")
+        told.append(f"Subjects scanned again, whose first two scans are compared: {retest['subjects']}.")
     if error is not None:
         spread = found["calibration"]["interval"]
         ends = "" if spread is None else f" (95 % interval {spread['low']:.4f} to {spread['high']:.4f})"
@@ -123,11 +132,29 @@ def notes(found: dict[str, Any]) -> list[str]:
     return told
 
 
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
+
+
+def size(found: dict[str, Any]) -> str:
+    """How many slices and subjects the scores are of, for people."""
+    return f"{_count(found['slices'], 'slice')} of {_count(found['subjects'], 'subject')}"
+
+
+def pixels(spacing: Sequence[float | None] | None) -> str:
+    """The spacing of the pixels for people; None is said to be unknown."""
+    if spacing is None:
+        return "spacing of the pixels unknown, or each volume's own"
+    row, column, gap = spacing
+    return f"pixels of {row:g} x {column:g} mm, " + (
+        "slices apart unknown" if gap is None else f"slices {gap:g} mm apart"
+    )
+
+
 def score_table(metrics: dict[str, Any]) -> Table:
     """The content of a `metrics.json` as a table."""
     found = metrics["scores"]
-    size = f"{found['slices']} slices of {found['subjects']} subjects"
-    title = f"{metrics['data']}, {metrics['split']}: {size}; checkpoint of step {metrics['step']}"
+    title = f"{metrics['data']}, {metrics['split']}: {size(found)}; checkpoint of step {metrics['step']}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     for name in summary.CLASSES:

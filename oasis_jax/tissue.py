@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oasis_jax import agreement, dice, groups, labels
+from oasis_jax.bootstrap import FEWEST_SUBJECTS
 from oasis_jax.data.frame import Spacing
 
 
@@ -70,6 +71,8 @@ def summarise(found: Sequence[Scan], unit: str, whole: bool) -> dict[str, Any]:
     """
     true, predicted = (np.array([getattr(scan, side) for scan in found]).reshape(-1, 3) for side in Scan._fields[2:])
     agreed = agreement.agreement(true, predicted)
+    if len({scan.subject for scan in found}) < FEWEST_SUBJECTS:  # a guess, as intervals are
+        agreed = agreed._replace(**dict.fromkeys(("low", "high", "icc"), np.full(3, np.nan)))
     return {
         "unit": unit,
         "of": "whole volumes" if whole else "the slices of each scan",

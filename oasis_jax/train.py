@@ -20,7 +20,7 @@ if __name__ == "__main__":  # JAX swallows a Ctrl-C while it is imported; until 
 
 import tyro
 
-from oasis_jax import config, evaluate, hosts, model, parallel, pipeline, progress, run
+from oasis_jax import config, evaluate, hosts, model, parallel, pipeline, progress, run, tables
 from oasis_jax.config import SPLITS, Config
 from oasis_jax.data.tree import Tree
 from oasis_jax.errors import UserError, run_command
@@ -112,6 +112,7 @@ def _final_scores(here: Run, tree: Tree, split: str) -> dict:
 def _scores_on_disk(here: Run, tree: Tree, split: str) -> dict | None:
     try:
         metrics = json.loads((here.evaluation(split) / "metrics.json").read_text(encoding="utf-8"))
+        tables.score_table(metrics)  # another version of the program may have kept other scores
         return metrics if evaluate.is_current(metrics, here, tree) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not there yet, or damaged

@@ -92,8 +92,18 @@ def test_compare_names_each_mistake(finished: Path, tmp_path: Path) -> None:
     assert "surface Dice" not in done.stdout
     more = np.array(content["confusion"])
     more[0, 1, 1] += 5
-    file.write_text(json.dumps(content | {"confusion": more.tolist()}))
+    same = {"confusion": more.tolist(), "baselines": dict.fromkeys(content["baselines"], more.tolist())}
+    file.write_text(json.dumps(content | same))
     assert_mistake(command("compare", finished, other), "count other true pixels in the same slices")
+    for damage in (
+        {"confusion": more.tolist()},
+        {"baselines": {}},
+        {"subjects": [[name] for name in content["subjects"]]},
+        {"confusion": [[[10**30] * 4] * 4] * len(more)},
+        {"surfaces": {name: np.full_like(sums, np.nan).tolist() for name, sums in content["surfaces"].items()}},
+    ):
+        file.write_text(json.dumps(content | damage))
+        assert_mistake(command("compare", finished, other), f"{file} is damaged")
     more[0, 1, 1] = -5
     for damaged in (
         json.dumps(content | {"confusion": more.tolist()}),

@@ -39,7 +39,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluated, Path]:
     found = made(0, CASES)
     folder = tmp_path_factory.mktemp("evaluation")
     scores, counts = measure(found)
-    known = {"data": "mine", "split": "test", "step": 3, "data_fingerprint": "0" * 64}
+    known = {"run": "r", "data": "mine", "split": "test", "step": 3, "data_fingerprint": "0" * 64, "spacing_mm": None}
     results.write(folder, known | {"scores": scores | {"caveats": []}}, known | counts, found, Path("nowhere"))
     return found, folder
 
@@ -116,8 +116,8 @@ def test_the_unit_says_what_is_known_of_the_spacing() -> None:
 
 
 def test_agreement_is_over_scans_and_a_rescan_is_compared_with_the_first() -> None:
-    found = made(1, CASES)
-    told = measure(found)[0]["tissue"]
+    cases = [*((str(i), f"s{i}", 2) for i in range(8)), ("9", "s0", 1)]
+    told = measure(made(1, cases))[0]["tissue"]
     true, predicted = (
         np.array([[scan[side][name] for name in NAMES[1:]] for scan in told["each"].values()])
         for side in ("true", "predicted")
@@ -125,14 +125,17 @@ def test_agreement_is_over_scans_and_a_rescan_is_compared_with_the_first() -> No
     wanted = agreement.agreement(true, predicted)
     for name in ("bias", "low", "high", "icc"):
         assert list(told[name].values()) == pytest.approx(getattr(wanted, name))
-    assert told["scans"] == 3
+    assert told["scans"] == 9
     assert told["retest"]["subjects"] == 1
     for side, values in (("true", true), ("predicted", predicted)):
-        difference = abs(values[2] - values[0])
+        difference = abs(values[8] - values[0])
         assert list(told["retest"][side]["mean_difference"].values()) == pytest.approx(difference)
-        percent = 100 * difference / ((values[0] + values[2]) / 2)
+        percent = 100 * difference / ((values[0] + values[8]) / 2)
         assert list(told["retest"][side]["percent"].values()) == pytest.approx(percent)
-    assert measure(made(1, CASES[:2]))[0]["tissue"]["retest"] is None
+    few = measure(made(1, cases[:7]))[0]["tissue"]
+    assert few["retest"] is None
+    assert None not in few["bias"].values()
+    assert {value for name in ("low", "high", "icc") for value in few[name].values()} == {None}
 
 
 def test_from_eight_subjects_on_every_pooled_score_has_an_interval_that_holds_it() -> None:
@@ -204,7 +207,16 @@ def test_a_tree_without_a_class_trains_and_evaluates_to_the_end(tmp_path: Path) 
     words = ("--data.root", tree, "--run", run, "--model.stem", "2", "--model.crop", "None", "--train.batch", "4")
     done = command("train", *words, "--train.epochs", "1")
     assert done.returncode == 0, done.stderr
-    assert "white matter is absent from 5 slices, which count as soft Dice 0." in done.stdout
+    assert "white matter is absent from 5 slices, counted as soft Dice 0." in done.stdout
     rows = table(run / "evaluation/test/per_subject.csv")
     assert [row["slices"] for row in rows if row["class"] == "CSF"] == ["4", "1"]
     assert (run / "evaluation/test/report.html").stat().st_size > 10_000
+    # The same command in other millimetres, or after scores that this version cannot show, evaluates again.
+    metrics = run / "evaluation/test/metrics.json"
+    for spacing, damage in ((["2", "2", "None"], {}), (["2", "2", "None"], {"tissue": {}})):
+        content = json.loads(metrics.read_text())
+        metrics.write_text(json.dumps(content | {"scores": content["scores"] | damage}))
+        done = command("train", *words, "--train.epochs", "1", "--data.spacing-mm", *spacing)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(metrics.read_text())["spacing_mm"] == [2, 2, None]
+        assert "cm² a scan" in done.stdout

@@ -88,6 +88,8 @@ def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
     )
     assert_mistake(command("evaluate", finished, "--images", images, "--labels", labels, "--csf", "3"), "claimed twice")
     assert_mistake(command("evaluate", finished, "--images", labels, "--labels", images), "which no class claims")
+    nothing = ("--background", "0", "1", "2", "3", "--csf", "11", "--gray", "12", "--white", "13")
+    assert_mistake(command("evaluate", finished, "--images", images, "--labels", labels, *nothing), "labels no brain")
     assert_mistake(
         command("evaluate", finished, "--images", f"{study}/none-{{subject}}.nii", "--labels", labels),
         "no file matches",

@@ -34,7 +34,8 @@ def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> tuple[dict[str, Any
 
 
 def measured(found: Evaluated) -> tuple[dict[str, Any], Evaluated]:
-    known = {"data": "<i>mine", "split": "test", "step": 7, "data_fingerprint": "0" * 64}
+    known = {"run": "<u>r", "data": "<i>mine", "split": "test", "step": 7, "data_fingerprint": "0" * 64}
+    known |= {"spacing_mm": [1.0, 1.0, None]}
     return known | {"scores": measure(found)[0] | {"caveats": []}}, found
 
 
@@ -48,6 +49,7 @@ def test_the_report_holds_all_it_needs_and_no_name_becomes_markup(page: str) -> 
     assert not {link for link in outside if not link.startswith("image")}, outside
     assert "<b>&bob" not in page
     assert "<i>mine" not in page
+    assert "<u>r" not in page
     inside = json.loads(page.split('id="data">')[1].split("</script>")[0])
     assert [one["subject"] for one in inside["slices"]][3] == "<b>&bob</b>"
     assert [one["wrong"] for one in inside["slices"]] == [0, 10, 20, 30, 40, 50, 60, 70, 0]
@@ -121,10 +123,14 @@ def test_the_slice_browser_shows_the_worst_first_and_follows_slider_and_keys(bro
     tab.evaluate("document.getElementById('opacity').value = 100")
     tab.dispatch_event("#opacity", "input")
     tab.wait_for_timeout(100)
-    assert pixel(tab, "r == 213 && g == 94 && b == 0") == 70
+    assert pixel(tab, "r == 204 && g == 121 && b == 167") == 70
     tab.keyboard.press("ArrowRight")
     second = numbers(tab, first)
     assert second.startswith("2 of 9: subject anna, case 3, slice 0.")
+    tab.click("#back")
+    assert numbers(tab, second) == first
+    tab.click("#on")
+    assert numbers(tab, first) == second
     tab.fill("#slice", "8")
     last = numbers(tab, second)
     assert "case 3, slice 2. Hard Dice absent" in last

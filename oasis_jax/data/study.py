@@ -60,9 +60,9 @@ class LabelValues:
         values = self.background, self.csf, self.gray, self.white
         claimed = Counter(value for one in values for value in one)
         if twice := [value for value, count in claimed.items() if count > 1]:
-            raise UserError(
-                f"The label value {twice[0]} is claimed twice: name all of --background, --csf, --gray, --white."
-            )
+            options = zip(("--background", "--csf", "--gray", "--white"), values, strict=True)
+            both = " and ".join(dict.fromkeys(option for option, one in options if twice[0] in one))
+            raise UserError(f"The label value {twice[0]} is claimed twice, by {both}: name the values of each.")
         return values
 
 
@@ -107,6 +107,8 @@ def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
     Returns:
         The pairs by subject and session, and a sentence for each file that has no partner.
     """
+    if not images or not label_volumes:
+        raise UserError("--images and --labels must each name files, with {subject} where the subject's name stands.")
     images, label_volumes = (os.path.normpath(os.path.expanduser(pattern)) for pattern in (images, label_volumes))
     for pattern in (images, label_volumes):
         if "{subject}" not in pattern:
