@@ -125,10 +125,10 @@ from a slice's truth counts as 0 there.</li>
 <li><b>Surface Dice</b> and <b>HD95</b>, as surface-distance 0.1 defines them, in 2D in each slice, or in 3D of whole
 volumes: the share of both surfaces that lies within 1 mm of the other, from sizes added up; and the larger of the two
 directed 95th percentiles of distances, mean over the slices (volumes) where truth and prediction have the class.</li>
-<li><b>Tissue</b>: the amount of each tissue in a scan, predicted minus true; from 8 subjects on, limits of agreement are
-the mean plus and minus 1.96 standard deviations (Bland and Altman 1986); ICC(A,1) is the intraclass correlation of absolute agreement of
-McGraw and Wong 1996. Both count every scan, also the second of a person, as one of its own. Of a person scanned again:
-the difference between the first two scans, predicted and true.</li>
+<li><b>Tissue</b>: the amount of each tissue in a scan, predicted minus true; from 8 subjects on, limits of agreement
+are the mean plus and minus 1.96 standard deviations (Bland and Altman 1986); ICC(A,1) is the intraclass correlation
+of absolute agreement of McGraw and Wong 1996. Both count every scan, also the second of a person, as one of its own.
+Of a person scanned again: the difference between the first two scans, predicted and true.</li>
 <li><b>Calibration</b>: pixels inside the true or the predicted brain, in 15 bins by the probability of their predicted
 class; the expected calibration error is the mean over pixels of the distance between the two shares of their bin (Guo
 et al. 2017).</li>
