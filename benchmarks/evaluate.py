@@ -29,7 +29,7 @@ def main() -> None:
     own = tree.splits[config.train.evaluate]
     pairs = [own[i % len(own)] for i in range(SLICES)]
     names = [str(i // PER_SUBJECT) for i in range(SLICES)]
-    files = pipeline.open_source(pairs, config.data)
+    files = pipeline.Source(pairs, config.data)
     source = [files[i] for i in range(len(files))]
     batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
     mesh = parallel.make_mesh(batch)

@@ -79,7 +79,7 @@ def tree_seconds(settings: Config, count: int, side: int, turns: int) -> dict[st
 
             def first_batch(cache: bool) -> None:
                 data = replace(settings.data, cache=cache)
-                source = pipeline.open_source(load_tree(root, ("train",)).splits["train"], data)
+                source = pipeline.Source(load_tree(root, ("train",)).splits["train"], data)
                 next(pipeline.train_batches(source, data, batch=settings.train.batch, seed=0))
 
             calls = {

@@ -47,9 +47,9 @@ def main() -> None:
     arguments, words = tyro.cli(Arguments, description=__doc__, return_unknown_args=True)
     settings = parse(words).config
     pairs = evaluate.open_data(settings, ("train",)).splits["train"]
-    files = pipeline.open_source(pairs, replace(settings.data, cache=False))
+    files = pipeline.Source(pairs, replace(settings.data, cache=False))
     start = time.perf_counter()
-    memory = pipeline.open_source(pairs, replace(settings.data, cache=True))
+    memory = pipeline.Source(pairs, replace(settings.data, cache=True))
     for i in range(len(memory)):
         memory[i]
     filling = len(pairs) / (time.perf_counter() - start)

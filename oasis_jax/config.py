@@ -30,6 +30,13 @@ class Data:
     """Hold the decoded slices in memory as uint8 once they are read (128 KiB a pair; 1.3 GB for 9,664 pairs)."""
     threads: int = 2
     """Threads that read, decode and normalise ahead of the device."""
+    neighbours: int = 0
+    """Slices below and slices above of the same case that the network sees as further channels. 0: the slice alone."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's input: the slice and its neighbours."""
+        return 1 + 2 * self.neighbours
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,9 @@ class Augment:
 
     mirror: bool = False
     """Swap left and right (the row axis) for half of the slices."""
+    mirror_axis: float | None = None
+    """Row about which slices are mirrored, here and by `--mirror`; it may lie half way between two. None: the middle.
+    129 for the genuine OASIS slices, whose brains lie 1.5 rows off the middle."""
     rotate: float = 0.0
     """Largest rotation, degrees."""
     scale: float = 0.0
@@ -48,6 +58,10 @@ class Augment:
     """Typical displacement of the smooth elastic warp, pixels."""
     gamma: float = 0.0
     """Largest change of log gamma: 0.3 means an exponent from exp(-0.3) to exp(0.3)."""
+    bias_field: float = 0.0
+    """Typical logarithm of a smooth field that brightens some parts and darkens others, as a scanner's coil does."""
+    strip: float = 0.0
+    """Share of slices shown without skull: all but the labelled brain black, normalised anew."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +104,17 @@ class Train:
     """How long, how large, from which seed."""
 
     epochs: int = 6
-    """Passes over the training slices; validation and a checkpoint end each."""
+    """Passes over the training slices."""
+    steps: int | None = None
+    """Steps in all, in place of `epochs`; the learning rate's schedule ends with them. None: `epochs` counts."""
+    validate_every: int | None = None
+    """Steps from one validation and checkpoint to the next; the last step always has one. None: an epoch."""
     batch: int = 8
     """Slices a step, over all devices and processes together."""
     seed: int = 0
     """Root of all randomness: initial parameters, order of slices, dropout, augmentation."""
     patience: int | None = None
-    """Stop after so many epochs without a lower validation loss. None: run all epochs."""
+    """Stop after so many validations without a lower loss. None: run to the end."""
     evaluate: Split = "test"
     """Split that the final evaluation reports. Keep it at validate while you choose a recipe."""
 
@@ -125,11 +143,20 @@ def validate(config: Config) -> Config:
             "three numbers above 0, the last or all None where unknown",
         ),
         ("data.threads", config.data.threads, config.data.threads >= 1, "at least 1"),
+        ("data.neighbours", config.data.neighbours, 0 <= config.data.neighbours <= 8, "from 0 to 8"),
+        (
+            "augment.mirror_axis",
+            a.mirror_axis,
+            a.mirror_axis is None or (a.mirror_axis >= 0 and (2 * a.mirror_axis).is_integer()),
+            "a row of the slices, a multiple of 0.5, or None",
+        ),
         ("augment.rotate", a.rotate, 0 <= a.rotate <= 180, "from 0 to 180 degrees"),
         ("augment.scale", a.scale, 0 <= a.scale < 1, "from 0 to below 1"),
         ("augment.shift", a.shift, 0 <= a.shift < math.inf, "0 or more pixels"),
         ("augment.elastic", a.elastic, 0 <= a.elastic < math.inf, "0 or more pixels"),
         ("augment.gamma", a.gamma, 0 <= a.gamma <= 3, "from 0 to 3"),
+        ("augment.bias_field", a.bias_field, 0 <= a.bias_field <= 2, "from 0 to 2"),
+        ("augment.strip", a.strip, 0 <= a.strip <= 1, "from 0 to 1"),
         ("model.stem", m.stem, m.stem >= 1, "at least 1"),
         (
             "model.crop",
@@ -142,6 +169,13 @@ def validate(config: Config) -> Config:
         ("optim.weight_decay", o.weight_decay, 0 <= o.weight_decay < math.inf, "0 or more"),
         ("optim.cross_entropy", o.cross_entropy, 0 <= o.cross_entropy < math.inf, "0 or more"),
         ("train.epochs", t.epochs, t.epochs >= 1, "at least 1"),
+        ("train.steps", t.steps, t.steps is None or t.steps >= 1, "None or at least 1"),
+        (
+            "train.validate_every",
+            t.validate_every,
+            t.validate_every is None or t.validate_every >= 1,
+            "None or at least 1",
+        ),
         ("train.batch", t.batch, t.batch >= 1, "at least 1"),
         ("train.seed", t.seed, 0 <= t.seed < 2**32, "from 0 to 4294967295"),
         ("train.patience", t.patience, t.patience is None or t.patience >= 1, "None or at least 1"),
@@ -168,14 +202,19 @@ def to_json(config: Config) -> dict[str, Any]:
 def from_json(values: Any, kind: type = Config, name: str = "config") -> Any:
     """Build a `Config` (or one of its parts) from `to_json`'s values.
 
+    A setting that is missing did not exist when the values were written; its default is what was done before.
+
     Raises:
-        UserError: a key is missing or unknown, or a value has the wrong type.
+        UserError: a key is unknown, or a value has the wrong type.
     """
-    hints = typing.get_type_hints(kind)
-    if not isinstance(values, dict) or set(values) != set(hints):
-        have = sorted(values) if isinstance(values, dict) else type(values).__name__
-        raise UserError(f"{name} must have exactly the entries {sorted(hints)}, not {have}.")
-    return kind(**{key: _typed(values[key], hint, f"{name}.{key}") for key, hint in hints.items()})
+    hints = {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
+    if not isinstance(values, dict):
+        raise UserError(f"{name} must have the entries {sorted(hints)}, not {type(values).__name__}.")
+    if missing := [key for key, hint in hints.items() if dataclasses.is_dataclass(hint) and key not in values]:
+        raise UserError(f"{name} lacks {', '.join(missing)}.")
+    if unknown := sorted(set(values) - set(hints)):
+        raise UserError(f"{name} has no setting {', '.join(unknown)}; it has {', '.join(hints)}.")
+    return kind(**{key: _typed(value, hints[key], f"{name}.{key}") for key, value in values.items()})
 
 
 def _typed(value: Any, hint: Any, name: str) -> Any:

@@ -97,7 +97,7 @@ def evaluate(
     mesh = parallel.make_mesh(batch)
     card, params = restore.best_parameters(trained, mesh, at_step)
     _, apply = model.network(config.model)
-    source = pipeline.open_source(pairs, config.data)
+    source = pipeline.Source(pairs, config.data)
     table, predictions = scoring.score(
         scoring.compiled_eval_step(config, apply, mesh),
         params,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from oasis_jax import checkpoint, model, parallel, pictures, pipeline, progress, scores, scoring, state, step
+from oasis_jax.augment import augment
 from oasis_jax.config import Config
 from oasis_jax.data.tree import Tree
 from oasis_jax.run import Run
@@ -31,7 +32,7 @@ class _Program(NamedTuple):
     validate: Callable[[TrainState], tuple[dict[str, Any], Any]]
     rate: Callable[[int], Any]
     mesh: jax.sharding.Mesh
-    epoch_steps: int
+    validate_every: int
     total_steps: int
 
 
@@ -67,7 +68,8 @@ def optimize(here: Run, tree: Tree, stop: Stop) -> int:
     ):
         for taken in range(first, program.total_steps + 1):
             saved = taken == first and card is not None
-            if taken and taken % program.epoch_steps == 0 and not (saved and card and card.loss is not None):
+            due = taken % program.validate_every == 0 or taken == program.total_steps
+            if taken and due and not (saved and card and card.loss is not None):
                 log.settle()
                 numbers, panel = program.validate(now)
                 log.validation(taken, numbers, panel)
@@ -92,9 +94,9 @@ def _keys(settings: Config) -> jax.Array:
 
 def _prepare(settings: Config, tree: Tree) -> _Program:
     mesh = parallel.make_mesh(settings.train.batch)
-    training, validation = (pipeline.open_source(tree.splits[split], settings.data) for split in ("train", "validate"))
+    training, validation = (pipeline.Source(tree.splits[split], settings.data) for split in ("train", "validate"))
     epoch_steps = len(training) // settings.train.batch
-    total_steps = settings.train.epochs * epoch_steps
+    total_steps = settings.train.steps or settings.train.epochs * epoch_steps
     init, apply = model.network(settings.model)
     transform = state.optimizer(settings.optim, total_steps)
     batches = partial(
@@ -104,12 +106,13 @@ def _prepare(settings: Config, tree: Tree) -> _Program:
         batch=settings.train.batch,
         seed=settings.train.seed,
         processes=pipeline.process(),
+        brain=settings.augment.strip > 0,
     )
     train_step = partial(
         step.train_step,
         apply=apply,
         transform=transform,
-        changes=settings.augment,
+        augment=partial(augment, config=settings.augment, method=settings.data.normalise, window=settings.model.crop),
         cross_entropy=settings.optim.cross_entropy,
     )
     eval_step = scoring.compiled_eval_step(settings, apply, mesh)
@@ -122,7 +125,7 @@ def _prepare(settings: Config, tree: Tree) -> _Program:
 
     return _Program(
         begin=jax.jit(
-            partial(state.initial_state, _keys(settings)[0], tree.size, init, transform),
+            partial(state.initial_state, _keys(settings)[0], (*tree.size, settings.data.channels), init, transform),
             out_shardings=parallel.replicated(mesh),
             # It runs once, and on a CPU optimizing it took much of a cold start; the bits are the same without.
             compiler_options={"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None,
@@ -132,6 +135,6 @@ def _prepare(settings: Config, tree: Tree) -> _Program:
         validate=validate,
         rate=state.schedule(settings.optim, total_steps),
         mesh=mesh,
-        epoch_steps=epoch_steps,
+        validate_every=settings.train.validate_every or epoch_steps,
         total_steps=total_steps,
     )

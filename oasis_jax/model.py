@@ -20,7 +20,7 @@ from oasis_jax.dropout import dropout
 from oasis_jax.errors import UserError
 
 Params = Any
-Init = Callable[[Array, tuple[int, int]], Params]
+Init = Callable[[Array, tuple[int, int, int]], Params]
 Apply = Callable[..., Array]
 
 LEVELS = 5
@@ -36,9 +36,9 @@ def network(config: Model) -> tuple[Init, Apply]:
     """The network as two pure functions.
 
     Returns:
-        `init(key, (H, W)) -> params`: float32; Glorot-uniform kernels and zero biases, as Keras has them; the same
+        `init(key, (H, W, C)) -> params`: float32; Glorot-uniform kernels and zero biases, as Keras has them; the same
         for every (H, W).
-        `apply(params, image, dropout_keys=None) -> logits`: `image` float32 `(B, H, W, 1)`, normalised; logits
+        `apply(params, image, dropout_keys=None) -> logits`: `image` float32 `(B, H, W, C)`, normalised; logits
         float32 `(B, H, W, 4)`. Dropout is on exactly when `dropout_keys`, one key a slice `(B,)`, is given.
     """
     module = ImprovedUNet(
@@ -50,12 +50,12 @@ def network(config: Model) -> tuple[Init, Apply]:
         dtype=jnp.dtype(config.dtype),
     )
 
-    def init(key: Array, size: tuple[int, int]) -> Params:
-        return module.init(key, jnp.zeros((1, *size, 1)))["params"]
+    def init(key: Array, shape: tuple[int, int, int]) -> Params:
+        return module.init(key, jnp.zeros((1, *shape)))["params"]
 
     def apply(
         params: Params,
-        image: Float[Array, "batch height width 1"],
+        image: Float[Array, "batch height width channels"],
         dropout_keys: Key[Array, " batch"] | None = None,
     ) -> Float[Array, "batch height width 4"]:
         if config.crop is None:

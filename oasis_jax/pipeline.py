@@ -1,6 +1,6 @@
 """Batches of slices: the only file that knows Grain. A training batch is a pure function of seed and step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grain
@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from oasis_jax.config import Data
+from oasis_jax.data.neighbours import neighbour_rows
 from oasis_jax.data.slices import Slice, read_pair
 from oasis_jax.errors import UserError
 from oasis_jax.normalise import Method, normalise
@@ -17,33 +18,33 @@ HostBatch = dict[str, Any]
 """Numpy arrays by name; the types are in `oasis_jax.step`."""
 
 
-Source = Sequence[Any]
-"""Random access to decoded slices (`Pair`): grey levels and classes, each uint8 `(H, W)`. Items may be read from disk,
-so the type says nothing that a checker would have to read one for."""
+class Source(Sequence[Any]):
+    """Random access to decoded slices (`Pair`): grey levels and classes, each uint8 `(H, W)`.
 
+    They are read as they are asked for: each once when `data.cache`, otherwise each time. Items may be read from disk,
+    so the type says nothing that a checker would have to read one for.
+    """
 
-class _Files(Sequence[Any]):
-    """A source that reads and decodes on demand, and holds what it has read once where it is told to."""
-
-    def __init__(self, pairs: Sequence[Slice], hold: bool):
-        self._pairs = pairs
-        self._held: list[Any] | None = [None] * len(pairs) if hold else None
+    def __init__(self, slices: Sequence[Slice], data: Data, read: Callable[[Slice], Pair] = read_pair):
+        self._slices, self._read = slices, read
+        self._held: list[Any] | None = [None] * len(slices) if data.cache else None
+        self._channels = neighbour_rows([(one.case, one.number) for one in slices], data.neighbours)
 
     def __len__(self) -> int:
-        return len(self._pairs)
+        return len(self._slices)
 
     def __getitem__(self, index: Any) -> Any:
         if self._held is None:
-            return read_pair(self._pairs[index])
+            return self._read(self._slices[index])
         pair = self._held[index]
         if pair is None:  # two threads may read it at once; they read the same
-            pair = self._held[index] = read_pair(self._pairs[index])
+            pair = self._held[index] = self._read(self._slices[index])
         return pair
 
-
-def open_source(pairs: Sequence[Slice], data: Data) -> Source:
-    """A source over slices, read from disk as they are asked for: each once when `data.cache`, otherwise each time."""
-    return _Files(pairs, hold=data.cache)
+    def with_neighbours(self, index: int) -> Pair:
+        """Grey levels and classes of a slice and its neighbours, each uint8 `(H, W, C)`; the slice in the middle."""
+        images, classes = zip(*(self[row] for row in self._channels[index]), strict=True)
+        return np.stack(images, axis=-1), np.stack(classes, axis=-1)
 
 
 def check_batch(slices: int, batch: int, processes: int) -> None:
@@ -55,7 +56,14 @@ def check_batch(slices: int, batch: int, processes: int) -> None:
 
 
 def train_batches(
-    source: Source, data: Data, *, batch: int, seed: int, start: int = 0, processes: tuple[int, int] = (0, 1)
+    source: Source,
+    data: Data,
+    *,
+    batch: int,
+    seed: int,
+    start: int = 0,
+    processes: tuple[int, int] = (0, 1),
+    brain: bool = False,
 ) -> Iterator[HostBatch]:
     """Endless training batches from step `start` on: this process's part of each.
 
@@ -69,6 +77,7 @@ def train_batches(
         seed: seed of the order.
         start: first step to give; the batches are those an uninterrupted iterator would give there.
         processes: (rank of this process, number of processes).
+        brain: give `brain` too, which removing the skull at random needs.
 
     Raises:
         UserError: as `check_batch`.
@@ -79,7 +88,7 @@ def train_batches(
     order = grain.MapDataset.range(len(source)).seed(seed % 2**31).shuffle()[:whole][rank::count]
 
     def load(index: int) -> HostBatch:  # no partial: Grain prints what it maps, and would print every slice held
-        return _load(source, data.normalise, index)
+        return _load(source, data.normalise, index, brain)
 
     batches = order.map(load).batch(batch // count).repeat()[start:]
     return iter(batches.to_iter_dataset(_read_options(data)))
@@ -105,13 +114,14 @@ def process() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
 
 
-def _load(source: Source, method: Method, index: int) -> HostBatch:
-    image, label = source[index]
+def _load(source: Source, method: Method, index: int, brain: bool = False) -> HostBatch:
+    images, classes = source.with_neighbours(index)
     return {
-        "image": normalise(image[..., None], method),
-        "label": label,
+        "image": normalise(images, method),
+        "label": classes[..., classes.shape[-1] // 2],
         "index": np.int32(index),
         "valid": np.bool_(True),
+        **({"brain": classes > 0} if brain else {}),
     }
 
 

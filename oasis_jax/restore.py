@@ -18,7 +18,7 @@ def best_parameters(
         UserError: no such checkpoint, or none that is sound.
     """
     init, _ = model.network(trained.config.model)
-    abstract = parallel.on_mesh(jax.eval_shape(lambda: init(jax.random.key(0), trained.size)), mesh)
+    abstract = parallel.on_mesh(jax.eval_shape(lambda: init(jax.random.key(0), trained.shape)), mesh)
     folder = trained.checkpoints
     chosen = _choose(folder, at_step)
     for card in chosen:

@@ -47,6 +47,11 @@ class Run(NamedTuple):
         return rows, columns
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(rows, columns, channels) of what its network sees: a slice and its neighbours."""
+        return *self.size, self.config.data.channels
+
+    @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 

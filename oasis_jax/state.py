@@ -38,7 +38,9 @@ def optimizer(config: Optim, total_steps: int) -> optax.GradientTransformation:
     return optax.adamw(rate, weight_decay=config.weight_decay) if config.weight_decay else optax.adam(rate)
 
 
-def initial_state(key: Array, size: tuple[int, int], init: Init, transform: optax.GradientTransformation) -> TrainState:
-    """Step 0. `size` is (rows, columns) of a slice."""
-    params = init(key, size)
+def initial_state(
+    key: Array, shape: tuple[int, int, int], init: Init, transform: optax.GradientTransformation
+) -> TrainState:
+    """Step 0. `shape` is (rows, columns, channels) of what the network sees."""
+    params = init(key, shape)
     return TrainState(jnp.zeros((), jnp.int32), params, transform.init(params))

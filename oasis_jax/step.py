@@ -1,9 +1,11 @@
 """One step of training and one of evaluation: pure functions of pytrees, the same under jit, shard_map and pmap.
 
-A batch is a dict: `image` float32 `(B, H, W, 1)` normalised, `label` uint8 `(B, H, W)` classes 0 to 3, `index` int32
-`(B,)` row in the slice index, `valid` bool `(B,)` false on padding.
+A batch is a dict: `image` float32 `(B, H, W, C)` normalised, the slice amid its neighbours; `label` uint8 `(B, H, W)`
+classes 0 to 3; `index` int32 `(B,)` row in the slice index; `valid` bool `(B,)` false on padding; and, only where
+augmentation asks for it, `brain` bool `(B, H, W, C)`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,12 +14,13 @@ import optax
 from jaxtyping import Array, Float, Key, UInt8
 
 from oasis_jax import calibration, dice
-from oasis_jax.augment import augment
-from oasis_jax.config import Augment
 from oasis_jax.model import Apply, Params
 from oasis_jax.state import TrainState
 
 Batch = dict[str, Array]
+
+Augmentation = Callable[[Array, Array, Array, Array | None], tuple[Array, Array]]
+"""From key, image, label and brain of one slice to image and label: `augment.augment` with its settings."""
 
 
 def train_step(
@@ -27,7 +30,7 @@ def train_step(
     *,
     apply: Apply,
     transform: optax.GradientTransformation,
-    changes: Augment,
+    augment: Augmentation,
     cross_entropy: float = 0.0,
     axis_name: str | None = None,
 ) -> tuple[TrainState, dict[str, Array]]:
@@ -40,7 +43,7 @@ def train_step(
             or process count changes a dropout mask or a warp.
         apply: the network.
         transform: the optimizer.
-        changes: augmentation.
+        augment: the random changes to each slice.
         cross_entropy: weight of the cross-entropy in the loss.
         axis_name: the mapped axis under shard_map and pmap; None under jit, where XLA sees the whole batch.
 
@@ -49,11 +52,12 @@ def train_step(
     """
     step_key = jax.random.fold_in(key, state.step)
 
-    def prepare(index: Array, image: Array, label: Array) -> tuple[Array, Array, Array]:
+    def prepare(index: Array, image: Array, label: Array, brain: Array | None) -> tuple[Array, Array, Array]:
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(step_key, index))
-        return dropout_key, *augment(augment_key, image, label, changes)
+        return dropout_key, *augment(augment_key, image, label, brain)
 
-    dropout_keys, image, label = jax.vmap(prepare)(batch["index"], batch["image"], batch["label"])
+    slices = batch["index"], batch["image"], batch["label"], batch.get("brain")
+    dropout_keys, image, label = jax.vmap(prepare)(*slices)
 
     def mean_loss(params: Params) -> Array:
         if axis_name is not None:  # as slices do; the sum over devices of their gradients follows from it

@@ -25,6 +25,7 @@ from oasis_jax.config import SPLITS, Config
 from oasis_jax.data.tree import Tree
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.loop import Stop, optimize
+from oasis_jax.mirror import mirror_shift
 from oasis_jax.run import Run
 
 
@@ -70,6 +71,7 @@ def train(settings: Config) -> None:
 def _check_fit(settings: Config, tree: Tree) -> None:
     """Whatever a user can get wrong about data and devices is found before a run folder is made."""
     model.check_frame(settings.model, tree.size, tree.extent)
+    mirror_shift(settings.augment.mirror_axis, tree.size[0])
     pipeline.check_batch(len(tree.splits["train"]), settings.train.batch, pipeline.process()[1])
     parallel.make_mesh(settings.train.batch)
 

@@ -53,6 +53,12 @@ def test_the_seed_experiment_has_the_seeds_settings() -> None:
         ("augment", "scale", 1.0),
         ("augment", "gamma", float("inf")),
         ("data", "threads", 0),
+        ("data", "neighbours", -1),
+        ("augment", "mirror_axis", 129.3),
+        ("augment", "bias_field", -0.1),
+        ("augment", "strip", 1.1),
+        ("train", "steps", 0),
+        ("train", "validate_every", 0),
     ],
 )
 def test_each_value_out_of_range_is_named(part: str, name: str, value: object) -> None:
@@ -77,10 +83,22 @@ def test_differences_name_what_changes_a_result_and_nothing_else() -> None:
     assert config.differences(first, other) == [f"optim.learning_rate: {first.optim.learning_rate} -> 0.5"]
 
 
+def test_a_setting_that_did_not_exist_yet_takes_the_value_of_before() -> None:
+    values = config.to_json(Config())
+    for part, new in {"data": ("neighbours",), "augment": ("mirror_axis", "bias_field", "strip")}.items():
+        for name in new:
+            del values[part][name]
+    del values["train"]["steps"], values["train"]["validate_every"]
+    older = config.from_json(values)
+    assert older == Config()
+    assert (older.data.channels, older.augment.strip, older.augment.bias_field) == (1, 0, 0)
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda v: v.pop("train"),
+        lambda v: v["data"].update(neighbour=1),
         lambda v: v.update(more=1),
         lambda v: v["train"].update(epochs="ten"),
         lambda v: v["train"].update(epochs=True),

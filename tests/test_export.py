@@ -47,7 +47,7 @@ ABSENT = {"oasis_jax", "flax", "orbax", "grain", "optax", "PIL", "jaxtyping", "t
 def parameters(settings: Config, step: int) -> model.Params:
     """Initial ones: zero biases, which XLA leaves out where it knows them, round otherwise than any others."""
     init, _ = model.network(settings.model)
-    return jax.jit(init, static_argnums=1)(jax.random.key(step), SIZE)
+    return jax.jit(init, static_argnums=1)(jax.random.key(step), (*SIZE, 1))
 
 
 def make_run(folder: Path, settings: Config = SETTINGS) -> Path:

@@ -50,7 +50,7 @@ def parameters(run: Path) -> np.ndarray:
     from oasis_jax.config import Model
 
     init, _ = model.network(Model(stem=2, crop=None, norm="none", dropout=0.3))
-    shapes = jax.eval_shape(lambda: init(jax.random.key(0), (48, 64)))
+    shapes = jax.eval_shape(lambda: init(jax.random.key(0), (48, 64, 1)))
     abstract = parallel.on_mesh(shapes, parallel.make_mesh(4))
     card = checkpoint.cards(run / "checkpoints")[0][-1]
     assert card.step == STEPS

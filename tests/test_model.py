@@ -20,7 +20,7 @@ def compiled(config: Model) -> tuple[model.Init, model.Apply]:
 
 def test_seed_network_has_the_documented_number_of_parameters() -> None:
     init, _ = model.network(SEED)
-    assert model.count_parameters(jax.eval_shape(lambda: init(jax.random.key(0), (256, 256)))) == 2_779_472
+    assert model.count_parameters(jax.eval_shape(lambda: init(jax.random.key(0), (256, 256, 1)))) == 2_779_472
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_seed_network_has_the_documented_number_of_parameters() -> None:
 def test_every_option_gives_float32_logits_and_gradients_to_all_parameters(config: Model) -> None:
     init, apply = model.network(config)
     image = jax.random.normal(jax.random.key(1), (2, 32, 48, 1))
-    params = jax.jit(init, static_argnums=1)(jax.random.key(0), (32, 48))
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), (32, 48, 1))
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
     logits = jax.jit(apply)(params, image)
     assert logits.shape == (2, 32, 48, 4)
@@ -53,7 +53,7 @@ def test_every_option_gives_float32_logits_and_gradients_to_all_parameters(confi
 
 def test_submodules_are_named_for_readers_of_checkpoints() -> None:
     init, _ = model.network(SMALL)
-    params = jax.eval_shape(lambda: init(jax.random.key(0), (32, 32)))
+    params = jax.eval_shape(lambda: init(jax.random.key(0), (32, 32, 1)))
     assert not [name for name in params if name.startswith(("Conv_", "InstanceNorm_"))]
     assert "encoder4_context_conv2" in params
 
@@ -61,7 +61,7 @@ def test_submodules_are_named_for_readers_of_checkpoints() -> None:
 def test_dropout_is_on_exactly_when_keys_are_given_and_follows_each_slices_key() -> None:
     init, apply = compiled(SMALL)
     image = jax.random.normal(jax.random.key(1), (2, 32, 32, 1))
-    params = init(jax.random.key(0), (32, 32))
+    params = init(jax.random.key(0), (32, 32, 1))
     keys = jax.random.split(jax.random.key(3), 2)
     np.testing.assert_array_equal(apply(params, image), apply(params, image))
     dropped = apply(params, image, keys)
@@ -74,7 +74,7 @@ def test_crop_sees_the_centre_and_answers_background_around_it() -> None:
     init, apply = compiled(replace(SMALL, crop=(16, 32)))
     _, whole = compiled(SMALL)
     image = jax.random.normal(jax.random.key(1), (1, 32, 48, 1))
-    params = init(jax.random.key(0), (32, 48))
+    params = init(jax.random.key(0), (32, 48, 1))
     logits = apply(params, image)
     np.testing.assert_allclose(logits[:, 8:24, 8:40], whole(params, image[:, 8:24, 8:40]), atol=1e-5)
     probability = np.array(jax.nn.softmax(logits))

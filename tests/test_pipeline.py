@@ -8,6 +8,7 @@ from conftest import write_tree
 
 from oasis_jax import pipeline
 from oasis_jax.config import Data
+from oasis_jax.data.slices import Slice
 from oasis_jax.data.tree import load_tree
 from oasis_jax.errors import UserError
 from oasis_jax.normalise import normalise
@@ -15,8 +16,15 @@ from oasis_jax.normalise import normalise
 DATA = Data(normalise="scale")
 
 
-def fake(count: int) -> list[pipeline.Pair]:
-    return [(np.full((16, 16), i, np.uint8), np.full((16, 16), i % 4, np.uint8)) for i in range(count)]
+def fake(count: int, data: Data = DATA, kind: type[pipeline.Source] = pipeline.Source) -> pipeline.Source:
+    """Slices of cases of five, whose grey level is their row."""
+    slices = [Slice(str(i // 5), i % 5, Path(str(i)), Path()) for i in range(count)]
+
+    def read(one: Slice) -> pipeline.Pair:
+        row = int(one.image.name)
+        return np.full((16, 16), row, np.uint8), np.full((16, 16), row % 4, np.uint8)
+
+    return kind(slices, data, read)
 
 
 def indices(batches: Any, count: int) -> list[list[int]]:
@@ -67,6 +75,20 @@ def test_a_batch_has_the_contracted_types() -> None:
     assert batch["valid"].all()
 
 
+def test_neighbours_are_channels_of_training_and_evaluation() -> None:
+    data = Data(normalise="scale", neighbours=2)
+    train = next(pipeline.train_batches(fake(23, data), data, batch=4, seed=0, brain=True))
+    evaluation = list(pipeline.evaluation_batches(fake(23, data), data, batch=4))
+    for batch in [train, *evaluation]:
+        for image, label, row in zip(batch["image"], batch["label"], batch["index"], strict=True):
+            first, last = row // 5 * 5, min(row // 5 * 5 + 4, 22)
+            wanted = [min(max(row + d, first), last) for d in (-2, -1, 0, 1, 2)]
+            np.testing.assert_allclose(image[0, 0] * 255, wanted, atol=1e-4)
+            assert (label == row % 4).all()
+    np.testing.assert_array_equal(train["brain"][:, 0, 0], np.rint(train["image"][:, 0, 0] * 255) % 4 > 0)
+    assert "brain" not in evaluation[0]
+
+
 @pytest.mark.parametrize(("count", "processes"), [(23, 1), (24, 1), (3, 1), (23, 2), (5, 4)])
 def test_evaluation_gives_every_slice_once(count: int, processes: int) -> None:
     steps = -(-count // 4)
@@ -87,7 +109,7 @@ def test_evaluation_is_in_order() -> None:
 
 def test_cached_slices_are_the_same_and_are_read_once(tmp_path: Path) -> None:
     pairs = load_tree(write_tree(tmp_path / "tree", slices=2)).splits["train"]
-    cached, files = (pipeline.open_source(pairs, Data(cache=cache)) for cache in (True, False))
+    cached, files = (pipeline.Source(pairs, Data(cache=cache)) for cache in (True, False))
     before = [files[i] for i in range(len(files))]
     for a, b in zip(cached, before, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -106,7 +128,7 @@ def test_batches_that_cannot_be_are_refused() -> None:
 
 def test_a_file_that_breaks_during_training_is_named(tmp_path: Path) -> None:
     pairs = load_tree(write_tree(tmp_path / "tree", slices=1)).splits["train"]
-    batches = pipeline.train_batches(pipeline.open_source(pairs, Data(cache=False)), DATA, batch=2, seed=0)
+    batches = pipeline.train_batches(pipeline.Source(pairs, Data(cache=False)), DATA, batch=2, seed=0)
     pairs[1].image.unlink()
     with pytest.raises(UserError, match="case_2_slice_0"):
         next(batches)
@@ -127,9 +149,9 @@ def test_normalise_is_the_same_in_numpy_and_jax(method: Any) -> None:
 
 
 def test_the_slices_held_are_not_printed_to_start_an_iterator() -> None:
-    class Mute(list):
+    class Mute(pipeline.Source):
         def __repr__(self) -> str:
             raise AssertionError("printing thousands of slices takes seconds")
 
-    next(pipeline.train_batches(Mute(fake(8)), DATA, batch=4, seed=0))
-    next(pipeline.evaluation_batches(Mute(fake(8)), DATA, batch=4))
+    next(pipeline.train_batches(fake(8, kind=Mute), DATA, batch=4, seed=0))
+    next(pipeline.evaluation_batches(fake(8, kind=Mute), DATA, batch=4))

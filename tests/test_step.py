@@ -14,14 +14,16 @@ from conftest import Processes
 from jax.sharding import PartitionSpec as P
 
 from oasis_jax import hosts, model, parallel, pipeline, step
+from oasis_jax.augment import augment
 from oasis_jax.config import Augment, Model
 from oasis_jax.state import TrainState
 
 # No instance norm: it acts within a slice, which never crosses devices, and amplifies rounding beyond comparison.
 CONFIG = Model(stem=2, norm="none", segmentation="3x3", dropout=0.3, crop=None)
-CHANGES = Augment(mirror=True, rotate=10.0, scale=0.1, shift=2.0, elastic=1.0, gamma=0.2)
+CHANGES = Augment(mirror=True, rotate=10.0, scale=0.1, shift=2.0, elastic=1.0, gamma=0.2, bias_field=0.2, strip=0.5)
 BATCH, STEPS = 8, 5
 SIZE = (32, 48)
+SHAPE = (*SIZE, 3)
 # Not Adam, which would hide a gradient that is wrong by a constant factor. With momentum 0 its state is the gradient.
 TRANSFORM = optax.sgd(0.1, momentum=0.0)
 
@@ -30,9 +32,10 @@ def batches() -> list[dict[str, np.ndarray]]:
     rng = np.random.default_rng(0)
     return [
         {
-            "image": rng.normal(size=(BATCH, *SIZE, 1)).astype(np.float32),
+            "image": rng.normal(size=(BATCH, *SHAPE)).astype(np.float32),
             "label": rng.integers(0, 4, (BATCH, *SIZE)).astype(np.uint8),
             "index": np.arange(BATCH, dtype=np.int32) + BATCH * i,
+            "brain": rng.random((BATCH, *SHAPE)) < 0.8,
             "valid": np.arange(BATCH) < BATCH - 3 * (i == 2),  # the last device of step 2 has one valid slice
         }
         for i in range(STEPS)
@@ -56,7 +59,7 @@ class Course(NamedTuple):
 def run(driver: Any, place: Callable[..., Any] = lambda batches: batches) -> Course:
     """Take the five steps; `place` puts the batches on devices."""
     init, _ = model.network(CONFIG)
-    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
     now = jax.device_get(TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params)))
     losses, norms, gradients = [], [], []
     for batch in place(batches()):
@@ -79,7 +82,12 @@ def assert_same(ours: Course, theirs: Course) -> None:
 def make(axis_name: str | None = None) -> Any:
     _, apply = model.network(CONFIG)
     return partial(
-        step.train_step, apply=apply, transform=TRANSFORM, changes=CHANGES, cross_entropy=0.5, axis_name=axis_name
+        step.train_step,
+        apply=apply,
+        transform=TRANSFORM,
+        augment=partial(augment, config=CHANGES, method="zscore", window=(16, 32)),
+        cross_entropy=0.5,
+        axis_name=axis_name,
     )
 
 
@@ -137,7 +145,7 @@ test_step.train_here(pathlib.Path(sys.argv[1]), {processes > 1})
 
 def test_padding_does_not_change_the_step() -> None:
     init, _ = model.network(CONFIG)
-    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
     now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
     batch = batches()[2]
     other = batch | {"image": np.where(batch["valid"][:, None, None, None], batch["image"], 99).astype(np.float32)}
@@ -148,7 +156,7 @@ def test_padding_does_not_change_the_step() -> None:
 
 def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the_batch() -> None:
     init, _ = model.network(CONFIG)
-    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
     now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
     batch = batches()[0]
     turned = {name: value[::-1].copy() for name, value in batch.items()}
@@ -162,7 +170,7 @@ def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the
 
 def test_eval_step_scores_each_slice() -> None:
     init, apply = model.network(CONFIG)
-    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
     batch = batches()[0]
     out = jax.jit(partial(step.eval_step, apply=apply))(params, batch)
     assert out["prediction"].dtype == jnp.uint8

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from oasis_jax import model, parallel, scoring, state, step
+from oasis_jax.augment import augment
 from oasis_jax.config import Augment, Config
 from peers import Arrays, Program
 
@@ -15,7 +16,7 @@ def initial(settings: Config, size: tuple[int, int]) -> Arrays:
     """Parameters as training starts from, by "module/name"; biases are not zero, so that a forgotten one is seen."""
     parallel.start()
     init, _ = model.network(settings.model)
-    params = jax.jit(init, static_argnums=1)(jax.random.key(settings.train.seed), size)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(settings.train.seed), (*size, settings.data.channels))
     rng = np.random.default_rng(settings.train.seed)
     flat = {f"{module}/{name}": np.asarray(x) for module, part in params.items() for name, x in part.items()}
     return {name: x if x.ndim == 4 else x + rng.normal(0, 0.01, x.shape).astype(np.float32) for name, x in flat.items()}
@@ -34,7 +35,7 @@ def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) 
         step.train_step,
         apply=apply,
         transform=transform,
-        changes=Augment(),
+        augment=partial(augment, config=Augment(), method=settings.data.normalise),
         cross_entropy=settings.optim.cross_entropy,
     )
     start = jax.jit(lambda p: state.TrainState(jax.numpy.zeros((), "int32"), p, transform.init(p)))(now)
