@@ -20,7 +20,7 @@ import figures
 import jax
 import numpy as np
 
-from oasis_jax import parallel, restore, run
+from oasis_jax import ensemble, parallel, run
 from oasis_jax.data import phantom
 from oasis_jax.data.slices import find_slices
 from oasis_jax.predict import Arguments, predict
@@ -32,8 +32,8 @@ SLICES, BATCH, TURNS = 544, 8, 3
 def seconds_of_network(trained: run.Run, count: int) -> float:
     """The compiled network over so many slices, and nothing else."""
     mesh = parallel.make_mesh(BATCH)
-    segment = segmenter(trained, restore.best_parameters(trained, mesh)[1], mesh)
-    frames = np.random.default_rng(0).integers(0, 256, (BATCH, *trained.size)).astype(np.uint8)
+    segment = segmenter(ensemble.load([trained], mesh), mesh)
+    frames = np.random.default_rng(0).integers(0, 256, (BATCH, *trained.shape)).astype(np.uint8)
     jax.block_until_ready(segment(frames))
     start = time.perf_counter()
     for _ in range(-(-count // BATCH)):

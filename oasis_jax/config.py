@@ -91,10 +91,13 @@ class Optim:
 
     learning_rate: float = 4e-3
     """Adam's learning rate; the peak of the schedule."""
-    schedule: Literal["constant", "one_cycle"] = "one_cycle"
-    """constant, or a cosine rise over the first 30 % of the steps and a cosine fall to nearly 0."""
+    schedule: Literal["constant", "one_cycle", "exponential"] = "one_cycle"
+    """constant; one_cycle: a cosine rise over the first 30 % of the steps and a cosine fall to nearly 0; exponential:
+    times 0.985 every 100 steps, which the paper calls an epoch."""
     weight_decay: float = 1e-4
     """Decoupled weight decay (AdamW); 0 is plain Adam."""
+    l2: float = 0.0
+    """Weight of half the sum of the squared parameters, added to the loss (the paper: 1e-5)."""
     cross_entropy: float = 1.0
     """Weight of the mean pixel cross-entropy added to the Dice loss; 0 is the Dice loss alone."""
 
@@ -167,6 +170,7 @@ def validate(config: Config) -> Config:
         ("model.dropout", m.dropout, 0 <= m.dropout < 1, "from 0 to below 1"),
         ("optim.learning_rate", o.learning_rate, 0 < o.learning_rate < math.inf, "above 0"),
         ("optim.weight_decay", o.weight_decay, 0 <= o.weight_decay < math.inf, "0 or more"),
+        ("optim.l2", o.l2, 0 <= o.l2 < math.inf, "0 or more"),
         ("optim.cross_entropy", o.cross_entropy, 0 <= o.cross_entropy < math.inf, "0 or more"),
         ("train.epochs", t.epochs, t.epochs >= 1, "at least 1"),
         ("train.steps", t.steps, t.steps is None or t.steps >= 1, "None or at least 1"),

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from oasis_jax import (
     checkpoint,
+    ensemble,
     evaluation,
     hosts,
     model,
@@ -21,7 +22,6 @@ from oasis_jax import (
     parallel,
     pipeline,
     progress,
-    restore,
     results,
     run,
     scoring,
@@ -33,6 +33,7 @@ from oasis_jax.config import Config, Data, Split
 from oasis_jax.data import phantom, study
 from oasis_jax.data.frame import Spacing
 from oasis_jax.data.tree import Tree, load_tree
+from oasis_jax.ensemble import Ensemble
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.evaluation import Evaluated
 from oasis_jax.run import Run
@@ -55,6 +56,12 @@ class Arguments:
     """Where the slices lie now, if not where they lay in training."""
     step: int | None = None
     """Evaluate the checkpoint of this step, not the best one."""
+    mirror: bool = False
+    """Average the probabilities of each slice and its mirror image."""
+    with_: Annotated[tuple[Path, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
+    """Average them over these runs too."""
+    output: Path | None = None
+    """Folder to write to. None: RUN/evaluation/SPLIT, with what was averaged in its name."""
     images: str | None = None
     """Evaluate whole T1 volumes on their own voxels: their path, in which {subject} (and {session}) stand for what
     varies, as "study/sub-{subject}/*_T1w.nii.gz"."""
@@ -75,9 +82,17 @@ def open_data(config: Config, splits: tuple[str, ...]) -> Tree:
 
 
 def evaluate(
-    trained: Run, tree: Tree, split: str, at_step: int | None = None, asked: tuple[int, ...] = ()
-) -> dict[str, Any]:
-    """Evaluate a checkpoint of a run on a split; write the report; return the content of its `metrics.json`.
+    trained: Run,
+    tree: Tree,
+    split: str,
+    at_step: int | None = None,
+    asked: tuple[int, ...] = (),
+    *,
+    others: Sequence[Run] = (),
+    mirror: bool = False,
+    output: Path | None = None,
+) -> tuple[dict[str, Any], Path]:
+    """Evaluate a checkpoint of a run on a split; write the report.
 
     Args:
         trained: the run; only its folder is read.
@@ -85,9 +100,15 @@ def evaluate(
         split: the split of the tree.
         at_step: the checkpoint; None is the one with the lowest validation loss.
         asked: indices of slices to draw beside the best, the median and the worst.
+        others: runs over which probabilities are averaged too.
+        mirror: average over mirror images too.
+        output: the folder to write to; None: one in the run's folder.
+
+    Returns:
+        The content of `metrics.json`, and the folder it lies in.
 
     Raises:
-        UserError: no such checkpoint or slice, or a damaged checkpoint.
+        UserError: no such checkpoint or slice, a damaged checkpoint, or runs that cannot be averaged.
     """
     config, pairs = trained.config, tree.splits[split]
     if wrong := [i for i in asked if not 0 <= i < len(pairs)]:
@@ -95,12 +116,11 @@ def evaluate(
     model.check_frame(config.model, tree.size)
     batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
     mesh = parallel.make_mesh(batch)
-    card, params = restore.best_parameters(trained, mesh, at_step)
-    _, apply = model.network(config.model)
+    networks = ensemble.load((trained, *others), mesh, at_step, mirror)
     source = pipeline.Source(pairs, config.data)
     table, predictions = scoring.score(
-        scoring.compiled_eval_step(config, apply, mesh),
-        params,
+        scoring.compiled_eval_step(config, networks.apply(), mesh),
+        networks.params,
         source,
         config.data,
         batch,
@@ -121,13 +141,13 @@ def evaluate(
         spacing={pair.case: spacing for pair in pairs},
     )
     name = "phantoms" if config.data.root is None else tree.root.name
-    return write(
-        trained, found, name, split, card.step, tree.fingerprints[split], asked, tables.CAUTIONS.get(split, ())
-    )
+    folder = output or trained.evaluation(split + networks.name)
+    caveats = tables.CAUTIONS.get(split, ())
+    return write(networks, found, name, split, tree.fingerprints[split], folder, asked, caveats), folder
 
 
-def evaluate_volumes(trained: Run, arguments: Arguments) -> dict[str, Any]:
-    """Evaluate a checkpoint of a run on whole volumes; write RUN/evaluation/volumes; return its `metrics.json`.
+def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[dict[str, Any], Path]:
+    """Evaluate a checkpoint of a run on whole volumes, and write what it gives, as `evaluate` does.
 
     Raises:
         UserError: volumes that cannot be paired, read or used, or no such checkpoint.
@@ -142,12 +162,12 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> dict[str, Any]:
     scans = study.pair_scans(arguments.images, arguments.labels)
     mesh = parallel.make_mesh(jax.device_count())
     cut = outputs.trained_on(trained).cut
-    card, params = restore.best_parameters(trained, mesh, arguments.step)
+    networks = ensemble.load((trained, *map(run.load, arguments.with_)), mesh, arguments.step, arguments.mirror)
     found = native.evaluate_volumes(
         scans,
         values,
-        segment.framing(trained, cut.axis),
-        segment.segmenter(trained, params, mesh),
+        segment.framing(trained, cut),
+        segment.segmenter(networks, mesh),
         segment.batch_sizes(trained),
         trained.config.optim.cross_entropy,
         progress.track,
@@ -161,35 +181,38 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> dict[str, Any]:
     )
     fingerprint = native.fingerprint(scans, progress.track)
     data = Path(arguments.images).name
-    return write(trained, found, data, "volumes", card.step, fingerprint, arguments.slices, [caveat])
+    folder = arguments.output or trained.evaluation("volumes" + networks.name)
+    return write(networks, found, data, "volumes", fingerprint, folder, arguments.slices, [caveat]), folder
 
 
 def write(
-    trained: Run,
+    networks: Ensemble,
     found: Evaluated,
     data: str,
     split: str,
-    step: int,
     fingerprint: str,
+    folder: Path,
     asked: Sequence[int] = (),
     caveats: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Score what was found and write RUN/evaluation/SPLIT anew; return the content of its `metrics.json`."""
+    """Score what was found and write a folder anew; return the content of its `metrics.json`."""
+    trained, averaged = networks.runs[0], networks.averaged
     scores, counts = evaluation.measure(found)
-    scores["caveats"] = list(caveats)
+    scores["caveats"] = [*caveats, *([] if averaged is None else [ensemble.sentence(averaged)])]
     spacings = set(found.spacing.values())
     known = {
         "run": trained.folder.name,
         "data": data,
         "split": split,
-        "step": step,
+        "step": networks.cards[0].step,
+        "averaged": averaged,
         "data_fingerprint": fingerprint,
         "spacing_mm": spacings.pop() if len(spacings) == 1 else None,
     }
     metrics = known | {"scores": scores}
     if jax.process_index() == 0:
         write_folder(
-            trained.evaluation(split),
+            folder,
             lambda part: results.write(part, metrics, known | counts, found, trained.folder / "curves.png", asked),
             replace=True,
         )
@@ -214,6 +237,7 @@ def is_current(metrics: dict[str, Any], trained: Run, tree: Tree) -> bool:
     return (
         best is not None
         and metrics["step"] == best.step
+        and metrics.get("averaged") is None
         and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
         and metrics["spacing_mm"] == (None if spacing is None else list(spacing))
     )
@@ -237,9 +261,10 @@ def _evaluate_run(arguments: Arguments) -> None:
     trained = run.load(arguments.run)
     if arguments.data_root is not None:
         trained = trained.at_data(arguments.data_root)
+    _check_output(arguments.output)
     parallel.start()
     if arguments.images is not None or arguments.labels is not None:
-        show(evaluate_volumes(trained, arguments), trained.evaluation("volumes"))
+        show(*evaluate_volumes(trained, arguments))
         return
     if arguments.values != study.LabelValues():
         raise UserError("--background, --csf, --gray and --white are for label volumes: name them with --labels.")
@@ -248,7 +273,25 @@ def _evaluate_run(arguments: Arguments) -> None:
     recorded = trained.provenance["data_fingerprints"].get(split)
     if recorded not in (None, tree.fingerprints[split]):
         progress.say(f"Note: {split} is not the {split} split that this run was started with.")
-    show(evaluate(trained, tree, split, arguments.step, arguments.slices), trained.evaluation(split))
+    found = evaluate(
+        trained,
+        tree,
+        split,
+        arguments.step,
+        arguments.slices,
+        others=[run.load(folder) for folder in arguments.with_],
+        mirror=arguments.mirror,
+        output=arguments.output,
+    )
+    show(*found)
+
+
+def _check_output(folder: Path | None) -> None:
+    """An older evaluation is replaced, anything else is not."""
+    if folder is None or not folder.exists() or (folder / "metrics.json").is_file():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise UserError(f"{folder} exists and is no evaluation: name a new folder as --output.")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ what goes in, what comes out and where it comes from. Nothing of this package is
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +18,9 @@ import tyro
 from jax import export as jax_export
 from jaxtyping import Array, Float, UInt8
 
-from oasis_jax import checkpoint, config, labels, model, parallel, restore, run, storage
-from oasis_jax.config import SPLITS, Config
+from oasis_jax import config, ensemble, labels, model, parallel, run, storage
+from oasis_jax.config import SPLITS
+from oasis_jax.ensemble import Ensemble
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.normalise import normalise
 from oasis_jax.run import Run
@@ -43,42 +44,53 @@ class Arguments:
     """Run folder, as training made it."""
     output: Path
     """Folder to make; it must not exist yet."""
+    mirror: bool = False
+    """Average the probabilities of each slice and its mirror image inside the file."""
+    with_: Annotated[tuple[Path, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
+    """Put these runs into the file too: it gives the mean of their probabilities."""
 
 
-def segmenter(settings: Config, params: model.Params) -> Segment:
+def segmenter(networks: Ensemble) -> Segment:
     """From grey levels to probabilities, with the parameters and the normalisation inside.
 
     Returns:
-        A pure function of slices uint8 `(B, H, W)`, grey levels 0 to 255 as on disk; it gives the probability of each
-        class, float32 `(B, H, W, 4)`.
+        A pure function of slices uint8 `(B, H, W)`, with neighbours `(B, H, W, C)`, grey levels 0 to 255 as on disk; it
+        gives the probability of each class, float32 `(B, H, W, 4)`.
     """
-    _, apply = model.network(settings.model)
+    settings, apply = networks.runs[0].config, networks.apply()
+    # From the host: the file is for one device, however many restored the checkpoint.
+    params = jax.device_get(networks.params)
 
-    def segment(slices: UInt8[Array, "batch height width"]) -> Float[Array, "batch height width 4"]:
+    def segment(slices: UInt8[Array, "batch height width ..."]) -> Float[Array, "batch height width 4"]:
         # Behind the barrier, parameters are unknown numbers to XLA, as in training and evaluation. Without it they are
         # folded into the arithmetic and rounded otherwise: in bfloat16 on a CPU, answers moved by 0.1.
         hidden = jax.lax.optimization_barrier(params)
-        return jax.nn.softmax(apply(hidden, normalise(slices[..., None], settings.data.normalise)))
+        return jax.nn.softmax(apply(hidden, normalise(slices.reshape(*slices.shape[:3], -1), settings.data.normalise)))
 
     return segment
 
 
-def lower(segment: Segment, size: tuple[int, int]) -> bytes:
-    """The serialised `jax.export` of a segmenter: for any batch, slices of one (rows, columns), all `PLATFORMS`."""
+def input_shape(run: Run) -> tuple[int, ...]:
+    """Of one slice: (rows, columns), with neighbours (rows, columns, channels)."""
+    return run.shape if run.config.data.neighbours else run.size
+
+
+def lower(segment: Segment, shape: tuple[int, ...]) -> bytes:
+    """The serialised `jax.export` of a segmenter: for any batch, slices of one shape, all `PLATFORMS`."""
     (batch,) = jax_export.symbolic_shape("batch")
-    slices = jax.ShapeDtypeStruct((batch, *size), np.uint8)
+    slices = jax.ShapeDtypeStruct((batch, *shape), np.uint8)
     return bytes(jax_export.export(jax.jit(segment), platforms=PLATFORMS)(slices).serialize())
 
 
-def describe(trained: Run, chosen: checkpoint.Card, scores: dict[str, Any], lowered: bytes) -> dict[str, Any]:
+def describe(networks: Ensemble, scores: dict[str, Any], lowered: bytes) -> dict[str, Any]:
     """The content of `card.json`.
 
     Args:
-        trained: the run.
-        chosen: the checkpoint that was exported.
+        networks: what was exported.
         scores: what its evaluations wrote, by split.
         lowered: the content of the model file.
     """
+    trained, chosen = networks.runs[0], networks.cards[0]
     settings, facts, size = trained.config, trained.provenance, list(trained.size)
     root = settings.data.root
     # A card travels: where things lay on this machine is nobody's business.
@@ -94,10 +106,15 @@ def describe(trained: Run, chosen: checkpoint.Card, scores: dict[str, Any], lowe
             "platforms": list(PLATFORMS),
         },
         "input": {
-            "shape": ["batch", *size],
+            "shape": ["batch", *input_shape(trained)],
             "dtype": "uint8",
             "range": [0, 255],
             "meaning": "grey levels of slices, as in the image files",
+            "neighbours": {
+                "on_each_side": settings.data.neighbours,
+                "order": "channels run from the lowest slice to the highest; the slice that is labelled is the middle",
+                "at_the_ends": "the last slice is repeated",
+            },
         },
         "normalisation": {"method": settings.data.normalise, "place": "inside the model"},
         "output": {
@@ -117,6 +134,7 @@ def describe(trained: Run, chosen: checkpoint.Card, scores: dict[str, Any], lowe
             **{name: facts[name] for name in ("slice_cut", "slice_looks") if name in facts},
         },
         "checkpoint": {"step": chosen.step, "validation_loss": chosen.loss},
+        "averaged": networks.averaged,
         "scores": scores,
         "config": config.to_json(anonymous),
         "versions": {"trained": facts["versions"], "exported": run.versions()},
@@ -125,15 +143,20 @@ def describe(trained: Run, chosen: checkpoint.Card, scores: dict[str, Any], lowe
     }
 
 
-def read_scores(trained: Run, step: int) -> dict[str, Any]:
-    """What evaluations of the checkpoint of this step wrote (`metrics.json`), by split.
+def read_scores(networks: Ensemble) -> dict[str, Any]:
+    """What evaluations of these very networks wrote (`metrics.json`), by split.
 
     Raises:
         UserError: a `metrics.json` is damaged.
     """
-    files = {split: trained.evaluation(split) / "metrics.json" for split in SPLITS}
+    trained, step = networks.runs[0], networks.cards[0].step
+    files = {split: trained.evaluation(split + networks.name) / "metrics.json" for split in SPLITS}
     found = {split: _read_metrics(path) for split, path in files.items() if path.is_file()}
-    return {split: metrics for split, metrics in found.items() if metrics["step"] == step}
+    return {
+        split: metrics
+        for split, metrics in found.items()
+        if metrics["step"] == step and metrics.get("averaged") == networks.averaged
+    }
 
 
 def _read_metrics(path: Path) -> dict[str, Any]:
@@ -146,19 +169,24 @@ def _read_metrics(path: Path) -> dict[str, Any]:
     return metrics
 
 
-def export(trained: Run, output: Path) -> dict[str, Any]:
-    """Write the best checkpoint of a run to a new folder, whole or not at all; return the content of its card.
+def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str, Any]:
+    """Write the best checkpoints of runs to a new folder, whole or not at all; return the content of its card.
+
+    Args:
+        runs: one run, or several whose probabilities are averaged.
+        output: the folder.
+        mirror: average over mirror images too.
 
     Raises:
         UserError: the folder exists; no validated checkpoint, or none that is sound; a damaged evaluation.
     """
     if output.exists():
         raise UserError(f"{output} exists already: name a new folder.")
-    model.check_frame(trained.config.model, trained.size)
-    chosen, params = restore.best_parameters(trained, parallel.make_mesh(jax.device_count()))
-    # From the host: the file is for one device, however many restored the checkpoint.
-    lowered = lower(segmenter(trained.config, jax.device_get(params)), trained.size)
-    card = describe(trained, chosen, read_scores(trained, chosen.step), lowered)
+    for one in runs:
+        model.check_frame(one.config.model, one.size)
+    networks = ensemble.load(runs, parallel.make_mesh(jax.device_count()), mirror=mirror)
+    lowered = lower(segmenter(networks), input_shape(runs[0]))
+    card = describe(networks, read_scores(networks), lowered)
 
     def fill(folder: Path) -> None:
         storage.write_whole(folder / _MODEL, lambda part: part.write_bytes(lowered))
@@ -170,10 +198,10 @@ def export(trained: Run, output: Path) -> dict[str, Any]:
 
 def main() -> None:
     arguments = tyro.cli(Arguments, prog="python -m oasis_jax.export")
-    trained = run.load(arguments.run)
+    runs = [run.load(folder) for folder in (arguments.run, *arguments.with_)]
     # StableHLO names source files for debuggers; without their folders it says nothing about this machine.
     jax.config.update("jax_hlo_source_file_canonicalization_regex", ".*/")
-    card = export(trained, arguments.output)
+    card = export(runs, arguments.output, arguments.mirror)
     scores = f"scores of {', '.join(card['scores'])}" if card["scores"] else "no scores, as it was not evaluated yet"
     print(f"Wrote {arguments.output}: the checkpoint of step {card['checkpoint']['step']}, with {scores}.")
 

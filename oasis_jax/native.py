@@ -19,7 +19,7 @@ from oasis_jax.errors import UserError
 from oasis_jax.evaluation import Evaluated
 from oasis_jax.scores import SliceTable
 from oasis_jax.scoring import tabulate
-from oasis_jax.segment import Segment, label
+from oasis_jax.segment import Segment, classifier, label
 from oasis_jax.step import score_logits
 from oasis_jax.surface import SurfaceTable
 
@@ -53,7 +53,8 @@ def evaluate_volumes(
     tables: list[SliceTable] = []
     surfaces: dict[str, SurfaceTable] = {}
     spacing = {}
-    inputs = (read_input(Found(scan.image, scan.case), framing) for scan in scans)
+    look = classifier(segment, batch)
+    inputs = (read_input(Found(scan.image, scan.case), framing, classify=look) for scan in scans)
     labelled = label(inputs, segment, batch, keep_probabilities=True)
     of_case = {scan.case: scan for scan in scans}
     for one in track(labelled, len(scans), "Evaluating volumes"):  # those of one size of frame after another

@@ -96,7 +96,7 @@ def report(one: Labelled, trained: Trained) -> Report:
     height = None if gap is None else heights(areas.sum(1), gap, trained.cut.axis)
     low, high = trained.cut.heights
     trusted = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
-    strange = looks.unlike(list(item.frames), trained.looks)
+    strange = looks.unlike(list(item.slices), trained.looks)
     judged = [s for k, s in enumerate(strange) if item.head[k].any() and (trusted is None or trusted[k])]
     if sum(judged) > len(judged) / 2:
         notes.append("it looks unlike the training slices (share of the frame above air, mean and spread of grey)")
@@ -182,7 +182,7 @@ def _picture(one: Labelled, facts: Report) -> np.ndarray:
 def _same_size(one: Labelled, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Grey levels and classes of a slice in pixels of 1 mm."""
     item = one.input
-    grey = take(item.frames[k], item.place, item.head.shape[1:], 0)
+    grey = take(item.slices[k], item.place, item.head.shape[1:], 0)
     classes = one.classes[k]
     if classes.shape != grey.shape:
         row = np.linspace(0, classes.shape[0] - 1, grey.shape[0]).round().astype(int)

@@ -10,13 +10,13 @@ from typing import Annotated
 import jax
 import tyro
 
-from oasis_jax import outputs, parallel, progress, restore, run
+from oasis_jax import ensemble, outputs, parallel, progress, run
 from oasis_jax.data.inputs import Found, find_inputs, read_inputs
 from oasis_jax.data.volume import check_orientation
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.outputs import Labelled, Report
 from oasis_jax.run import Run
-from oasis_jax.segment import batch_sizes, framing, label, segmenter
+from oasis_jax.segment import batch_sizes, classifier, framing, label, segmenter
 
 _UNDER_WAY = 2
 """Files whose labels are being written while the next are computed."""
@@ -38,6 +38,10 @@ class Arguments:
     """Replace files that the output folder holds already."""
     orientation: str | None = None
     """Where the axes of volumes lead that do not say so themselves, as RAS or LPI."""
+    mirror: bool = False
+    """Average the probabilities of each slice and its mirror image: better, and twice as slow."""
+    with_: Annotated[tuple[Path, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
+    """Average them over these runs too."""
     batch: int | None = None
     """Slices at a time. None: 8 for each CPU, 64 for each accelerator."""
 
@@ -61,9 +65,11 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
     trusted = outputs.trained_on(trained)
     mesh = parallel.make_mesh(jax.device_count())
     batch = batch_sizes(trained, arguments.batch)
-    segment = segmenter(trained, restore.best_parameters(trained, mesh)[1], mesh)
+    networks = ensemble.load((trained, *map(run.load, arguments.with_)), mesh, mirror=arguments.mirror)
+    segment = segmenter(networks, mesh)
     arguments.output.mkdir(parents=True, exist_ok=True)
     reports: dict[str, Report] = {}
+    alone = 0
     with progress.bar() as shown, ThreadPoolExecutor(2) as writers:
         task = shown.add_task("Labelling", total=len(found))
 
@@ -82,9 +88,11 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
             shown.advance(task)
 
         writing: deque[tuple[str, Future[Report]]] = deque()
-        inputs = read_inputs(found, framing(trained, trusted.cut.axis), arguments.orientation, fail)
+        look = classifier(segment, batch)
+        inputs = read_inputs(found, framing(trained, trusted.cut), arguments.orientation, fail, look)
         try:
             for one in label(inputs, segment, batch, arguments.probabilities):
+                alone += one.input.alone
                 writing.append((one.input.found.name, writers.submit(write, one)))
                 if len(writing) > _UNDER_WAY:
                     finish(*writing.popleft())
@@ -93,6 +101,8 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
         finally:  # interrupted or not, what was labelled is in the tables
             if reports:
                 outputs.write_tables(arguments.output, [reports[one.name] for one in found if one.name in reports])
+    if alone:
+        progress.say(f"PNG files without a neighbouring slice beside them, which stand in for it: {alone}.")
     return len(reports), problems
 
 

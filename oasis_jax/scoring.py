@@ -16,7 +16,7 @@ EvalStep = Callable[..., dict[str, Any]]
 
 
 def compiled_eval_step(config: Config, apply: model.Apply, mesh: jax.sharding.Mesh) -> EvalStep:
-    """`eval_step` with the config's loss, compiled for a mesh."""
+    """`eval_step` with the config's loss, compiled for a mesh; `apply` may be an ensemble's."""
     return parallel.compile_eval_step(
         partial(step.eval_step, apply=apply, cross_entropy=config.optim.cross_entropy), mesh
     )

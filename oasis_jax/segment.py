@@ -3,7 +3,6 @@
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oasis_jax import model, parallel
-from oasis_jax.data.anatomy import Axis
+from oasis_jax import parallel
 from oasis_jax.data.frame import Size
-from oasis_jax.data.inputs import Framing, Input, own_classes, own_probabilities
+from oasis_jax.data.inputs import Classify, Framing, Input, own_classes, own_probabilities
+from oasis_jax.data.tree import Cut
+from oasis_jax.ensemble import Ensemble
 from oasis_jax.normalise import normalise
 from oasis_jax.outputs import Labelled
 from oasis_jax.run import Run
@@ -23,30 +23,43 @@ Group = list[tuple[Input, int]]
 """Slices that are labelled together, as (file, number); their frames have one size."""
 
 Segment = Callable[[np.ndarray], tuple[Any, Any]]
-"""From frames uint8 `(B, H, W)` to classes uint8 `(B, H, W)` and probabilities float32 `(B, H, W, 4)`, on devices."""
+"""From frames uint8 `(B, H, W, C)` to classes uint8 `(B, H, W)` and probabilities float32 `(B, H, W, 4)` on devices."""
 
 _AHEAD = 2
 """Batches that are under way before the first one's labels are asked for."""
 
 
-def segmenter(trained: Run, params: model.Params, mesh: jax.sharding.Mesh) -> Segment:
-    """The network of a run for frames of the trained size or larger, compiled once for each size."""
-    settings, size = trained.config, trained.size
+def segmenter(networks: Ensemble, mesh: jax.sharding.Mesh) -> Segment:
+    """The networks of runs for frames of the trained size or larger, compiled once for each size."""
+    method, size = networks.runs[0].config.data.normalise, networks.runs[0].size
 
     @cache
     def compiled(frame: Size) -> Callable[..., tuple[Any, Any]]:
-        crop = settings.model.crop
-        if crop is not None:  # what the network sees grows with the frame
-            crop = crop[0] + frame[0] - size[0], crop[1] + frame[1] - size[1]
-        _, apply = model.network(replace(settings.model, crop=crop))
+        apply = networks.apply((frame[0] - size[0], frame[1] - size[1]))
 
-        def segment(params: model.Params, frames: Any) -> tuple[Any, Any]:
-            logits = apply(params, normalise(frames[..., None], settings.data.normalise))
+        def segment(params: Any, images: Any) -> tuple[Any, Any]:
+            logits = apply(params, images)
             return logits.argmax(-1).astype(jnp.uint8), jax.nn.softmax(logits)
 
         return parallel.compile_eval_step(segment, mesh)
 
-    return lambda frames: compiled((frames.shape[1], frames.shape[2]))(params, frames)
+    # Normalised on the host, as slices are for an evaluation: so both round alike, and give every pixel one class.
+    return lambda frames: compiled((frames.shape[1], frames.shape[2]))(networks.params, normalise(frames, method))
+
+
+def classifier(segment: Segment, batch: Callable[[Size], int]) -> Classify:
+    """Classes of any number of frames, in batches of the size that is compiled anyway."""
+
+    def classify(frames: np.ndarray) -> np.ndarray:
+        most = batch((frames.shape[1], frames.shape[2]))
+        parts = []
+        for first in range(0, len(frames), most):
+            part = frames[first : first + most]
+            full = np.concatenate([part, np.zeros((most - len(part), *part.shape[1:]), np.uint8)])
+            parts.append(np.asarray(segment(full)[0])[: len(part)])
+        return np.concatenate(parts)
+
+    return classify
 
 
 def batch_sizes(trained: Run, most: int | None = None) -> Callable[[Size], int]:
@@ -69,9 +82,12 @@ def batch_sizes(trained: Run, most: int | None = None) -> Callable[[Size], int]:
     return batch
 
 
-def framing(trained: Run, axis: Axis) -> Framing:
-    """How slices must be cut for the network of a run."""
-    return Framing(trained.size, trained.config.model.crop or trained.size, axis)
+def framing(trained: Run, cut: Cut) -> Framing:
+    """How slices must be cut for the network of a run; `cut` is how its own were."""
+    data = trained.config.data
+    spacing = cut.spacing or data.spacing_mm
+    gap = None if spacing is None else spacing[2]
+    return Framing(trained.size, trained.config.model.crop or trained.size, cut.axis, data.neighbours, gap)
 
 
 def label(
@@ -148,7 +164,7 @@ def _results(
 
     for group in groups:
         frame = group[0][0].place.frame
-        frames = np.zeros((batch(frame), *frame), np.uint8)
+        frames = np.zeros((batch(frame), *frame, group[0][0].frames.shape[-1]), np.uint8)
         frames[: len(group)] = [item.frames[k] for item, k in group]
         running.append((group, *segment(frames)))
         if len(running) > _AHEAD:

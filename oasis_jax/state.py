@@ -25,17 +25,24 @@ class TrainState:
     opt_state: Any
 
 
+_PAPER_DECAY, _PAPER_EPOCH = 0.985, 100
+"""Factor of the learning rate an epoch, and the batches of an epoch (Isensee et al. 2017, section 2.3)."""
+
+
 def schedule(config: Optim, total_steps: int) -> optax.Schedule:
     """Learning rate of each step."""
+    if config.schedule == "exponential":
+        return optax.exponential_decay(config.learning_rate, _PAPER_EPOCH, _PAPER_DECAY, staircase=True)
     if config.schedule == "constant":
         return optax.constant_schedule(config.learning_rate)
     return optax.cosine_onecycle_schedule(total_steps, config.learning_rate)
 
 
 def optimizer(config: Optim, total_steps: int) -> optax.GradientTransformation:
-    """Adam, with decoupled weight decay where asked for (Loshchilov and Hutter, arXiv:1711.05101)."""
+    """Adam, with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101) or an L2 penalty where asked for."""
     rate = schedule(config, total_steps)
-    return optax.adamw(rate, weight_decay=config.weight_decay) if config.weight_decay else optax.adam(rate)
+    adam = optax.adamw(rate, weight_decay=config.weight_decay) if config.weight_decay else optax.adam(rate)
+    return optax.chain(optax.add_decayed_weights(config.l2), adam) if config.l2 else adam
 
 
 def initial_state(

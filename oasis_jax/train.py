@@ -108,7 +108,7 @@ def _same_data(here: Run, tree: Tree) -> None:
 
 def _final_scores(here: Run, tree: Tree, split: str) -> dict:
     """The evaluation of the best checkpoint: the one on disk where it is of this very checkpoint and data."""
-    return hosts.share(_scores_on_disk(here, tree, split)) or evaluate.evaluate(here, tree, split)
+    return hosts.share(_scores_on_disk(here, tree, split)) or evaluate.evaluate(here, tree, split)[0]
 
 
 def _scores_on_disk(here: Run, tree: Tree, split: str) -> dict | None:

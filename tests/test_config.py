@@ -2,12 +2,15 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from conftest import REPOSITORY
 
 from oasis_jax import config
 from oasis_jax.config import Config
 from oasis_jax.errors import UserError
+from oasis_jax.state import optimizer, schedule
 from oasis_jax.train import load_experiment
 
 EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*.py"))
@@ -37,6 +40,25 @@ def test_the_seed_experiment_has_the_seeds_settings() -> None:
     assert settings.augment == config.Augment()
 
 
+def test_the_paper_experiment_has_the_papers_settings() -> None:
+    settings = load_experiment(REPOSITORY / "experiments/paper.py")
+    model, optim, augment = settings.model, settings.optim, settings.augment
+    assert (model.norm, model.pre_activation, model.segmentation, model.dropout) == ("instance", True, "1x1", 0.3)
+    assert (optim.l2, optim.weight_decay, optim.cross_entropy) == (1e-5, 0, 0)
+    assert settings.train.steps == 300 * 100
+    rate = schedule(optim, settings.train.steps)
+    assert [float(rate(step)) for step in (0, 99, 100, 29_999)] == pytest.approx(
+        [5e-4, 5e-4, 5e-4 * 0.985, 5e-4 * 0.985**299], rel=1e-4
+    )
+    assert augment.mirror
+    assert all((augment.rotate, augment.scale, augment.elastic, augment.gamma))
+    # L2 joins the gradient before Adam scales it: without a gradient, each step is one learning rate toward 0.
+    transform = optimizer(optim, settings.train.steps)
+    params = {"w": jnp.array([3.0, -2.0])}
+    updates, _ = transform.update({"w": jnp.zeros(2)}, transform.init(params), params)
+    np.testing.assert_allclose(updates["w"], [-5e-4, 5e-4], rtol=1e-2)
+
+
 @pytest.mark.parametrize(
     ("part", "name", "value"),
     [
@@ -57,6 +79,7 @@ def test_the_seed_experiment_has_the_seeds_settings() -> None:
         ("augment", "mirror_axis", 129.3),
         ("augment", "bias_field", -0.1),
         ("augment", "strip", 1.1),
+        ("optim", "l2", -1e-5),
         ("train", "steps", 0),
         ("train", "validate_every", 0),
     ],
@@ -88,7 +111,7 @@ def test_a_setting_that_did_not_exist_yet_takes_the_value_of_before() -> None:
     for part, new in {"data": ("neighbours",), "augment": ("mirror_axis", "bias_field", "strip")}.items():
         for name in new:
             del values[part][name]
-    del values["train"]["steps"], values["train"]["validate_every"]
+    del values["train"]["steps"], values["train"]["validate_every"], values["optim"]["l2"]
     older = config.from_json(values)
     assert older == Config()
     assert (older.data.channels, older.augment.strip, older.augment.bias_field) == (1, 0, 0)

@@ -19,8 +19,10 @@ from jax import export as jax_export
 
 from oasis_jax import checkpoint, export, model, run, storage
 from oasis_jax.config import Config, Data, Model
+from oasis_jax.ensemble import Ensemble
 from oasis_jax.errors import UserError
 from oasis_jax.normalise import normalise
+from oasis_jax.run import Run
 from oasis_jax.state import TrainState
 
 SETTINGS = Config(data=Data(root=Path("/private/folder/of_slices")), model=Model(stem=2, crop=(32, 48)))
@@ -151,6 +153,8 @@ def test_the_card_tells_all_that_a_user_needs(artefact: Path) -> None:
     assert card["model"]["platforms"] == ["cpu", "cuda", "tpu"]
     assert card["input"]["shape"] == ["batch", *SIZE]
     assert card["output"]["shape"] == ["batch", *SIZE, 4]
+    assert card["input"]["neighbours"]["on_each_side"] == 0
+    assert card["averaged"] is None
     assert card["normalisation"]["method"] == "zscore"
     assert [(c["index"], c["name"], c["label_grey"]) for c in card["classes"]][2:] == [
         (2, "gray matter", 170),
@@ -182,7 +186,10 @@ def test_the_artefact_does_not_tell_where_things_lay(artefact: Path) -> None:
     ],
 )
 def test_every_kind_of_network_exports(settings: Config) -> None:
-    lowered = export.lower(export.segmenter(settings, parameters(settings, BEST)), SIZE)
+    alone = Run(Path("run"), settings, FACTS)
+    card = checkpoint.Card(BEST, 0.25, {})
+    networks = Ensemble((alone,), (card,), (parameters(settings, BEST),), mirror=False)
+    lowered = export.lower(export.segmenter(networks), SIZE)
     answer = jax_export.deserialize(bytearray(lowered)).call(slices(2))
     assert answer.dtype == jnp.float32
     np.testing.assert_allclose(answer, probabilities(settings, slices(2)), rtol=0, atol=1e-6)
@@ -197,28 +204,28 @@ def test_an_output_that_exists_is_left_alone(trained: Path, artefact: Path) -> N
 def test_each_mistake_is_named_and_leaves_nothing(trained: Path, tmp_path: Path) -> None:
     output = tmp_path / "out" / "model"
     with pytest.raises(UserError, match="is not a run"):
-        export.export(run.load(tmp_path / "nothing"), output)
+        export.export([run.load(tmp_path / "nothing")], output)
 
     shutil.copytree(trained, tmp_path / "copy")
     copy = run.load(tmp_path / "copy")
     (copy.evaluation("validate") / "metrics.json").write_text("{")
     with pytest.raises(UserError, match=r"metrics.json is damaged: evaluate validate again, or remove it\."):
-        export.export(copy, output)
+        export.export([copy], output)
     (copy.evaluation("validate") / "metrics.json").unlink()
 
     damage_checkpoint(copy.folder, BEST)
-    card = export.export(copy, tmp_path / "next best")
+    card = export.export([copy], tmp_path / "next best")
     assert card["checkpoint"]["step"] == OTHER
     assert card["scores"] == {}  # the evaluation of test is of the other checkpoint
     content = bytearray((tmp_path / "next best" / card["model"]["file"]).read_bytes())
     assert jax_export.deserialize(content).nr_devices == 1  # though four restored it
     damage_checkpoint(copy.folder, OTHER)
     with pytest.raises(UserError, match=f"checkpoint of step {OTHER} in .* is damaged"):
-        export.export(copy, output)
+        export.export([copy], output)
 
     fresh = run.create(replace(SETTINGS, run=tmp_path / "fresh"), FACTS)
     with pytest.raises(UserError, match="has no validated checkpoint yet"):
-        export.export(fresh, output)
+        export.export([fresh], output)
     run.save(fresh._replace(provenance=fresh.provenance | {"slice_size": [48]}))
     with pytest.raises(UserError, match=r"config\.json is damaged"):
         run.load(fresh.folder)

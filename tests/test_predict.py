@@ -16,13 +16,14 @@ from test_volume import ALL_WAYS, save
 
 from oasis_jax import outputs
 from oasis_jax.data.anatomy import Axis
+from oasis_jax.data.frame import quantise
 from oasis_jax.data.grey import read_grey
 from oasis_jax.data.inputs import Found, Framing, find_inputs, read_input
 from oasis_jax.data.looks import Ranges
 from oasis_jax.data.slices import folders, write_png
 from oasis_jax.data.tree import Cut
 from oasis_jax.outputs import Labelled, Trained
-from oasis_jax.segment import label
+from oasis_jax.segment import classifier, label
 
 FRAMING = Framing((48, 64), (48, 64), "axial")
 LOOKS: Ranges = {"covered": (0.0, 1.0), "mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
@@ -30,7 +31,7 @@ LOOKS: Ranges = {"covered": (0.0, 1.0), "mean": (0.0, 255.0), "deviation": (0.0,
 
 def by_grey(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Stands for the network: the class of `brain`'s grey levels, with certainty."""
-    classes = np.digitize(frames, [42, 127, 212]).astype(np.uint8)
+    classes = np.digitize(frames[..., frames.shape[-1] // 2], [42, 127, 212]).astype(np.uint8)
     return classes, np.eye(4, dtype=np.float32)[classes]
 
 
@@ -106,11 +107,107 @@ def test_a_head_off_the_middle_or_too_large_is_seen_whole(tmp_path: Path) -> Non
     assert np.array_equal(two.classes[deep], np.moveaxis(truth.repeat(2, 0).repeat(2, 1), 2, 0)[deep])
 
 
+WINDOW = Framing((64, 96), (48, 64), "axial")
+"""The network sees less than a head with its scalp, but all of `brain`."""
+
+
+def with_scalp(values: np.ndarray, centre: tuple[int, int]) -> np.ndarray:
+    """A ring around the brain, bright as scalp."""
+    x, y = np.indices(values.shape[:2])
+    radius = np.hypot((x - centre[0]) / 27, (y - centre[1]) / 38)
+    return np.where(((radius > 0.78) & (radius < 1))[..., None], 240, values).astype(np.int16)
+
+
+def by_grey_without_scalp(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    classes = np.digitize(frames[..., frames.shape[-1] // 2], [32, 95, 159, 210]).astype(np.uint8) % 4
+    return classes, np.eye(4, dtype=np.float32)[classes]
+
+
+def test_the_brain_not_the_scalp_must_lie_where_the_network_looks(tmp_path: Path) -> None:
+    values, truth = brain((60, 84, 30))
+    classify = classifier(by_grey_without_scalp, lambda _: 4)
+    sizes = {(60, 84): (0, 0), (100, 150): (20, 55)}
+    for size, (row, column) in sizes.items():  # in the middle, and far from it
+        moved = np.zeros((*size, 30), np.int16)
+        moved[row : row + 60, column : column + 84] = with_scalp(values, (31, 39))
+        path = save(tmp_path / f"{row}.nii", moved)
+        item = read_input(Found(path, "one"), WINDOW, classify=classify)
+        assert item.place.frame == (64, 96)
+        assert not item.notes
+        (one,) = label([item], by_grey_without_scalp, lambda _: 4, False)
+        seen = np.zeros(moved.shape[1::-1][::-1], bool)
+        first = (8 - item.place.offset[0], 16 - item.place.offset[1])
+        seen[max(first[0], 0) : first[0] + 48, max(first[1], 0) : first[1] + 64] = True
+        assert seen[row : row + 60, column : column + 84][truth.any(axis=2)].all()
+        deep = (truth == 3).any(axis=(0, 1))
+        found = np.where(seen, one.classes[deep], 0)[:, row : row + 60, column : column + 84]
+        assert np.mean(found == np.moveaxis(truth, 2, 0)[deep]) > 0.99
+    middle = read_input(Found(tmp_path / "0.nii", "one"), WINDOW, classify=classify)
+    assert middle.place.offset == (2, 6)
+
+
+def test_where_no_brain_is_found_the_frame_grows_to_the_head_and_says_so(tmp_path: Path) -> None:
+    values, _ = brain((60, 84, 30))
+    path = save(tmp_path / "a.nii", with_scalp(values, (31, 39)))
+    blind = lambda frames: np.zeros(frames.shape[:3], np.uint8)  # noqa: E731
+    item = read_input(Found(path, "one"), WINDOW, classify=blind)
+    assert item.place.frame == (80, 112)
+    assert "its brain was not found, so the network sees the whole head, in a frame of 80x112" in item.notes
+
+
+def test_a_slice_of_the_trained_size_is_placed_as_it_stands_whatever_the_window(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(1, 256, (64, 96)).astype(np.uint8)
+    write_png(tmp_path / "a.png", grey)
+    item = read_input(Found(tmp_path / "a.png", "a"), WINDOW)
+    assert np.array_equal(item.frames[0, ..., 0], grey)
+    assert (item.place.offset, item.notes) == ((0, 0), ())
+
+
+def test_neighbours_of_a_volume_lie_as_far_away_as_those_of_training(tmp_path: Path) -> None:
+    values = np.full((48, 64, 9), 40.0, np.float32)
+    values[20, 20] = 100 + 10 * np.arange(9)  # the brightest pixel, so grey 255 in each plane
+    values[21, 21] = 50 + 5 * np.arange(9) ** 2 / 9  # tells the planes apart
+    grey = [quantise(plane) for plane in np.moveaxis(values, 2, 0)]
+    for gap, step in ((1.0, 1), (0.5, 2), (2.0, 0.5)):
+        path = save(tmp_path / "a.nii", values, (1, 1, gap))
+        item = read_input(Found(path, "a"), Framing((48, 64), (48, 64), "axial", neighbours=1, gap=1.0))
+        assert item.frames.shape == (9, 48, 64, 3)
+        for k in range(9):
+            for channel, at in enumerate((max(k - step, 0), k, min(k + step, 8))):
+                wanted = grey[int(at)]
+                if at % 1:
+                    wanted = quantise((values[..., int(at)] + values[..., int(at) + 1]) / 2)
+                assert np.array_equal(item.frames[k, ..., channel], wanted)
+        assert np.array_equal(item.slices, np.stack(grey))
+
+
+def test_neighbours_of_a_png_file_are_found_by_name(tmp_path: Path) -> None:
+    for k in (8, 9, 10, 12):
+        write_png(tmp_path / f"case_7_slice_{k}.nii.png", np.full((48, 64), k, np.uint8))
+    write_png(tmp_path / "case_7_slice_11.nii.png", np.full((16, 16), 11, np.uint8))  # another size is no neighbour
+    write_png(tmp_path / "scan_slice_007.png", np.full((48, 64), 7, np.uint8))
+    write_png(tmp_path / "scan_slice_008.png", np.full((48, 64), 8, np.uint8))
+    write_png(tmp_path / "slice of mine.png", np.full((48, 64), 1, np.uint8))
+    framing = Framing((48, 64), (48, 64), "axial", neighbours=1, gap=1.0)
+    wanted = {
+        "case_7_slice_9.nii.png": ([8, 9, 10], False),
+        "case_7_slice_8.nii.png": ([8, 8, 9], False),
+        "case_7_slice_10.nii.png": ([9, 10, 10], False),
+        "case_7_slice_12.nii.png": ([12, 12, 12], True),
+        "scan_slice_008.png": ([7, 8, 8], False),
+        "slice of mine.png": ([1, 1, 1], True),
+    }
+    for name, (channels, alone) in wanted.items():
+        item = read_input(Found(tmp_path / name, "one"), framing)
+        assert item.frames[0, 0, 0].tolist() == channels
+        assert item.alone == alone
+
+
 def test_there_is_no_tissue_in_the_air_or_in_empty_slices(tmp_path: Path) -> None:
     values, _ = brain((37, 50, 30))
 
     def raving(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        classes = np.full(frames.shape, 2, np.uint8)
+        classes = np.full(frames.shape[:3], 2, np.uint8)
         return classes, np.eye(4, dtype=np.float32)[classes]
 
     path = save(tmp_path / "a.nii", values)

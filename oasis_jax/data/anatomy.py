@@ -19,7 +19,6 @@ OASIS_HEIGHTS = (0.49, 0.77)
 _AIR = 0.1
 """Share of the way from the darkest 2 % of the volume to its brightest 1 % below which a voxel is air."""
 
-
 _MARGIN = 2
 """Thinned pixels, so 4 mm, that still count as head around it: dark CSF at the rim of a brain without its skull."""
 
@@ -59,6 +58,24 @@ def find_head(planes: np.ndarray) -> Head:
     filled = np.stack([np.asarray(ndimage.binary_fill_holes(plane)) for plane in near])
     mask = filled.repeat(2, axis=1).repeat(2, axis=2)[:, : planes.shape[1], : planes.shape[2]]
     return Head(rows, columns, mask)
+
+
+def brain_planes(head: Head, gap: float, axis: Axis, count: int = 8) -> np.ndarray:
+    """Planes that should show a section of the brain, by number, evenly spaced: of axial ones those from 40 to 80 mm
+    below the top of the head; of others, or where less of a head is there, the middle half.
+
+    Args:
+        head: where the head lies.
+        gap: distance of the planes, mm.
+        axis: what they show.
+        count: how many, if there are so many.
+    """
+    shown = np.flatnonzero(head.mask.any(axis=(1, 2)))
+    low, high = float(shown[0]), float(shown[-1])
+    first, last = low + (high - low) / 4, high - (high - low) / 4
+    if axis == "axial" and (high - low) * gap > 80:
+        first, last = high - 80 / gap, high - 40 / gap
+    return np.unique(np.linspace(first, last, count).round().astype(int))
 
 
 def _doubled(used: np.ndarray, size: int) -> slice:

@@ -81,6 +81,27 @@ def natural(case: str) -> tuple[int, int, str]:
     return (0, int(case), case) if case.isdecimal() else (1, 0, case)
 
 
+def neighbour_files(path: Path, reach: int) -> list[Path]:
+    """The files of the slices around a slice, itself in the middle, found beside it by name (`CASE_slice_K`).
+
+    Where there is none of a number, the one before is repeated, as in `neighbours.neighbour_rows`.
+    """
+    name = re.fullmatch(r"(.+_slice_)(\d+)(\D*)", path.name)
+
+    def named(number: int) -> Path | None:
+        if name is None or number < 0:
+            return None
+        texts = (str(number), f"{number:0{len(name[2])}d}")
+        files = (path.with_name(f"{name[1]}{text}{name[3]}") for text in texts)
+        return next((file for file in files if file.is_file()), None)
+
+    below, above = [path], [path]
+    for distance in range(1, reach + 1):
+        for found, step in ((below, -distance), (above, distance)):
+            found.append((named(int(name[2]) + step) if name else None) or found[-1])
+    return [*reversed(below), *above[1:]]
+
+
 def read_pair(pair: Slice) -> tuple[np.ndarray, np.ndarray]:
     """Decode a slice: grey levels and classes 0 to 3, both uint8 `(H, W)`.
 
