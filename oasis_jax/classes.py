@@ -17,3 +17,11 @@ COLOURS = np.array([(0, 0, 0), (86, 180, 233), (230, 159, 0), (0, 158, 115)], np
 
 FOREGROUND = (1, 2, 3)
 """The classes over which a foreground mean is taken."""
+
+CLASSES = (*NAMES, "foreground mean")
+"""What a score has a value of."""
+
+
+def by_class(values: np.ndarray) -> dict[str, float | None]:
+    """Five values by class and for the foreground mean; None where undefined."""
+    return {name: None if np.isnan(x) else float(x) for name, x in zip(CLASSES, values, strict=True)}

@@ -18,11 +18,16 @@ import tyro
 from jax import export as jax_export
 from jaxtyping import Array, Float, UInt8
 
-from oasis_jax import checkpoint, config, labels, model, parallel, restore, run, storage
+from oasis_jax import classes, config
 from oasis_jax.config import SPLITS, Config
-from oasis_jax.errors import UserError, run_command
-from oasis_jax.normalise import normalise
-from oasis_jax.run import Run
+from oasis_jax.data.normalise import normalise
+from oasis_jax.network import unet
+from oasis_jax.runs import checkpoint, restore
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
+from oasis_jax.system import sharding
+from oasis_jax.system.errors import UserError, run_command
+from oasis_jax.system.files import write_folder, write_text, write_whole
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """The one file is lowered for all of these."""
@@ -45,14 +50,14 @@ class Arguments:
     """Folder to make; it must not exist yet."""
 
 
-def segmenter(settings: Config, params: model.Params) -> Segment:
+def segmenter(settings: Config, params: unet.Params) -> Segment:
     """From grey levels to probabilities, with the parameters and the normalisation inside.
 
     Returns:
         A pure function of slices uint8 `(B, H, W)`, grey levels 0 to 255 as on disk; it gives the probability of each
         class, float32 `(B, H, W, 4)`.
     """
-    _, apply = model.network(settings.model)
+    _, apply = unet.network(settings.model)
 
     def segment(slices: UInt8[Array, "batch height width"]) -> Float[Array, "batch height width 4"]:
         # Behind the barrier, parameters are unknown numbers to XLA, as in training and evaluation. Without it they are
@@ -101,14 +106,14 @@ def describe(trained: Run, chosen: checkpoint.Card, scores: dict[str, Any], lowe
         },
         "normalisation": {"method": settings.data.normalise, "place": "inside the model"},
         "output": {
-            "shape": ["batch", *size, labels.COUNT],
+            "shape": ["batch", *size, classes.COUNT],
             "dtype": "float32",
             "range": [0, 1],
             "meaning": "probability of each class; they add up to 1 in each pixel",
         },
         "classes": [
             {"index": i, "name": name, "label_grey": grey}
-            for i, (name, grey) in enumerate(zip(labels.NAMES, labels.GREYS, strict=True))
+            for i, (name, grey) in enumerate(zip(classes.NAMES, classes.GREYS, strict=True))
         ],
         "training_data": {
             "name": "phantoms" if root is None else root.name,
@@ -119,7 +124,7 @@ def describe(trained: Run, chosen: checkpoint.Card, scores: dict[str, Any], lowe
         "checkpoint": {"step": chosen.step, "validation_loss": chosen.loss},
         "scores": scores,
         "config": config.to_json(anonymous),
-        "versions": {"trained": facts["versions"], "exported": run.versions()},
+        "versions": {"trained": facts["versions"], "exported": run_folder.versions()},
         "exported": datetime.now(UTC).isoformat(timespec="seconds"),
         "licence": "The weights follow the terms of the data they were trained on.",
     }
@@ -154,23 +159,23 @@ def export(trained: Run, output: Path) -> dict[str, Any]:
     """
     if output.exists():
         raise UserError(f"{output} exists already: name a new folder.")
-    model.check_frame(trained.config.model, trained.size)
-    chosen, params = restore.best_parameters(trained, parallel.make_mesh(jax.device_count()))
+    unet.check_frame(trained.config.model, trained.size)
+    chosen, params = restore.best_parameters(trained, sharding.make_mesh(jax.device_count()))
     # From the host: the file is for one device, however many restored the checkpoint.
     lowered = lower(segmenter(trained.config, jax.device_get(params)), trained.size)
     card = describe(trained, chosen, read_scores(trained, chosen.step), lowered)
 
     def fill(folder: Path) -> None:
-        storage.write_whole(folder / _MODEL, lambda part: part.write_bytes(lowered))
-        storage.write_text(folder / _CARD, json.dumps(card, indent=2) + "\n")
+        write_whole(folder / _MODEL, lambda part: part.write_bytes(lowered))
+        write_text(folder / _CARD, json.dumps(card, indent=2) + "\n")
 
-    storage.write_folder(output, fill)
+    write_folder(output, fill)
     return card
 
 
 def main() -> None:
     arguments = tyro.cli(Arguments, prog="python -m oasis_jax.export")
-    trained = run.load(arguments.run)
+    trained = run_folder.load(arguments.run)
     # StableHLO names source files for debuggers; without their folders it says nothing about this machine.
     jax.config.update("jax_hlo_source_file_canonicalization_regex", ".*/")
     card = export(trained, arguments.output)

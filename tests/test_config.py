@@ -3,11 +3,11 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from helpers import REPOSITORY
 
 from oasis_jax import config
 from oasis_jax.config import Config
-from oasis_jax.errors import UserError
+from oasis_jax.system.errors import UserError
 from oasis_jax.train import load_experiment
 
 EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*.py"))

@@ -1,21 +1,27 @@
-"""Batches of slices: the only file that knows Grain. A training batch is a pure function of seed and step."""
+"""Batches of slices: the only file that knows Grain. A training batch is a pure function of seed and step.
+
+A batch is a dict: `image` float32 `(B, H, W, 1)` normalised, `label` uint8 `(B, H, W)` classes 0 to 3, `index` int32
+`(B,)` row in the slice index, `valid` bool `(B,)` false on padding.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grain
-import jax
 import numpy as np
+from jaxtyping import Array
 
-from oasis_jax.config import Data
+from oasis_jax.config import Data, Method
+from oasis_jax.data.normalise import normalise
 from oasis_jax.data.slices import Slice, read_pair
-from oasis_jax.errors import UserError
-from oasis_jax.normalise import Method, normalise
+from oasis_jax.system.errors import UserError
+
+Batch = dict[str, Array]
+"""On devices."""
 
 Pair = tuple[np.ndarray, np.ndarray]
 HostBatch = dict[str, Any]
-"""Numpy arrays by name; the types are in `oasis_jax.step`."""
-
+"""On the host: numpy arrays."""
 
 Source = Sequence[Any]
 """Random access to decoded slices (`Pair`): grey levels and classes, each uint8 `(H, W)`. Items may be read from disk,
@@ -98,11 +104,6 @@ def evaluation_batches(
         return loaded | {"valid": np.bool_(row < len(source))}
 
     return iter(rows.map(load).batch(batch // count).to_iter_dataset(_read_options(data)))
-
-
-def process() -> tuple[int, int]:
-    """(rank of this process, number of processes)."""
-    return jax.process_index(), jax.process_count()
 
 
 def _load(source: Source, method: Method, index: int) -> HostBatch:

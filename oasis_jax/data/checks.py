@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from oasis_jax import labels
-from oasis_jax.data import looks
-from oasis_jax.data.looks import Ranges
-from oasis_jax.data.slices import BROKEN, Problem, Slice, Tracker
-from oasis_jax.storage import cache_folder, write_text
+from oasis_jax import classes
+from oasis_jax.data import appearance
+from oasis_jax.data.appearance import Ranges
+from oasis_jax.data.slices import BROKEN, Problem, Slice
+from oasis_jax.system.console import Tracker
+from oasis_jax.system.files import cache_folder, write_text
 
 
 class Contents(NamedTuple):
@@ -83,7 +84,7 @@ def _check(stamp: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> C
             extent = min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])
             if file.looks:
                 measures.append(file.looks)
-    return Contents(sizes, extent, looks.ranges(measures), digest.hexdigest(), problems, stamp)
+    return Contents(sizes, extent, appearance.ranges(measures), digest.hexdigest(), problems, stamp)
 
 
 class _File(NamedTuple):
@@ -107,9 +108,9 @@ def _check_file(path: Path, is_label: bool) -> _File:
         return _File(problem=("unreadable", str(error)))
     file = _File(hashlib.sha256(content).digest(), pixels.shape)
     if not is_label:
-        return file._replace(looks=looks.measure(pixels))
+        return file._replace(looks=appearance.measure(pixels))
     counts = np.bincount(pixels.ravel(), minlength=256)
-    counts[list(labels.GREYS)] = 0
+    counts[list(classes.GREYS)] = 0
     if counts.any():
         values = ", ".join(map(str, counts.nonzero()[0][:8]))
         return file._replace(problem=("label values other than 0, 85, 170, 255", values))

@@ -1,42 +1,26 @@
 """A checked tree of slices: all splits, whose slices they are, and every problem listed at once."""
 
 import csv
-import dataclasses
 import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from oasis_jax.config import SPLITS
-from oasis_jax.data import pixels
-from oasis_jax.data.anatomy import AXES, OASIS_HEIGHTS, Axis
-from oasis_jax.data.frame import Spacing
-from oasis_jax.data.looks import Ranges
-from oasis_jax.data.pixels import Contents
-from oasis_jax.data.slices import Problem, Slice, Tracker, find_slices, natural, silent
-from oasis_jax.errors import UserError
-from oasis_jax.storage import write_text
+from oasis_jax.data import checks
+from oasis_jax.data.appearance import Ranges
+from oasis_jax.data.checks import Contents
+from oasis_jax.data.geometry import Cut, parse_cut
+from oasis_jax.data.slices import Problem, Slice, find_slices, natural
+from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system.errors import UserError
 
 Index = dict[str, tuple[Slice, ...]]
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How slices were cut from heads: what prediction must know to cut a volume alike."""
-
-    axis: Axis = "axial"
-    """The plane that a slice shows."""
-    heights: tuple[float, float] = OASIS_HEIGHTS
-    """Lowest and highest slice, on a scale from the base of the brain, 0, to its top, 1."""
-    spacing: Spacing | None = None
-    """mm between rows, columns and slices, where the tree knows it."""
-
-
-@dataclass(frozen=True)
-class Tree:
+class Dataset:
     """A tree that passed all checks."""
 
     root: Path
@@ -56,7 +40,7 @@ class Tree:
     """How the slices were cut."""
 
 
-def load_tree(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silent, shown: int = 20) -> Tree:
+def load_dataset(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silent, shown: int = 20) -> Dataset:
     """Index and check a tree; the pixels of a split that passed before and did not change are not read again.
 
     Args:
@@ -77,36 +61,19 @@ def load_tree(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silen
     problems += more + _shared_subjects(index, subjects)
     cut, more = _cut(root)
     problems += more
-    contents = {s: pixels.check_pixels(root, s, pairs, track) for s, pairs in index.items() if pairs}
+    contents = {s: checks.check_pixels(root, s, pairs, track) for s, pairs in index.items() if pairs}
     problems += [problem for one in contents.values() for problem in one.problems]
     problems += _size_problems(contents)
     if problems:
         raise UserError(_listing(root, problems, shown))
     for one in contents.values():
-        pixels.stamp(one)
+        checks.stamp(one)
     (size,) = {size for one in contents.values() for size in one.sizes}
     tops, bottoms, lefts, rights = zip(*(one.extent for one in contents.values()), strict=True)
     extent = min(tops), max(bottoms), min(lefts), max(rights)
     fingerprints = {split: one.fingerprint for split, one in contents.items()}
     seen = {split: one.looks for split, one in contents.items()}
-    return Tree(root, size, extent, index, subjects, fingerprints, seen, cut)
-
-
-def write_cut(root: Path, cut: Cut) -> None:
-    """Record in a tree how its slices were cut; a tree without this record counts as cut like OASIS."""
-    write_text(root / "cut.json", json.dumps(dataclasses.asdict(cut), indent=2) + "\n")
-
-
-def parse_cut(content: Any) -> Cut:
-    """The cut that a record of one holds; ValueError, KeyError or TypeError where it holds none."""
-    low, high = map(float, content["heights"])
-    spacing = content.get("spacing")
-    if spacing is not None:
-        row, column, gap = spacing
-        spacing = float(row), float(column), None if gap is None else float(gap)
-        if not all(mm is None or 0 < mm < math.inf for mm in spacing):
-            raise ValueError(f"spacing is {spacing}")
-    return Cut(AXES[AXES.index(content["axis"])], (low, high), spacing)
+    return Dataset(root, size, extent, index, subjects, fingerprints, seen, cut)
 
 
 def _cut(root: Path) -> tuple[Cut, list[Problem]]:

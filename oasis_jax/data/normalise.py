@@ -1,8 +1,8 @@
 """Grey levels to network input: one function for numpy and JAX arrays, wherever slices are fed to a network."""
 
-from typing import Any, Literal
+from typing import Any
 
-Method = Literal["scale", "zscore"]
+from oasis_jax.config import Method
 
 
 def normalise(image: Any, method: Method) -> Any:

@@ -1,4 +1,4 @@
-"""Pictures of slices: image, truth, prediction and errors side by side."""
+"""Slices under the colours of their classes, in one palette of 256 colours."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,48 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from oasis_jax import labels
-
-ERROR = (204, 121, 167)
-"""RGB of a wrong pixel: vermilion of the Okabe-Ito palette, far from the colours of the classes for every reader."""
-
-
-def draw_slice(path: Path, title: str, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> None:
-    """Draw one slice to a PNG file. All arrays are uint8 `(H, W)`: grey levels, true and predicted classes."""
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
-    wrong = np.repeat(image[..., None] // 2, 3, axis=2)
-    wrong[truth != prediction] = ERROR
-    box = shown_box(image, truth, prediction)
-    panels = [
-        ("image", image),
-        ("truth", labels.COLOURS[truth]),
-        ("prediction", labels.COLOURS[prediction]),
-        (f"errors: {int((truth != prediction).sum())} of {truth.size} pixels", wrong),
-    ]
-    figure = Figure(figsize=(12, 3.6), layout="constrained", facecolor="white")
-    figure.suptitle(title, fontsize=11)
-    for axes, (name, pixels) in zip(figure.subplots(1, 4), panels, strict=True):
-        axes.imshow(pixels[box], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(name, fontsize=9)
-        axes.set_axis_off()
-    handles = [
-        Patch(facecolor=tuple(labels.COLOURS[k] / 255), edgecolor="0.5", label=labels.NAMES[k])
-        for k in range(labels.COUNT)
-    ]
-    handles.append(Patch(facecolor=tuple(np.array(ERROR) / 255), label="error"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
-    figure.savefig(path, format="png", dpi=110)
-
-
-def shown_box(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> tuple[slice, slice]:
-    """The rows and columns that show anything, with a margin; all of them where nothing is shown."""
-    shown = (image > 24) | (truth > 0) | (prediction > 0)
-    rows, columns = (np.flatnonzero(shown.any(axis=1 - axis)) for axis in (0, 1))
-    if not rows.size:
-        return slice(None), slice(None)
-    return slice(max(rows[0] - 6, 0), rows[-1] + 7), slice(max(columns[0] - 6, 0), columns[-1] + 7)
+from oasis_jax.classes import COLOURS, FOREGROUND
 
 
 def tinted(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -72,7 +31,7 @@ def overlay(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 def _palette() -> np.ndarray:
     grey = np.repeat(np.arange(64)[:, None] * 255 // 63, 3, axis=1)
-    return np.concatenate([grey, *(grey // 2 + labels.COLOURS[k] // 2 for k in labels.FOREGROUND)]).astype(np.uint8)
+    return np.concatenate([grey, *(grey // 2 + COLOURS[k] // 2 for k in FOREGROUND)]).astype(np.uint8)
 
 
 PALETTE = _palette()

@@ -12,14 +12,22 @@ from typing import Any, Literal
 
 import numpy as np
 
-from oasis_jax import bootstrap, calibration, dice, groups, labels, scores, surface
-from oasis_jax.bootstrap import Interval, Score
-from oasis_jax.calibration import BinCounts
-from oasis_jax.scores import SliceTable
-from oasis_jax.surface import SurfaceTable
+from oasis_jax import classes
+from oasis_jax.classes import by_class
+from oasis_jax.evaluation import tissue
+from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.inference.score import SliceTable
+from oasis_jax.metrics import aggregate, baselines, bootstrap, calibration, surface
+from oasis_jax.metrics.bootstrap import Interval, Score
+from oasis_jax.metrics.calibration import BinCounts
+from oasis_jax.metrics.overlap import OVERLAP, dice, hard_dice
+from oasis_jax.metrics.surface import SurfaceTable
 
-CLASSES = (*labels.NAMES, "foreground mean")
-"""What a score has a value of."""
+CAUTIONS = {
+    "train": ["The network was trained on these slices: expect worse of other people."],
+    "validate": ["The checkpoint was chosen by these slices: expect a little worse of other people."],
+}
+"""What the scores of a split flatter, a sentence each."""
 
 
 def summarise(table: SliceTable, subjects: Sequence[str]) -> dict[str, Any]:
@@ -29,9 +37,9 @@ def summarise(table: SliceTable, subjects: Sequence[str]) -> dict[str, Any]:
         table: the slices.
         subjects: the person of each slice.
     """
-    names, counts = groups.sums(table.confusion, subjects)
-    soft = dice.dice(table.soft)
-    overlap = {f"{name}_pooled": (with_foreground(score), counts) for name, score in scores.OVERLAP.items()}
+    names, counts = aggregate.sums(table.confusion, subjects)
+    soft = dice(table.soft)
+    overlap = {f"{name}_pooled": (with_foreground(score), counts) for name, score in OVERLAP.items()}
     with np.errstate(all="ignore"):
         return {
             "slices": len(subjects),
@@ -40,7 +48,7 @@ def summarise(table: SliceTable, subjects: Sequence[str]) -> dict[str, Any]:
             "soft_dice_per_slice": by_class(_add_foreground(soft.mean(0, dtype=np.float64))),
             "slices_without_class": _counts((table.soft.true <= 0).sum(0)),
             **_pooled(overlap),
-            "hard_dice_per_subject": _per_subject(names, with_foreground(scores.hard_dice)(counts)),
+            "hard_dice_per_subject": _per_subject(names, with_foreground(hard_dice)(counts)),
             "calibration": _calibration(table.bins, subjects),
         }
 
@@ -53,7 +61,7 @@ def of_surfaces(table: SurfaceTable, subjects: Sequence[str], each: Literal["sli
         subjects: the person of each row.
         each: what a row is.
     """
-    distance = groups.average(table.hausdorff)
+    distance = aggregate.average(table.hausdorff)
     return {
         "each": each,
         "tolerance_mm": surface.TOLERANCE,
@@ -74,7 +82,7 @@ def surface_sums(table: SurfaceTable, subjects: Sequence[str]) -> dict[str, np.n
         "surface_dice_pooled": (table.near, table.size),
         "hausdorff95_mm": (np.where(finite, table.hausdorff, 0), finite),
     }
-    return {name: groups.sums(np.stack(pair, axis=1), subjects)[1] for name, pair in parts.items()}
+    return {name: aggregate.sums(np.stack(pair, axis=1), subjects)[1] for name, pair in parts.items()}
 
 
 def surface_score(sums: np.ndarray) -> np.ndarray:
@@ -86,17 +94,12 @@ def surface_score(sums: np.ndarray) -> np.ndarray:
 
 def of_baseline(confusion: np.ndarray, subjects: Sequence[str]) -> dict[str, Any]:
     """Hard Dice of a baseline, pooled, from the counts of each slice `(N, 4, 4)`."""
-    return _pooled({"hard_dice_pooled": (with_foreground(scores.hard_dice), groups.sums(confusion, subjects)[1])})
+    return _pooled({"hard_dice_pooled": (with_foreground(hard_dice), aggregate.sums(confusion, subjects)[1])})
 
 
 def with_foreground(score: Score) -> Score:
     """A score of the four classes, with the mean over the foreground classes behind them: `(..., 5)`."""
     return lambda counts: _add_foreground(score(counts))
-
-
-def by_class(values: np.ndarray) -> dict[str, float | None]:
-    """Five values by class and for the foreground mean; None where undefined."""
-    return {name: None if np.isnan(x) else float(x) for name, x in zip(CLASSES, values, strict=True)}
 
 
 def interval_by_class(spread: Interval | None) -> dict[str, Any] | None:
@@ -116,14 +119,14 @@ def _per_subject(names: Sequence[str], values: np.ndarray) -> dict[str, Any]:
         "mean": by_class(_over(np.mean, values)),
         "standard_deviation": by_class(_over(_deviation, values)),
         "worst": by_class(_over(np.min, values)),
-        "subjects_left_out": _counts(np.isnan(values[:, : labels.COUNT]).sum(0)),
+        "subjects_left_out": _counts(np.isnan(values[:, : classes.COUNT]).sum(0)),
         "each": {name: by_class(row) for name, row in zip(names, values, strict=True)},
     }
 
 
 def _calibration(bins: BinCounts, subjects: Sequence[str]) -> dict[str, Any]:
     """Expected calibration error inside the union of the brains, and the curve."""
-    _, counts = groups.sums(np.stack([np.asarray(part, np.float64) for part in bins], axis=1), subjects)
+    _, counts = aggregate.sums(np.stack([np.asarray(part, np.float64) for part in bins], axis=1), subjects)
 
     def error(sums: np.ndarray) -> np.ndarray:
         return calibration.expected_calibration_error(BinCounts(*np.moveaxis(sums, -2, 0)))
@@ -152,7 +155,7 @@ def _deviation(values: np.ndarray) -> float:
 
 def _add_foreground(values: np.ndarray) -> np.ndarray:
     """`(..., 4)` by class to `(..., 5)`: the mean over the foreground classes behind them."""
-    return np.concatenate([values, values[..., list(labels.FOREGROUND)].mean(-1, keepdims=True)], axis=-1)
+    return np.concatenate([values, values[..., list(classes.FOREGROUND)].mean(-1, keepdims=True)], axis=-1)
 
 
 def _plain(value: Any) -> float | None:
@@ -160,8 +163,50 @@ def _plain(value: Any) -> float | None:
 
 
 def _counts(values: np.ndarray) -> dict[str, int]:
-    return {name: int(x) for name, x in zip(labels.NAMES, values, strict=True)}
+    return {name: int(x) for name, x in zip(classes.NAMES, values, strict=True)}
 
 
 def _foreground_counts(values: np.ndarray) -> dict[str, int]:
-    return {labels.NAMES[k]: int(x) for k, x in zip(labels.FOREGROUND, values, strict=True)}
+    return {classes.NAMES[k]: int(x) for k, x in zip(classes.FOREGROUND, values, strict=True)}
+
+
+def measure(found: Evaluated) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All scores of an evaluation.
+
+    Returns:
+        What `metrics.json` holds as `scores`, and the content of `subjects.json`: the counts of each person, from which
+        any pooled score can be had and two evaluations compared.
+    """
+    people = found.people
+    histograms = np.stack([baselines.histogram(*found.slices[i]) for i in range(len(found.pairs))])
+    confusions = {name: baselines.confusion(histograms, method) for name, (_, method) in baselines.METHODS.items()}
+    units = {case: tissue.unit(spacing) for case, spacing in found.spacing.items()}
+    if len({unit.name for unit in units.values()}) > 1:
+        units = dict.fromkeys(units, tissue.unit(None))
+    scans = tissue.measure(
+        found.table.confusion,
+        [pair.case for pair in found.pairs],
+        found.subjects,
+        {case: unit.amount for case, unit in units.items()},
+    )
+    surfaces, distances = None, {}
+    if found.surfaces is not None:
+        rows = [found.subjects[case] for case in found.cases] if found.whole else people
+        surfaces = of_surfaces(found.surfaces, rows, "volume" if found.whole else "slice")
+        distances = surface_sums(found.surfaces, rows)
+    names, counts = aggregate.sums(found.table.confusion, people)
+    return (
+        {
+            **summarise(found.table, people),
+            "surfaces": surfaces,
+            "tissue": tissue.summarise(scans, next(iter(units.values())).name, found.whole),
+            "baselines": {name: of_baseline(table, people) for name, table in confusions.items()},
+        },
+        {
+            "subjects": names,
+            "spacing": {case: found.spacing[case] for case in found.cases},
+            "confusion": counts.tolist(),
+            "surfaces": {name: sums.tolist() for name, sums in distances.items()},
+            "baselines": {name: aggregate.sums(table, people)[1].tolist() for name, table in confusions.items()},
+        },
+    )

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oasis_jax import agreement, dice, groups, labels
-from oasis_jax.bootstrap import FEWEST_SUBJECTS
-from oasis_jax.data.frame import Spacing
+from oasis_jax import classes
+from oasis_jax.data.geometry import Spacing
+from oasis_jax.metrics import aggregate, agreement, overlap
+from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 
 
 class Unit(NamedTuple):
@@ -52,9 +53,9 @@ def measure(
         subjects: the person of each scan.
         amounts: what one pixel of each scan stands for.
     """
-    names, counts = groups.sums(confusion, cases)
-    sums = dice.hard_overlap(counts)
-    shown = list(labels.FOREGROUND)
+    names, counts = aggregate.sums(confusion, cases)
+    sums = overlap.hard_overlap(counts)
+    shown = list(classes.FOREGROUND)
     return [
         Scan(name, subjects[name], true[shown] * amounts[name], predicted[shown] * amounts[name])
         for name, true, predicted in zip(names, sums.true, sums.predicted, strict=True)
@@ -109,4 +110,6 @@ def _retest(found: Sequence[Scan]) -> dict[str, Any] | None:
 
 
 def _named(values: np.ndarray) -> dict[str, float | None]:
-    return {labels.NAMES[k]: None if np.isnan(x) else float(x) for k, x in zip(labels.FOREGROUND, values, strict=True)}
+    return {
+        classes.NAMES[k]: None if np.isnan(x) else float(x) for k, x in zip(classes.FOREGROUND, values, strict=True)
+    }

@@ -9,19 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oasis_jax import surface
-from oasis_jax.data.frame import Size, quantise
-from oasis_jax.data.inputs import Found, Framing, read_input
+from oasis_jax.data.geometry import Size
 from oasis_jax.data.slices import Slice
-from oasis_jax.data.study import Scan, Values, read_classes
-from oasis_jax.data.volume import planes, slice_spacing
-from oasis_jax.errors import UserError
-from oasis_jax.evaluation import Evaluated
-from oasis_jax.scores import SliceTable
-from oasis_jax.scoring import tabulate
-from oasis_jax.segment import Segment, label
-from oasis_jax.step import score_logits
-from oasis_jax.surface import SurfaceTable
+from oasis_jax.data.volumes.frame import quantise
+from oasis_jax.data.volumes.inputs import Found, Framing, read_input
+from oasis_jax.data.volumes.nifti import planes, slice_spacing
+from oasis_jax.data.volumes.study import Scan, Values, read_classes
+from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.inference.score import SliceTable, score_logits, tabulate
+from oasis_jax.inference.segment import Segment, label
+from oasis_jax.metrics import surface
+from oasis_jax.metrics.surface import SurfaceTable
+from oasis_jax.system.errors import UserError
 
 
 def evaluate_volumes(

@@ -6,54 +6,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from oasis_jax import labels, pictures
-from oasis_jax.data import looks
-from oasis_jax.data.anatomy import heights
-from oasis_jax.data.frame import take
-from oasis_jax.data.inputs import Found, Input
-from oasis_jax.data.looks import Ranges
-from oasis_jax.data.tree import Cut, parse_cut
-from oasis_jax.data.volume import is_volume, slice_spacing, stacked, write_volume
-from oasis_jax.errors import UserError
-from oasis_jax.run import Run
-from oasis_jax.storage import csv_text, write_text, write_whole
+from oasis_jax.classes import COLOURS, COUNT, NAMES, SHORT, STEP
+from oasis_jax.data import appearance, overlays
+from oasis_jax.data.volumes.anatomy import heights
+from oasis_jax.data.volumes.frame import take
+from oasis_jax.data.volumes.inputs import Found
+from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
+from oasis_jax.inference.segment import Labelled
+from oasis_jax.runs.folder import Trained
+from oasis_jax.system.files import csv_text, write_text, write_whole
 
 _TILES = 24
 """Slices that the picture of a volume shows at most."""
 
 _ROUNDING = 0.01
 """Of a brain's height, about one slice: the brain's top is found to within a slice or so."""
-
-
-class Trained(NamedTuple):
-    """What a run remembers of the slices it was trained on."""
-
-    cut: Cut
-    looks: Ranges
-
-
-def trained_on(run: Run) -> Trained:
-    """What `run` remembers.
-
-    Raises:
-        UserError: its `config.json` says nothing of it.
-    """
-    try:
-        seen = run.provenance["slice_looks"]
-        ranges = {name: (float(seen[name][0]), float(seen[name][1])) for name in looks.MEASURES}
-        return Trained(parse_cut(run.provenance["slice_cut"]), ranges)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{run.folder / 'config.json'} does not say how its slices were cut: train anew.") from error
-
-
-class Labelled(NamedTuple):
-    """One file with its labels."""
-
-    input: Input
-    classes: np.ndarray
-    """uint8 `(N, rows, columns)` on the file's own pixels."""
-    probabilities: np.ndarray | None
-    """float32 `(N, rows, columns, 4)`, where they are wanted."""
 
 
 class Report(NamedTuple):
@@ -90,13 +57,13 @@ TABLES = ("tissue.csv", "slices.csv", "labels.tsv")
 def report(one: Labelled, trained: Trained) -> Report:
     """Measure one file: areas and volumes, heights, likeness to the training slices."""
     item, notes = one.input, list(one.input.notes)
-    counts = np.stack([np.bincount(classes.ravel(), minlength=labels.COUNT) for classes in one.classes])
+    counts = np.stack([np.bincount(classes.ravel(), minlength=COUNT) for classes in one.classes])
     gap = None if item.volume is None else slice_spacing(item.volume, trained.cut.axis)[2]
     areas = counts[:, 1:] * (item.sides[0].spacing * item.sides[1].spacing)
     height = None if gap is None else heights(areas.sum(1), gap, trained.cut.axis)
     low, high = trained.cut.heights
     trusted = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
-    strange = looks.unlike(list(item.frames), trained.looks)
+    strange = appearance.unlike(list(item.frames), trained.looks)
     judged = [s for k, s in enumerate(strange) if item.head[k].any() and (trusted is None or trusted[k])]
     if sum(judged) > len(judged) / 2:
         notes.append("it looks unlike the training slices (share of the frame above air, mean and spread of grey)")
@@ -119,12 +86,12 @@ def write(one: Labelled, facts: Report, folder: Path, trained: Trained) -> None:
     item = one.input
     files = [folder / name for name in names(item.found, one.probabilities is not None)]
     if item.volume is None:
-        grey = Image.fromarray(one.classes[0] * np.uint8(labels.STEP))
+        grey = Image.fromarray(one.classes[0] * np.uint8(STEP))
         write_whole(files[0], lambda part: grey.save(part, format="PNG", compress_level=1))
     else:
         volume, classes = item.volume, stacked(one.classes, trained.cut.axis)
         write_whole(files[0], lambda part: write_volume(part, classes, volume, names=True))
-    write_whole(files[1], lambda part: pictures.write_picture(part, _picture(one, facts)))
+    write_whole(files[1], lambda part: overlays.write_picture(part, _picture(one, facts)))
     if one.probabilities is not None:
         values = one.probabilities
         if item.volume is None:
@@ -136,7 +103,7 @@ def write(one: Labelled, facts: Report, folder: Path, trained: Trained) -> None:
 
 def write_tables(folder: Path, reports: list[Report]) -> None:
     """Write `tissue.csv` (a line a file), `slices.csv` (a line a slice), `labels.tsv` (what a label value means)."""
-    tissues = [name.replace(" ", "_") for name in labels.NAMES[1:]]
+    tissues = [name.replace(" ", "_") for name in NAMES[1:]]
     lines = [
         [
             one.file,
@@ -155,15 +122,15 @@ def write_tables(folder: Path, reports: list[Report]) -> None:
     slices = [[one.file, *("" if x is None else x for x in row)] for one in reports for row in one.slices]
     header = ["file", "slice", "height", "in_trained_heights", "unlike_training", *(f"{name}_mm2" for name in tissues)]
     write_text(folder / TABLES[1], csv_text(header, slices))
-    colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in labels.COLOURS]
-    table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(labels.NAMES)]
+    colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in COLOURS]
+    table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(NAMES)]
     write_text(folder / TABLES[2], "index\tname\tcolor\n" + "".join(table))
 
 
 def sentence(one: Report) -> str:
     """One line about one file."""
     unit, values = ("cm2", one.areas / 100) if one.millilitres is None else ("ml", one.millilitres)
-    tissue = ", ".join(f"{name} {value:.1f}" for name, value in zip(labels.SHORT[1:], values, strict=True))
+    tissue = ", ".join(f"{name} {value:.1f}" for name, value in zip(SHORT[1:], values, strict=True))
     slices = "" if len(one.slices) == 1 else f"{len(one.slices)} slices, "
     outside = f" ({one.outside} slices lie outside the heights seen in training)" if one.outside else ""
     notes = "".join(f"; note: {note}" for note in one.notes)
@@ -173,10 +140,10 @@ def sentence(one: Report) -> str:
 def _picture(one: Labelled, facts: Report) -> np.ndarray:
     """A PNG slice under its labels; of a volume, a choice of slices that show any brain, each beside itself."""
     if one.input.volume is None:
-        return pictures.tinted(*_same_size(one, 0))
+        return overlays.tinted(*_same_size(one, 0))
     shown = [k for k, row in enumerate(facts.slices) if sum(row[4:])] or list(range(len(one.classes)))
     chosen = [shown[i] for i in np.linspace(0, len(shown) - 1, min(_TILES, len(shown))).round().astype(int)]
-    return pictures.mosaic([pictures.beside(*_same_size(one, k)) for k in chosen], columns=4)
+    return overlays.mosaic([overlays.beside(*_same_size(one, k)) for k in chosen], columns=4)
 
 
 def _same_size(one: Labelled, k: int) -> tuple[np.ndarray, np.ndarray]:

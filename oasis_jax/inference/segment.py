@@ -5,19 +5,29 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oasis_jax import model, parallel
-from oasis_jax.data.anatomy import Axis
-from oasis_jax.data.frame import Size
-from oasis_jax.data.inputs import Framing, Input, own_classes, own_probabilities
-from oasis_jax.normalise import normalise
-from oasis_jax.outputs import Labelled
-from oasis_jax.run import Run
+from oasis_jax.data.geometry import Axis, Size
+from oasis_jax.data.normalise import normalise
+from oasis_jax.data.volumes.inputs import Framing, Input, own_classes, own_probabilities
+from oasis_jax.network import unet
+from oasis_jax.runs.folder import Run
+from oasis_jax.system import sharding
+
+
+class Labelled(NamedTuple):
+    """One file with its labels."""
+
+    input: Input
+    classes: np.ndarray
+    """uint8 `(N, rows, columns)` on the file's own pixels."""
+    probabilities: np.ndarray | None
+    """float32 `(N, rows, columns, 4)`, where they are wanted."""
+
 
 Group = list[tuple[Input, int]]
 """Slices that are labelled together, as (file, number); their frames have one size."""
@@ -29,7 +39,7 @@ _AHEAD = 2
 """Batches that are under way before the first one's labels are asked for."""
 
 
-def segmenter(trained: Run, params: model.Params, mesh: jax.sharding.Mesh) -> Segment:
+def segmenter(trained: Run, params: unet.Params, mesh: jax.sharding.Mesh) -> Segment:
     """The network of a run for frames of the trained size or larger, compiled once for each size."""
     settings, size = trained.config, trained.size
 
@@ -38,13 +48,13 @@ def segmenter(trained: Run, params: model.Params, mesh: jax.sharding.Mesh) -> Se
         crop = settings.model.crop
         if crop is not None:  # what the network sees grows with the frame
             crop = crop[0] + frame[0] - size[0], crop[1] + frame[1] - size[1]
-        _, apply = model.network(replace(settings.model, crop=crop))
+        _, apply = unet.network(replace(settings.model, crop=crop))
 
-        def segment(params: model.Params, frames: Any) -> tuple[Any, Any]:
+        def segment(params: unet.Params, frames: Any) -> tuple[Any, Any]:
             logits = apply(params, normalise(frames[..., None], settings.data.normalise))
             return logits.argmax(-1).astype(jnp.uint8), jax.nn.softmax(logits)
 
-        return parallel.compile_eval_step(segment, mesh)
+        return sharding.compile_eval_step(segment, mesh)
 
     return lambda frames: compiled((frames.shape[1], frames.shape[2]))(params, frames)
 

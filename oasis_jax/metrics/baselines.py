@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from oasis_jax import labels
+from oasis_jax.classes import COUNT, FOREGROUND
 
 _LEVELS = 256
 _ROUNDS, _STILL = 1000, 1e-3
@@ -25,7 +25,7 @@ Method = Callable[[np.ndarray], np.ndarray]
 def histogram(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Pixels of a slice by true class and grey level, int64 `(4, 256)`, from uint8 `(H, W)` each."""
     pairs = truth.astype(np.intp).ravel() * _LEVELS + image.ravel()
-    return np.bincount(pairs, minlength=labels.COUNT * _LEVELS).reshape(labels.COUNT, _LEVELS)
+    return np.bincount(pairs, minlength=COUNT * _LEVELS).reshape(COUNT, _LEVELS)
 
 
 def confusion(histograms: np.ndarray, method: Method) -> np.ndarray:
@@ -33,7 +33,7 @@ def confusion(histograms: np.ndarray, method: Method) -> np.ndarray:
     brain = histograms.copy()
     brain[:, 0] = 0
     classes = method(brain.sum(1))
-    out = np.stack([(brain * (classes == k)[:, None]).sum(-1) for k in range(labels.COUNT)], axis=-1)
+    out = np.stack([(brain * (classes == k)[:, None]).sum(-1) for k in range(COUNT)], axis=-1)
     out[:, 0, 0] = histograms[:, 0].sum(-1)
     return out
 
@@ -66,7 +66,7 @@ def mixture(counts: np.ndarray) -> np.ndarray:
     the largest likelihood is further from the tissues: a wide one takes in the pixels between two tissues.
     """
     levels, mean = np.arange(_LEVELS, dtype=np.float64), np.zeros((len(counts), 3, 1))
-    member = np.stack([otsu(counts) == k for k in labels.FOREGROUND], axis=1).astype(np.float64)
+    member = np.stack([otsu(counts) == k for k in FOREGROUND], axis=1).astype(np.float64)
     for _ in range(_ROUNDS):
         mass = member * counts[:, None]
         weight = np.maximum(mass.sum(-1, keepdims=True), 1e-9)

@@ -1,21 +1,19 @@
-"""Uncertainty over subjects: bootstrap intervals, and paired tests of two runs on the same subjects.
+"""Uncertainty over subjects: bootstrap intervals.
 
 Subjects are independent, slices of one head are not; so whole subjects are drawn. With few subjects a bootstrap
-interval is too narrow, and with five the Wilcoxon test cannot reach p = 0.05 at all. Below 8 there is no interval and
-no p.
+interval is too narrow: below 8 there is none.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 FEWEST_SUBJECTS = 8
 RESAMPLES = 10_000
 
 Score = Callable[[np.ndarray], np.ndarray]
-"""From pooled counts `(..., *counts)` to scores `(..., *scores)`; NaN where undefined. `scores.hard_dice` is one."""
+"""From pooled counts `(..., *counts)` to scores `(..., *scores)`; NaN where undefined. `overlap.hard_dice` is one."""
 
 
 class Interval(NamedTuple):
@@ -66,35 +64,6 @@ def paired_interval(
     return _percentiles(score(both[:, 0]) - score(both[:, 1]))
 
 
-def wilcoxon(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray | None:
-    """Two-sided p of the signed-rank test (Wilcoxon 1945) that the paired scores of each class differ.
-
-    Zero differences are dropped. SciPy's defaults decide between the exact and the approximate distribution.
-
-    Args:
-        ours: `(S, classes)` scores of each subject.
-        theirs: of the other run, the same subjects in the same order.
-
-    Returns:
-        `(classes,)`; 1 where no subject differs, NaN for a class that fewer than 8 subjects have in both runs. None
-        below 8 subjects.
-    """
-    if len(ours) < FEWEST_SUBJECTS:
-        return None
-    return np.array([_wilcoxon(column[~np.isnan(column)]) for column in (ours - theirs).T])
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Adjust p values `(classes,)` for their number (Holm 1979); NaN stays and is not counted.
-
-    Sorted ascending, the i-th of m is multiplied by m - i (i from 0), is no less than the one before, and at most 1.
-    """
-    adjusted = np.full(p.shape, np.nan)
-    order = np.argsort(p)[: (~np.isnan(p)).sum()]
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
-    return adjusted
-
-
 def _resampled(counts: np.ndarray, seed: int, resamples: int) -> np.ndarray:
     """Pooled counts of each resample, float64 `(resamples, *counts)`; whole numbers are exact below 2**53."""
     subjects = len(counts)
@@ -108,12 +77,3 @@ def _percentiles(scores: np.ndarray) -> Interval:
     ends = [np.percentile(column, (2.5, 97.5)) if column.size else (np.nan, np.nan) for column in columns]
     low, high = np.array(ends).T.reshape(2, *scores.shape[1:])
     return Interval(low, high, np.isnan(scores).sum(0))
-
-
-def _wilcoxon(differences: np.ndarray) -> float:
-    if len(differences) < FEWEST_SUBJECTS:
-        return np.nan
-    if not differences.any():
-        return 1.0
-    result: Any = stats.wilcoxon(differences)
-    return float(result.pvalue)

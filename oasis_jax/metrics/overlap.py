@@ -1,4 +1,4 @@
-"""Dice, soft and hard, from one table of sums; one-hot happens here and nowhere else.
+"""Overlap scores, soft and hard, from one table of sums.
 
 Dice of a class is `2 I / (P + T)`: I its intersection, P the predicted and T the true amount (Dice 1945). Soft sums
 weigh pixels by probability, hard sums count them.
@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from oasis_jax import labels
+from oasis_jax import classes
 
 EPSILON = 1e-6
 """Added to the denominator of the soft Dice, as the seed does."""
@@ -26,7 +27,7 @@ class Overlap(NamedTuple):
 
 def overlap(probability: Float[Array, "batch height width 4"], label: UInt8[Array, "batch height width"]) -> Overlap:
     """Soft sums of each slice and class, float32 `(batch, 4)`."""
-    truth = jax.nn.one_hot(label, labels.COUNT, dtype=probability.dtype)
+    truth = jax.nn.one_hot(label, classes.COUNT, dtype=probability.dtype)
     pixels = (1, 2)
     return Overlap((probability * truth).sum(pixels), probability.sum(pixels), truth.sum(pixels))
 
@@ -39,40 +40,58 @@ def dice(sums: Overlap, epsilon: float = EPSILON) -> Any:
     return 2 * sums.intersection / (sums.predicted + sums.true + epsilon)
 
 
-def loss(
-    logits: Float[Array, "batch height width 4"],
-    label: UInt8[Array, "batch height width"],
-    cross_entropy: float = 0.0,
-) -> tuple[Float[Array, " batch"], Overlap]:
-    """Loss of each slice: 1 - mean over classes of soft Dice, as the seed defines it, plus weighted cross-entropy.
-
-    Args:
-        logits: network output before softmax.
-        label: classes 0 to 3.
-        cross_entropy: weight of the mean over pixels of `-log p(true class)`, in nats.
-
-    Returns:
-        The losses, and the soft sums they were made of.
-    """
-    log_probability = jax.nn.log_softmax(logits.astype(jnp.float32))
-    sums = overlap(jnp.exp(log_probability), label)
-    losses = 1 - dice(sums).mean(axis=-1)
-    if cross_entropy:
-        truth = jax.nn.one_hot(label, labels.COUNT, dtype=jnp.float32)
-        losses += cross_entropy * -(log_probability * truth).sum(-1).mean((1, 2))
-    return losses, sums
-
-
 def confusion(
     prediction: UInt8[Array, "batch height width"], label: UInt8[Array, "batch height width"]
 ) -> Int[Array, "batch 4 4"]:
     """Pixels of each slice by true class (row) and predicted class (column), int32."""
-    pair = (label.astype(jnp.int32) * labels.COUNT + prediction).reshape(len(label), -1)
-    kinds = jnp.arange(labels.COUNT**2)
+    pair = (label.astype(jnp.int32) * classes.COUNT + prediction).reshape(len(label), -1)
+    kinds = jnp.arange(classes.COUNT**2)
     counts = (pair[:, None, :] == kinds[:, None]).sum(-1, dtype=jnp.int32)
-    return counts.reshape(-1, labels.COUNT, labels.COUNT)
+    return counts.reshape(-1, classes.COUNT, classes.COUNT)
 
 
 def hard_overlap(table: Any) -> Overlap:
     """Hard sums `(..., 4)` from confusion matrices `(..., 4, 4)`, of any group of slices added up before."""
     return Overlap(table.diagonal(axis1=-2, axis2=-1), table.sum(-2), table.sum(-1))
+
+
+def hard_dice(confusion: np.ndarray) -> np.ndarray:
+    """`2 I / (P + T)` of each class, `(..., 4)` from `(..., 4, 4)` counts; NaN where P + T is 0."""
+    with np.errstate(invalid="ignore"):
+        return dice(hard_overlap(confusion), epsilon=0.0)
+
+
+def jaccard(confusion: np.ndarray) -> np.ndarray:
+    """`I / (P + T - I)` of each class, `(..., 4)` from `(..., 4, 4)` counts (Jaccard 1912).
+
+    NaN where P + T is 0, as for the hard Dice: a class that neither has cannot be got right or wrong.
+    """
+    sums = hard_overlap(confusion)
+    with np.errstate(invalid="ignore"):
+        return sums.intersection / (sums.predicted + sums.true - sums.intersection)
+
+
+def precision(confusion: np.ndarray) -> np.ndarray:
+    """`I / P` of each class, `(..., 4)` from `(..., 4, 4)` counts: the share of the predicted class that is right.
+
+    NaN where P is 0: nothing was predicted that could be right or wrong. A class missed altogether has no precision
+    then, and a recall and a Dice of 0.
+    """
+    sums = hard_overlap(confusion)
+    with np.errstate(invalid="ignore"):
+        return sums.intersection / sums.predicted
+
+
+def recall(confusion: np.ndarray) -> np.ndarray:
+    """`I / T` of each class, `(..., 4)` from `(..., 4, 4)` counts: the share of the true class that was found.
+
+    NaN where T is 0: there was nothing to find. A class predicted where there is none has no recall then, and a
+    precision and a Dice of 0.
+    """
+    sums = hard_overlap(confusion)
+    with np.errstate(invalid="ignore"):
+        return sums.intersection / sums.true
+
+
+OVERLAP = {"hard_dice": hard_dice, "jaccard": jaccard, "precision": precision, "recall": recall}
+"""The overlap scores by name: each from counts `(..., 4, 4)` to `(..., 4)`."""

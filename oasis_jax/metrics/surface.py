@@ -22,7 +22,7 @@ import numpy as np
 from scipy import ndimage
 from surface_distance import lookup_tables
 
-from oasis_jax import labels
+from oasis_jax import classes
 
 PERCENTILE = 95.0
 TOLERANCE = 1.0
@@ -64,7 +64,7 @@ def compare(
         tolerance: mm within which a surface element counts as near.
     """
     rows = []
-    for k in labels.FOREGROUND:
+    for k in classes.FOREGROUND:
         sides = surface_distances(truth == k, prediction == k, spacing)
         near = sum(side.size[side.distance <= tolerance].sum() for side in sides)
         rows.append((hausdorff(*sides), near, sum(side.size.sum() for side in sides)))

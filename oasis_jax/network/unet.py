@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from oasis_jax import convolution, labels
+from oasis_jax import classes
 from oasis_jax.config import Model
-from oasis_jax.convolution import upsample, upsample_conv
-from oasis_jax.dropout import dropout
-from oasis_jax.errors import UserError
+from oasis_jax.network import convolution
+from oasis_jax.network.convolution import upsample, upsample_conv
+from oasis_jax.network.dropout import dropout
+from oasis_jax.system.errors import UserError
 
 Params = Any
 Init = Callable[[Array, tuple[int, int]], Params]
@@ -109,8 +110,8 @@ class ImprovedUNet(nn.Module):
 
         def segmentation(x: Array, name: str) -> Array:
             if self.linear_segmentation:
-                return conv(labels.COUNT, name, kernel=1)(x)
-            return nn.leaky_relu(conv(labels.COUNT, name)(x), LEAK)
+                return conv(classes.COUNT, name, kernel=1)(x)
+            return nn.leaky_relu(conv(classes.COUNT, name)(x), LEAK)
 
         widths = [self.stem * 2**level for level in range(LEVELS)]
         x = image.astype(self.dtype)
@@ -134,7 +135,7 @@ class ImprovedUNet(nn.Module):
                 scores = segmentation(x, f"decoder{level}_segmentation")
                 total = scores if total is None else upsample(total) + scores
         assert total is not None
-        return conv(labels.COUNT, "logits", kernel=1)(total).astype(jnp.float32)
+        return conv(classes.COUNT, "logits", kernel=1)(total).astype(jnp.float32)
 
 
 class Conv(nn.Module):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from oasis_jax import labels
+from oasis_jax import classes
 
 COLOURS, MARKS = ("#666666", "#0072B2", "#E69F00", "#009E73"), "ovs^"
 """Of the classes, on white: from the Okabe-Ito palette."""
@@ -15,12 +15,12 @@ def subjects(per_subject: dict[str, Any]) -> str:
     """Hard Dice of each subject, a column of points for each class of the foreground, the worst ones named.
 
     Args:
-        per_subject: `hard_dice_per_subject` of `scores.summarise`.
+        per_subject: `hard_dice_per_subject` of `summary.summarise`.
     """
     figure = _figure(7.0, 3.6)
     axes = figure.subplots()
-    for column, k in enumerate(labels.FOREGROUND):
-        name = labels.NAMES[k]
+    for column, k in enumerate(classes.FOREGROUND):
+        name = classes.NAMES[k]
         found = {person: row[name] for person, row in per_subject["each"].items() if row[name] is not None}
         values = np.array(list(found.values()))
         spread = _spread(values)
@@ -31,8 +31,8 @@ def subjects(per_subject: dict[str, Any]) -> str:
             worst = min(found, key=lambda person: found[person])
             axes.annotate(worst, (column + spread[values.argmin()], values.min()), xytext=(9, -3),
                           textcoords="offset points", fontsize=8)  # fmt: skip
-    axes.set_xticks(range(len(labels.FOREGROUND)), [labels.NAMES[k] for k in labels.FOREGROUND])
-    axes.set(ylabel="hard Dice of a subject", xlim=(-0.6, len(labels.FOREGROUND) - 0.4))
+    axes.set_xticks(range(len(classes.FOREGROUND)), [classes.NAMES[k] for k in classes.FOREGROUND])
+    axes.set(ylabel="hard Dice of a subject", xlim=(-0.6, len(classes.FOREGROUND) - 0.4))
     axes.grid(axis="y", alpha=0.3)
     return _svg(figure)
 
@@ -48,8 +48,8 @@ def confusion(counts: np.ndarray) -> str:
         dark = shares[row, column] > 0.5
         text = f"{100 * shares[row, column]:.2f} %" if total[row, 0] else "-"
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    axes.set_xticks(range(labels.COUNT), labels.SHORT)
-    axes.set_yticks(range(labels.COUNT), labels.SHORT)
+    axes.set_xticks(range(classes.COUNT), classes.SHORT)
+    axes.set_yticks(range(classes.COUNT), classes.SHORT)
     axes.set(xlabel="predicted", ylabel="true")
     return _svg(figure)
 
@@ -62,8 +62,8 @@ def agreement(tissue: dict[str, Any]) -> str:
     """
     figure = _figure(8.4, 3.2)
     unit, each = tissue["unit"], tissue["each"].values()
-    for axes, k in zip(figure.subplots(1, len(labels.FOREGROUND)), labels.FOREGROUND, strict=True):
-        name = labels.NAMES[k]
+    for axes, k in zip(figure.subplots(1, len(classes.FOREGROUND)), classes.FOREGROUND, strict=True):
+        name = classes.NAMES[k]
         true, predicted = (np.array([scan[side][name] for scan in each], float) for side in ("true", "predicted"))
         axes.plot((true + predicted) / 2, predicted - true, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=5)
         axes.axhline(0, color="0.7", linewidth=0.8)

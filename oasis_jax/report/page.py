@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from oasis_jax import charts, labels, pictures, scores, summary, tables
-from oasis_jax.evaluation import Evaluated
+from oasis_jax.classes import CLASSES, COLOURS, COUNT, NAMES
+from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.inference import score
+from oasis_jax.metrics import overlap
+from oasis_jax.report import charts, pictures, tables
 
 _QUALITY = 60
 """Of the lossy WebP images: about 6 kB a slice of 256x256, with no difference that an eye sees at this size."""
@@ -50,7 +53,7 @@ def report(metrics: dict[str, Any], found: Evaluated, curves: Path) -> str:
         f"Run {metrics['run']}, checkpoint of step {metrics['step']}; {tables.pixels(metrics['spacing_mm'])}; "
         f"data fingerprint {metrics['data_fingerprint'][:16]}."
     )
-    template = Template((resources.files("oasis_jax") / "report.html").read_text(encoding="utf-8"))
+    template = Template((resources.files("oasis_jax.report") / "report.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=html.escape(title),
         facts=html.escape(facts),
@@ -64,8 +67,8 @@ def report(metrics: dict[str, Any], found: Evaluated, curves: Path) -> str:
 
 def _data(found: Evaluated) -> dict[str, Any]:
     """What the page's script reads."""
-    dice, rank = scores.hard_dice(found.table.confusion), scores.slice_ranking(found.table)
-    names = zip(labels.NAMES, labels.COLOURS.tolist(), strict=True)
+    dice, rank = overlap.hard_dice(found.table.confusion), score.slice_ranking(found.table)
+    names = zip(NAMES, COLOURS.tolist(), strict=True)
     rows = []
     for i, (pair, prediction) in enumerate(zip(found.pairs, found.predictions, strict=True)):
         image, truth = found.slices[i]
@@ -90,7 +93,7 @@ def _pictures(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> d
     box = pictures.shown_box(image, truth, prediction)
     grey, coded = io.BytesIO(), io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image[box])).save(grey, "WEBP", quality=_QUALITY)
-    both = Image.fromarray(np.ascontiguousarray(labels.COUNT * truth[box] + prediction[box]))
+    both = Image.fromarray(np.ascontiguousarray(COUNT * truth[box] + prediction[box]))
     both.putpalette([level for k in range(16) for level in (17 * k,) * 3])
     both.save(coded, "PNG", bits=4)
     return {
@@ -104,7 +107,7 @@ def _number(value: float) -> float | None:
 
 
 def _table(found: dict[str, Any]) -> str:
-    head = "".join(f"<th scope=col>{name}</th>" for name in ("", *summary.CLASSES))
+    head = "".join(f"<th scope=col>{name}</th>" for name in ("", *CLASSES))
     body = "".join(
         f"<tr{' class=part' * name.startswith(' ')}><th scope=row>{html.escape(name)}</th>"
         + "".join(f"<td>{text}</td>" for text in texts)

@@ -1,25 +1,15 @@
-"""An evaluation as people read it: the table on screen and in the report, and the CSV files."""
+"""An evaluation, or a comparison of two, as people read it: tables for the screen and the report."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from rich import box
 from rich.table import Table
 
-from oasis_jax import baselines, dice, labels, scores, summary
-from oasis_jax.bootstrap import FEWEST_SUBJECTS
-from oasis_jax.data.slices import Slice
-from oasis_jax.scores import SliceTable
-from oasis_jax.storage import csv_text
-from oasis_jax.surface import SurfaceTable, surface_dice
-
-CAUTIONS = {
-    "train": ["The network was trained on these slices: expect worse of other people."],
-    "validate": ["The checkpoint was chosen by these slices: expect a little worse of other people."],
-}
-"""What the scores of a split flatter, a sentence each."""
+from oasis_jax import classes
+from oasis_jax.evaluation.comparison import SCORES
+from oasis_jax.metrics import baselines
+from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 
 Row = tuple[str, list[str]]
 """A name, and a text for each class and the foreground mean."""
@@ -84,8 +74,8 @@ def _with_interval(title: str, found: dict[str, Any], name: str, digits: int = 4
 
 
 def texts(values: dict[str, float | None], digits: int = 4, signed: bool = False) -> list[str]:
-    """A text for each of `summary.CLASSES`."""
-    found = [values.get(name) for name in summary.CLASSES]
+    """A text for each of `classes.CLASSES`."""
+    found = [values.get(name) for name in classes.CLASSES]
     return ["-" if value is None else f"{value:{'+' if signed else ''}.{digits}f}" for value in found]
 
 
@@ -157,7 +147,7 @@ def score_table(metrics: dict[str, Any]) -> Table:
     title = f"{metrics['data']}, {metrics['split']}: {size(found)}; checkpoint of step {metrics['step']}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
-    for name in summary.CLASSES:
+    for name in classes.CLASSES:
         table.add_column(name, justify="right")
     for name, values in rows(found):
         table.add_row(name, *values)
@@ -178,78 +168,32 @@ def scalars(found: dict[str, Any]) -> Iterator[tuple[str, float]]:
         yield from ((f"{group}/{name}", value) for name, value in values.items() if value is not None)
 
 
-def per_slice_csv(
-    pairs: Sequence[Slice], subjects: dict[str, str], table: SliceTable, surfaces: SurfaceTable | None
-) -> str:
-    """A line for each slice and class: where it is, and its scores; an undefined one is left empty.
-
-    Args:
-        pairs: the slices.
-        subjects: the person of each case.
-        table: their counts.
-        surfaces: their surfaces in 2D, where these were compared.
-    """
-    overlap = [score(table.confusion) for score in scores.OVERLAP.values()]
-    near, farthest = _surface_columns(len(pairs), surfaces)
-    rank, soft = scores.slice_ranking(table), dice.dice(table.soft)
-    lines = [
-        [
-            *(i, pair.case, subjects[pair.case], pair.number, labels.NAMES[k]),
-            *_numbers([column[i, k] for column in (*overlap, soft, near, farthest)]),
-            *_numbers([rank[i], table.loss[i]]),
-        ]
-        for i, pair in enumerate(pairs)
-        for k in range(labels.COUNT)
-    ]
-    where = ["index", "case", "subject", "slice", "class"]
-    return csv_text([*where, *_COLUMNS[:4], "soft_dice", *_COLUMNS[4:], "slice_foreground_dice", "slice_loss"], lines)
+def result_tables(compared: dict[str, Any]) -> list[Table]:
+    """One comparison as people read it: a table for each score."""
+    few = compared["subjects"] < FEWEST_SUBJECTS
+    made = []
+    for name, found in compared["scores"].items():
+        title = f"{SCORES[name][0]}: {compared['ours']} - {compared['theirs']}"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        table.add_column("")
+        for column in classes.CLASSES:
+            table.add_column(column, justify="right")
+        table.add_row(compared["ours"], *texts(found["ours"]))
+        table.add_row(compared["theirs"], *texts(found["theirs"]))
+        table.add_row("difference", *texts(found["difference"], signed=True))
+        if few:
+            for person, values in found["each"].items():
+                table.add_row(f"  of subject {person}", *texts(values, signed=True))
+        else:
+            ends = (texts(found["interval"][end], signed=True) for end in ("low", "high"))
+            table.add_row("  95 % interval", *ranges(*ends))
+            table.add_row("  p, Wilcoxon", *_p_texts(found["p"]))
+            table.add_row("  p, Holm over the classes", *_p_texts(found["p_holm"]))
+        made.append(table)
+    return made
 
 
-_COLUMNS = (*scores.OVERLAP, "surface_dice", "hd95_mm")
-
-
-def per_subject_csv(counts: dict[str, Any], people: Sequence[str]) -> str:
-    """A line for each person and class; an undefined score is left empty.
-
-    Args:
-        counts: the content of a `subjects.json`.
-        people: the person of each slice.
-    """
-    confusion = np.array(counts["confusion"])
-    overlap = [score(confusion) for score in scores.OVERLAP.values()]
-    surfaces = [summary.surface_score(np.array(sums)) for sums in counts["surfaces"].values()]
-    surfaces = surfaces or [np.full((len(confusion), len(summary.CLASSES)), np.nan)] * 2
-    slices = Counter(people)
-    lines = [
-        [name, slices[name], labels.NAMES[k], *_numbers([column[i, k] for column in (*overlap, *surfaces)])]
-        for i, name in enumerate(counts["subjects"])
-        for k in range(labels.COUNT)
-    ]
-    return csv_text(["subject", "slices", "class", *_COLUMNS], lines)
-
-
-def tissue_csv(tissue: dict[str, Any]) -> str:
-    """A line for each scan and tissue: how much is true and how much predicted.
-
-    Args:
-        tissue: `tissue` of the scores.
-    """
-    lines = [
-        [case, scan["subject"], name, tissue["unit"], *_numbers([scan["true"][name], scan["predicted"][name]])]
-        for case, scan in tissue["each"].items()
-        for name in scan["true"]
-    ]
-    return csv_text(["case", "subject", "class", "unit", "true", "predicted"], lines)
-
-
-def _surface_columns(count: int, surfaces: SurfaceTable | None) -> tuple[np.ndarray, np.ndarray]:
-    """Surface Dice and HD95 by slice and class, `(N, 4)` each; NaN where there is none."""
-    near, farthest = np.full((2, count, labels.COUNT), np.nan)
-    if surfaces is not None:
-        near[:, labels.FOREGROUND] = surface_dice(surfaces.near, surfaces.size)
-        farthest[:, labels.FOREGROUND] = surfaces.hausdorff
-    return near, farthest
-
-
-def _numbers(values: Sequence[Any]) -> list[str]:
-    return ["" if np.isnan(x) else f"{x:.6f}" for x in values]
+def _p_texts(values: dict[str, float | None]) -> list[str]:
+    shown = texts(values)
+    small = [(values.get(name) or 1) < 1e-4 for name in classes.CLASSES]
+    return ["< 0.0001" if tiny else text for tiny, text in zip(small, shown, strict=True)]

@@ -1,21 +1,93 @@
 """What an evaluation writes: scores, tables, the report, TensorBoard events and pictures."""
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+from rich.console import Console
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboardX.summary import scalar
 
-from oasis_jax import pictures, report, scores, tables
-from oasis_jax.evaluation import Evaluated
+from oasis_jax.data.dataset import Dataset
+from oasis_jax.evaluation import summary
+from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.split import pixel_spacing
+from oasis_jax.inference import score
+from oasis_jax.report import csv_files, pictures, tables
+from oasis_jax.report.page import report
+from oasis_jax.runs import checkpoint
+from oasis_jax.runs.folder import Run
+from oasis_jax.system.files import write_folder
 
 
-def write(
+def write_evaluation(
+    trained: Run,
+    found: Evaluated,
+    data: str,
+    split: str,
+    step: int,
+    fingerprint: str,
+    asked: Sequence[int] = (),
+    caveats: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Score what was found and write RUN/evaluation/SPLIT anew; return the content of its `metrics.json`."""
+    scores, counts = summary.measure(found)
+    scores["caveats"] = list(caveats)
+    spacings = set(found.spacing.values())
+    known = {
+        "run": trained.folder.name,
+        "data": data,
+        "split": split,
+        "step": step,
+        "data_fingerprint": fingerprint,
+        "spacing_mm": spacings.pop() if len(spacings) == 1 else None,
+    }
+    metrics = known | {"scores": scores}
+    if jax.process_index() == 0:
+        write_folder(
+            trained.evaluation(split),
+            lambda part: write_files(part, metrics, known | counts, found, trained.folder / "curves.png", asked),
+            replace=True,
+        )
+    return metrics
+
+
+def write_split(
+    trained: Run, tree: Dataset, split: str, found: Evaluated, step: int, asked: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Write the evaluation of a split of a tree, as `write_evaluation` does."""
+    name = "phantoms" if trained.config.data.root is None else tree.root.name
+    cautions = summary.CAUTIONS.get(split, ())
+    return write_evaluation(trained, found, name, split, step, tree.fingerprints[split], asked, cautions)
+
+
+def is_current(metrics: dict[str, Any], trained: Run, tree: Dataset) -> bool:
+    """Whether the content of a `metrics.json` is of the best checkpoint, of this data, and in these millimetres."""
+    best = checkpoint.best(checkpoint.cards(trained.checkpoints)[0])
+    spacing = pixel_spacing(trained, tree)
+    return (
+        best is not None
+        and metrics["step"] == best.step
+        and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
+        and metrics["spacing_mm"] == (None if spacing is None else list(spacing))
+    )
+
+
+def show(metrics: dict[str, Any], folder: Path) -> None:
+    """Print an evaluation's table on the standard output."""
+    if jax.process_index() == 0:
+        # Wide enough for the whole table where the output is no terminal.
+        Console(width=None if sys.stdout.isatty() else 150).print(tables.score_table(metrics), highlight=False)
+        print(f"Tables and pictures: {folder}")
+
+
+def write_files(
     part: Path,
     metrics: dict[str, Any],
     counts: dict[str, Any],
@@ -37,10 +109,10 @@ def write(
     texts = {
         "metrics.json": json.dumps(metrics, indent=2, allow_nan=False) + "\n",
         "subjects.json": json.dumps(counts, allow_nan=False) + "\n",
-        "per_slice.csv": tables.per_slice_csv(found.pairs, found.subjects, found.table, surfaces),
-        "per_subject.csv": tables.per_subject_csv(counts, found.people),
-        "tissue.csv": tables.tissue_csv(metrics["scores"]["tissue"]),
-        "report.html": report.report(metrics, found, curves),
+        "per_slice.csv": csv_files.per_slice_csv(found.pairs, found.subjects, found.table, surfaces),
+        "per_subject.csv": csv_files.per_subject_csv(counts, found.people),
+        "tissue.csv": csv_files.tissue_csv(metrics["scores"]["tissue"]),
+        "report.html": report(metrics, found, curves),
     }
     for name, text in texts.items():
         (part / name).write_text(text, encoding="utf-8")
@@ -59,7 +131,7 @@ def _write_events(part: Path, metrics: dict[str, Any]) -> None:
 def _draw(folder: Path, metrics: dict[str, Any], found: Evaluated, asked: Sequence[int]) -> None:
     """Pictures of the worst, the median and the best slice, and of those asked for."""
     folder.mkdir()
-    ranking = scores.slice_ranking(found.table)
+    ranking = score.slice_ranking(found.table)
     order = [int(i) for i in np.argsort(ranking, kind="stable") if not np.isnan(ranking[i])]
     wanted = [(f"index{i}", i) for i in asked]
     if order:

@@ -21,9 +21,9 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from oasis_jax import hosts
-from oasis_jax.errors import UserError
-from oasis_jax.state import TrainState
+from oasis_jax.runs.state import TrainState
+from oasis_jax.system import distributed
+from oasis_jax.system.errors import UserError
 
 Say = Callable[[str], None]
 
@@ -153,7 +153,7 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
             restored = TrainState(**_unpack(restore_parts(folder, found[-1], _parts(abstract)))), found[-1]
         except UserError:
             restored = None
-        read = hosts.gather(restored and restored[1].digests)
+        read = distributed.gather(restored and restored[1].digests)
         if read[0] is None or any(digests != read[0] for digests in read):  # not all processes can read it
             restored = None
             damaged.append(found.pop().step)
@@ -168,7 +168,7 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
 def _cards_of_all(folder: Path) -> tuple[list[Card], list[int]]:
     """`cards`, the same in every process: what is not sound for all of them, or not there yet, counts as damaged."""
     found, damaged = cards(folder)
-    listed = hosts.gather([[card.step for card in found], damaged])
+    listed = distributed.gather([[card.step for card in found], damaged])
     sound = set.intersection(*(set(steps) for steps, _ in listed))
     named = {step for both in listed for steps in both for step in steps}
     return [card for card in found if card.step in sound], sorted(named - sound)
@@ -229,8 +229,8 @@ def _unpack(parts: dict[str, Any]) -> dict[str, Any]:
 def _set_aside(path: Path) -> str:
     names = (f"damaged-{path.name}{f'-{n}' if n else ''}" for n in itertools.count())
     free = next(name for name in names if not path.with_name(name).exists())
-    hosts.meet()  # all have found the name
+    distributed.meet()  # all have found the name
     if jax.process_index() == 0 and path.exists():
         path.rename(path.with_name(free))
-    hosts.meet()
+    distributed.meet()
     return free

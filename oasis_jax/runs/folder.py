@@ -21,11 +21,15 @@ from typing import Any, NamedTuple
 
 import jax
 
-from oasis_jax import __version__, hosts
+from oasis_jax import __version__
 from oasis_jax import config as config_module
 from oasis_jax.config import Config
-from oasis_jax.errors import UserError
-from oasis_jax.storage import write_text
+from oasis_jax.data import appearance
+from oasis_jax.data.appearance import Ranges
+from oasis_jax.data.geometry import Cut, parse_cut
+from oasis_jax.system import distributed
+from oasis_jax.system.errors import UserError
+from oasis_jax.system.files import write_text
 
 _SHARED_SECONDS = 20
 """How long a network file system may take to show one host what another wrote."""
@@ -135,8 +139,8 @@ def lock(folder: Path) -> Iterator[None]:
         UserError: another command is training this run, or a process does not see the folder that process 0 sees.
     """
     if jax.process_index():
-        _check_shared(folder, hosts.share(None))
-        hosts.meet()
+        _check_shared(folder, distributed.share(None))
+        distributed.meet()
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -150,8 +154,8 @@ def lock(folder: Path) -> Iterator[None]:
         os.ftruncate(handle, 0)
         os.pwrite(handle, token.encode(), 0)
         os.fsync(handle)
-        hosts.share(token)
-        hosts.meet()  # all have found it
+        distributed.share(token)
+        distributed.meet()  # all have found it
         yield
     finally:
         os.close(handle)
@@ -168,3 +172,24 @@ def _check_shared(folder: Path, token: str) -> None:
         if time.monotonic() > deadline:
             raise UserError(f"{folder} is not the folder that process 0 sees: name a --run on a disk that all share.")
         time.sleep(0.2)
+
+
+class Trained(NamedTuple):
+    """What a run remembers of the slices it was trained on."""
+
+    cut: Cut
+    looks: Ranges
+
+
+def trained_on(run: Run) -> Trained:
+    """What `run` remembers.
+
+    Raises:
+        UserError: its `config.json` says nothing of it.
+    """
+    try:
+        seen = run.provenance["slice_looks"]
+        ranges = {name: (float(seen[name][0]), float(seen[name][1])) for name in appearance.MEASURES}
+        return Trained(parse_cut(run.provenance["slice_cut"]), ranges)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{run.folder / 'config.json'} does not say how its slices were cut: train anew.") from error

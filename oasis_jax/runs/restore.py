@@ -4,39 +4,41 @@ from pathlib import Path
 
 import jax
 
-from oasis_jax import checkpoint, hosts, model, parallel, progress
-from oasis_jax.errors import UserError
-from oasis_jax.run import Run
+from oasis_jax.network import unet
+from oasis_jax.runs import checkpoint
+from oasis_jax.runs.folder import Run
+from oasis_jax.system import console, distributed, sharding
+from oasis_jax.system.errors import UserError
 
 
 def best_parameters(
     trained: Run, mesh: jax.sharding.Mesh, at_step: int | None = None
-) -> tuple[checkpoint.Card, model.Params]:
+) -> tuple[checkpoint.Card, unet.Params]:
     """The best sound checkpoint of a run, or the one of the step asked for: its card, and its parameters on a mesh.
 
     Raises:
         UserError: no such checkpoint, or none that is sound.
     """
-    init, _ = model.network(trained.config.model)
-    abstract = parallel.on_mesh(jax.eval_shape(lambda: init(jax.random.key(0), trained.size)), mesh)
+    init, _ = unet.network(trained.config.model)
+    abstract = sharding.on_mesh(jax.eval_shape(lambda: init(jax.random.key(0), trained.size)), mesh)
     folder = trained.checkpoints
     chosen = _choose(folder, at_step)
     for card in chosen:
         try:
             params = checkpoint.restore_parts(folder, card, {"params": abstract})["params"]
-            hosts.agree(card.digests["params"], f"does not find the same checkpoint in {folder}")
+            distributed.agree(card.digests["params"], f"does not find the same checkpoint in {folder}")
             return card, params
         except UserError as error:
             if card is chosen[-1]:
                 raise
-            progress.say(f"{error} The next best one is taken.")
+            console.say(f"{error} The next best one is taken.")
     raise AssertionError("_choose gives at least one")
 
 
 def _choose(folder: Path, at_step: int | None) -> list[checkpoint.Card]:
     found, damaged = checkpoint.cards(folder)
     if damaged:
-        progress.say(f"The checkpoint(s) of step {', '.join(map(str, damaged))} are damaged and left out.")
+        console.say(f"The checkpoint(s) of step {', '.join(map(str, damaged))} are damaged and left out.")
     if at_step is None:
         if validated := checkpoint.by_loss(found):
             return validated

@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 from jax.experimental import multihost_utils
 
-from oasis_jax.errors import UserError, explain, leave
+from oasis_jax.system.errors import UserError, explain, leave
 
 JOIN_SECONDS = 300
 """How long processes wait for each other at the start."""
@@ -91,6 +91,11 @@ def agree(value: Any, sentence: str) -> None:
     first, *others = gather(value)
     if different := [str(rank) for rank, other in enumerate(others, 1) if other != first]:
         raise UserError(f"Process {', '.join(different)} {sentence} as process 0.")
+
+
+def process() -> tuple[int, int]:
+    """(rank of this process, number of processes)."""
+    return jax.process_index(), jax.process_count()
 
 
 @contextmanager

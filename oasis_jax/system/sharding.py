@@ -10,15 +10,15 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from oasis_jax import storage
-from oasis_jax.errors import UserError
+from oasis_jax.system import files
+from oasis_jax.system.errors import UserError
 
 AXIS = "data"
 
 
 def start() -> None:
     """Keep compiled programs in the cache folder, so that the next start is quick."""
-    jax.config.update("jax_compilation_cache_dir", str(storage.cache_folder() / "compiled"))
+    jax.config.update("jax_compilation_cache_dir", str(files.cache_folder() / "compiled"))
 
 
 def make_mesh(batch: int) -> Mesh:

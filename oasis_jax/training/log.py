@@ -1,56 +1,28 @@
-"""What a run tells people: progress bars, `metrics.jsonl`, TensorBoard, curves. Process 0 only.
+"""The log of a run: `metrics.jsonl`, TensorBoard, curves, and a progress bar. Process 0 only.
 
 A line of `metrics.jsonl` is a JSON object with `step`, `kind` ("train" or "validate") and its numbers.
 """
 
 import json
 import math
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboardX.summary import image, scalar
 
-from oasis_jax import charts, hosts, labels
-from oasis_jax.errors import UserError
-from oasis_jax.run import Run
-from oasis_jax.storage import write_text, write_whole
-
-console = Console(stderr=True)
-
-
-def say(sentence: str) -> None:
-    """Tell the person at the terminal."""
-    if jax.process_index() == 0:
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-
-def bar(*texts: str) -> Progress:
-    """A progress bar; `texts` are further columns as rich format strings."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        *(TextColumn(text) for text in texts),
-        console=console,
-        redirect_stdout=sys.stdout.isatty(),  # results that go to a file must not end up on the screen
-        disable=jax.process_index() != 0,
-    )
-
-
-def track(items: Iterable, total: int, description: str) -> Iterator:
-    """Pass items on with a progress bar."""
-    with bar() as progress:
-        yield from progress.track(items, total=total, description=description)
+from oasis_jax import classes
+from oasis_jax.report.curves import draw_curves
+from oasis_jax.runs.folder import Run
+from oasis_jax.system import distributed
+from oasis_jax.system.console import bar, console, say
+from oasis_jax.system.errors import UserError
+from oasis_jax.system.files import write_text, write_whole
 
 
 class Log:
@@ -63,7 +35,7 @@ class Log:
     def __init__(self, run: Run, first: int, total_steps: int, rate: Callable[[int], Any]):
         self._run, self._rate = run, rate
         self._main = jax.process_index() == 0
-        self._rows = hosts.share(read_metrics(run.metrics, first))  # patience must end everywhere at once
+        self._rows = distributed.share(read_metrics(run.metrics, first))  # patience must end everywhere at once
         self._validations = [row for row in self._rows if row["kind"] == "validate"]
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._bar = bar("{task.fields[note]}")
@@ -153,7 +125,7 @@ class Log:
         if self._validations:
             last = self._validations[-1]
             dice = "/".join("-" if x is None else f"{x:.3f}".lstrip("0") for x in last["hard_dice"][1:])
-            parts.append(f"validate {last['loss']:.3f}, Dice {'/'.join(labels.SHORT[1:])} {dice}")
+            parts.append(f"validate {last['loss']:.3f}, Dice {'/'.join(classes.SHORT[1:])} {dice}")
         return "  ".join(parts)
 
 
@@ -174,32 +146,7 @@ def read_metrics(path: Path, last_step: int | None = None) -> list[dict[str, Any
 def _scalars(numbers: dict[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in numbers.items():
         if isinstance(value, list):
-            pairs = zip((f"{name}/{label}" for label in labels.NAMES), value, strict=True)
+            pairs = zip((f"{name}/{label}" for label in classes.NAMES), value, strict=True)
             yield from ((key, number) for key, number in pairs if number is not None)
         elif value is not None:
             yield name, value
-
-
-def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
-    """Loss and hard validation Dice by step, as a PNG."""
-    from matplotlib.figure import Figure
-
-    train = [row for row in rows if row["kind"] == "train"]
-    checked = [row for row in rows if row["kind"] == "validate"]
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot([r["step"] for r in train], [r["loss"] for r in train], color="0.7", label="train, each step")
-    left.plot([r["step"] for r in checked], [r["loss"] for r in checked], "o-", color="C0", label="validate")
-    left.set(xlabel="step", ylabel="loss", yscale="log")
-    left.legend()
-    for k, name in enumerate(labels.NAMES):
-        right.plot(
-            [r["step"] for r in checked],
-            [float("nan") if r["hard_dice"][k] is None else r["hard_dice"][k] for r in checked],
-            f"{charts.MARKS[k]}-",
-            color=charts.COLOURS[k],
-            label=name,
-        )
-    right.set(xlabel="step", ylabel="hard Dice, pooled over validate")
-    right.legend()
-    figure.savefig(path, format="png", dpi=100)

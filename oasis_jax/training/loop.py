@@ -6,11 +6,18 @@ from typing import Any, NamedTuple
 
 import jax
 
-from oasis_jax import checkpoint, model, parallel, pictures, pipeline, progress, scores, scoring, state, step
 from oasis_jax.config import Config
-from oasis_jax.data.tree import Tree
-from oasis_jax.run import Run
-from oasis_jax.state import TrainState
+from oasis_jax.data import overlays
+from oasis_jax.data.batches import open_source, train_batches
+from oasis_jax.data.dataset import Dataset
+from oasis_jax.inference import score
+from oasis_jax.network import unet
+from oasis_jax.runs import checkpoint
+from oasis_jax.runs.folder import Run
+from oasis_jax.runs.state import TrainState
+from oasis_jax.system import console, distributed, sharding
+from oasis_jax.training import optimizer, step
+from oasis_jax.training.log import Log
 
 _PANEL = 4
 """Validation slices, spread over the split, whose labels TensorBoard shows after each epoch."""
@@ -35,7 +42,7 @@ class _Program(NamedTuple):
     total_steps: int
 
 
-def optimize(here: Run, tree: Tree, stop: Stop) -> int:
+def optimize(here: Run, tree: Dataset, stop: Stop) -> int:
     """Train a run from its latest checkpoint, or from scratch, to its end or until a process is asked to stop.
 
     A step is validated and saved before the batch after it is taken, so that a killed run, started again, sees what
@@ -49,20 +56,20 @@ def optimize(here: Run, tree: Tree, stop: Stop) -> int:
     """
     program = _prepare(here.config, tree)
     key = _keys(here.config)[1]
-    abstract = parallel.on_mesh(jax.eval_shape(program.begin), program.mesh)
-    restored = checkpoint.restore_latest(here.checkpoints, abstract, progress.say)
+    abstract = sharding.on_mesh(jax.eval_shape(program.begin), program.mesh)
+    restored = checkpoint.restore_latest(here.checkpoints, abstract, console.say)
     if restored is None:
         now, card = program.begin(), None
-        size = model.count_parameters(now.params)
-        progress.say(f"Training {here.folder}: {size:,} parameters, {program.total_steps} steps.")
+        size = unet.count_parameters(now.params)
+        console.say(f"Training {here.folder}: {size:,} parameters, {program.total_steps} steps.")
     else:
         now, card = restored
-        progress.say(f"Resuming {here.folder} after step {card.step} of {program.total_steps}.")
+        console.say(f"Resuming {here.folder} after step {card.step} of {program.total_steps}.")
     first = int(now.step)
-    batches, vote = program.batches(first), parallel.Vote(program.mesh)
+    batches, vote = program.batches(first), sharding.Vote(program.mesh)
     taken = first
     with (
-        progress.Log(here, first, program.total_steps, program.rate) as log,
+        Log(here, first, program.total_steps, program.rate) as log,
         checkpoint.Store(here.checkpoints) as store,
     ):
         for taken in range(first, program.total_steps + 1):
@@ -90,20 +97,20 @@ def _keys(settings: Config) -> jax.Array:
     return jax.random.split(jax.random.key(settings.train.seed))
 
 
-def _prepare(settings: Config, tree: Tree) -> _Program:
-    mesh = parallel.make_mesh(settings.train.batch)
-    training, validation = (pipeline.open_source(tree.splits[split], settings.data) for split in ("train", "validate"))
+def _prepare(settings: Config, tree: Dataset) -> _Program:
+    mesh = sharding.make_mesh(settings.train.batch)
+    training, validation = (open_source(tree.splits[split], settings.data) for split in ("train", "validate"))
     epoch_steps = len(training) // settings.train.batch
     total_steps = settings.train.epochs * epoch_steps
-    init, apply = model.network(settings.model)
-    transform = state.optimizer(settings.optim, total_steps)
+    init, apply = unet.network(settings.model)
+    transform = optimizer.optimizer(settings.optim, total_steps)
     batches = partial(
-        pipeline.train_batches,
+        train_batches,
         training,
         settings.data,
         batch=settings.train.batch,
         seed=settings.train.seed,
-        processes=pipeline.process(),
+        processes=distributed.process(),
     )
     train_step = partial(
         step.train_step,
@@ -112,25 +119,25 @@ def _prepare(settings: Config, tree: Tree) -> _Program:
         changes=settings.augment,
         cross_entropy=settings.optim.cross_entropy,
     )
-    eval_step = scoring.compiled_eval_step(settings, apply, mesh)
+    eval_step = score.compiled_eval_step(settings, apply, mesh)
 
     shown = sorted({round(i * (len(validation) - 1) / (_PANEL - 1)) for i in range(_PANEL)})
 
     def validate(now: TrainState) -> tuple[dict[str, Any], Any]:
-        table, classes = scoring.score(eval_step, now.params, validation, settings.data, settings.train.batch, mesh)
-        return scores.headline(table), pictures.panel([validation[i] for i in shown], classes[shown])
+        table, classes = score.score(eval_step, now.params, validation, settings.data, settings.train.batch, mesh)
+        return score.headline(table), overlays.panel([validation[i] for i in shown], classes[shown])
 
     return _Program(
         begin=jax.jit(
-            partial(state.initial_state, _keys(settings)[0], tree.size, init, transform),
-            out_shardings=parallel.replicated(mesh),
+            partial(optimizer.initial_state, _keys(settings)[0], tree.size, init, transform),
+            out_shardings=sharding.replicated(mesh),
             # It runs once, and on a CPU optimizing it took much of a cold start; the bits are the same without.
             compiler_options={"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None,
         ),
-        train_step=parallel.compile_train_step(train_step, mesh),
-        batches=lambda first: parallel.to_devices(batches(start=first), mesh),
+        train_step=sharding.compile_train_step(train_step, mesh),
+        batches=lambda first: sharding.to_devices(batches(start=first), mesh),
         validate=validate,
-        rate=state.schedule(settings.optim, total_steps),
+        rate=optimizer.schedule(settings.optim, total_steps),
         mesh=mesh,
         epoch_steps=epoch_steps,
         total_steps=total_steps,

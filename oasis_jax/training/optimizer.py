@@ -1,28 +1,12 @@
-"""What training carries from step to step, and the optimizer that moves it."""
+"""The optimizer, its schedule, and the state they start from."""
 
-from dataclasses import dataclass
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
 from oasis_jax.config import Optim
-from oasis_jax.model import Init, Params
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class TrainState:
-    """A pytree: the number of steps taken (int32, also the position in the data), parameters, optimizer state.
-
-    The root key is no part of it: it follows from the seed in the run's config and never changes.
-    """
-
-    step: Any  # leaves are not always arrays: JAX also fills a pytree with shapes or shardings
-    params: Params
-    opt_state: Any
+from oasis_jax.network.unet import Init
+from oasis_jax.runs.state import TrainState
 
 
 def schedule(config: Optim, total_steps: int) -> optax.Schedule:

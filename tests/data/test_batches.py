@@ -4,18 +4,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_tree
+from helpers import write_tree
 
-from oasis_jax import pipeline
 from oasis_jax.config import Data
-from oasis_jax.data.tree import load_tree
-from oasis_jax.errors import UserError
-from oasis_jax.normalise import normalise
+from oasis_jax.data.batches import Pair, evaluation_batches, open_source, train_batches
+from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.normalise import normalise
+from oasis_jax.system.errors import UserError
 
 DATA = Data(normalise="scale")
 
 
-def fake(count: int) -> list[pipeline.Pair]:
+def fake(count: int) -> list[Pair]:
     return [(np.full((16, 16), i, np.uint8), np.full((16, 16), i % 4, np.uint8)) for i in range(count)]
 
 
@@ -24,7 +24,7 @@ def indices(batches: Any, count: int) -> list[list[int]]:
 
 
 def training(count: int = 23, batch: int = 4, seed: int = 5, **more: Any) -> Any:
-    return pipeline.train_batches(fake(count), DATA, batch=batch, seed=seed, **more)
+    return train_batches(fake(count), DATA, batch=batch, seed=seed, **more)
 
 
 def test_every_epoch_is_another_permutation_of_whole_batches() -> None:
@@ -72,7 +72,7 @@ def test_evaluation_gives_every_slice_once(count: int, processes: int) -> None:
     steps = -(-count // 4)
     seen: list[int] = []
     for rank in range(processes):
-        batches = list(pipeline.evaluation_batches(fake(count), DATA, batch=4, processes=(rank, processes)))
+        batches = list(evaluation_batches(fake(count), DATA, batch=4, processes=(rank, processes)))
         assert len(batches) == steps
         for batch in batches:
             assert len(batch["index"]) == 4 // processes
@@ -81,13 +81,13 @@ def test_evaluation_gives_every_slice_once(count: int, processes: int) -> None:
 
 
 def test_evaluation_is_in_order() -> None:
-    order = np.concatenate([b["index"][b["valid"]] for b in pipeline.evaluation_batches(fake(9), DATA, batch=4)])
+    order = np.concatenate([b["index"][b["valid"]] for b in evaluation_batches(fake(9), DATA, batch=4)])
     assert order.tolist() == list(range(9))
 
 
 def test_cached_slices_are_the_same_and_are_read_once(tmp_path: Path) -> None:
-    pairs = load_tree(write_tree(tmp_path / "tree", slices=2)).splits["train"]
-    cached, files = (pipeline.open_source(pairs, Data(cache=cache)) for cache in (True, False))
+    pairs = load_dataset(write_tree(tmp_path / "tree", slices=2)).splits["train"]
+    cached, files = (open_source(pairs, Data(cache=cache)) for cache in (True, False))
     before = [files[i] for i in range(len(files))]
     for a, b in zip(cached, before, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -105,8 +105,8 @@ def test_batches_that_cannot_be_are_refused() -> None:
 
 
 def test_a_file_that_breaks_during_training_is_named(tmp_path: Path) -> None:
-    pairs = load_tree(write_tree(tmp_path / "tree", slices=1)).splits["train"]
-    batches = pipeline.train_batches(pipeline.open_source(pairs, Data(cache=False)), DATA, batch=2, seed=0)
+    pairs = load_dataset(write_tree(tmp_path / "tree", slices=1)).splits["train"]
+    batches = train_batches(open_source(pairs, Data(cache=False)), DATA, batch=2, seed=0)
     pairs[1].image.unlink()
     with pytest.raises(UserError, match="case_2_slice_0"):
         next(batches)
@@ -131,5 +131,5 @@ def test_the_slices_held_are_not_printed_to_start_an_iterator() -> None:
         def __repr__(self) -> str:
             raise AssertionError("printing thousands of slices takes seconds")
 
-    next(pipeline.train_batches(Mute(fake(8)), DATA, batch=4, seed=0))
-    next(pipeline.evaluation_batches(Mute(fake(8)), DATA, batch=4))
+    next(train_batches(Mute(fake(8)), DATA, batch=4, seed=0))
+    next(evaluation_batches(Mute(fake(8)), DATA, batch=4))

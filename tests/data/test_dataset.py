@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SIZE, blob, write_tree
+from helpers import SIZE, blob, write_tree
 from PIL import Image
 
-from oasis_jax.data import looks
+from oasis_jax.data import appearance
+from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import folders, read_pair, write_png
-from oasis_jax.data.tree import load_tree
-from oasis_jax.errors import UserError
+from oasis_jax.system.errors import UserError
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def masks(root: Path, split: str = "train") -> Path:
 
 
 def test_slices_are_paired_by_name_and_ordered_by_number(root: Path) -> None:
-    tree = load_tree(root)
+    tree = load_dataset(root)
     assert [(p.case, p.number) for p in tree.splits["test"]] == [(c, k) for c in ("9", "10") for k in range(12)]
     assert tree.size == SIZE
     for pairs in tree.splits.values():
@@ -39,17 +39,17 @@ def test_slices_are_paired_by_name_and_ordered_by_number(root: Path) -> None:
 
 
 def test_extent_is_where_labels_lie(root: Path) -> None:
-    tree = load_tree(root, ("test",))
+    tree = load_dataset(root, ("test",))
     found = np.any([read_pair(pair)[1] > 0 for pair in tree.splits["test"]], axis=0)
     rows, columns = found.any(1).nonzero()[0], found.any(0).nonzero()[0]
     assert tree.extent == (rows[0], rows[-1], columns[0], columns[-1])
 
 
 def test_looks_are_those_of_the_images_and_are_remembered(root: Path) -> None:
-    first = load_tree(root).looks["test"]
-    found = [looks.measure(read_pair(pair)[0]) for pair in load_tree(root).splits["test"]]
-    assert first == looks.ranges(found)
-    assert load_tree(root).looks["test"] == first
+    first = load_dataset(root).looks["test"]
+    found = [appearance.measure(read_pair(pair)[0]) for pair in load_dataset(root).splits["test"]]
+    assert first == appearance.ranges(found)
+    assert load_dataset(root).looks["test"] == first
 
 
 def break_extra(root: Path) -> None:
@@ -139,10 +139,10 @@ BREAKS = {
 
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda f: f.__name__)
 def test_each_problem_is_named(root: Path, broken: object) -> None:
-    load_tree(root)  # a stamp of the sound tree must not hide the damage
+    load_dataset(root)  # a stamp of the sound tree must not hide the damage
     broken(root)  # type: ignore[operator]
     with pytest.raises(UserError) as caught:
-        load_tree(root)
+        load_dataset(root)
     for part in BREAKS[broken]:  # type: ignore[index]
         assert part in str(caught.value)
 
@@ -151,7 +151,7 @@ def test_all_problems_are_listed_at_once(root: Path) -> None:
     for broken in BREAKS:
         broken(root)
     with pytest.raises(UserError) as caught:
-        load_tree(root)
+        load_dataset(root)
     for parts in BREAKS.values():
         for part in parts:
             assert part.split(" (")[0] in str(caught.value)
@@ -159,13 +159,13 @@ def test_all_problems_are_listed_at_once(root: Path) -> None:
 
 def test_sides_must_be_multiples_of_16(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"sides are not multiples of 16 \(1\):\n +40x64"):
-        load_tree(write_tree(tmp_path / "tree", slices=1, size=(40, 64)))
+        load_dataset(write_tree(tmp_path / "tree", slices=1, size=(40, 64)))
 
 
 @pytest.mark.parametrize(("words", "part"), [(("nowhere",), "is not a folder"), ((), "missing folder")])
 def test_a_folder_without_slices_is_named(tmp_path: Path, words: tuple[str, ...], part: str) -> None:
     with pytest.raises(UserError, match=part):
-        load_tree(tmp_path.joinpath(*words))
+        load_dataset(tmp_path.joinpath(*words))
 
 
 def test_an_empty_split_is_named(root: Path) -> None:
@@ -173,13 +173,13 @@ def test_an_empty_split_is_named(root: Path) -> None:
         for path in folder.iterdir():
             path.unlink()
     with pytest.raises(UserError, match="no slices"):
-        load_tree(root)
+        load_dataset(root)
 
 
 def test_hidden_and_foreign_files_are_passed_over(root: Path) -> None:
     for name in (".DS_Store", "._case_1_slice_0.nii.png", "notes.txt"):
         (images(root) / name).write_text("x")
-    assert len(load_tree(root).splits["train"]) == 24
+    assert len(load_dataset(root).splits["train"]) == 24
 
 
 def test_an_unchanged_tree_is_not_read_again_and_a_changed_one_is(root: Path) -> None:
@@ -189,27 +189,27 @@ def test_an_unchanged_tree_is_not_read_again_and_a_changed_one_is(root: Path) ->
         read.append(description)
         return items
 
-    first = load_tree(root, track=track)
+    first = load_dataset(root, track=track)
     assert len(read) == 3
-    assert load_tree(root, track=track) == first
+    assert load_dataset(root, track=track) == first
     assert len(read) == 3
     image, _ = blob(np.random.default_rng(5))
     write_png(images(root) / "case_1_slice_0.nii.png", image)
-    changed = load_tree(root, track=track)
+    changed = load_dataset(root, track=track)
     assert read[3:] == ["Checking train"]
     assert changed.fingerprints["train"] != first.fingerprints["train"]
     assert changed.fingerprints["test"] == first.fingerprints["test"]
 
 
 def test_a_damaged_stamp_is_no_harm(root: Path) -> None:
-    first = load_tree(root)
+    first = load_dataset(root)
     for stamp in (Path(os.environ["OASIS_JAX_CACHE"]) / "checks").iterdir():
         stamp.write_text('{"size": 3')
-    assert load_tree(root) == first
+    assert load_dataset(root) == first
 
 
 def test_a_file_damaged_after_the_check_is_named(root: Path) -> None:
-    pair = load_tree(root).splits["train"][0]
+    pair = load_dataset(root).splits["train"][0]
     pair.image.write_bytes(b"gone")
     with pytest.raises(UserError, match="case_1_slice_0"):
         read_pair(pair)
@@ -227,7 +227,7 @@ def test_the_size_of_the_real_set_is_indexed_in_seconds(tmp_path: Path) -> None:
             os.link(source, folder / f"case_{case:03d}_slice_{k}.nii.png")
             os.link(source, twin / f"seg_{case:03d}_slice_{k}.nii.png")
     start = time.monotonic()
-    assert len(load_tree(tmp_path / "tree", ("train",)).splits["train"]) == 11_328
+    assert len(load_dataset(tmp_path / "tree", ("train",)).splits["train"]) == 11_328
     checked, start = time.monotonic() - start, time.monotonic()
-    load_tree(tmp_path / "tree", ("train",))
+    load_dataset(tmp_path / "tree", ("train",))
     print(f"22,656 files: {checked:.1f} s with every pixel, {time.monotonic() - start:.1f} s with a stamp")

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import blob, command, evaluated, write_tree
+from helpers import blob, command, evaluated, write_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oasis_jax import agreement, results, surface, tissue
-from oasis_jax.data.frame import Spacing
+from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.slices import Slice
-from oasis_jax.evaluation import Evaluated, measure
+from oasis_jax.evaluation import tissue
+from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.summary import measure
+from oasis_jax.metrics import agreement, surface
+from oasis_jax.report.write import write_files
 
 metrics_of = pytest.importorskip("sklearn.metrics")
 NAMES = ("background", "CSF", "gray matter", "white matter")
@@ -40,7 +43,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluated, Path]:
     folder = tmp_path_factory.mktemp("evaluation")
     scores, counts = measure(found)
     known = {"run": "r", "data": "mine", "split": "test", "step": 3, "data_fingerprint": "0" * 64, "spacing_mm": None}
-    results.write(folder, known | {"scores": scores | {"caveats": []}}, known | counts, found, Path("nowhere"))
+    write_files(folder, known | {"scores": scores | {"caveats": []}}, known | counts, found, Path("nowhere"))
     return found, folder
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import assert_mistake, command
-from test_predict import FRAMING, brain, by_grey
-from test_study import patterns, study  # noqa: F401 (a fixture)
-from test_volume import ALL_WAYS, save
+from helpers import ALL_WAYS, FRAMING, assert_mistake, brain, by_grey, command, patterns, save
 
-from oasis_jax import native, surface
-from oasis_jax.data.study import Scan
-from oasis_jax.evaluation import Evaluated, measure
+from oasis_jax.data.volumes.study import Scan
+from oasis_jax.evaluation import volumes
+from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.summary import measure
+from oasis_jax.metrics import surface
 
 VALUES = ((0,), (1,), (2,), (3,))
 
@@ -23,7 +22,7 @@ def untracked(items: object, total: int, title: str) -> object:
 
 
 def evaluate(scans: list[Scan]) -> Evaluated:
-    return native.evaluate_volumes(scans, VALUES, FRAMING, by_grey, lambda _: 4, 1.0, untracked)  # pyright: ignore
+    return volumes.evaluate_volumes(scans, VALUES, FRAMING, by_grey, lambda _: 4, 1.0, untracked)  # pyright: ignore
 
 
 def scan(folder: Path, name: str, subject: str, spacing: tuple[float, float, float], way: str, wrong: int = 0) -> Scan:
@@ -65,7 +64,7 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
 
 def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
     finished: Path,
-    study: Path,  # noqa: F811
+    study: Path,
 ) -> None:
     images, labels = patterns(study)
     done = command("evaluate", finished, "--images", images, "--labels", labels)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oasis_jax.agreement import agreement, icc_a1
+from oasis_jax.metrics.agreement import agreement, icc_a1
 
 # Shrout & Fleiss 1979, table 2: six targets rated by four judges.
 TARGETS = np.array([(9, 2, 5, 8), (6, 1, 3, 2), (8, 4, 6, 8), (7, 1, 2, 6), (10, 5, 6, 9), (6, 2, 4, 7)])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from oasis_jax import baselines
+from oasis_jax.metrics import baselines
 
 
 def greys(seed: int, count: int = 3000) -> np.ndarray:

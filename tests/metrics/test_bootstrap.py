@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from oasis_jax import bootstrap, scores
+from oasis_jax.metrics import bootstrap, overlap, significance
 
 
 def subjects(count: int, seed: int = 0) -> np.ndarray:
@@ -22,9 +22,9 @@ def drawn(count: int, seed: int, resamples: int) -> np.ndarray:
 
 def test_an_interval_is_of_pooled_scores_of_subjects_drawn_again() -> None:
     counts = subjects(9)
-    low, high, undefined = bootstrap.interval(scores.hard_dice, counts, seed=3, resamples=200)  # pyright: ignore
+    low, high, undefined = bootstrap.interval(overlap.hard_dice, counts, seed=3, resamples=200)  # pyright: ignore
     pools = [np.repeat(counts, times, axis=0).sum(0) for times in drawn(9, 3, 200)]
-    dice = np.array([scores.hard_dice(pool) for pool in pools])
+    dice = np.array([overlap.hard_dice(pool) for pool in pools])
     assert undefined.tolist() == [0, 0, 0, sum(drawn(9, 3, 200)[:, 0] == 0)]
     assert undefined[3] > 0
     for k in range(4):
@@ -46,13 +46,13 @@ def test_an_interval_of_a_mean_is_that_of_scipy() -> None:
 def test_a_class_that_nobody_has_has_no_interval() -> None:
     counts = subjects(8)
     counts[0, 3, :] = counts[0, :, 3] = 0
-    low, high, undefined = bootstrap.interval(scores.hard_dice, counts, resamples=50)  # pyright: ignore
+    low, high, undefined = bootstrap.interval(overlap.hard_dice, counts, resamples=50)  # pyright: ignore
     assert np.isnan([low, high]).tolist() == [[False, False, False, True]] * 2
     assert undefined.tolist() == [0, 0, 0, 50]
 
 
 def test_the_seed_decides() -> None:
-    once, again, other = (bootstrap.interval(scores.hard_dice, subjects(12), seed=s, resamples=99) for s in (5, 5, 6))
+    once, again, other = (bootstrap.interval(overlap.hard_dice, subjects(12), seed=s, resamples=99) for s in (5, 5, 6))
     assert once is not None
     assert again is not None
     assert other is not None
@@ -62,11 +62,11 @@ def test_the_seed_decides() -> None:
 
 def test_a_paired_interval_draws_the_same_subjects_for_both_runs() -> None:
     ours, theirs = subjects(9, 0), subjects(9, 1)
-    low, high, _ = bootstrap.paired_interval(scores.hard_dice, ours, theirs, seed=3, resamples=200)  # pyright: ignore
+    low, high, _ = bootstrap.paired_interval(overlap.hard_dice, ours, theirs, seed=3, resamples=200)  # pyright: ignore
     both = [[np.repeat(run, times, axis=0).sum(0) for run in (ours, theirs)] for times in drawn(9, 3, 200)]
-    differences = [scores.hard_dice(a)[1] - scores.hard_dice(b)[1] for a, b in both]
+    differences = [overlap.hard_dice(a)[1] - overlap.hard_dice(b)[1] for a, b in both]
     assert (low[1], high[1]) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
-    alike = bootstrap.paired_interval(scores.hard_dice, ours, ours, resamples=50)
+    alike = bootstrap.paired_interval(overlap.hard_dice, ours, ours, resamples=50)
     assert alike is not None
     assert (alike.low[1], alike.high[1]) == (0, 0)
 
@@ -74,15 +74,15 @@ def test_a_paired_interval_draws_the_same_subjects_for_both_runs() -> None:
 @pytest.mark.parametrize(("count", "some"), [(7, False), (8, True)])
 def test_below_eight_subjects_nothing_is_said(count: int, some: bool) -> None:
     counts, values = subjects(count), np.random.default_rng(0).random((2, count, 3))
-    assert (bootstrap.interval(scores.hard_dice, counts, resamples=9) is not None) == some
-    assert (bootstrap.paired_interval(scores.hard_dice, counts, counts, resamples=9) is not None) == some
-    assert (bootstrap.wilcoxon(*values) is not None) == some
+    assert (bootstrap.interval(overlap.hard_dice, counts, resamples=9) is not None) == some
+    assert (bootstrap.paired_interval(overlap.hard_dice, counts, counts, resamples=9) is not None) == some
+    assert (significance.wilcoxon(*values) is not None) == some
 
 
 def test_five_hundred_subjects_can_be_drawn_ten_thousand_times() -> None:
-    found = bootstrap.interval(scores.hard_dice, subjects(500))
+    found = bootstrap.interval(overlap.hard_dice, subjects(500))
     assert found is not None
-    assert (found.low < scores.hard_dice(subjects(500).sum(0)))[:3].all()
+    assert (found.low < overlap.hard_dice(subjects(500).sum(0)))[:3].all()
 
 
 def test_wilcoxon_of_each_class_without_its_undefined_subjects() -> None:
@@ -92,7 +92,7 @@ def test_wilcoxon_of_each_class_without_its_undefined_subjects() -> None:
     ours[3, 1] = np.nan
     ours[:5, 2] = np.nan
     ours[:, 3] = theirs[:, 3] + np.linspace(0.1, 0.2, 12)
-    found = bootstrap.wilcoxon(ours, theirs)
+    found = significance.wilcoxon(ours, theirs)
     assert found is not None
     keep = np.arange(12) != 3
     assert found[0] == 1
@@ -104,9 +104,9 @@ def test_wilcoxon_of_each_class_without_its_undefined_subjects() -> None:
 
 def test_holm_of_a_worked_example() -> None:
     # p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm") in R
-    assert bootstrap.holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert bootstrap.holm(np.array([0.01, np.nan, 0.04])) == pytest.approx([0.02, np.nan, 0.04], nan_ok=True)
-    assert bootstrap.holm(np.array([0.9, 0.8])).tolist() == [1, 1]
+    assert significance.holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert significance.holm(np.array([0.01, np.nan, 0.04])) == pytest.approx([0.02, np.nan, 0.04], nan_ok=True)
+    assert significance.holm(np.array([0.9, 0.8])).tolist() == [1, 1]
 
 
 @given(arrays.arrays(float, st.integers(1, 6), elements=st.floats(0, 1)), st.floats(0.001, 0.5))
@@ -117,4 +117,4 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p: np.ndarray, alpha:
         if p[place] * (len(p) - i) > alpha:
             break
         rejected[place] = True
-    assert np.array_equal(bootstrap.holm(p) <= alpha, rejected)
+    assert np.array_equal(significance.holm(p) <= alpha, rejected)

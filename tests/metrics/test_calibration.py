@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oasis_jax import calibration
-from oasis_jax.calibration import BinCounts
+from oasis_jax.metrics import calibration
+from oasis_jax.metrics.calibration import BinCounts
 
 
 def batch(seed: int = 0, count: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.spatial.distance import cdist, directed_hausdorff
 from surface_distance import metrics
 
-from oasis_jax import groups, surface
+from oasis_jax.metrics import aggregate, surface
 
 Masks = tuple[np.ndarray, np.ndarray]
 
@@ -198,7 +198,7 @@ def test_a_class_that_one_side_lacks_is_infinitely_far_and_one_that_both_lack_is
     assert same(tuple(surface.surface_dice(table.near, table.size)), (1, 0, np.nan))
     swapped = surface.compare(prediction, truth, (1.0,) * len(shape))
     assert all(same(tuple(a), tuple(b)) for a, b in zip(table, swapped, strict=True))
-    average = groups.average(np.stack([table.hausdorff, [2, 1, np.nan]]))
+    average = aggregate.average(np.stack([table.hausdorff, [2, 1, np.nan]]))
     assert same(tuple(average.mean), (1, 1, np.nan))
     assert (average.undefined.tolist(), average.infinite.tolist()) == ([0, 0, 2], [0, 1, 0])
 
@@ -212,5 +212,5 @@ def test_slices_are_compared_one_by_one_and_a_subject_is_scored_from_their_sums(
             assert np.array_equal(mine, whole[i])
     one = surface.compare(truth[0], prediction[0], (2.0, 1.0), tolerance=0.5)
     assert not np.array_equal(one.size, table.size[0])
-    _, near = groups.sums(table.near, ["a", "b", "a"])
+    _, near = aggregate.sums(table.near, ["a", "b", "a"])
     assert near[0] == pytest.approx(table.near[0] + table.near[2])

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oasis_jax import convolution
-from oasis_jax.convolution import conv, upsample, upsample_conv
-from oasis_jax.model import Conv
+from oasis_jax.network import convolution
+from oasis_jax.network.convolution import conv, upsample, upsample_conv
+from oasis_jax.network.unet import Conv
 
 
 def plain(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:

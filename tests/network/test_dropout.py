@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oasis_jax.dropout import dropout
+from oasis_jax.network.dropout import dropout
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.9])

@@ -5,22 +5,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oasis_jax import model
 from oasis_jax.config import Model
-from oasis_jax.errors import UserError
+from oasis_jax.network import unet
+from oasis_jax.system.errors import UserError
 
 SEED = Model(stem=16, norm="none", pre_activation=False, segmentation="3x3", dropout=0.3, crop=None)
 SMALL = replace(SEED, stem=2)
 
 
-def compiled(config: Model) -> tuple[model.Init, model.Apply]:
-    init, apply = model.network(config)
+def compiled(config: Model) -> tuple[unet.Init, unet.Apply]:
+    init, apply = unet.network(config)
     return jax.jit(init, static_argnums=1), jax.jit(apply)
 
 
 def test_seed_network_has_the_documented_number_of_parameters() -> None:
-    init, _ = model.network(SEED)
-    assert model.count_parameters(jax.eval_shape(lambda: init(jax.random.key(0), (256, 256)))) == 2_779_472
+    init, _ = unet.network(SEED)
+    assert unet.count_parameters(jax.eval_shape(lambda: init(jax.random.key(0), (256, 256)))) == 2_779_472
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_seed_network_has_the_documented_number_of_parameters() -> None:
     ],
 )
 def test_every_option_gives_float32_logits_and_gradients_to_all_parameters(config: Model) -> None:
-    init, apply = model.network(config)
+    init, apply = unet.network(config)
     image = jax.random.normal(jax.random.key(1), (2, 32, 48, 1))
     params = jax.jit(init, static_argnums=1)(jax.random.key(0), (32, 48))
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
@@ -52,7 +52,7 @@ def test_every_option_gives_float32_logits_and_gradients_to_all_parameters(confi
 
 
 def test_submodules_are_named_for_readers_of_checkpoints() -> None:
-    init, _ = model.network(SMALL)
+    init, _ = unet.network(SMALL)
     params = jax.eval_shape(lambda: init(jax.random.key(0), (32, 32)))
     assert not [name for name in params if name.startswith(("Conv_", "InstanceNorm_"))]
     assert "encoder4_context_conv2" in params
@@ -84,10 +84,10 @@ def test_crop_sees_the_centre_and_answers_background_around_it() -> None:
 
 def test_a_crop_that_does_not_fit_or_cuts_labels_off_is_refused() -> None:
     config = replace(SMALL, crop=(16, 32))
-    model.check_frame(config, (32, 48), (8, 23, 8, 39))
+    unet.check_frame(config, (32, 48), (8, 23, 8, 39))
     with pytest.raises(UserError, match="larger than the slices, 16x16"):
-        model.check_frame(config, (16, 16))
+        unet.check_frame(config, (16, 16))
     with pytest.raises(UserError, match="cuts off labels, which reach rows 7 to 23"):
-        model.check_frame(config, (32, 48), (7, 23, 8, 39))
+        unet.check_frame(config, (32, 48), (7, 23, 8, 39))
     with pytest.raises(UserError, match="cuts off labels"):
-        model.check_frame(config, (32, 48), (8, 23, 8, 40))
+        unet.check_frame(config, (32, 48), (8, 23, 8, 40))

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import blob, evaluated
+from helpers import blob, evaluated
 
-from oasis_jax import charts
-from oasis_jax.data.frame import Spacing
-from oasis_jax.data.head import draw_slice, make_head
+from oasis_jax.data.geometry import Spacing
+from oasis_jax.data.phantoms.head import draw_slice, make_head
 from oasis_jax.data.slices import Slice
-from oasis_jax.evaluation import Evaluated, measure
-from oasis_jax.report import report
+from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.summary import measure
+from oasis_jax.report import charts
+from oasis_jax.report.page import report
 
 SUBJECTS = {"1": "anna", "2": "<b>&bob</b>", "3": "anna"}
 PAIRS = [Slice(case, number, Path(), Path()) for case in ("1", "2", "3") for number in range(3)]

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from oasis_jax import checkpoint, parallel
-from oasis_jax.errors import UserError
-from oasis_jax.state import TrainState
+from oasis_jax.runs import checkpoint
+from oasis_jax.runs.state import TrainState
+from oasis_jax.system import sharding
+from oasis_jax.system.errors import UserError
 
 
 def state(step: int) -> TrainState:
@@ -22,7 +23,7 @@ def state(step: int) -> TrainState:
 
 def abstract(devices: int = 1) -> TrainState:
     mesh = jax.make_mesh((devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[:devices])
-    return parallel.on_mesh(jax.eval_shape(lambda: state(0)), mesh)
+    return sharding.on_mesh(jax.eval_shape(lambda: state(0)), mesh)
 
 
 def write(folder: Path, losses: list[float | None]) -> None:
@@ -64,7 +65,7 @@ def test_the_earlier_of_two_equally_good_is_the_best(tmp_path: Path) -> None:
 def test_any_number_of_devices_restores_the_latest(tmp_path: Path, devices: int) -> None:
     mesh = jax.make_mesh((4 // devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[: 4 // devices])
     with checkpoint.Store(tmp_path) as store:
-        store.save(jax.device_put(state(7), parallel.replicated(mesh)), 0.1)
+        store.save(jax.device_put(state(7), sharding.replicated(mesh)), 0.1)
     (restored, card), said = restore(tmp_path, devices)
     assert card.step == 7
     assert not said

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PATIENCE, SMALL, Processes, assert_mistake, environ, write_tree
+from helpers import PATIENCE, SMALL, Processes, assert_mistake, environ, write_tree
 
-from oasis_jax import checkpoint
+from oasis_jax.runs import checkpoint
 
 # Without normalisation: it amplifies rounding, and gives Adam gradients that are nothing but rounding.
 OPTIONS = (*SMALL, "--model.norm", "none", "--model.dropout", "0.3", "--train.epochs", "3", "--train.seed", "1")
@@ -46,12 +46,13 @@ def parameters(run: Path) -> np.ndarray:
     """All parameters of the last checkpoint, in one row."""
     import jax
 
-    from oasis_jax import model, parallel
     from oasis_jax.config import Model
+    from oasis_jax.network import unet
+    from oasis_jax.system import sharding
 
-    init, _ = model.network(Model(stem=2, crop=None, norm="none", dropout=0.3))
+    init, _ = unet.network(Model(stem=2, crop=None, norm="none", dropout=0.3))
     shapes = jax.eval_shape(lambda: init(jax.random.key(0), (48, 64)))
-    abstract = parallel.on_mesh(shapes, parallel.make_mesh(4))
+    abstract = sharding.on_mesh(shapes, sharding.make_mesh(4))
     card = checkpoint.cards(run / "checkpoints")[0][-1]
     assert card.step == STEPS
     restored = checkpoint.restore_parts(run / "checkpoints", card, {"params": abstract})["params"]
@@ -205,7 +206,14 @@ def test_a_run_folder_that_is_not_shared_is_refused(slices: Path, tmp_path: Path
     folders = (tmp_path / "here", tmp_path / "there")
     for folder in folders:
         folder.mkdir()
-    code = "from oasis_jax import errors, run, train; run._SHARED_SECONDS = 1; errors.run_command(train.main)"
+    code = """
+from oasis_jax.runs import folder
+from oasis_jax.system.errors import run_command
+from oasis_jax.train import main
+
+folder._SHARED_SECONDS = 1
+run_command(main)
+"""
     first, second = Processes("--data.root", slices, "--run", "run", *OPTIONS, code=code, cwd=folders).finish()
     assert_mistake(first, "run is not the folder that process 0 sees")
     assert second.returncode == 2
@@ -215,13 +223,13 @@ TOGETHER = """
 import os, signal, sys, time
 import numpy as np
 from jax.experimental import multihost_utils
-from oasis_jax import hosts
-from oasis_jax.errors import UserError, run_command
+from oasis_jax.system import distributed
+from oasis_jax.system.errors import UserError, run_command
 
 def main():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
-    with hosts.joined(True, "same"):
-        hosts.meet()
+    with distributed.joined(True, "same"):
+        distributed.meet()
         if os.environ["JAX_PROCESS_ID"] == os.environ["FAILS"]:
             time.sleep(1)  # the other one waits for this one
             FAIL
@@ -264,7 +272,14 @@ def test_a_process_whose_other_was_killed_ends_by_itself(rank: int) -> None:
 
 
 def test_what_cannot_be_joined_is_said_in_a_sentence() -> None:
-    code = "from oasis_jax import errors, hosts, train; hosts.JOIN_SECONDS = 3; errors.run_command(train.main)"
+    code = """
+from oasis_jax.system import distributed
+from oasis_jax.system.errors import run_command
+from oasis_jax.train import main
+
+distributed.JOIN_SECONDS = 3
+run_command(main)
+"""
 
     def join(**variables: str) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in environ().items() if not name.startswith(("SLURM", "OMPI"))}
@@ -303,15 +318,16 @@ def test_phantoms_are_drawn_once_for_each_disk(shared: bool, tmp_path: Path) -> 
     code = """
 import sys
 from pathlib import Path
-from oasis_jax import evaluate, hosts
 from oasis_jax.config import Config
-from oasis_jax.data import phantom
+from oasis_jax.data.open import open_data
+from oasis_jax.data.phantoms import dataset
+from oasis_jax.system import distributed
 
-phantom.SLICES, phantom.SUBJECTS = 2, {"train": 1, "validate": 1, "test": 1}
-draw = phantom.write_tree
-phantom.write_tree = lambda *words, **more: (print("draws"), draw(*words, **more))
-with hosts.joined(True, "same"):
-    print(evaluate.open_data(Config(), ("train", "validate", "test")).fingerprints)
+dataset.SLICES, dataset.SUBJECTS = 2, {"train": 1, "validate": 1, "test": 1}
+draw = dataset.write_tree
+dataset.write_tree = lambda *words, **more: (print("draws"), draw(*words, **more))
+with distributed.joined(True, "same"):
+    print(open_data(Config(), ("train", "validate", "test")).fingerprints)
 """
     caches = (tmp_path / "a", tmp_path / ("a" if shared else "b"))
     first, second = Processes(code=code, OASIS_JAX_CACHE=caches).finish()

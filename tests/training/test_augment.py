@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oasis_jax.augment import augment
 from oasis_jax.config import Augment
+from oasis_jax.training.augment import augment
 
 ALL = Augment(mirror=True, rotate=20.0, scale=0.2, shift=4.0, elastic=2.0, gamma=0.4)
 

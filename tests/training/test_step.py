@@ -10,12 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import Processes
+from helpers import Processes
 from jax.sharding import PartitionSpec as P
 
-from oasis_jax import hosts, model, parallel, pipeline, step
 from oasis_jax.config import Augment, Model
-from oasis_jax.state import TrainState
+from oasis_jax.inference import score
+from oasis_jax.network import unet
+from oasis_jax.runs.state import TrainState
+from oasis_jax.system import distributed, sharding
+from oasis_jax.training import step
 
 # No instance norm: it acts within a slice, which never crosses devices, and amplifies rounding beyond comparison.
 CONFIG = Model(stem=2, norm="none", segmentation="3x3", dropout=0.3, crop=None)
@@ -55,7 +58,7 @@ class Course(NamedTuple):
 
 def run(driver: Any, place: Callable[..., Any] = lambda batches: batches) -> Course:
     """Take the five steps; `place` puts the batches on devices."""
-    init, _ = model.network(CONFIG)
+    init, _ = unet.network(CONFIG)
     params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
     now = jax.device_get(TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params)))
     losses, norms, gradients = [], [], []
@@ -77,15 +80,15 @@ def assert_same(ours: Course, theirs: Course) -> None:
 
 
 def make(axis_name: str | None = None) -> Any:
-    _, apply = model.network(CONFIG)
+    _, apply = unet.network(CONFIG)
     return partial(
         step.train_step, apply=apply, transform=TRANSFORM, changes=CHANGES, cross_entropy=0.5, axis_name=axis_name
     )
 
 
 def shard_map_driver() -> Any:
-    mesh = parallel.make_mesh(BATCH)
-    mapped = jax.shard_map(make(parallel.AXIS), mesh=mesh, in_specs=(P(), P(parallel.AXIS), P()), out_specs=P())
+    mesh = sharding.make_mesh(BATCH)
+    mapped = jax.shard_map(make(sharding.AXIS), mesh=mesh, in_specs=(P(), P(sharding.AXIS), P()), out_specs=P())
     return jax.jit(mapped)
 
 
@@ -100,7 +103,7 @@ def reference() -> Course:
 
 
 @pytest.mark.parametrize(
-    "driver", [lambda: parallel.compile_train_step(make(), parallel.make_mesh(BATCH)), shard_map_driver, pmap_driver]
+    "driver", [lambda: sharding.compile_train_step(make(), sharding.make_mesh(BATCH)), shard_map_driver, pmap_driver]
 )
 def test_every_driver_takes_the_same_five_sgd_steps(driver: Any, reference: Course) -> None:
     assert jax.device_count() == 4
@@ -109,11 +112,11 @@ def test_every_driver_takes_the_same_five_sgd_steps(driver: Any, reference: Cour
 
 def train_here(file: Path, wanted: bool) -> None:
     """Take the five steps as the package does, on all devices of all processes, and write the course to a file."""
-    with hosts.joined(wanted, "the same"):
-        parallel.start()
-        mesh, (rank, count) = parallel.make_mesh(BATCH), pipeline.process()
+    with distributed.joined(wanted, "the same"):
+        sharding.start()
+        mesh, (rank, count) = sharding.make_mesh(BATCH), distributed.process()
         own = lambda batches: (jax.tree.map(lambda x: x[rank::count], batch) for batch in batches)  # noqa: E731
-        course = run(parallel.compile_train_step(make(), mesh), lambda batches: parallel.to_devices(own(batches), mesh))
+        course = run(sharding.compile_train_step(make(), mesh), lambda batches: sharding.to_devices(own(batches), mesh))
         np.savez(file, devices=jax.device_count(), **course._asdict())
 
 
@@ -122,7 +125,9 @@ def test_any_number_of_devices_and_processes_takes_the_same_five_sgd_steps(
     processes: int, devices: int, reference: Course, tmp_path: Path
 ) -> None:
     code = f"""
-import jax, pathlib, sys, test_step
+import jax, pathlib, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_step
 jax.config.update("jax_num_cpu_devices", {devices})  # the tests' own number is 4
 test_step.train_here(pathlib.Path(sys.argv[1]), {processes > 1})
 """
@@ -136,7 +141,7 @@ test_step.train_here(pathlib.Path(sys.argv[1]), {processes > 1})
 
 
 def test_padding_does_not_change_the_step() -> None:
-    init, _ = model.network(CONFIG)
+    init, _ = unet.network(CONFIG)
     params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
     now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
     batch = batches()[2]
@@ -147,7 +152,7 @@ def test_padding_does_not_change_the_step() -> None:
 
 
 def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the_batch() -> None:
-    init, _ = model.network(CONFIG)
+    init, _ = unet.network(CONFIG)
     params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
     now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
     batch = batches()[0]
@@ -161,10 +166,10 @@ def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the
 
 
 def test_eval_step_scores_each_slice() -> None:
-    init, apply = model.network(CONFIG)
+    init, apply = unet.network(CONFIG)
     params = jax.jit(init, static_argnums=1)(jax.random.key(0), SIZE)
     batch = batches()[0]
-    out = jax.jit(partial(step.eval_step, apply=apply))(params, batch)
+    out = jax.jit(partial(score.eval_step, apply=apply))(params, batch)
     assert out["prediction"].dtype == jnp.uint8
     np.testing.assert_array_equal(out["confusion"].sum((1, 2)), SIZE[0] * SIZE[1])
     for b in range(BATCH):

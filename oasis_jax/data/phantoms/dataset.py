@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from oasis_jax import labels
-from oasis_jax.data.head import draw_slice, make_head
-from oasis_jax.data.slices import Tracker, folders, silent, write_png
-from oasis_jax.data.tree import Cut, write_cut
-from oasis_jax.storage import cache_folder, write_folder
+from oasis_jax import classes
+from oasis_jax.data.geometry import Cut, write_cut
+from oasis_jax.data.phantoms.head import draw_slice, make_head
+from oasis_jax.data.slices import folders, write_png
+from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system.files import cache_folder, write_folder
 
 SLICES = 16
 """Slices a subject."""
@@ -48,7 +49,7 @@ def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
         image, label = draw_slice(head, GAP * k, np.random.default_rng([seed, case, k]))
         image_folder, label_folder = folders(part, people[case])
         write_png(image_folder / f"case_{case + 1:03d}_slice_{k}.nii.png", image)
-        write_png(label_folder / f"seg_{case + 1:03d}_slice_{k}.nii.png", label * np.uint8(labels.STEP))
+        write_png(label_folder / f"seg_{case + 1:03d}_slice_{k}.nii.png", label * np.uint8(classes.STEP))
 
 
 def default_tree(track: Tracker = silent) -> Path:

@@ -9,8 +9,8 @@ from itertools import product
 
 import numpy as np
 
-from oasis_jax.data import frame
-from oasis_jax.data.frame import centre
+from oasis_jax.data.volumes import frame
+from oasis_jax.data.volumes.frame import centre
 
 FRAME = (256, 256)
 """Rows and columns of a published slice."""

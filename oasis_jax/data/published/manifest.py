@@ -51,7 +51,7 @@ def published() -> Manifest:
     """
     cases = {f"{number:03d}": split for split in SPLITS for number in _numbers(_CASES[split])}
     names = [name for case, split in cases.items() for k in range(SLICES) for name in pair_names(split, case, k)]
-    content = (resources.files("oasis_jax.data") / "published.bin").read_bytes()
+    content = (resources.files("oasis_jax.data.published") / "published.bin").read_bytes()
     digests = [content[start : start + DIGEST] for start in range(0, len(content), DIGEST)]
     return Manifest(cases, dict(zip(names, digests, strict=True)))
 

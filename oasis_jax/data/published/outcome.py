@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from oasis_jax.data.discs import Trouble
-from oasis_jax.data.manifest import SLICES, Manifest
-from oasis_jax.data.recipe import Recipe
-from oasis_jax.data.scaling import DEFAULT
+from oasis_jax.data.published.archives import Trouble
+from oasis_jax.data.published.grey_rules import DEFAULT
+from oasis_jax.data.published.manifest import SLICES, Manifest
+from oasis_jax.data.published.search import Recipe
 from oasis_jax.data.slices import folders_of
 
 TABLE = "rebuilt.csv"

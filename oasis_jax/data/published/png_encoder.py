@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from oasis_jax.data.manifest import digest
+from oasis_jax.data.published.manifest import digest
 from oasis_jax.data.slices import encode_png
 
 Encoder = Callable[[np.ndarray], bytes]

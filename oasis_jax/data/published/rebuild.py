@@ -4,16 +4,17 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from oasis_jax.data.discs import Other, Trouble
-from oasis_jax.data.manifest import SLICES, Manifest, digest, pair_names
-from oasis_jax.data.oasis1 import Scan, read_scans
-from oasis_jax.data.outcome import TABLE, Outcome, Row, nothing
-from oasis_jax.data.png import Encoder
-from oasis_jax.data.recipe import Recipe, cut, default_recipe, label_frame, search
-from oasis_jax.data.scaling import RULES
-from oasis_jax.data.slices import Tracker, encode_png, folders, silent
-from oasis_jax.errors import UserError
-from oasis_jax.storage import write_folder
+from oasis_jax.data.published.archives import Other, Trouble
+from oasis_jax.data.published.grey_rules import RULES
+from oasis_jax.data.published.manifest import SLICES, Manifest, digest, pair_names
+from oasis_jax.data.published.outcome import TABLE, Outcome, Row, nothing
+from oasis_jax.data.published.png_encoder import Encoder
+from oasis_jax.data.published.scans import Scan, read_scans
+from oasis_jax.data.published.search import Recipe, cut, default_recipe, label_frame, search
+from oasis_jax.data.slices import encode_png, folders
+from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system.errors import UserError
+from oasis_jax.system.files import write_folder
 
 
 def rebuild(
@@ -28,7 +29,7 @@ def rebuild(
         out: the folder to make.
         discs: folders and archives of OASIS-1.
         manifest: the set to rebuild.
-        encode: `png.published_encoder()`; None where this machine has none: then nothing is searched for.
+        encode: `png_encoder.published_encoder()`; None where this machine has none: then nothing is searched for.
         track: shows progress over the scans.
 
     Raises:

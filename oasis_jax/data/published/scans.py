@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oasis_jax import labels
-from oasis_jax.data.discs import Entry, Other, Part, Trouble, read_disc
-from oasis_jax.data.volume import broken, import_nibabel
-from oasis_jax.errors import UserError
+from oasis_jax.classes import COUNT
+from oasis_jax.data.published.archives import Entry, Other, Part, Trouble, read_disc
+from oasis_jax.data.volumes.nifti import broken, import_nibabel
+from oasis_jax.system.errors import UserError
 
 SHAPE = (176, 208, 176)
 """Voxels of every T88_111 volume, 1 mm each: left-right, back to front, upward."""
@@ -95,7 +95,7 @@ def _scan(name: str, parts: dict[str, bytes]) -> Scan | Trouble:
         except broken(import_nibabel()) as error:
             return Trouble(name, f"*_t88_{kind} is damaged ({' '.join(str(error).split())}); get the disc again.")
     image, classes = volumes
-    if classes.min() < 0 or classes.max() >= labels.COUNT or (classes != np.floor(classes)).any():
+    if classes.min() < 0 or classes.max() >= COUNT or (classes != np.floor(classes)).any():
         return Trouble(name, "its labels are not 0, 1, 2, 3; get the disc again.")
     if not classes.any():
         return Trouble(name, "none of its voxels is labelled; get the disc again.")

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oasis_jax.data.frame import centre
-from oasis_jax.data.scaling import DEFAULT, FRAME, RULES
-from oasis_jax.labels import STEP
+from oasis_jax.classes import STEP
+from oasis_jax.data.published.grey_rules import DEFAULT, FRAME, RULES
+from oasis_jax.data.volumes.frame import centre
 
 Digest = Callable[[np.ndarray], bytes]
 
@@ -43,7 +43,7 @@ class Recipe(NamedTuple):
 
     placement: Placement
     rule: str
-    """A key of `scaling.RULES`."""
+    """A key of `grey_rules.RULES`."""
 
 
 def cut(volume: np.ndarray, placement: Placement, count: int) -> list[np.ndarray]:

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from oasis_jax.data.manifest import Manifest, digest
-from oasis_jax.data.slices import Tracker, folders_of, silent
-from oasis_jax.errors import UserError
+from oasis_jax.data.published.manifest import Manifest, digest
+from oasis_jax.data.slices import folders_of
+from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system.errors import UserError
 
 _CHUNK = 64
 """Files a thread takes at a time: a task a file would cost as much as reading it."""

@@ -1,24 +1,17 @@
 """Where in a volume the head and the brain lie, from intensities and labels alone."""
 
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-Axis = Literal["sagittal", "coronal", "axial"]
-"""The plane that slices show; its index is the axis of a RAS volume along which they are stacked."""
-
-AXES: tuple[Axis, ...] = get_args(Axis)
+from oasis_jax.data.geometry import Axis
 
 BRAIN_MM = 150.0
 """No brain is much taller than this from vertex to brain stem, so what lies lower is neck, not brain."""
 
-OASIS_HEIGHTS = (0.49, 0.77)
-"""Heights of the slices of the OASIS set: 32 mm upward from half of a brain's height, which is 115 to 150 mm."""
-
 _AIR = 0.1
 """Share of the way from the darkest 2 % of the volume to its brightest 1 % below which a voxel is air."""
-
 
 _MARGIN = 2
 """Thinned pixels, so 4 mm, that still count as head around it: dark CSF at the rim of a brain without its skull."""

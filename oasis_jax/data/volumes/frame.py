@@ -7,14 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Size = tuple[int, int]
-"""(rows, columns)."""
-
-Spacing = tuple[float, float, float | None]
-"""mm from one row, one column and one slice to the next; None where slices lie at an unknown distance."""
-
-STRIDE = 16
-"""Sides of a frame are multiples of this: the network halves them four times."""
+from oasis_jax.data.geometry import STRIDE, Size
 
 
 class Place(NamedTuple):

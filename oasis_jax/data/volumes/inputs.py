@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oasis_jax.data.anatomy import Axis, find_head
-from oasis_jax.data.frame import Place, Size, centre, fit, middle, put, quantise, take
-from oasis_jax.data.grey import read_grey
-from oasis_jax.data.resample import Grid, resample
+from oasis_jax.data.geometry import Axis, Size
 from oasis_jax.data.slices import natural
-from oasis_jax.data.volume import Volume, is_volume, planes, read_volume, slice_spacing, thickness_notes
-from oasis_jax.errors import UserError
+from oasis_jax.data.volumes.anatomy import find_head
+from oasis_jax.data.volumes.frame import Place, centre, fit, middle, put, quantise, take
+from oasis_jax.data.volumes.nifti import Volume, is_volume, planes, read_volume, slice_spacing, thickness_notes
+from oasis_jax.data.volumes.png import read_grey
+from oasis_jax.data.volumes.resample import Grid, resample
+from oasis_jax.system.errors import UserError
 
 _LONGEST = 220
 """Bytes of a file's name without its ending; file systems allow 255 with all that is added to it."""

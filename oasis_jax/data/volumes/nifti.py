@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oasis_jax import labels
-from oasis_jax.data.anatomy import AXES, Axis
-from oasis_jax.errors import UserError
+from oasis_jax import classes
+from oasis_jax.data.geometry import AXES, Axis
+from oasis_jax.system.errors import UserError
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img")
 
@@ -110,7 +110,7 @@ def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = Fal
     image.header.extensions.clear()
     if names:
         image.header.set_intent("label", name="tissue")
-        text = "; ".join(f"{k} {name}" for k, name in enumerate(labels.NAMES))
+        text = "; ".join(f"{k} {name}" for k, name in enumerate(classes.NAMES))
         image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", text.encode()))
     nib.save(image, path)
 

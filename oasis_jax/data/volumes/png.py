@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from oasis_jax.data.slices import BROKEN
-from oasis_jax.errors import UserError
+from oasis_jax.system.errors import UserError
 
 _LARGEST = 2048
 """Pixels a side: many times a slice, and far from what exhausts memory."""

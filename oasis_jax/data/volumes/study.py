@@ -1,4 +1,4 @@
-"""A study of your own: T1 volumes with their label volumes, found by name, cut into slices, split by subject."""
+"""A study of your own: T1 volumes with their label volumes, found by name, read, split by subject."""
 
 import glob
 import os
@@ -11,14 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oasis_jax import labels
 from oasis_jax.config import SPLITS
-from oasis_jax.data.anatomy import Axis, brain_span, find_head
-from oasis_jax.data.frame import Size, fit, put, quantise
-from oasis_jax.data.resample import Grid, resample
 from oasis_jax.data.slices import natural
-from oasis_jax.data.volume import Volume, planes, read_volume, same_grid, slice_spacing, thickness_notes
-from oasis_jax.errors import UserError
+from oasis_jax.data.volumes.nifti import Volume, read_volume, same_grid
+from oasis_jax.system.errors import UserError
 
 
 class Scan(NamedTuple):
@@ -64,36 +60,6 @@ class LabelValues:
             both = " and ".join(dict.fromkeys(option for option, one in options if twice[0] in one))
             raise UserError(f"The label value {twice[0]} is claimed twice, by {both}: name the values of each.")
         return values
-
-
-class Rule(NamedTuple):
-    """How slices are cut from every scan."""
-
-    axis: Axis
-    start: float
-    """Height of the first slice: 0 is the base of the labelled brain, 1 its top."""
-    extent: float
-    """How far up the slices reach from there, mm; what lies beyond the brain is left out."""
-    frame: Size
-    values: Values
-
-
-class Cut(NamedTuple):
-    """The slices of one scan."""
-
-    images: np.ndarray
-    """uint8 `(N, rows, columns)`."""
-    classes: np.ndarray
-    """uint8 `(N, rows, columns)`."""
-    first: int
-    """Number of the first slice along the volume's axis."""
-    spacing: tuple[float, float, float]
-    """Of the volume's rows, columns and slices, mm."""
-    heights: tuple[float, float]
-    """Of the first and the last slice."""
-    profile: np.ndarray
-    """uint8 `(extent along the axis, extent across)`, pixels of 1 mm, top first: the head cut across the slices."""
-    notes: tuple[str, ...]
 
 
 def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
@@ -160,47 +126,6 @@ def split_subjects(scans: Sequence[Scan], fractions: tuple[float, float, float],
     names = [SPLITS[0]] * (len(people) - len(names)) + names
     order = np.random.default_rng(seed).permutation(len(people))
     return {people[i]: name for i, name in zip(order, names, strict=True)}
-
-
-def cut_scan(scan: Scan, rule: Rule) -> Cut:
-    """Read one scan and cut it.
-
-    Raises:
-        UserError: a volume cannot be read, the two do not belong together, the labels have values that no class
-            claims, or the head does not fit.
-    """
-    image = read_volume(scan.image)
-    classes = planes(read_classes(scan, image, rule.values), rule.axis)
-    *pixel, gap = slice_spacing(image, rule.axis)
-    span = brain_span((classes > 0).sum(axis=(1, 2)), gap, rule.axis)
-    if span is None:
-        raise UserError(f"{scan.label} labels no brain in {rule.axis} slices: is it the right file?")
-    base, top = span
-    first = int(base + rule.start * (top - base))
-    number = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
-    sides = Grid(classes.shape[1], pixel[0]), Grid(classes.shape[2], pixel[1])
-    values = resample(planes(image.values, rule.axis), sides[0].to_mm(), sides[1].to_mm())
-    head = find_head(values)
-    place = fit((sides[0].mm, sides[1].mm), (head.rows, head.columns), rule.frame, rule.frame)
-    if place.frame != rule.frame:
-        need = f"{place.frame[0]} {place.frame[1]}"
-        raise UserError(f"The head in {scan.image} does not fit into the slices: set --frame {need}.")
-    own = np.stack([classes[number] == k for k in range(labels.COUNT)])
-    shares = resample(own.reshape(-1, *own.shape[2:]), sides[0].to_mm(), sides[1].to_mm())
-    shares = shares.reshape(labels.COUNT, len(number), *shares.shape[1:])
-    drawn = shares.argmax(0).astype(np.uint8)
-    height = (number[[0, -1]] - base) / (top - base)
-    across = values[:, :, values.shape[2] // 2] if rule.axis == "sagittal" else values[:, values.shape[1] // 2]
-    upright = resample(across[None], Grid(len(across), gap).to_mm(), None)[0]
-    return Cut(
-        images=np.stack([put(quantise(one), place) for one in values[number]]),
-        classes=np.stack([put(one, place) for one in drawn]),
-        first=first,
-        spacing=(pixel[0], pixel[1], gap),
-        heights=(float(height[0]), float(height[1])),
-        profile=quantise(upright)[::-1],
-        notes=(*image.notes, *thickness_notes(image, rule.axis)),
-    )
 
 
 def read_classes(scan: Scan, image: Volume, values: Values) -> np.ndarray:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from oasis_jax.config import Config
-from oasis_jax.data import head, phantom
-from oasis_jax.data.tree import load_tree
-from oasis_jax.model import check_frame
+from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.phantoms import dataset, head
+from oasis_jax.network.unet import check_frame
 
 
 def person(case: int) -> head.Head:
@@ -46,10 +46,10 @@ def test_the_same_seed_gives_the_same_pixels() -> None:
 
 
 def test_the_written_tree_passes_every_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phantom, "SUBJECTS", {"train": 2, "validate": 1, "test": 1})
-    monkeypatch.setattr(phantom, "SLICES", 2)
-    phantom.write_tree(tmp_path / "tree")
-    tree = load_tree(tmp_path / "tree")
+    monkeypatch.setattr(dataset, "SUBJECTS", {"train": 2, "validate": 1, "test": 1})
+    monkeypatch.setattr(dataset, "SLICES", 2)
+    dataset.write_tree(tmp_path / "tree")
+    tree = load_dataset(tmp_path / "tree")
     assert {split: len(pairs) for split, pairs in tree.splits.items()} == {"train": 4, "validate": 2, "test": 2}
     check_frame(Config().model, tree.size, tree.extent)
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]

@@ -14,21 +14,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import command
+from helpers import command
 from nibabel.analyze import AnalyzeHeader
 from PIL import Image
 
 from oasis_jax.data import __main__ as program
-from oasis_jax.data import frame, oasis1
-from oasis_jax.data.manifest import Manifest
-from oasis_jax.data.oasis1 import SHAPE
-from oasis_jax.data.outcome import TABLE, Outcome, summary
-from oasis_jax.data.rebuild import rebuild
-from oasis_jax.data.scaling import DEFAULT
+from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.published import scans
+from oasis_jax.data.published.grey_rules import DEFAULT
+from oasis_jax.data.published.manifest import Manifest
+from oasis_jax.data.published.outcome import TABLE, Outcome, summary
+from oasis_jax.data.published.rebuild import rebuild
+from oasis_jax.data.published.scans import SHAPE
+from oasis_jax.data.published.verify import compare
 from oasis_jax.data.slices import encode_png
-from oasis_jax.data.tree import load_tree
-from oasis_jax.data.verify import compare
-from oasis_jax.errors import UserError
+from oasis_jax.data.volumes import frame
+from oasis_jax.system.errors import UserError
 
 SPLITS = {1: "train", 2: "train", 402: "validate", 441: "test"}
 """A small set: four subjects by number."""
@@ -144,7 +145,7 @@ def test_the_way_the_set_was_cut_is_found(discs: Path, known: Manifest, tmp_path
     assert "Height of slice 0: 101 downward, columns reversed (4 scans)" in text
     assert "Grey rule: scipy.misc.bytescale of min-max (4 scans)" in text
     assert text.endswith("All is there, byte for byte as published.")
-    assert len(load_tree(out).splits["train"]) == 64
+    assert len(load_dataset(out).splits["train"]) == 64
     assert os.listdir(out.parent) == [out.name]
 
 
@@ -464,7 +465,7 @@ def test_a_second_copy_makes_good_a_broken_one(disc: Path, discs: Path, known: M
 def test_files_of_a_scan_that_lie_far_apart_are_not_hoarded(
     disc: Path, known: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oasis1, "_OPEN", 1)
+    monkeypatch.setattr(scans, "_OPEN", 1)
     path = tmp_path / "mixed.tar"
     with tarfile.open(path, "w") as archive:
         for file in sorted(disc.rglob("*_t88_*.*"), key=lambda file: file.name[13:]):

@@ -10,17 +10,17 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
-from conftest import GENUINE
+from helpers import GENUINE
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from oasis_jax.data import png
-from oasis_jax.data.frame import centre, quantise
-from oasis_jax.data.png import encode_png, published_encoder, recompress
-from oasis_jax.data.recipe import Placement, Recipe, cut, find_placement, find_rule, label_frame, search
-from oasis_jax.data.scaling import DEFAULT, RULES
+from oasis_jax.data.published import png_encoder
+from oasis_jax.data.published.grey_rules import DEFAULT, RULES
+from oasis_jax.data.published.png_encoder import encode_png, published_encoder, recompress
+from oasis_jax.data.published.search import Placement, Recipe, cut, find_placement, find_rule, label_frame, search
 from oasis_jax.data.slices import write_png
+from oasis_jax.data.volumes.frame import centre, quantise
 
 SAMPLE = GENUINE / "keras_png_sample"
 
@@ -131,8 +131,8 @@ def test_imageio_agrees(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_both_encoders_write_the_pixels(tmp_path: Path) -> None:
-    pixels = png.picture()
-    for encode in png.ENCODERS:
+    pixels = png_encoder.picture()
+    for encode in png_encoder.ENCODERS:
         content = encode(pixels)
         with Image.open(io.BytesIO(content)) as image:
             image.verify()
@@ -160,9 +160,9 @@ def other_zlib(pixels: np.ndarray) -> bytes:
 
 
 def test_an_encoder_that_writes_other_bytes_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(png, "ENCODERS", (other_zlib, recompress))
+    monkeypatch.setattr(png_encoder, "ENCODERS", (other_zlib, recompress))
     assert published_encoder() in (recompress, None)
-    monkeypatch.setattr(png, "ENCODERS", (other_zlib,))
+    monkeypatch.setattr(png_encoder, "ENCODERS", (other_zlib,))
     assert published_encoder() is None
 
 
@@ -170,6 +170,6 @@ def test_an_encoder_that_writes_other_bytes_is_not_used(monkeypatch: pytest.Monk
     sys.platform != "linux" or not re.fullmatch(r"[\d.]+", zlib.ZLIB_RUNTIME_VERSION), reason="Python has another zlib"
 )
 def test_the_second_encoder_does_without_pillows_zlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(png, "encode_png", other_zlib)
-    monkeypatch.setattr(png, "ENCODERS", (png.encode_png, recompress))
+    monkeypatch.setattr(png_encoder, "encode_png", other_zlib)
+    monkeypatch.setattr(png_encoder, "ENCODERS", (png_encoder.encode_png, recompress))
     assert published_encoder() is recompress

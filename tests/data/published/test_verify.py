@@ -9,14 +9,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from conftest import GENUINE, REPOSITORY, assert_mistake, command
+from helpers import GENUINE, REPOSITORY, assert_mistake, command
 
 from oasis_jax.data import __main__ as program
-from oasis_jax.data import manifest
-from oasis_jax.data.manifest import Manifest
+from oasis_jax.data.published import manifest
+from oasis_jax.data.published.manifest import Manifest
+from oasis_jax.data.published.verify import compare
 from oasis_jax.data.slices import folders_of
-from oasis_jax.data.verify import compare
-from oasis_jax.errors import UserError
+from oasis_jax.system.errors import UserError
 
 FACTS = GENUINE / "keras_png_manifest.tsv"
 

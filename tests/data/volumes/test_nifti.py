@@ -1,19 +1,19 @@
 """Volumes: read in any orientation, resampled, and written back where they came from; damage has a sentence."""
 
 import gzip
-import itertools
 import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers import ALL_WAYS, save
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oasis_jax.data.anatomy import AXES, Axis, find_head, heights
-from oasis_jax.data.resample import Grid, resample, weights
-from oasis_jax.data.volume import (
+from oasis_jax.data.geometry import AXES, Axis
+from oasis_jax.data.volumes.anatomy import find_head, heights
+from oasis_jax.data.volumes.nifti import (
     Volume,
     check_orientation,
     planes,
@@ -23,19 +23,8 @@ from oasis_jax.data.volume import (
     stacked,
     write_volume,
 )
-from oasis_jax.errors import UserError
-
-ALL_WAYS = [
-    "".join(codes) for order in itertools.permutations(("RL", "AP", "SI")) for codes in itertools.product(*order)
-]
-
-
-def save(path: Path, ras: np.ndarray, spacing: tuple[float, ...] = (1, 1, 1), way: str = "RAS") -> Path:
-    """Save a RAS array in a file whose axes lead another way."""
-    turn = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(way))
-    image = nib.Nifti1Image(ras, np.diag([*spacing, 1.0])).as_reoriented(turn)
-    nib.save(image, path)
-    return path
+from oasis_jax.data.volumes.resample import Grid, resample, weights
+from oasis_jax.system.errors import UserError
 
 
 @pytest.mark.parametrize("way", ALL_WAYS)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from oasis_jax.data import looks
-from oasis_jax.data.grey import read_grey
-from oasis_jax.errors import UserError
+from oasis_jax.data import appearance
+from oasis_jax.data.volumes.png import read_grey
+from oasis_jax.system.errors import UserError
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 21
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_used_has_a_sentence(kind: str, tmp_path: Path) -> None:
 
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_looks_are_share_mean_and_spread_above_air(grey: np.ndarray) -> None:
-    covered, mean, deviation = looks.measure(grey)
+    covered, mean, deviation = appearance.measure(grey)
     tissue = grey[grey > 25].astype(float)
     assert np.isclose(covered, tissue.size / grey.size)
     assert np.isclose(mean, tissue.mean() if tissue.size else 0)
@@ -114,8 +114,8 @@ def test_looks_are_share_mean_and_spread_above_air(grey: np.ndarray) -> None:
 
 @given(st.lists(hnp.arrays(np.uint8, (4, 4)), min_size=1, max_size=5))
 def test_no_slice_is_unlike_its_own_set(slices: list[np.ndarray]) -> None:
-    ranges = looks.ranges([looks.measure(grey) for grey in slices])
-    assert not any(looks.unlike(slices, ranges))
+    ranges = appearance.ranges([appearance.measure(grey) for grey in slices])
+    assert not any(appearance.unlike(slices, ranges))
 
 
 def test_a_slice_beyond_the_ranges_is_unlike() -> None:
@@ -124,4 +124,4 @@ def test_a_slice_beyond_the_ranges_is_unlike() -> None:
     grey[:3] = 110
     dark, wide = grey // 2, grey.copy()
     wide[:6] = 110
-    assert looks.unlike([grey, dark, wide], ranges) == [False, True, True]
+    assert appearance.unlike([grey, dark, wide], ranges) == [False, True, True]

@@ -7,36 +7,19 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import assert_mistake, command
+from helpers import assert_mistake, brain, command, patterns, save
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from test_predict import brain
-from test_volume import ALL_WAYS, save
 
+from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.geometry import Cut
 from oasis_jax.data.slices import read_pair
-from oasis_jax.data.study import Rule, Scan, cut_scan, find_scans, split_subjects
-from oasis_jax.data.tree import Cut, load_tree
-from oasis_jax.errors import UserError
+from oasis_jax.data.volumes.build import Rule, cut_scan
+from oasis_jax.data.volumes.study import Scan, find_scans, split_subjects
+from oasis_jax.system.errors import UserError
 
 RULE = Rule("axial", 0.5, 8.0, (48, 64), ((0,), (1,), (2,), (3,)))
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four subjects, one of them scanned twice, each file in another orientation."""
-    root = tmp_path_factory.mktemp("study with é")
-    for i, (subject, session) in enumerate((("2", "a"), ("10", "a"), ("x", "a"), ("x", "b"), ("y", "a"))):
-        folder = root / f"sub-{subject}" / session
-        folder.mkdir(parents=True)
-        values, truth = brain((37, 50, 26 + i))
-        save(folder / "t1 weighted.nii.gz", values, way=ALL_WAYS[7 * i])
-        save(folder / "tissue.nii.gz", truth, way=ALL_WAYS[7 * i])
-    return root
-
-
-def patterns(study: Path) -> tuple[str, str]:
-    return f"{study}/sub-{{subject}}/{{session}}/t1*.nii.gz", f"{study}/sub-{{subject}}/{{session}}/tissue.nii.gz"
 
 
 def test_the_command_makes_a_tree_that_training_accepts(study: Path, tmp_path: Path) -> None:
@@ -45,7 +28,7 @@ def test_the_command_makes_a_tree_that_training_accepts(study: Path, tmp_path: P
     words = ("data", "volumes", out, "--images", images, "--labels", labels, "--frame", "48", "64", "--extent", "8")
     done = command(*words)
     assert done.returncode == 0, done.stderr
-    tree = load_tree(out)
+    tree = load_dataset(out)
     assert tree.size == (48, 64)
     assert sum(len({p.case for p in pairs}) for pairs in tree.splits.values()) == 5
     assert set(tree.subjects.values()) == {"2", "10", "x", "y"}
@@ -190,13 +173,13 @@ def test_a_tree_says_how_it_was_cut_and_a_damaged_record_is_noticed(tree: Path, 
     import shutil
 
     root = shutil.copytree(tree, tmp_path / "tree")
-    assert load_tree(root).cut == Cut()
+    assert load_dataset(root).cut == Cut()
     (root / "cut.json").write_text(json.dumps({"axis": "coronal", "heights": [0.25, 0.5]}))
-    assert load_tree(root).cut == Cut("coronal", (0.25, 0.5))
+    assert load_dataset(root).cut == Cut("coronal", (0.25, 0.5))
     for text in ("{", '{"axis": "up", "heights": [0, 1]}', '{"axis": "axial", "heights": 3}'):
         (root / "cut.json").write_text(text)
         with pytest.raises(UserError, match=r"cut\.json"):
-            load_tree(root)
+            load_dataset(root)
 
 
 def test_a_volume_that_is_no_number_anywhere_is_refused(tmp_path: Path) -> None:
