@@ -13,9 +13,9 @@ from pathlib import Path
 import figures
 import numpy as np
 
-from oasis_jax.data import head
+from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.phantoms import head
 from oasis_jax.data.slices import folders, write_png
-from oasis_jax.data.tree import load_tree
 
 CASES = {"train": range(1, 303), "validate": range(402, 437), "test": range(441, 458)}
 """As many cases a split as the real set has, 32 slices each."""
@@ -45,7 +45,7 @@ def main() -> None:
         times = []
         for _ in range(2):
             start = time.monotonic()
-            tree = load_tree(root)
+            tree = load_dataset(root)
             times.append(time.monotonic() - start)
     files = 2 * sum(map(len, tree.splits.values()))
     print(f"{files} files: {times[0]:.1f} s with every pixel, {times[1]:.1f} s unchanged; {figures.machine()}")

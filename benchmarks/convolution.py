@@ -3,8 +3,9 @@
 Run:  python benchmarks/convolution.py [--batch 8] [--turns 3]
 
 First a row for each size of 3x3 convolution in the seed's network: GFLOP, and GFLOP/s of the forward pass, of the
-gradient of the input, and of that of the kernel as XLA makes it and as `oasis_jax.convolution` does. Then the whole
-training step of the seed: as it is, with XLA's own gradients, and with plain convolutions of repeated pixels, in turns.
+gradient of the input, and of that of the kernel as XLA makes it and as `oasis_jax.network.convolution` does. Then
+the whole training step of the seed: as it is, with XLA's own gradients, and with plain convolutions of repeated pixels,
+in turns.
 """
 
 import sys
@@ -23,8 +24,8 @@ import tyro
 import worker
 from peers import ours
 
-from oasis_jax import convolution, model
-from oasis_jax.convolution import upsample
+from oasis_jax.network import convolution, unet
+from oasis_jax.network.convolution import upsample
 from oasis_jax.train import parse
 
 SHAPES = ((256, 16, 16), (256, 32, 32), (256, 32, 4), (128, 32, 32), (64, 64, 64), (32, 128, 128), (16, 256, 256))
@@ -75,7 +76,7 @@ def rates(batch: int, side: int, inputs: int, outputs: int, turns: int) -> list[
 
 WAYS: dict[str, tuple[Any, str, Any]] = {
     "XLA's own gradients": (convolution, "conv", plain),
-    "repeated pixels": (model, "upsample_conv", lambda x, kernel: plain(upsample(x), kernel)),
+    "repeated pixels": (unet, "upsample_conv", lambda x, kernel: plain(upsample(x), kernel)),
 }
 """What a step has in place of the package's function, and where."""
 
@@ -87,7 +88,7 @@ def step_rows(batch: int, turns: int) -> list[list[str]]:
     programs = {name: ours.build(settings, parameters) for name in ("as it is", *WAYS)}
     there = programs["as it is"].put(worker.make_batch(batch, size))
     for name, program in programs.items():  # traced here
-        module, function, way = WAYS.get(name, (model, "upsample_conv", model.upsample_conv))
+        module, function, way = WAYS.get(name, (unet, "upsample_conv", unet.upsample_conv))
         with patch.object(module, function, way):
             jax.block_until_ready(program.train(there))
     took: dict[str, list[float]] = {name: [] for name in programs}

@@ -22,9 +22,11 @@ import jax
 import trees
 import tyro
 
-from oasis_jax import evaluate, loop, train
 from oasis_jax.config import Config
+from oasis_jax.data.open import open_data
 from oasis_jax.train import parse
+from oasis_jax.training import loop
+from oasis_jax.training.setup import train
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def run(settings: Config, times: Times) -> float:
     watch(times)
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        train.train(settings)
+        train(settings)
     return time.perf_counter() - start
 
 
@@ -99,7 +101,7 @@ def main() -> None:
     times: Times = {kind: [] for kind in ("start", "input", "validate")}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tree = evaluate.open_data(settings, ("train", "validate", "test"))
+        tree = open_data(settings, ("train", "validate", "test"))
         root, count = tree.root, len(tree.splits["train"])
         if arguments.slices:
             count = arguments.slices

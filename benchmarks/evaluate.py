@@ -14,28 +14,37 @@ from pathlib import Path
 import figures
 import jax
 
-from oasis_jax import evaluate, evaluation, model, parallel, pipeline, restore, results, run, scoring, surface
+from oasis_jax.data.batches import Source
+from oasis_jax.data.open import open_data
 from oasis_jax.data.slices import Slice
-from oasis_jax.evaluation import Evaluated
+from oasis_jax.evaluation import summary
+from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.inference import score
+from oasis_jax.metrics import surface
+from oasis_jax.network import unet
+from oasis_jax.report.write import write_files
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs import restore
+from oasis_jax.system import sharding
 
 SLICES, PER_SUBJECT = 544, 32
 
 
 def main() -> None:
-    trained = run.load(Path(sys.argv[1]))
+    trained = run_folder.load(Path(sys.argv[1]))
     config = trained.config
-    parallel.start()
-    tree = evaluate.open_data(config, (config.train.evaluate,))
+    sharding.start()
+    tree = open_data(config, (config.train.evaluate,))
     own = tree.splits[config.train.evaluate]
     pairs = [own[i % len(own)] for i in range(SLICES)]
     names = [str(i // PER_SUBJECT) for i in range(SLICES)]
-    files = pipeline.Source(pairs, config.data)
+    files = Source(pairs, config.data)
     source = [files[i] for i in range(len(files))]
     batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
-    mesh = parallel.make_mesh(batch)
+    mesh = sharding.make_mesh(batch)
     _, params = restore.best_parameters(trained, mesh)
-    step = scoring.compiled_eval_step(config, model.network(config.model)[1], mesh)
-    scoring.score(step, params, source[:batch], config.data, batch, mesh)
+    step = score.compiled_eval_step(config, unet.network(config.model)[1], mesh)
+    score.score(step, params, source[:batch], config.data, batch, mesh)
 
     times, start = {}, time.perf_counter()
 
@@ -43,7 +52,7 @@ def main() -> None:
         nonlocal start
         times[name], start = time.perf_counter() - start, time.perf_counter()
 
-    table, predictions = scoring.score(step, params, source, config.data, batch, mesh)
+    table, predictions = score.score(step, params, source, config.data, batch, mesh)
     lap("network")
     both = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
     surfaces = surface.compare_slices(both, (1.0, 1.0))
@@ -57,12 +66,12 @@ def main() -> None:
         surfaces=surfaces,
         spacing=dict.fromkeys(names, (1.0, 1.0, 1.0)),
     )
-    scores, counts = evaluation.measure(found)
+    scores, counts = summary.measure(found)
     lap("other scores")
     known = {"data": "repeated", "split": config.train.evaluate, "step": 0, "data_fingerprint": "-"}
     with tempfile.TemporaryDirectory() as folder:
         metrics = known | {"scores": scores | {"caveats": []}}
-        results.write(Path(folder), metrics, known | counts, found, trained.folder / "curves.png")
+        write_files(Path(folder), metrics, known | counts, found, trained.folder / "curves.png")
         lap("files and report")
         megabytes = (Path(folder) / "report.html").stat().st_size / 1e6
     print("; ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items()))

@@ -25,9 +25,9 @@ import tyro
 import worker
 from peers import ours
 
-from oasis_jax import pipeline
 from oasis_jax.config import Config
-from oasis_jax.data.tree import load_tree
+from oasis_jax.data.batches import Source, train_batches
+from oasis_jax.data.dataset import load_dataset
 from oasis_jax.train import parse
 
 
@@ -79,12 +79,12 @@ def tree_seconds(settings: Config, count: int, side: int, turns: int) -> dict[st
 
             def first_batch(cache: bool) -> None:
                 data = replace(settings.data, cache=cache)
-                source = pipeline.Source(load_tree(root, ("train",)).splits["train"], data)
-                next(pipeline.train_batches(source, data, batch=settings.train.batch, seed=0))
+                source = Source(load_dataset(root, ("train",)).splits["train"], data)
+                next(train_batches(source, data, batch=settings.train.batch, seed=0))
 
             calls = {
-                "check": lambda: load_tree(root, ("train",)),
-                "index": lambda: load_tree(root, ("train",)),
+                "check": lambda: load_dataset(root, ("train",)),
+                "index": lambda: load_dataset(root, ("train",)),
                 "to first batch, from files": lambda: first_batch(False),
                 "to first batch, from memory": lambda: first_batch(True),
             }

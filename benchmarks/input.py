@@ -16,7 +16,8 @@ from itertools import islice
 import figures
 import tyro
 
-from oasis_jax import evaluate, pipeline
+from oasis_jax.data.batches import HostBatch, Source, train_batches
+from oasis_jax.data.open import open_data
 from oasis_jax.train import parse
 
 
@@ -34,7 +35,7 @@ class Arguments:
     """Batches a turn."""
 
 
-def rate(batches: Iterator[pipeline.HostBatch], count: int, size: int) -> float:
+def rate(batches: Iterator[HostBatch], count: int, size: int) -> float:
     """Slices a second, once the first batch is there."""
     next(batches)
     start = time.perf_counter()
@@ -46,10 +47,10 @@ def rate(batches: Iterator[pipeline.HostBatch], count: int, size: int) -> float:
 def main() -> None:
     arguments, words = tyro.cli(Arguments, description=__doc__, return_unknown_args=True)
     settings = parse(words).config
-    pairs = evaluate.open_data(settings, ("train",)).splits["train"]
-    files = pipeline.Source(pairs, replace(settings.data, cache=False))
+    pairs = open_data(settings, ("train",)).splits["train"]
+    files = Source(pairs, replace(settings.data, cache=False))
     start = time.perf_counter()
-    memory = pipeline.Source(pairs, replace(settings.data, cache=True))
+    memory = Source(pairs, replace(settings.data, cache=True))
     for i in range(len(memory)):
         memory[i]
     filling = len(pairs) / (time.perf_counter() - start)
@@ -58,7 +59,7 @@ def main() -> None:
     for _ in range(arguments.turns):
         for (name, threads), found in rates.items():
             data = replace(settings.data, threads=threads)
-            batches = pipeline.train_batches(sources[name], data, batch=arguments.batch, seed=0)
+            batches = train_batches(sources[name], data, batch=arguments.batch, seed=0)
             found.append(rate(batches, arguments.batches, arguments.batch))
     size = f"{len(pairs)} slices, {arguments.turns} turns of {arguments.batches} batches"
     print(f"{figures.machine()}; grain {version('grain')}; {size}\n")

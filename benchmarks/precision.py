@@ -14,7 +14,8 @@ from pathlib import Path
 
 import figures
 
-from oasis_jax import labels, run
+from oasis_jax import classes
+from oasis_jax.runs import folder as run_folder
 
 GOAL = 0.002
 DTYPES = ("float32", "bfloat16")
@@ -24,12 +25,12 @@ def train(folder: Path, words: list[str], dtype: str) -> tuple[list[float], str]
     """Hard Dice of each class, and what it is of."""
     command = [sys.executable, "-m", "oasis_jax.train", *words, "--run", str(folder / dtype), "--model.dtype", dtype]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    trained = run.load(folder / dtype)
+    trained = run_folder.load(folder / dtype)
     split = trained.config.train.evaluate
     metrics = json.loads((trained.evaluation(split) / "metrics.json").read_text())
     scores = metrics["scores"]["hard_dice_pooled"]
     described = f"{metrics['data']}, {split}: {metrics['scores']['slices']} slices"
-    return [scores[name] for name in labels.NAMES], described
+    return [scores[name] for name in classes.NAMES], described
 
 
 def table(dice: dict[str, list[float]]) -> str:
@@ -39,7 +40,7 @@ def table(dice: dict[str, list[float]]) -> str:
     rows.append(["difference", *(f"{gap:+.4f}" for gap in gaps)])
     worst = max(map(abs, gaps))
     verdict = "within" if worst <= GOAL else "beyond"
-    return f"{figures.markdown(['compute type', *labels.NAMES], rows)}\n\nLargest {worst:.4f}: {verdict} {GOAL}."
+    return f"{figures.markdown(['compute type', *classes.NAMES], rows)}\n\nLargest {worst:.4f}: {verdict} {GOAL}."
 
 
 def main() -> None:

@@ -20,18 +20,20 @@ import figures
 import jax
 import numpy as np
 
-from oasis_jax import ensemble, parallel, run
-from oasis_jax.data import phantom
+from oasis_jax.data.phantoms.dataset import default_tree
 from oasis_jax.data.slices import find_slices
+from oasis_jax.inference import ensemble
+from oasis_jax.inference.segment import segmenter
 from oasis_jax.predict import Arguments, predict
-from oasis_jax.segment import segmenter
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.system import sharding
 
 SLICES, BATCH, TURNS = 544, 8, 3
 
 
-def seconds_of_network(trained: run.Run, count: int) -> float:
+def seconds_of_network(trained: run_folder.Run, count: int) -> float:
     """The compiled network over so many slices, and nothing else."""
-    mesh = parallel.make_mesh(BATCH)
+    mesh = sharding.make_mesh(BATCH)
     segment = segmenter(ensemble.load([trained], mesh), mesh)
     frames = np.random.default_rng(0).integers(0, 256, (BATCH, *trained.shape)).astype(np.uint8)
     jax.block_until_ready(segment(frames))
@@ -41,7 +43,7 @@ def seconds_of_network(trained: run.Run, count: int) -> float:
     return time.perf_counter() - start
 
 
-def seconds_of_prediction(trained: run.Run, source: Path, output: Path) -> float:
+def seconds_of_prediction(trained: run_folder.Run, source: Path, output: Path) -> float:
     """All of `predict` but the imports."""
     arguments = Arguments(trained.folder, (source,), output, overwrite=True, batch=BATCH)
     start = time.perf_counter()
@@ -51,12 +53,12 @@ def seconds_of_prediction(trained: run.Run, source: Path, output: Path) -> float
 
 
 def main() -> None:
-    trained = run.load(Path(sys.argv[1]))
-    parallel.start()
+    trained = run_folder.load(Path(sys.argv[1]))
+    sharding.start()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "slices").mkdir()
-        pairs, _ = find_slices(phantom.default_tree(), "train")
+        pairs, _ = find_slices(default_tree(), "train")
         for i in range(SLICES):
             shutil.copy(pairs[i % len(pairs)].image, folder / "slices" / f"{i}.png")
         jobs = {"folder": folder / "slices"} | ({"volume": Path(sys.argv[2])} if sys.argv[2:] else {})

@@ -4,7 +4,7 @@ Run:  python benchmarks/table.py SPLIT RUN [RUN ...] [--into README.md]
 
 Prints the table, or puts it into a file between the lines `<!-- results -->` and `<!-- end of results -->`. A run has a
 row for each data set it was evaluated on; the baselines of a data set stand below its first run. Hard Dice is pooled
-over the split, surfaces are compared slice by slice in 2D; definitions are those of `oasis_jax.summary`.
+over the split, surfaces are compared slice by slice in 2D; definitions are those of `oasis_jax.evaluation.summary`.
 """
 
 import json
@@ -13,10 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from oasis_jax import baselines, labels, run
+from oasis_jax import classes
+from oasis_jax.metrics import baselines
+from oasis_jax.runs import folder as run_folder
 
 BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
-HEAD = ["data", "recipe", "steps (best)", *labels.NAMES, "surface Dice, 1 mm", "HD95, mm", "soft Dice"]
+HEAD = ["data", "recipe", "steps (best)", *classes.NAMES, "surface Dice, 1 mm", "HD95, mm", "soft Dice"]
 GOAL = "| OASIS (`keras_png_slices_data`), test: 544 slices of 17 subjects | oasis | 8456 |" + " goal |" * 7
 GOAL_COMMAND = "python -m oasis_jax.train experiments/oasis.py --data.root keras_png_slices_data   # the row of goals"
 
@@ -26,7 +28,7 @@ def row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def numbers(values: dict[str, float | None], names: tuple[str, ...] = labels.NAMES, digits: int = 4) -> list[str]:
+def numbers(values: dict[str, float | None], names: tuple[str, ...] = classes.NAMES, digits: int = 4) -> list[str]:
     """A text for each class."""
     return ["-" if values[name] is None else f"{values[name]:.{digits}f}" for name in names]
 
@@ -37,7 +39,7 @@ def data_of(metrics: dict[str, Any]) -> str:
     return f"{metrics['data']}, {metrics['split']}: {found['slices']} slices of {found['subjects']} subjects"
 
 
-def run_row(here: run.Run, metrics: dict[str, Any]) -> str:
+def run_row(here: run_folder.Run, metrics: dict[str, Any]) -> str:
     """The line of a run."""
     found, mean = metrics["scores"], ("foreground mean",)
     steps = max(json.loads(line)["step"] for line in here.metrics.read_text().splitlines())
@@ -62,7 +64,7 @@ def baseline_rows(metrics: dict[str, Any]) -> list[str]:
     ]
 
 
-def command(here: run.Run) -> str:
+def command(here: run_folder.Run) -> str:
     """The command that made a run, with the data folder by its name and without the run's place."""
     words = [Path(word).name if word.startswith("/") else word for word in here.provenance["command"][1:]]
     if "--run" in words:
@@ -74,7 +76,7 @@ def main() -> None:
     words = sys.argv[1:]
     into = Path(words[words.index("--into") + 1]) if "--into" in words else None
     split, *folders = words[: words.index("--into")] if into else words
-    runs = [run.load(Path(folder)) for folder in folders]
+    runs = [run_folder.load(Path(folder)) for folder in folders]
     lines, seen = [row(*HEAD), "|" + "---|" * len(HEAD), GOAL], set()
     for here in runs:
         metrics = json.loads((here.evaluation(split) / "metrics.json").read_text())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import figures
 
-from oasis_jax.data.manifest import published
+from oasis_jax.data.published.manifest import published
 
 BYTES = {"case": 20_396, "seg": 2_978}
 

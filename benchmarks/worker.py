@@ -15,7 +15,7 @@ import figures
 import numpy as np
 from peers import Arrays, Program
 
-from oasis_jax import labels
+from oasis_jax import classes
 from oasis_jax.config import Config
 
 FRAMEWORKS = {"ours": "ours", "torch": "torch_unet", "torch-compiled": "torch_unet", "tensorflow": "tensorflow_unet"}
@@ -34,7 +34,7 @@ def make_batch(count: int, size: tuple[int, int]) -> Arrays:
     rng = np.random.default_rng(0)
     return {
         "image": rng.normal(size=(count, *size, 1)).astype(np.float32),
-        "label": rng.integers(0, labels.COUNT, (count, *size)).astype(np.uint8),
+        "label": rng.integers(0, classes.COUNT, (count, *size)).astype(np.uint8),
         "index": np.arange(count, dtype=np.int32),
         "valid": np.ones(count, bool),
     }

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from oasis_jax.errors import UserError
-from oasis_jax.normalise import Method
+from oasis_jax.system.errors import UserError
+
+Method = Literal["scale", "zscore"]
 
 SPLITS = ("train", "validate", "test")
 Split = Literal["train", "validate", "test"]

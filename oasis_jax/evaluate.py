@@ -1,44 +1,24 @@
 """`python -m oasis_jax.evaluate RUN`: restore the best checkpoint and report its scores on a split or on volumes."""
 
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import numpy as np
 import tyro
-from rich.console import Console
 
-from oasis_jax import (
-    checkpoint,
-    ensemble,
-    evaluation,
-    hosts,
-    model,
-    native,
-    outputs,
-    parallel,
-    pipeline,
-    progress,
-    results,
-    run,
-    scoring,
-    segment,
-    surface,
-    tables,
-)
-from oasis_jax.config import Config, Data, Split
-from oasis_jax.data import phantom, study
-from oasis_jax.data.frame import Spacing
-from oasis_jax.data.tree import Tree, load_tree
-from oasis_jax.ensemble import Ensemble
-from oasis_jax.errors import UserError, run_command
-from oasis_jax.evaluation import Evaluated
-from oasis_jax.run import Run
-from oasis_jax.storage import write_folder
-from oasis_jax.surface import SurfaceTable
+from oasis_jax.config import Split
+from oasis_jax.data.open import open_data
+from oasis_jax.data.volumes import study
+from oasis_jax.evaluation import volumes
+from oasis_jax.evaluation.split import evaluate_split, split_mesh
+from oasis_jax.inference import ensemble, segment
+from oasis_jax.report.write import show, write_evaluation, write_split
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
+from oasis_jax.system import console, sharding
+from oasis_jax.system.distributed import Flag, joined
+from oasis_jax.system.errors import UserError, run_command
 
 
 @dataclass(frozen=True)
@@ -68,82 +48,8 @@ class Arguments:
     labels: str | None = None
     """The same for their label volumes."""
     values: Annotated[study.LabelValues, tyro.conf.arg(name="")] = study.LabelValues()  # noqa: RUF009
-    distributed: hosts.Flag = False
+    distributed: Flag = False
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
-
-
-def open_data(config: Config, splits: tuple[str, ...]) -> Tree:
-    """The checked tree of a config; the phantoms are made first where it asks for them."""
-    with hosts.in_turn():
-        root = config.data.root or phantom.default_tree(progress.track)
-        tree = load_tree(root, splits, progress.track)
-    hosts.agree(tree.fingerprints, f"does not have the same slices in {root}")
-    return tree
-
-
-def evaluate(
-    trained: Run,
-    tree: Tree,
-    split: str,
-    at_step: int | None = None,
-    asked: tuple[int, ...] = (),
-    *,
-    others: Sequence[Run] = (),
-    mirror: bool = False,
-    output: Path | None = None,
-) -> tuple[dict[str, Any], Path]:
-    """Evaluate a checkpoint of a run on a split; write the report.
-
-    Args:
-        trained: the run; only its folder is read.
-        tree: the data.
-        split: the split of the tree.
-        at_step: the checkpoint; None is the one with the lowest validation loss.
-        asked: indices of slices to draw beside the best, the median and the worst.
-        others: runs over which probabilities are averaged too.
-        mirror: average over mirror images too.
-        output: the folder to write to; None: one in the run's folder.
-
-    Returns:
-        The content of `metrics.json`, and the folder it lies in.
-
-    Raises:
-        UserError: no such checkpoint or slice, a damaged checkpoint, or runs that cannot be averaged.
-    """
-    config, pairs = trained.config, tree.splits[split]
-    if wrong := [i for i in asked if not 0 <= i < len(pairs)]:
-        raise UserError(f"{split} has slices 0 to {len(pairs) - 1}; there is no slice {wrong[0]}.")
-    model.check_frame(config.model, tree.size)
-    batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
-    mesh = parallel.make_mesh(batch)
-    networks = ensemble.load((trained, *others), mesh, at_step, mirror)
-    source = pipeline.Source(pairs, config.data)
-    table, predictions = scoring.score(
-        scoring.compiled_eval_step(config, networks.apply(), mesh),
-        networks.params,
-        source,
-        config.data,
-        batch,
-        mesh,
-        lambda items, total: progress.track(items, total, f"Evaluating {split}"),
-    )
-    spacing = _spacing(trained, tree)
-    if spacing != config.data.spacing_mm != Data().spacing_mm:
-        mm = " ".join(map(str, spacing or ()))
-        progress.say(f"Note: {tree.root} says that its pixels are {mm} mm; that is used, not data.spacing_mm.")
-    found = Evaluated(
-        pairs=pairs,
-        subjects=tree.subjects,
-        slices=source,
-        predictions=list(predictions),
-        table=table,
-        surfaces=None if spacing is None else _surfaces(source, predictions, spacing[:2]),
-        spacing={pair.case: spacing for pair in pairs},
-    )
-    name = "phantoms" if config.data.root is None else tree.root.name
-    folder = output or trained.evaluation(split + networks.name)
-    caveats = tables.CAUTIONS.get(split, ())
-    return write(networks, found, name, split, tree.fingerprints[split], folder, asked, caveats), folder
 
 
 def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[dict[str, Any], Path]:
@@ -160,109 +66,42 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[dict[str, Any]
         raise UserError("--images and --labels name the data: leave out --split and --data-root.")
     values = arguments.values.by_class()
     scans = study.pair_scans(arguments.images, arguments.labels)
-    mesh = parallel.make_mesh(jax.device_count())
-    cut = outputs.trained_on(trained).cut
-    networks = ensemble.load((trained, *map(run.load, arguments.with_)), mesh, arguments.step, arguments.mirror)
-    found = native.evaluate_volumes(
+    mesh = sharding.make_mesh(jax.device_count())
+    cut = run_folder.trained_on(trained).cut
+    networks = ensemble.load((trained, *map(run_folder.load, arguments.with_)), mesh, arguments.step, arguments.mirror)
+    found = volumes.evaluate_volumes(
         scans,
         values,
         segment.framing(trained, cut),
         segment.segmenter(networks, mesh),
         segment.batch_sizes(trained),
         trained.config.optim.cross_entropy,
-        progress.track,
+        console.track,
     )
-    if wrong := [i for i in arguments.slices if not 0 <= i < len(found.pairs)]:
-        raise UserError(f"The volumes have slices 0 to {len(found.pairs) - 1}; there is no slice {wrong[0]}.")
+    _check_slices("volumes", arguments.slices, len(found.pairs))
     low, high = cut.heights
     caveat = (
         f"Training saw slices from {low:.2f} to {high:.2f} of the brain's height; these are whole volumes, and what "
         "the network says of other heights is a guess."
     )
-    fingerprint = native.fingerprint(scans, progress.track)
+    fingerprint = volumes.fingerprint(scans, console.track)
     data = Path(arguments.images).name
     folder = arguments.output or trained.evaluation("volumes" + networks.name)
-    return write(networks, found, data, "volumes", fingerprint, folder, arguments.slices, [caveat]), folder
-
-
-def write(
-    networks: Ensemble,
-    found: Evaluated,
-    data: str,
-    split: str,
-    fingerprint: str,
-    folder: Path,
-    asked: Sequence[int] = (),
-    caveats: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Score what was found and write a folder anew; return the content of its `metrics.json`."""
-    trained, averaged = networks.runs[0], networks.averaged
-    scores, counts = evaluation.measure(found)
-    scores["caveats"] = [*caveats, *([] if averaged is None else [ensemble.sentence(averaged)])]
-    spacings = set(found.spacing.values())
-    known = {
-        "run": trained.folder.name,
-        "data": data,
-        "split": split,
-        "step": networks.cards[0].step,
-        "averaged": averaged,
-        "data_fingerprint": fingerprint,
-        "spacing_mm": spacings.pop() if len(spacings) == 1 else None,
-    }
-    metrics = known | {"scores": scores}
-    if jax.process_index() == 0:
-        write_folder(
-            folder,
-            lambda part: results.write(part, metrics, known | counts, found, trained.folder / "curves.png", asked),
-            replace=True,
-        )
-    return metrics
-
-
-def _surfaces(source: pipeline.Source, predictions: np.ndarray, spacing: tuple[float, float]) -> SurfaceTable:
-    """The surfaces of every slice, in 2D."""
-    pairs = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
-    return surface.compare_slices(progress.track(pairs, len(predictions), "Surfaces"), spacing)
-
-
-def _spacing(trained: Run, tree: Tree) -> Spacing | None:
-    """What the tree says of itself comes before the settings."""
-    return tree.cut.spacing or trained.config.data.spacing_mm
-
-
-def is_current(metrics: dict[str, Any], trained: Run, tree: Tree) -> bool:
-    """Whether the content of a `metrics.json` is of the best checkpoint, of this data, and in these millimetres."""
-    best = checkpoint.best(checkpoint.cards(trained.checkpoints)[0])
-    spacing = _spacing(trained, tree)
-    return (
-        best is not None
-        and metrics["step"] == best.step
-        and metrics.get("averaged") is None
-        and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
-        and metrics["spacing_mm"] == (None if spacing is None else list(spacing))
-    )
-
-
-def show(metrics: dict[str, Any], folder: Path) -> None:
-    """Print an evaluation's table on the standard output."""
-    if jax.process_index() == 0:
-        # Wide enough for the whole table where the output is no terminal.
-        Console(width=None if sys.stdout.isatty() else 150).print(tables.score_table(metrics), highlight=False)
-        print(f"Tables and pictures: {folder}")
+    return write_evaluation(networks, found, data, "volumes", fingerprint, folder, arguments.slices, [caveat]), folder
 
 
 def main() -> None:
     arguments = tyro.cli(Arguments, prog="python -m oasis_jax.evaluate")
-    with hosts.joined(arguments.distributed, arguments):
+    with joined(arguments.distributed, arguments):
         _evaluate_run(arguments)
 
 
 def _evaluate_run(arguments: Arguments) -> None:
-    trained = run.load(arguments.run)
+    trained = run_folder.load(arguments.run)
     if arguments.data_root is not None:
         trained = trained.at_data(arguments.data_root)
     _check_output(arguments.output)
-    parallel.start()
+    sharding.start()
     if arguments.images is not None or arguments.labels is not None:
         show(*evaluate_volumes(trained, arguments))
         return
@@ -272,18 +111,17 @@ def _evaluate_run(arguments: Arguments) -> None:
     tree = open_data(trained.config, (split,))
     recorded = trained.provenance["data_fingerprints"].get(split)
     if recorded not in (None, tree.fingerprints[split]):
-        progress.say(f"Note: {split} is not the {split} split that this run was started with.")
-    found = evaluate(
-        trained,
-        tree,
-        split,
-        arguments.step,
-        arguments.slices,
-        others=[run.load(folder) for folder in arguments.with_],
-        mirror=arguments.mirror,
-        output=arguments.output,
-    )
-    show(*found)
+        console.say(f"Note: {split} is not the {split} split that this run was started with.")
+    _check_slices(split, arguments.slices, len(tree.splits[split]))
+    mesh = split_mesh(trained)
+    networks = ensemble.load((trained, *map(run_folder.load, arguments.with_)), mesh, arguments.step, arguments.mirror)
+    found = evaluate_split(networks, tree, split, mesh)
+    show(*write_split(networks, tree, split, found, arguments.output, arguments.slices))
+
+
+def _check_slices(owner: str, asked: tuple[int, ...], count: int) -> None:
+    if wrong := [i for i in asked if not 0 <= i < count]:
+        raise UserError(f"{owner} has slices 0 to {count - 1}; there is no slice {wrong[0]}.")
 
 
 def _check_output(folder: Path | None) -> None:

@@ -18,12 +18,17 @@ import tyro
 from jax import export as jax_export
 from jaxtyping import Array, Float, UInt8
 
-from oasis_jax import config, ensemble, labels, model, parallel, run, storage
+from oasis_jax import classes, config
 from oasis_jax.config import SPLITS
-from oasis_jax.ensemble import Ensemble
-from oasis_jax.errors import UserError, run_command
-from oasis_jax.normalise import normalise
-from oasis_jax.run import Run
+from oasis_jax.data.normalise import normalise
+from oasis_jax.inference import ensemble
+from oasis_jax.inference.ensemble import Ensemble
+from oasis_jax.network import unet
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
+from oasis_jax.system import sharding
+from oasis_jax.system.errors import UserError, run_command
+from oasis_jax.system.files import write_folder, write_text, write_whole
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """The one file is lowered for all of these."""
@@ -118,14 +123,14 @@ def describe(networks: Ensemble, scores: dict[str, Any], lowered: bytes) -> dict
         },
         "normalisation": {"method": settings.data.normalise, "place": "inside the model"},
         "output": {
-            "shape": ["batch", *size, labels.COUNT],
+            "shape": ["batch", *size, classes.COUNT],
             "dtype": "float32",
             "range": [0, 1],
             "meaning": "probability of each class; they add up to 1 in each pixel",
         },
         "classes": [
             {"index": i, "name": name, "label_grey": grey}
-            for i, (name, grey) in enumerate(zip(labels.NAMES, labels.GREYS, strict=True))
+            for i, (name, grey) in enumerate(zip(classes.NAMES, classes.GREYS, strict=True))
         ],
         "training_data": {
             "name": "phantoms" if root is None else root.name,
@@ -137,7 +142,7 @@ def describe(networks: Ensemble, scores: dict[str, Any], lowered: bytes) -> dict
         "averaged": networks.averaged,
         "scores": scores,
         "config": config.to_json(anonymous),
-        "versions": {"trained": facts["versions"], "exported": run.versions()},
+        "versions": {"trained": facts["versions"], "exported": run_folder.versions()},
         "exported": datetime.now(UTC).isoformat(timespec="seconds"),
         "licence": "The weights follow the terms of the data they were trained on.",
     }
@@ -183,22 +188,22 @@ def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str,
     if output.exists():
         raise UserError(f"{output} exists already: name a new folder.")
     for one in runs:
-        model.check_frame(one.config.model, one.size)
-    networks = ensemble.load(runs, parallel.make_mesh(jax.device_count()), mirror=mirror)
+        unet.check_frame(one.config.model, one.size)
+    networks = ensemble.load(runs, sharding.make_mesh(jax.device_count()), mirror=mirror)
     lowered = lower(segmenter(networks), input_shape(runs[0]))
     card = describe(networks, read_scores(networks), lowered)
 
     def fill(folder: Path) -> None:
-        storage.write_whole(folder / _MODEL, lambda part: part.write_bytes(lowered))
-        storage.write_text(folder / _CARD, json.dumps(card, indent=2) + "\n")
+        write_whole(folder / _MODEL, lambda part: part.write_bytes(lowered))
+        write_text(folder / _CARD, json.dumps(card, indent=2) + "\n")
 
-    storage.write_folder(output, fill)
+    write_folder(output, fill)
     return card
 
 
 def main() -> None:
     arguments = tyro.cli(Arguments, prog="python -m oasis_jax.export")
-    runs = [run.load(folder) for folder in (arguments.run, *arguments.with_)]
+    runs = [run_folder.load(folder) for folder in (arguments.run, *arguments.with_)]
     # StableHLO names source files for debuggers; without their folders it says nothing about this machine.
     jax.config.update("jax_hlo_source_file_canonicalization_regex", ".*/")
     card = export(runs, arguments.output, arguments.mirror)

@@ -10,13 +10,15 @@ from typing import Annotated
 import jax
 import tyro
 
-from oasis_jax import ensemble, outputs, parallel, progress, run
-from oasis_jax.data.inputs import Found, find_inputs, read_inputs
-from oasis_jax.data.volume import check_orientation
-from oasis_jax.errors import UserError, run_command
-from oasis_jax.outputs import Labelled, Report
-from oasis_jax.run import Run
-from oasis_jax.segment import batch_sizes, classifier, framing, label, segmenter
+from oasis_jax.data.volumes.inputs import Found, find_inputs, read_inputs
+from oasis_jax.data.volumes.nifti import check_orientation
+from oasis_jax.inference import ensemble, outputs
+from oasis_jax.inference.outputs import Report
+from oasis_jax.inference.segment import Labelled, batch_sizes, classifier, framing, label, segmenter
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
+from oasis_jax.system import console, sharding
+from oasis_jax.system.errors import UserError, run_command
 
 _UNDER_WAY = 2
 """Files whose labels are being written while the next are computed."""
@@ -62,15 +64,15 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
     if not found:
         raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
     _check_free(found, arguments)
-    trusted = outputs.trained_on(trained)
-    mesh = parallel.make_mesh(jax.device_count())
+    trusted = run_folder.trained_on(trained)
+    mesh = sharding.make_mesh(jax.device_count())
     batch = batch_sizes(trained, arguments.batch)
-    networks = ensemble.load((trained, *map(run.load, arguments.with_)), mesh, mirror=arguments.mirror)
+    networks = ensemble.load((trained, *map(run_folder.load, arguments.with_)), mesh, mirror=arguments.mirror)
     segment = segmenter(networks, mesh)
     arguments.output.mkdir(parents=True, exist_ok=True)
     reports: dict[str, Report] = {}
     alone = 0
-    with progress.bar() as shown, ThreadPoolExecutor(2) as writers:
+    with console.bar() as shown, ThreadPoolExecutor(2) as writers:
         task = shown.add_task("Labelling", total=len(found))
 
         def fail(reason: str) -> None:
@@ -102,7 +104,7 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
             if reports:
                 outputs.write_tables(arguments.output, [reports[one.name] for one in found if one.name in reports])
     if alone:
-        progress.say(f"PNG files without a neighbouring slice beside them, which stand in for it: {alone}.")
+        console.say(f"PNG files without a neighbouring slice beside them, which stand in for it: {alone}.")
     return len(reports), problems
 
 
@@ -127,8 +129,8 @@ def _listing(title: str, problems: Sequence[str]) -> str:
 
 def main() -> None:
     arguments = tyro.cli(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
-    trained = run.load(arguments.run)
-    parallel.start()
+    trained = run_folder.load(arguments.run)
+    sharding.start()
     done, problems = predict(trained, arguments)
     if done:
         print(f"Labels, overlays and tables: {arguments.output}", flush=True)

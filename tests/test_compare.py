@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import assert_mistake, command
+from helpers import assert_mistake, command
 from scipy import stats
 
-from oasis_jax import paired, scores
-from oasis_jax.paired import Evaluation
+from oasis_jax.evaluation import comparison
+from oasis_jax.evaluation.comparison import Evaluation
+from oasis_jax.metrics import overlap
 
 
 def confusions(seed: int, subjects: int, wrong: float) -> np.ndarray:
@@ -28,10 +29,10 @@ def confusions(seed: int, subjects: int, wrong: float) -> np.ndarray:
 def test_differences_are_pooled_and_tests_paired_by_subject() -> None:
     names = [f"s{i}" for i in range(12)]
     a, b = confusions(0, 12, 0.05), confusions(0, 12, 0.06)
-    found = paired.compare(Evaluation("a", {"hard_dice": a}), Evaluation("b", {"hard_dice": b}), names)
+    found = comparison.compare(Evaluation("a", {"hard_dice": a}), Evaluation("b", {"hard_dice": b}), names)
     dice = found["scores"]["hard_dice"]
-    pooled = scores.hard_dice(a.sum(0)) - scores.hard_dice(b.sum(0))
-    each = scores.hard_dice(a) - scores.hard_dice(b)
+    pooled = overlap.hard_dice(a.sum(0)) - overlap.hard_dice(b.sum(0))
+    each = overlap.hard_dice(a) - overlap.hard_dice(b)
     for k, name in enumerate(("background", "CSF", "gray matter", "white matter")):
         assert dice["difference"][name] == pytest.approx(pooled[k])
         assert dice["interval"]["low"][name] < pooled[k] < dice["interval"]["high"][name]
@@ -45,7 +46,7 @@ def test_differences_are_pooled_and_tests_paired_by_subject() -> None:
 
 def test_few_subjects_get_neither_interval_nor_p() -> None:
     ours, theirs = (Evaluation(name, {"hard_dice": confusions(1, 7, 0.1)}) for name in "ab")
-    found = paired.compare(ours, theirs, list("abcdefg"))["scores"]["hard_dice"]
+    found = comparison.compare(ours, theirs, list("abcdefg"))["scores"]["hard_dice"]
     assert found["interval"] is found["p"] is found["p_holm"] is None
     assert set(found["each"]) == set("abcdefg")
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import REPOSITORY
+from helpers import REPOSITORY
 
 from oasis_jax import config
 from oasis_jax.config import Config
-from oasis_jax.errors import UserError
-from oasis_jax.state import optimizer, schedule
+from oasis_jax.system.errors import UserError
 from oasis_jax.train import load_experiment
+from oasis_jax.training.optimizer import optimizer, schedule
 
 EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*.py"))
 

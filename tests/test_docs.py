@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from conftest import REPOSITORY
+from helpers import REPOSITORY
 
 
 def test_the_drivers_example_runs_and_agrees() -> None:

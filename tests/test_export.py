@@ -14,16 +14,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import REPOSITORY, SIZE, assert_mistake, blob, command
+from helpers import REPOSITORY, SIZE, assert_mistake, blob, command
 from jax import export as jax_export
 
-from oasis_jax import checkpoint, export, model, run, storage
+from oasis_jax import export
 from oasis_jax.config import Config, Data, Model
-from oasis_jax.ensemble import Ensemble
-from oasis_jax.errors import UserError
-from oasis_jax.normalise import normalise
-from oasis_jax.run import Run
-from oasis_jax.state import TrainState
+from oasis_jax.data.normalise import normalise
+from oasis_jax.inference.ensemble import Ensemble
+from oasis_jax.network import unet
+from oasis_jax.runs import checkpoint
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
+from oasis_jax.runs.state import TrainState
+from oasis_jax.system import files
+from oasis_jax.system.errors import UserError
 
 SETTINGS = Config(data=Data(root=Path("/private/folder/of_slices")), model=Model(stem=2, crop=(32, 48)))
 FACTS = {
@@ -46,15 +50,15 @@ sys.meta_path.insert(0, Absent())
 ABSENT = {"oasis_jax", "flax", "orbax", "grain", "optax", "PIL", "jaxtyping", "tyro", "rich", "matplotlib"}
 
 
-def parameters(settings: Config, step: int) -> model.Params:
+def parameters(settings: Config, step: int) -> unet.Params:
     """Initial ones: zero biases, which XLA leaves out where it knows them, round otherwise than any others."""
-    init, _ = model.network(settings.model)
+    init, _ = unet.network(settings.model)
     return jax.jit(init, static_argnums=1)(jax.random.key(step), (*SIZE, 1))
 
 
 def make_run(folder: Path, settings: Config = SETTINGS) -> Path:
     """What training leaves, without the training: two checkpoints, the earlier one better."""
-    made = run.create(replace(settings, run=folder), FACTS)
+    made = run_folder.create(replace(settings, run=folder), FACTS)
     with checkpoint.Store(made.checkpoints) as store:
         for step, loss in ((BEST, 0.25), (OTHER, 0.5)):
             params = parameters(settings, step)
@@ -83,9 +87,9 @@ def slices(count: int) -> np.ndarray:
 
 def probabilities(settings: Config, grey: np.ndarray) -> np.ndarray:
     """Of the network itself, its parameters an argument."""
-    _, apply = model.network(settings.model)
+    _, apply = unet.network(settings.model)
 
-    def answer(params: model.Params, grey: jax.Array) -> jax.Array:
+    def answer(params: unet.Params, grey: jax.Array) -> jax.Array:
         return jax.nn.softmax(apply(params, normalise(grey[..., None], settings.data.normalise)))
 
     return np.asarray(jax.jit(answer)(parameters(settings, BEST), grey))
@@ -204,10 +208,10 @@ def test_an_output_that_exists_is_left_alone(trained: Path, artefact: Path) -> N
 def test_each_mistake_is_named_and_leaves_nothing(trained: Path, tmp_path: Path) -> None:
     output = tmp_path / "out" / "model"
     with pytest.raises(UserError, match="is not a run"):
-        export.export([run.load(tmp_path / "nothing")], output)
+        export.export([run_folder.load(tmp_path / "nothing")], output)
 
     shutil.copytree(trained, tmp_path / "copy")
-    copy = run.load(tmp_path / "copy")
+    copy = run_folder.load(tmp_path / "copy")
     (copy.evaluation("validate") / "metrics.json").write_text("{")
     with pytest.raises(UserError, match=r"metrics.json is damaged: evaluate validate again, or remove it\."):
         export.export([copy], output)
@@ -223,12 +227,12 @@ def test_each_mistake_is_named_and_leaves_nothing(trained: Path, tmp_path: Path)
     with pytest.raises(UserError, match=f"checkpoint of step {OTHER} in .* is damaged"):
         export.export([copy], output)
 
-    fresh = run.create(replace(SETTINGS, run=tmp_path / "fresh"), FACTS)
+    fresh = run_folder.create(replace(SETTINGS, run=tmp_path / "fresh"), FACTS)
     with pytest.raises(UserError, match="has no validated checkpoint yet"):
         export.export([fresh], output)
-    run.save(fresh._replace(provenance=fresh.provenance | {"slice_size": [48]}))
+    run_folder.save(fresh._replace(provenance=fresh.provenance | {"slice_size": [48]}))
     with pytest.raises(UserError, match=r"config\.json is damaged"):
-        run.load(fresh.folder)
+        run_folder.load(fresh.folder)
     assert not output.parent.exists()
 
 
@@ -238,5 +242,5 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
-        storage.write_folder(tmp_path / "model", half)
+        files.write_folder(tmp_path / "model", half)
     assert list(tmp_path.iterdir()) == []

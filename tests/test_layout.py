@@ -1,11 +1,28 @@
-"""The house rules that a machine can check: imports run one way, and each library has one room."""
+"""The house rules that a machine can check: a room imports only rooms below it, and each library has one room."""
 
 import ast
 from pathlib import Path
 
-from conftest import REPOSITORY
+import pytest
+from helpers import REPOSITORY
 
 PACKAGE = REPOSITORY / "oasis_jax"
+
+FLOORS = (
+    {"system"},
+    {"config", "classes"},
+    {"data", "metrics"},
+    {"network"},
+    {"runs"},
+    {"inference"},
+    {"evaluation"},
+    {"report"},
+    {"training"},
+)
+"""Rooms from the ground up. A room imports only rooms of the floors below its own."""
+
+COMMANDS = {"train", "evaluate", "predict", "compare", "export"}
+"""They stand above all rooms, and none imports another."""
 
 
 def imports(path: Path) -> set[str]:
@@ -24,6 +41,29 @@ FILES = {
 }
 
 
+def room(module: str) -> str:
+    """The folder of a module of the package, or the module itself where it lies in none; "" for the package."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_every_file_of_the_package_has_its_floor() -> None:
+    assert {room(name) for name in FILES} - {""} == COMMANDS.union(*FLOORS)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_room_imports_only_rooms_below_it(name: str) -> None:
+    below: set[str] = set()
+    if room(name) in COMMANDS:
+        below = set().union(*FLOORS)
+    else:
+        for floor in FLOORS:
+            if room(name) in floor:
+                break
+            below |= floor
+    used = {room(other) for other in FILES[name] if other in FILES} - {"", room(name)}
+    assert used <= below, f"{name} imports {sorted(used - below)}"
+
+
 def test_imports_have_no_circle() -> None:
     graph = {name: {other for other in found if other in FILES and other != name} for name, found in FILES.items()}
     while graph:
@@ -33,8 +73,8 @@ def test_imports_have_no_circle() -> None:
 
 
 def test_each_library_is_known_to_one_file() -> None:
-    rooms = {"flax": {"oasis_jax.model"}, "grain": {"oasis_jax.pipeline"}, "orbax": {"oasis_jax.checkpoint"}}
-    rooms |= {"surface_distance": {"oasis_jax.surface"}}
+    rooms = {"flax": {"oasis_jax.network.unet"}, "grain": {"oasis_jax.data.batches"}}
+    rooms |= {"orbax": {"oasis_jax.runs.checkpoint"}, "surface_distance": {"oasis_jax.metrics.surface"}}
     for library, allowed in rooms.items():
         users = {name for name, found in FILES.items() if any(i.split(".")[0] == library for i in found)}
         assert users == allowed

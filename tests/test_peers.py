@@ -12,12 +12,12 @@ import numpy as np
 import precision
 import pytest
 import worker
-from conftest import REPOSITORY, SIZE
 from epoch import epoch_rows
+from helpers import REPOSITORY, SIZE
 from step import HEAD
 from trees import draw, repeat
 
-from oasis_jax.data.tree import load_tree
+from oasis_jax.data.dataset import load_dataset
 
 NETWORKS = {
     "seed": 'Model(stem=2, norm="none", segmentation="3x3", dropout=0.3, crop=None)',
@@ -89,6 +89,6 @@ def test_the_verdict_on_precision_names_the_largest_difference() -> None:
 
 def test_a_tree_of_links_has_as_many_slices_as_asked_for(tmp_path: Path) -> None:
     root = repeat(tmp_path / "tree", draw(tmp_path / "drawn", SIZE), {"train": 70, "test": 3})
-    tree = load_tree(root, ("train", "test"))
+    tree = load_dataset(root, ("train", "test"))
     assert {split: len(pairs) for split, pairs in tree.splits.items()} == {"train": 70, "test": 3}
     assert len(set(tree.subjects)) == 4

@@ -10,39 +10,20 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import SIZE, assert_mistake, blob, command
+from helpers import ALL_WAYS, FRAMING, SIZE, assert_mistake, blob, brain, by_grey, command, save
 from PIL import Image
-from test_volume import ALL_WAYS, save
 
-from oasis_jax import outputs
-from oasis_jax.data.anatomy import Axis
-from oasis_jax.data.frame import quantise
-from oasis_jax.data.grey import read_grey
-from oasis_jax.data.inputs import Found, Framing, find_inputs, read_input
-from oasis_jax.data.looks import Ranges
+from oasis_jax.data.appearance import Ranges
+from oasis_jax.data.geometry import Axis, Cut
 from oasis_jax.data.slices import folders, write_png
-from oasis_jax.data.tree import Cut
-from oasis_jax.outputs import Labelled, Trained
-from oasis_jax.segment import classifier, label
+from oasis_jax.data.volumes.frame import quantise
+from oasis_jax.data.volumes.inputs import Found, Framing, find_inputs, read_input
+from oasis_jax.data.volumes.png import read_grey
+from oasis_jax.inference import outputs
+from oasis_jax.inference.segment import Labelled, classifier, label
+from oasis_jax.runs.folder import Trained
 
-FRAMING = Framing((48, 64), (48, 64), "axial")
 LOOKS: Ranges = {"covered": (0.0, 1.0), "mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
-
-
-def by_grey(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Stands for the network: the class of `brain`'s grey levels, with certainty."""
-    classes = np.digitize(frames[..., frames.shape[-1] // 2], [42, 127, 212]).astype(np.uint8)
-    return classes, np.eye(4, dtype=np.float32)[classes]
-
-
-def brain(
-    shape: tuple[int, int, int], spacing: tuple[float, float, float] = (1, 1, 1)
-) -> tuple[np.ndarray, np.ndarray]:
-    """Nested ellipsoids, 30 x 44 x 24 mm, off the middle: intensities 0, 60, 120, 180 and classes, `(X, Y, Z)`."""
-    x, y, z = ((np.arange(n) - (n - 1) / 2) * mm for n, mm in zip(shape, spacing, strict=True))
-    radius = np.sqrt(((x - 1.5)[:, None, None] / 15) ** 2 + ((y + 2)[:, None] / 22) ** 2 + ((z - 1) / 12) ** 2)
-    classes = (radius < 1).astype(np.uint8) + (radius < 0.8) + (radius < 0.5)
-    return (classes * 60).astype(np.int16), classes.astype(np.uint8)
 
 
 def label_one(path: Path, framing: Framing = FRAMING, keep: bool = False, orientation: str | None = None) -> Labelled:

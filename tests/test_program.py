@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, SMALL, assert_mistake, blob, command, options
+from helpers import REPOSITORY, SMALL, assert_mistake, blob, command, options
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
-from oasis_jax import checkpoint
 from oasis_jax.data.slices import folders, write_png
+from oasis_jax.runs import checkpoint
 
 STEPS = 20
 

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
-"""A batch as in `oasis_jax.step`; or parameters by "module/name" as in Flax (kernels: rows, columns, in, out)."""
+"""A batch as in `oasis_jax.data.batches`; or parameters by "module/name" as in Flax (kernels: rows, columns, in,
+out)."""
 
 LEVELS, LEAK, CERTAIN, EPSILON = 5, 0.01, 30.0, 1e-6
-"""As in `oasis_jax.model` and `oasis_jax.dice`, which the peers do not import because these import JAX."""
+"""As in `oasis_jax.network.unet` and `oasis_jax.metrics.overlap`, which the peers do not import because
+these import JAX."""
 
 
 class Program(NamedTuple):

@@ -1,4 +1,4 @@
-"""The package's own network and steps, as `oasis_jax.loop` compiles them."""
+"""The package's own network and steps, as `oasis_jax.training.loop` compiles them."""
 
 from functools import partial
 from typing import Any
@@ -6,16 +6,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from oasis_jax import model, parallel, scoring, state, step
-from oasis_jax.augment import augment
 from oasis_jax.config import Augment, Config
+from oasis_jax.inference import score
+from oasis_jax.network import unet
+from oasis_jax.runs import state
+from oasis_jax.system import sharding
+from oasis_jax.training import optimizer, step
+from oasis_jax.training.augment import augment
 from peers import Arrays, Program
 
 
 def initial(settings: Config, size: tuple[int, int]) -> Arrays:
     """Parameters as training starts from, by "module/name"; biases are not zero, so that a forgotten one is seen."""
-    parallel.start()
-    init, _ = model.network(settings.model)
+    sharding.start()
+    init, _ = unet.network(settings.model)
     params = jax.jit(init, static_argnums=1)(jax.random.key(settings.train.seed), (*size, settings.data.channels))
     rng = np.random.default_rng(settings.train.seed)
     flat = {f"{module}/{name}": np.asarray(x) for module, part in params.items() for name, x in part.items()}
@@ -24,13 +28,13 @@ def initial(settings: Config, size: tuple[int, int]) -> Arrays:
 
 def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) -> tuple[Any, tuple[Any, ...]]:
     """A step of training or of evaluation under jit, and what it is called with, on the devices."""
-    mesh = parallel.make_mesh(len(batch["label"]))
-    _, apply = model.network(settings.model)
-    now = jax.device_put(params, parallel.replicated(mesh))
-    (there,) = parallel.to_devices([batch], mesh)
+    mesh = sharding.make_mesh(len(batch["label"]))
+    _, apply = unet.network(settings.model)
+    now = jax.device_put(params, sharding.replicated(mesh))
+    (there,) = sharding.to_devices([batch], mesh)
     if evaluate:
-        return scoring.compiled_eval_step(settings, apply, mesh), (now, there)
-    transform = state.optimizer(settings.optim, total_steps=1)
+        return score.compiled_eval_step(settings, apply, mesh), (now, there)
+    transform = optimizer.optimizer(settings.optim, total_steps=1)
     train_step = partial(
         step.train_step,
         apply=apply,
@@ -40,10 +44,10 @@ def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) 
     )
     start = jax.jit(lambda p: state.TrainState(jax.numpy.zeros((), "int32"), p, transform.init(p)))(now)
     key = jax.random.key(settings.train.seed)
-    return parallel.compile_train_step(train_step, mesh), (start, there, key)
+    return sharding.compile_train_step(train_step, mesh), (start, there, key)
 
 
-def unflatten(parameters: Arrays) -> model.Params:
+def unflatten(parameters: Arrays) -> unet.Params:
     """The tree that Flax wants."""
     tree: dict[str, dict[str, np.ndarray]] = {}
     for path, value in parameters.items():
@@ -54,10 +58,10 @@ def unflatten(parameters: Arrays) -> model.Params:
 
 def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
     """The package, without augmentation. `exact` asks for float32 products where a GPU would take TF32."""
-    parallel.start()
+    sharding.start()
     jax.config.update("jax_default_matmul_precision", "highest" if exact else None)
     params = unflatten(parameters)
-    _, apply = model.network(settings.model)
+    _, apply = unet.network(settings.model)
     forward = jax.jit(apply)
     held: dict[str, Any] = {}
 
@@ -78,7 +82,7 @@ def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
         return facts["peak_bytes_in_use"] if facts else None
 
     return Program(
-        put=lambda batch: next(parallel.to_devices([batch], parallel.make_mesh(len(batch["label"])))),
+        put=lambda batch: next(sharding.to_devices([batch], sharding.make_mesh(len(batch["label"])))),
         outputs=lambda batch: (np.asarray(forward(params, batch["image"])), np.asarray(evaluate(batch)[-1])),
         train=train,
         evaluate=evaluate,

@@ -1,4 +1,4 @@
-"""The Improved U-Net of `oasis_jax.model` in Keras on TensorFlow, the seed project's framework, with its loss and Adam.
+"""The Improved U-Net of `oasis_jax.network.unet` in Keras on TensorFlow, the seed's framework, with its loss and Adam.
 
 Layers are Keras's own, steps are `tf.function`s. Instance normalisation, which the seed did not have, is Keras's group
 normalisation with groups of one channel.
@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from oasis_jax import labels
+from oasis_jax import classes
 from oasis_jax.config import Config, Model
 from peers import CERTAIN, EPSILON, LEAK, LEVELS, Arrays, Program
 
@@ -51,8 +51,8 @@ def network(config: Model, size: tuple[int, int]) -> keras.Model:
 
     def segmentation(x: Any, name: str) -> Any:
         if config.segmentation == "1x1":
-            return conv(x, labels.COUNT, name, kernel=1)
-        return layers.LeakyReLU(negative_slope=LEAK)(conv(x, labels.COUNT, name))
+            return conv(x, classes.COUNT, name, kernel=1)
+        return layers.LeakyReLU(negative_slope=LEAK)(conv(x, classes.COUNT, name))
 
     image = keras.Input((*size, 1))
     crop = config.crop or size
@@ -74,7 +74,7 @@ def network(config: Model, size: tuple[int, int]) -> keras.Model:
         if level < LEVELS - 2:
             scores = segmentation(x, f"decoder{level}_segmentation")
             total = scores if total is None else layers.Add()([upsample(total), scores])
-    logits = layers.Activation("linear", dtype="float32")(conv(total, labels.COUNT, "logits", kernel=1))
+    logits = layers.Activation("linear", dtype="float32")(conv(total, classes.COUNT, "logits", kernel=1))
     if config.crop:
         pads = [(0, 0), *around, (0, 0)]
         background, others = keras.ops.pad(logits[..., :1], pads), logits[..., 1:]
@@ -87,7 +87,7 @@ def loss(logits: tf.Tensor, label: tf.Tensor, cross_entropy: float) -> tuple[tf.
     """Loss of each slice `(B,)`, and the soft sums `(B, 4)`: intersection, predicted, true."""
     log_probability = tf.nn.log_softmax(logits)
     probability = tf.exp(log_probability)
-    truth = tf.one_hot(label, labels.COUNT)
+    truth = tf.one_hot(label, classes.COUNT)
     pixels = (1, 2)
     sums = [tf.reduce_sum(x, pixels) for x in (probability * truth, probability, truth)]
     losses = 1 - tf.reduce_mean(2 * sums[0] / (sums[1] + sums[2] + EPSILON), -1)
@@ -98,9 +98,9 @@ def loss(logits: tf.Tensor, label: tf.Tensor, cross_entropy: float) -> tuple[tf.
 
 def confusion(prediction: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     """Pixels of each slice by true class (row) and predicted class (column), `(B, 4, 4)`."""
-    kinds = labels.COUNT**2
-    pairs = tf.reshape(tf.cast(label, tf.int32) * labels.COUNT + prediction, (len(label), -1))
-    return tf.reshape(tf.math.bincount(pairs, None, kinds, kinds, axis=-1), (-1, labels.COUNT, labels.COUNT))
+    kinds = classes.COUNT**2
+    pairs = tf.reshape(tf.cast(label, tf.int32) * classes.COUNT + prediction, (len(label), -1))
+    return tf.reshape(tf.math.bincount(pairs, None, kinds, kinds, axis=-1), (-1, classes.COUNT, classes.COUNT))
 
 
 def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:

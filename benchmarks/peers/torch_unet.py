@@ -1,4 +1,4 @@
-"""The Improved U-Net of `oasis_jax.model` in PyTorch, channels last, with its loss and Adam.
+"""The Improved U-Net of `oasis_jax.network.unet` in PyTorch, channels last, with its loss and Adam.
 
 Float32 means TF32 products on a GPU, as JAX takes them there; bfloat16 is autocast over float32 parameters.
 """
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from oasis_jax import labels
+from oasis_jax import classes
 from oasis_jax.config import Config, Model
 from peers import CERTAIN, EPSILON, LEAK, LEVELS, Arrays, Program
 
@@ -92,7 +92,7 @@ def loss(logits: torch.Tensor, label: torch.Tensor, cross_entropy: float) -> tup
     """Loss of each slice `(B,)`, and the soft sums `(B, 4)`: intersection, predicted, true."""
     log_probability = logits.log_softmax(1)
     probability = log_probability.exp()
-    truth = F.one_hot(label, labels.COUNT).movedim(-1, 1)
+    truth = F.one_hot(label, classes.COUNT).movedim(-1, 1)
     sums = (probability * truth).sum((2, 3)), probability.sum((2, 3)), truth.sum((2, 3)).float()
     losses = 1 - (2 * sums[0] / (sums[1] + sums[2] + EPSILON)).mean(1)
     if cross_entropy:
@@ -102,9 +102,9 @@ def loss(logits: torch.Tensor, label: torch.Tensor, cross_entropy: float) -> tup
 
 def confusion(prediction: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Pixels of each slice by true class (row) and predicted class (column), `(B, 4, 4)`."""
-    pairs = (label * labels.COUNT + prediction).flatten(1)
-    counts = [(pairs == kind).sum(1) for kind in range(labels.COUNT**2)]  # `bincount` would wait for the device
-    return torch.stack(counts, 1).view(-1, labels.COUNT, labels.COUNT)
+    pairs = (label * classes.COUNT + prediction).flatten(1)
+    counts = [(pairs == kind).sum(1) for kind in range(classes.COUNT**2)]  # `bincount` would wait for the device
+    return torch.stack(counts, 1).view(-1, classes.COUNT, classes.COUNT)
 
 
 def build(settings: Config, parameters: Arrays, exact: bool = False, compiled: bool = False) -> Program:

@@ -10,17 +10,19 @@ from typing import Annotated
 
 import tyro
 
-from oasis_jax import progress
 from oasis_jax.config import SPLITS, Split
-from oasis_jax.data import phantom, study, volumes
-from oasis_jax.data.anatomy import Axis
-from oasis_jax.data.manifest import published
-from oasis_jax.data.outcome import summary
-from oasis_jax.data.png import published_encoder
-from oasis_jax.data.rebuild import rebuild
-from oasis_jax.data.tree import load_tree
-from oasis_jax.data.verify import compare
-from oasis_jax.errors import UserError, run_command
+from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.geometry import Axis
+from oasis_jax.data.phantoms.dataset import write_tree
+from oasis_jax.data.published.manifest import published
+from oasis_jax.data.published.outcome import summary
+from oasis_jax.data.published.png_encoder import published_encoder
+from oasis_jax.data.published.rebuild import rebuild
+from oasis_jax.data.published.verify import compare
+from oasis_jax.data.volumes import study
+from oasis_jax.data.volumes.build import Rule, write_study
+from oasis_jax.system import console
+from oasis_jax.system.errors import UserError, run_command
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ class Rebuild:
 
 def check(arguments: Check) -> None:
     start = time.monotonic()
-    tree = load_tree(arguments.root, arguments.splits, track=progress.track, shown=sys.maxsize if arguments.all else 20)
+    tree = load_dataset(
+        arguments.root, arguments.splits, track=console.track, shown=sys.maxsize if arguments.all else 20
+    )
     seconds = time.monotonic() - start
     people = {split: len({tree.subjects[p.case] for p in pairs}) for split, pairs in tree.splits.items()}
     for split, pairs in tree.splits.items():
@@ -107,7 +111,7 @@ def write_phantoms(arguments: Phantom) -> None:
     if arguments.root.exists():
         raise UserError(f"{arguments.root} exists already: name a new folder.")
     arguments.root.parent.mkdir(parents=True, exist_ok=True)
-    phantom.write_tree(arguments.root, arguments.seed, progress.track)
+    write_tree(arguments.root, arguments.seed, console.track)
     print(f"Wrote {arguments.root}.")
 
 
@@ -121,9 +125,9 @@ def write_volumes(arguments: Volumes) -> None:
         raise UserError("--start must be from 0 to below 1, --extent above 0 and --seed 0 or more.")
     values = a.values.by_class()
     scans = study.pair_scans(a.images, a.labels)
-    rule = study.Rule(a.axis, a.start, a.extent, a.frame, values)
+    rule = Rule(a.axis, a.start, a.extent, a.frame, values)
     a.root.parent.mkdir(parents=True, exist_ok=True)
-    splits, notes = volumes.write_study(a.root, scans, rule, a.fractions, a.seed, progress.track)
+    splits, notes = write_study(a.root, scans, rule, a.fractions, a.seed, console.track)
     for note in notes:
         print(f"note: {note}")
     counts = ", ".join(f"{list(splits.values()).count(split)} {split}" for split in SPLITS)
@@ -132,7 +136,7 @@ def write_volumes(arguments: Volumes) -> None:
 
 
 def verify(arguments: Verify) -> None:
-    found = compare(arguments.root, published(), progress.track)
+    found = compare(arguments.root, published(), console.track)
     authentic = all(split.authentic for split in found.values())
     if arguments.json:
         splits = {name: {"authentic": split.authentic, **asdict(split)} for name, split in found.items()}
@@ -145,7 +149,7 @@ def verify(arguments: Verify) -> None:
 
 def rebuild_tree(arguments: Rebuild) -> None:
     manifest = published()
-    outcome = rebuild(arguments.root, arguments.discs, manifest, published_encoder(), progress.track)
+    outcome = rebuild(arguments.root, arguments.discs, manifest, published_encoder(), console.track)
     print(f"Wrote {arguments.root}.\n{summary(outcome, manifest)}")
     sys.exit(not outcome.proven)
 

@@ -9,15 +9,14 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from oasis_jax import labels
-from oasis_jax.errors import UserError
+from oasis_jax import classes
+from oasis_jax.system.errors import UserError
 
 _NAME = re.compile(r"(?:case|seg)_(?P<case>.+)_slice_(?P<number>\d+)(?:\.nii)?\.png")
 
@@ -28,10 +27,6 @@ Problem = tuple[str, str]
 """What kind of problem, and where."""
 
 
-Tracker = Callable[[Iterable, int, str], Iterable]
-"""Shows progress over (items, their number, a description); `progress.track` is one."""
-
-
 class Slice(NamedTuple):
     """One image and its label; `number` counts upward through the head."""
 
@@ -39,11 +34,6 @@ class Slice(NamedTuple):
     number: int
     image: Path
     label: Path
-
-
-def silent(items: Iterable, total: int, description: str) -> Iterable:
-    """A `Tracker` that shows nothing."""
-    return items
 
 
 def folders_of(split: str) -> tuple[str, str]:
@@ -110,7 +100,7 @@ def read_pair(pair: Slice) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with Image.open(pair.image) as image, Image.open(pair.label) as label:
-            return np.array(image), np.asarray(label) // np.uint8(labels.STEP)
+            return np.array(image), np.asarray(label) // np.uint8(classes.STEP)
     except BROKEN as error:
         raise UserError(f"Cannot read {pair.image} with its label: {error}. Put the files back.") from error
 

@@ -1,0 +1,132 @@
+"""Batches of slices: the only file that knows Grain. A training batch is a pure function of seed and step.
+
+A batch is a dict: `image` float32 `(B, H, W, 1)` normalised, `label` uint8 `(B, H, W)` classes 0 to 3, `index` int32
+`(B,)` row in the slice index, `valid` bool `(B,)` false on padding.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import grain
+import numpy as np
+from jaxtyping import Array
+
+from oasis_jax.config import Data, Method
+from oasis_jax.data.neighbours import neighbour_rows
+from oasis_jax.data.normalise import normalise
+from oasis_jax.data.slices import Slice, read_pair
+from oasis_jax.system.errors import UserError
+
+Batch = dict[str, Array]
+"""On devices."""
+
+Pair = tuple[np.ndarray, np.ndarray]
+HostBatch = dict[str, Any]
+"""On the host: numpy arrays."""
+
+
+class Source(Sequence[Any]):
+    """Random access to decoded slices (`Pair`): grey levels and classes, each uint8 `(H, W)`.
+
+    They are read as they are asked for: each once when `data.cache`, otherwise each time. Items may be read from disk,
+    so the type says nothing that a checker would have to read one for.
+    """
+
+    def __init__(self, slices: Sequence[Slice], data: Data, read: Callable[[Slice], Pair] = read_pair):
+        self._slices, self._read = slices, read
+        self._held: list[Any] | None = [None] * len(slices) if data.cache else None
+        self._channels = neighbour_rows([(one.case, one.number) for one in slices], data.neighbours)
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    def __getitem__(self, index: Any) -> Any:
+        if self._held is None:
+            return self._read(self._slices[index])
+        pair = self._held[index]
+        if pair is None:  # two threads may read it at once; they read the same
+            pair = self._held[index] = self._read(self._slices[index])
+        return pair
+
+    def with_neighbours(self, index: int) -> Pair:
+        """Grey levels and classes of a slice and its neighbours, each uint8 `(H, W, C)`; the slice in the middle."""
+        images, classes = zip(*(self[row] for row in self._channels[index]), strict=True)
+        return np.stack(images, axis=-1), np.stack(classes, axis=-1)
+
+
+def check_batch(slices: int, batch: int, processes: int) -> None:
+    """Raise `UserError` where there are fewer training slices than a batch holds, or it cannot be shared evenly."""
+    if slices < batch:
+        raise UserError(f"train.batch is {batch} but there are only {slices} training slices: lower it.")
+    if batch % processes:
+        raise UserError(f"train.batch is {batch}, which {processes} processes cannot share evenly: choose a multiple.")
+
+
+def train_batches(
+    source: Source,
+    data: Data,
+    *,
+    batch: int,
+    seed: int,
+    start: int = 0,
+    processes: tuple[int, int] = (0, 1),
+    brain: bool = False,
+) -> Iterator[HostBatch]:
+    """Endless training batches from step `start` on: this process's part of each.
+
+    Every epoch is shuffled anew, over all processes together; the slices left over when the last batch of an epoch
+    would not be full are skipped in that epoch.
+
+    Args:
+        source: the training slices.
+        data: normalisation and threads.
+        batch: slices a step, of all processes together.
+        seed: seed of the order.
+        start: first step to give; the batches are those an uninterrupted iterator would give there.
+        processes: (rank of this process, number of processes).
+        brain: give `brain` too, which removing the skull at random needs.
+
+    Raises:
+        UserError: as `check_batch`.
+    """
+    rank, count = processes
+    check_batch(len(source), batch, count)
+    whole = len(source) // batch * batch
+    order = grain.MapDataset.range(len(source)).seed(seed % 2**31).shuffle()[:whole][rank::count]
+
+    def load(index: int) -> HostBatch:  # no partial: Grain prints what it maps, and would print every slice held
+        return _load(source, data.normalise, index, brain)
+
+    batches = order.map(load).batch(batch // count).repeat()[start:]
+    return iter(batches.to_iter_dataset(_read_options(data)))
+
+
+def evaluation_batches(
+    source: Source, data: Data, *, batch: int, processes: tuple[int, int] = (0, 1)
+) -> Iterator[HostBatch]:
+    """Every slice once, in order: this process's part of each batch; the last is padded, `valid` false there."""
+    rank, count = processes
+    padded = -(-len(source) // batch) * batch
+    rows = grain.MapDataset.range(padded)[rank::count]
+
+    def load(row: int) -> HostBatch:
+        loaded = _load(source, data.normalise, min(row, len(source) - 1))
+        return loaded | {"valid": np.bool_(row < len(source))}
+
+    return iter(rows.map(load).batch(batch // count).to_iter_dataset(_read_options(data)))
+
+
+def _load(source: Source, method: Method, index: int, brain: bool = False) -> HostBatch:
+    images, classes = source.with_neighbours(index)
+    return {
+        "image": normalise(images, method),
+        "label": classes[..., classes.shape[-1] // 2],
+        "index": np.int32(index),
+        "valid": np.bool_(True),
+        **({"brain": classes > 0} if brain else {}),
+    }
+
+
+def _read_options(data: Data) -> grain.ReadOptions:
+    # One element is a whole batch here, so a small buffer is enough.
+    return grain.ReadOptions(num_threads=data.threads, prefetch_buffer_size=2 * data.threads)

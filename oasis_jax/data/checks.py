@@ -1,0 +1,128 @@
+"""The check of every pixel of a split, and its stamp: an unchanged split is checked once."""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from oasis_jax import classes
+from oasis_jax.data import appearance
+from oasis_jax.data.appearance import Ranges
+from oasis_jax.data.slices import BROKEN, Problem, Slice
+from oasis_jax.system.console import Tracker
+from oasis_jax.system.files import cache_folder, write_text
+
+
+class Contents(NamedTuple):
+    """What the files of a split hold."""
+
+    sizes: dict[tuple[int, int], int]
+    """Files of each (rows, columns)."""
+    extent: tuple[int, int, int, int]
+    """First and last row, first and last column with a label above background, over all slices; first > last where
+    there is none."""
+    looks: Ranges
+    """What the images look like."""
+    fingerprint: str
+    """SHA-256 over names and contents of all files, in order."""
+    problems: list[Problem]
+    stamp: Path
+    """Where it is remembered that these files passed."""
+
+
+_NOWHERE = (2**31, -1, 2**31, -1)
+
+
+def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
+    """Read every file of a split, or recall what was found when exactly these files passed before.
+
+    Files count as the same by folder, name, size and time of change.
+    """
+    stamp = _stamp_file(root, split, pairs)
+    return _recall(stamp) or _check(stamp, split, pairs, track)
+
+
+def stamp(contents: Contents) -> None:
+    """Remember, in the cache folder, that these files passed, as they were before they were read."""
+    contents.stamp.parent.mkdir(parents=True, exist_ok=True)
+    (size,) = contents.sizes
+    facts = {"size": size, "extent": contents.extent, "looks": contents.looks, "fingerprint": contents.fingerprint}
+    write_text(contents.stamp, json.dumps(facts))
+
+
+def _recall(path: Path) -> Contents | None:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        (rows, columns), (top, bottom, left, right) = facts["size"], facts["extent"]
+        seen = {name: (float(low), float(high)) for name, (low, high) in facts["looks"].items()}
+        return Contents({(rows, columns): 1}, (top, bottom, left, right), seen, str(facts["fingerprint"]), [], path)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # no stamp, or a damaged one: check again
+
+
+def _check(stamp: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
+    files = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
+    sizes: dict[tuple[int, int], int] = {}
+    problems, digest, extent, measures = [], hashlib.sha256(), _NOWHERE, []
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = track(pool.map(lambda file: _check_file(*file), files), len(files), f"Checking {split}")
+        for (path, _), file in zip(files, found, strict=True):
+            name = f"{path.parent.name}/{path.name}"
+            digest.update(name.encode() + b"\0" + file.digest)
+            if file.problem:
+                problems.append((file.problem[0], f"{name}: {file.problem[1]}"))
+            if file.size:
+                sizes[file.size] = sizes.get(file.size, 0) + 1
+            a, b = extent, file.extent
+            extent = min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])
+            if file.looks:
+                measures.append(file.looks)
+    return Contents(sizes, extent, appearance.ranges(measures), digest.hexdigest(), problems, stamp)
+
+
+class _File(NamedTuple):
+    digest: bytes = b""
+    size: tuple[int, int] | None = None
+    extent: tuple[int, int, int, int] = _NOWHERE
+    looks: tuple[float, float, float] | None = None
+    problem: Problem | None = None
+
+
+def _check_file(path: Path, is_label: bool) -> _File:
+    try:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            if image.format != "PNG" or image.mode != "L":
+                return _File(problem=("not 8-bit grey PNG", f"{image.format} of mode {image.mode}"))
+            image.verify()  # checksums, which reading the pixels passes over
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image)
+    except BROKEN as error:
+        return _File(problem=("unreadable", str(error)))
+    file = _File(hashlib.sha256(content).digest(), pixels.shape)
+    if not is_label:
+        return file._replace(looks=appearance.measure(pixels))
+    counts = np.bincount(pixels.ravel(), minlength=256)
+    counts[list(classes.GREYS)] = 0
+    if counts.any():
+        values = ", ".join(map(str, counts.nonzero()[0][:8]))
+        return file._replace(problem=("label values other than 0, 85, 170, 255", values))
+    rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
+    if rows.size:
+        file = file._replace(extent=(int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])))
+    return file
+
+
+def _stamp_file(root: Path, split: str, pairs: Sequence[Slice]) -> Path:
+    digest = hashlib.sha256(f"{root.resolve()}\n{split}\n".encode())
+    for path in (path for pair in pairs for path in (pair.image, pair.label)):
+        facts = path.stat()
+        digest.update(f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+    return cache_folder() / "checks" / f"{digest.hexdigest()}.json"

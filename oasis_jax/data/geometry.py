@@ -1,0 +1,56 @@
+"""How slices lie in a head: the plane they show, their size, their spacing, and how a tree of them was cut."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from oasis_jax.system.files import write_text
+
+Size = tuple[int, int]
+"""(rows, columns)."""
+
+Spacing = tuple[float, float, float | None]
+"""mm from one row, one column and one slice to the next; None where slices lie at an unknown distance."""
+
+STRIDE = 16
+"""Sides of a frame are multiples of this: the network halves them four times."""
+
+Axis = Literal["sagittal", "coronal", "axial"]
+"""The plane that slices show; its index is the axis of a RAS volume along which they are stacked."""
+
+AXES: tuple[Axis, ...] = get_args(Axis)
+
+OASIS_HEIGHTS = (0.49, 0.77)
+"""Heights of the slices of the OASIS set: 32 mm upward from half of a brain's height, which is 115 to 150 mm."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How slices were cut from heads: what prediction must know to cut a volume alike."""
+
+    axis: Axis = "axial"
+    """The plane that a slice shows."""
+    heights: tuple[float, float] = OASIS_HEIGHTS
+    """Lowest and highest slice, on a scale from the base of the brain, 0, to its top, 1."""
+    spacing: Spacing | None = None
+    """mm between rows, columns and slices, where the tree knows it."""
+
+
+def write_cut(root: Path, cut: Cut) -> None:
+    """Record in a tree how its slices were cut; a tree without this record counts as cut like OASIS."""
+    write_text(root / "cut.json", json.dumps(dataclasses.asdict(cut), indent=2) + "\n")
+
+
+def parse_cut(content: Any) -> Cut:
+    """The cut that a record of one holds; ValueError, KeyError or TypeError where it holds none."""
+    low, high = map(float, content["heights"])
+    spacing = content.get("spacing")
+    if spacing is not None:
+        row, column, gap = spacing
+        spacing = float(row), float(column), None if gap is None else float(gap)
+        if not all(mm is None or 0 < mm < math.inf for mm in spacing):
+            raise ValueError(f"spacing is {spacing}")
+    return Cut(AXES[AXES.index(content["axis"])], (low, high), spacing)

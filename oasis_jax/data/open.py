@@ -1,0 +1,15 @@
+"""The data of a run's config."""
+
+from oasis_jax.config import Config
+from oasis_jax.data.dataset import Dataset, load_dataset
+from oasis_jax.data.phantoms.dataset import default_tree
+from oasis_jax.system import console, distributed
+
+
+def open_data(config: Config, splits: tuple[str, ...]) -> Dataset:
+    """The checked tree of a config; the phantoms are made first where it asks for them."""
+    with distributed.in_turn():
+        root = config.data.root or default_tree(console.track)
+        tree = load_dataset(root, splits, console.track)
+    distributed.agree(tree.fingerprints, f"does not have the same slices in {root}")
+    return tree

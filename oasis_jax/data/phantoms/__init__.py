@@ -1,0 +1,1 @@
+"""Made-up heads, the data set of the quickstart."""

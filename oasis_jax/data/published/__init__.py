@@ -1,0 +1,1 @@
+"""The published OASIS slices: verified, and made again from the discs."""

@@ -1,0 +1,61 @@
+"""The published `keras_png_slices_data`: which files it has, and the digest of each."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+from oasis_jax.config import SPLITS
+from oasis_jax.data.slices import folders_of
+
+SLICES = 32
+"""Slices of every case, numbered from 0."""
+
+DIGEST = 8
+"""Bytes kept of each SHA-256: 64 bits tell 22,656 files apart from any that changed by accident."""
+
+_CASES = {
+    "train": "1-7 9-23 25-35 37-47 49-72 81-88 90-91 151-153 155-170 173-174 176-186 188-193 195 197-214 216-218 "
+    "220-224 226-241 243-244 246-247 249-250 253-256 258-275 277-296 298-305 307-319 321-323 325-333 335-346 348-359 "
+    "361-363 365-390 392 394-401",
+    "validate": "402-411 413 415-426 428-435 437-440",
+    "test": "441-457",
+}
+"""Subject numbers of OASIS-1, each a case."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a set of slices consists of."""
+
+    cases: dict[str, str]
+    """The split of each case; a case is a subject's number in three digits."""
+    digests: dict[str, bytes]
+    """First 8 bytes of the SHA-256 of each file, by its name: `keras_png_slices_test/case_441_slice_0.nii.png`."""
+
+
+def pair_names(split: str, case: str, number: int) -> tuple[str, str]:
+    """The image's and the label's name below the root."""
+    images, labels = folders_of(split)
+    return f"{images}/case_{case}_slice_{number}.nii.png", f"{labels}/seg_{case}_slice_{number}.nii.png"
+
+
+def digest(content: bytes) -> bytes:
+    """What a manifest holds of a file's content."""
+    return hashlib.sha256(content).digest()[:DIGEST]
+
+
+def published() -> Manifest:
+    """The published set: 354 cases, 22,656 files.
+
+    The digests lie in `published.bin`, 8 bytes each, by split, case and slice, image before label.
+    """
+    cases = {f"{number:03d}": split for split in SPLITS for number in _numbers(_CASES[split])}
+    names = [name for case, split in cases.items() for k in range(SLICES) for name in pair_names(split, case, k)]
+    content = (resources.files("oasis_jax.data.published") / "published.bin").read_bytes()
+    digests = [content[start : start + DIGEST] for start in range(0, len(content), DIGEST)]
+    return Manifest(cases, dict(zip(names, digests, strict=True)))
+
+
+def _numbers(runs: str) -> list[int]:
+    ends = [[int(end) for end in run.split("-")] for run in runs.split()]
+    return [number for end in ends for number in range(end[0], end[-1] + 1)]

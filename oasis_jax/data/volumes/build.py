@@ -1,0 +1,189 @@
+"""Cut a study of volumes into slices and write them as a tree, with a picture that shows what was cut."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from oasis_jax.classes import COUNT, STEP
+from oasis_jax.config import SPLITS
+from oasis_jax.data import geometry, overlays
+from oasis_jax.data.geometry import Axis, Size
+from oasis_jax.data.slices import folders, write_png
+from oasis_jax.data.volumes.anatomy import brain_span, find_head
+from oasis_jax.data.volumes.frame import centre, fit, put, quantise
+from oasis_jax.data.volumes.nifti import planes, read_volume, slice_spacing, thickness_notes
+from oasis_jax.data.volumes.resample import Grid, resample
+from oasis_jax.data.volumes.study import Scan, Values, read_classes, split_subjects
+from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system.errors import UserError
+from oasis_jax.system.files import csv_text, write_folder, write_text
+
+
+class Rule(NamedTuple):
+    """How slices are cut from every scan."""
+
+    axis: Axis
+    start: float
+    """Height of the first slice: 0 is the base of the labelled brain, 1 its top."""
+    extent: float
+    """How far up the slices reach from there, mm; what lies beyond the brain is left out."""
+    frame: Size
+    values: Values
+
+
+class Cut(NamedTuple):
+    """The slices of one scan."""
+
+    images: np.ndarray
+    """uint8 `(N, rows, columns)`."""
+    classes: np.ndarray
+    """uint8 `(N, rows, columns)`."""
+    first: int
+    """Number of the first slice along the volume's axis."""
+    spacing: tuple[float, float, float]
+    """Of the volume's rows, columns and slices, mm."""
+    heights: tuple[float, float]
+    """Of the first and the last slice."""
+    profile: np.ndarray
+    """uint8 `(extent along the axis, extent across)`, pixels of 1 mm, top first: the head cut across the slices."""
+    notes: tuple[str, ...]
+
+
+def cut_scan(scan: Scan, rule: Rule) -> Cut:
+    """Read one scan and cut it.
+
+    Raises:
+        UserError: a volume cannot be read, the two do not belong together, the labels have values that no class
+            claims, or the head does not fit.
+    """
+    image = read_volume(scan.image)
+    classes = planes(read_classes(scan, image, rule.values), rule.axis)
+    *pixel, gap = slice_spacing(image, rule.axis)
+    span = brain_span((classes > 0).sum(axis=(1, 2)), gap, rule.axis)
+    if span is None:
+        raise UserError(f"{scan.label} labels no brain in {rule.axis} slices: is it the right file?")
+    base, top = span
+    first = int(base + rule.start * (top - base))
+    number = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
+    sides = Grid(classes.shape[1], pixel[0]), Grid(classes.shape[2], pixel[1])
+    values = resample(planes(image.values, rule.axis), sides[0].to_mm(), sides[1].to_mm())
+    head = find_head(values)
+    place = fit((sides[0].mm, sides[1].mm), (head.rows, head.columns), rule.frame, rule.frame)
+    if place.frame != rule.frame:
+        need = f"{place.frame[0]} {place.frame[1]}"
+        raise UserError(f"The head in {scan.image} does not fit into the slices: set --frame {need}.")
+    own = np.stack([classes[number] == k for k in range(COUNT)])
+    shares = resample(own.reshape(-1, *own.shape[2:]), sides[0].to_mm(), sides[1].to_mm())
+    shares = shares.reshape(COUNT, len(number), *shares.shape[1:])
+    drawn = shares.argmax(0).astype(np.uint8)
+    height = (number[[0, -1]] - base) / (top - base)
+    across = values[:, :, values.shape[2] // 2] if rule.axis == "sagittal" else values[:, values.shape[1] // 2]
+    upright = resample(across[None], Grid(len(across), gap).to_mm(), None)[0]
+    return Cut(
+        images=np.stack([put(quantise(one), place) for one in values[number]]),
+        classes=np.stack([put(one, place) for one in drawn]),
+        first=first,
+        spacing=(pixel[0], pixel[1], gap),
+        heights=(float(height[0]), float(height[1])),
+        profile=quantise(upright)[::-1],
+        notes=(*image.notes, *thickness_notes(image, rule.axis)),
+    )
+
+
+_SHOWN = 12
+"""Scans in the contact sheet at most."""
+
+_LINE = (255, 80, 80)
+
+_SAME = 0.01
+"""mm by which slices of two scans may be further apart and count as alike."""
+
+
+def write_study(
+    root: Path,
+    scans: Sequence[Scan],
+    rule: Rule,
+    fractions: tuple[float, float, float],
+    seed: int,
+    track: Tracker = silent,
+) -> tuple[dict[str, str], list[str]]:
+    """Cut every scan and write the tree `root`, which may not exist yet; it appears whole or not at all.
+
+    Beside the slices lie `subjects.csv`, `volumes.csv` (where each case comes from), `cut.json` (what prediction must
+    know) and `contact_sheet.png`.
+
+    Returns:
+        The split of each subject, and what a user should know about some of the scans.
+
+    Raises:
+        UserError: lists every scan that cannot be cut.
+    """
+    splits = split_subjects(scans, fractions, seed)
+    notes: list[str] = []
+    write_folder(root, lambda part: notes.extend(_fill(part, root.name, scans, rule, splits, track)))
+    return splits, notes
+
+
+def _fill(
+    part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict[str, str], track: Tracker
+) -> list[str]:
+    """Write all of a tree into a folder; the notes on scans."""
+    rows, notes, strips, heights, gaps, problems = [], [], [], [], [], []
+    sampled = {scans[int(i)] for i in np.linspace(0, len(scans) - 1, min(_SHOWN, len(scans)))}
+    for split in SPLITS:
+        for folder in folders(part, split):
+            folder.mkdir()
+    for scan in track(scans, len(scans), "Cutting volumes"):
+        try:
+            cut = cut_scan(scan, rule)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        split = splits[scan.subject]
+        _write_slices(part, split, scan.case, cut)
+        facts = [scan.case, scan.subject, split, scan.image, scan.label, cut.first, len(cut.images)]
+        rows.append([*facts, *(f"{mm:.4g}" for mm in cut.spacing)])
+        notes += [f"{scan.image}: {note}" for note in cut.notes]
+        heights.append(cut.heights)
+        gaps.append(cut.spacing[2])
+        if scan in sampled:
+            strips.append(_strip(f"{scan.case}, {split}", cut, rule.frame))
+    if problems:
+        listing = "\n".join(f"  {problem}" for problem in problems)
+        raise UserError(f"{name} was not written. {len(problems)} problem(s):\n{listing}")
+    lowest, highest = zip(*heights, strict=True)
+    gap = gaps[0] if max(gaps) - min(gaps) < _SAME else None
+    geometry.write_cut(part, geometry.Cut(rule.axis, (min(lowest), max(highest)), (1.0, 1.0, gap)))
+    header = ["case", "subject", "split", "image", "label", "first_slice", "slices", "row_mm", "column_mm", "slice_mm"]
+    write_text(part / "volumes.csv", csv_text(header, rows))
+    write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], [row[:2] for row in rows]))
+    overlays.write_picture(part / "contact_sheet.png", overlays.mosaic(strips, columns=1))
+    return notes
+
+
+def _write_slices(root: Path, split: str, case: str, cut: Cut) -> None:
+    image_folder, label_folder = folders(root, split)
+    for k, (image, classes) in enumerate(zip(cut.images, cut.classes, strict=True)):
+        write_png(image_folder / f"case_{case}_slice_{k}.nii.png", image)
+        write_png(label_folder / f"seg_{case}_slice_{k}.nii.png", classes * np.uint8(STEP))
+
+
+def _strip(title: str, cut: Cut, frame: Size) -> np.ndarray:
+    """One scan: the head cut across the slices, with a line at the first and the last; first, middle, last slice."""
+    profile = np.repeat(centre(cut.profile, (max(frame), max(frame)))[..., None], 3, axis=2)
+    extent = cut.profile.shape[0]
+    above = (profile.shape[0] - extent) // 2 if profile.shape[0] >= extent else -((extent - profile.shape[0]) // 2)
+    for number in (cut.first, cut.first + len(cut.images) - 1):
+        row = above + extent - 1 - round(number * cut.spacing[2])
+        if 0 <= row < len(profile):
+            profile[row] = _LINE
+    middle = len(cut.images) // 2
+    tiles = [overlays.overlay(cut.images[k], cut.classes[k]) for k in (0, middle, len(cut.images) - 1)]
+    height = max(profile.shape[0], frame[0])
+    pieces = [np.pad(piece, ((0, height - piece.shape[0]), (0, 0), (0, 0))) for piece in (profile, *tiles)]
+    image = Image.fromarray(np.concatenate(pieces, axis=1))
+    ImageDraw.Draw(image).text((6, 4), title, fill=(255, 255, 255))
+    return np.asarray(image)

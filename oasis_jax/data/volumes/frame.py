@@ -1,0 +1,92 @@
+"""From an axial slice of a volume to what a network sees: 8-bit grey levels, centred in a frame.
+
+Rebuilding, importing and prediction all make their slices here, because normalisation sees the whole frame.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oasis_jax.data.geometry import STRIDE, Size
+
+
+class Place(NamedTuple):
+    """Where a plane lies in a frame: the plane's pixel (0, 0) is the frame's pixel `offset`, which may be negative."""
+
+    frame: Size
+    offset: Size
+
+
+def quantise(values: np.ndarray) -> np.ndarray:
+    """Grey levels of one slice: `floor(255 * value / largest value)`; negative values become 0.
+
+    Args:
+        values: intensities of any real dtype and unit, `(rows, columns)`, finite.
+
+    Returns:
+        uint8 of the same shape, the brightest pixel 255; all 0 where no value is above 0.
+    """
+    top = float(values.max(initial=0))
+    if top <= 0:
+        return np.zeros(values.shape, np.uint8)
+    # Multiplied before divided: the quotient of two equal numbers is exactly 1, so the brightest pixel is exactly 255.
+    return np.floor(np.maximum(values, 0).astype(np.float64) * 255 / top).astype(np.uint8)
+
+
+def middle(size: Size, frame: Size) -> Place:
+    """The place in the middle of a frame; where a margin is odd, the far side gets more."""
+    row, column = ((f - s) // 2 if f >= s else -((s - f) // 2) for s, f in zip(size, frame, strict=True))
+    return Place(frame, (row, column))
+
+
+def fit(size: Size, head: tuple[slice, slice], frame: Size, seen: Size) -> Place:
+    """A place where the network sees the whole head: the middle, else the head's middle, else a larger frame.
+
+    Args:
+        size: of the plane.
+        head: the rows and columns of the plane that the head takes up.
+        frame: the size the network was trained on.
+        seen: the central part of it that the network looks at; it grows with the frame.
+    """
+    grown, offset = [], []
+    for s, h, f, v in zip(size, head, frame, seen, strict=True):
+        growth = max(0, -(-(h.stop - h.start - v) // STRIDE) * STRIDE)
+        first = (f - v) // 2
+        start = middle((s, s), (f + growth, f + growth)).offset[0]
+        if start + h.start < first or start + h.stop > first + v + growth:
+            start = first + (v + growth - (h.stop - h.start)) // 2 - h.start
+        grown.append(f + growth)
+        offset.append(start)
+    return Place((grown[0], grown[1]), (offset[0], offset[1]))
+
+
+def put(plane: np.ndarray, place: Place) -> np.ndarray:
+    """The frame that shows a plane `(rows, columns)`, zero around it."""
+    out = np.zeros(place.frame, plane.dtype)
+    inside, outside = _overlap(plane.shape, place)
+    out[inside] = plane[outside]
+    return out
+
+
+def take(framed: np.ndarray, place: Place, size: Size, around: Any) -> np.ndarray:
+    """The inverse of `put` for an array `(*place.frame, ...)`; what lies outside the frame becomes `around`."""
+    out = np.broadcast_to(around, (*size, *framed.shape[2:])).astype(framed.dtype)
+    inside, outside = _overlap(size, place)
+    out[outside] = framed[inside]
+    return out
+
+
+def centre(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """Pad with zeros, or cut off evenly, to `size`."""
+    return put(pixels, middle((pixels.shape[0], pixels.shape[1]), size))
+
+
+def _overlap(size: tuple[int, ...], place: Place) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The part of the frame that shows the plane, and the part of the plane that is shown."""
+    inside, outside = [], []
+    for s, f, offset in zip(size, place.frame, place.offset, strict=True):
+        first, last = max(offset, 0), max(min(offset + s, f), 0)
+        first = min(first, last)
+        inside.append(slice(first, last))
+        outside.append(slice(first - offset, last - offset) if last > first else slice(0, 0))
+    return tuple(inside), tuple(outside)

@@ -1,0 +1,1 @@
+"""Predictions against truth, as scores."""

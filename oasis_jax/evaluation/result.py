@@ -1,0 +1,40 @@
+"""An evaluation: slices with their predictions, and what was counted on them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from oasis_jax.data.geometry import Spacing
+from oasis_jax.data.slices import Slice
+from oasis_jax.inference.score import SliceTable
+from oasis_jax.metrics.surface import SurfaceTable
+
+
+class Evaluated(NamedTuple):
+    """Slices, their predictions, and what was counted on them."""
+
+    pairs: Sequence[Slice]
+    subjects: dict[str, str]
+    """The person of each case."""
+    slices: Sequence[tuple[np.ndarray, np.ndarray]]
+    """Grey levels and true classes of each slice, uint8 `(H, W)`; slices of different cases may differ in size."""
+    predictions: Sequence[np.ndarray]
+    """Predicted classes of each slice, uint8 `(H, W)`."""
+    table: SliceTable
+    surfaces: SurfaceTable | None
+    """A row for each slice, or for each case of whole volumes, cases sorted; None where the spacing is unknown."""
+    spacing: dict[str, Spacing | None]
+    """Of each case."""
+    whole: bool = False
+    """Whether the cases are whole volumes, whose surfaces are compared in 3D."""
+
+    @property
+    def people(self) -> list[str]:
+        """The person of each slice."""
+        return [self.subjects[pair.case] for pair in self.pairs]
+
+    @property
+    def cases(self) -> list[str]:
+        """Each case once, sorted."""
+        return sorted({pair.case for pair in self.pairs})

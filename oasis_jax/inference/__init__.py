@@ -1,0 +1,1 @@
+"""The network forward: for validation, evaluation and prediction."""

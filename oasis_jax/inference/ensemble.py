@@ -1,0 +1,119 @@
+"""Who answers for a slice: one network, or the mean of several, each shown the slice and maybe its mirror image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from oasis_jax.data.geometry import Size
+from oasis_jax.inference.mirror import has_counterpart, mirror, mirror_shift
+from oasis_jax.network import unet
+from oasis_jax.network.unet import Apply
+from oasis_jax.runs import checkpoint, restore
+from oasis_jax.runs.folder import Run
+from oasis_jax.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The networks of one or several runs, with parameters on devices; probabilities are averaged over them."""
+
+    runs: tuple[Run, ...]
+    """The first one is the run that was asked for."""
+    cards: tuple[checkpoint.Card, ...]
+    """The checkpoint of each."""
+    params: tuple[unet.Params, ...]
+    mirror: bool
+    """Whether each network also sees the mirror image."""
+
+    def apply(self, growth: Size = (0, 0)) -> Apply:
+        """The pure function `(params, image) -> logits`, `params` as the field above.
+
+        What the networks look at grows with a frame that has `growth` more rows and columns than the slices of
+        training. Where anything is averaged, logits are logarithms of probabilities.
+        """
+        networks = [unet.network(replace(one.config.model, crop=_grown(one, growth)))[1] for one in self.runs]
+        if len(networks) == 1 and not self.mirror:
+            return lambda params, image: networks[0](params[0], image)
+        shifts = [mirror_shift(one.config.augment.mirror_axis, one.size[0]) for one in self.runs]
+
+        def apply(params: tuple[unet.Params, ...], image: Array) -> Array:
+            shares = [
+                _probabilities(network, own, image, shift if self.mirror else None)
+                for network, own, shift in zip(networks, params, shifts, strict=True)
+            ]
+            return jnp.log(jnp.maximum(sum(shares) / len(shares), jnp.finfo(jnp.float32).tiny))
+
+        return apply
+
+    @property
+    def averaged(self) -> dict[str, Any] | None:
+        """What was averaged, as plain JSON values; None for one network alone."""
+        if len(self.runs) == 1 and not self.mirror:
+            return None
+        members = [{"run": one.folder.name, "step": card.step} for one, card in zip(self.runs, self.cards, strict=True)]
+        return {"runs": members, "mirror": self.mirror}
+
+    @property
+    def name(self) -> str:
+        """What is added to the name of an evaluation; empty for one network alone."""
+        several = f"-mean-of-{len(self.runs)}" if len(self.runs) > 1 else ""
+        return several + ("-mirror" if self.mirror else "")
+
+
+def sentence(averaged: dict[str, Any]) -> str:
+    """What was averaged (`Ensemble.averaged`), for people."""
+    members = [f"{one['run']} (step {one['step']})" for one in averaged["runs"]]
+    who = members[0] if len(members) == 1 else f"the {len(members)} networks {', '.join(members)}"
+    return f"Probabilities are the mean over {who}{' and the mirror images' if averaged['mirror'] else ''}."
+
+
+def load(runs: Sequence[Run], mesh: jax.sharding.Mesh, at_step: int | None = None, mirror: bool = False) -> Ensemble:
+    """Restore the best checkpoint of each run, of the first one that of a step where asked for.
+
+    Raises:
+        UserError: runs that do not see the same slices in the same way, or without a sound checkpoint.
+    """
+    for one in runs[1:]:
+        _check_alike(runs[0], one)
+    if mirror:
+        for one in runs:
+            mirror_shift(one.config.augment.mirror_axis, one.size[0])
+    restored = [restore.best_parameters(one, mesh, None if i else at_step) for i, one in enumerate(runs)]
+    cards, params = zip(*restored, strict=True)
+    return Ensemble(tuple(runs), cards, params, mirror)
+
+
+def _check_alike(first: Run, other: Run) -> None:
+    """Two networks can be averaged where one input serves both."""
+    facts = {
+        "slices of {0[0]}x{0[1]}": (first.size, other.size),
+        "{0} neighbours on each side": (first.config.data.neighbours, other.config.data.neighbours),
+        "slices normalised by {0}": (first.config.data.normalise, other.config.data.normalise),
+        "slices cut as {0}": (first.provenance.get("slice_cut"), other.provenance.get("slice_cut")),
+    }
+    for text, (ours, theirs) in facts.items():
+        if ours != theirs:
+            raise UserError(
+                f"{other.folder} was trained on {text.format(theirs)}, {first.folder} on {text.format(ours)}: "
+                "leave it out of --with."
+            )
+
+
+def _grown(run: Run, growth: Size) -> Size | None:
+    crop = run.config.model.crop
+    return None if crop is None else (crop[0] + growth[0], crop[1] + growth[1])
+
+
+def _probabilities(network: Apply, params: unet.Params, image: Array, shift: int | None) -> Array:
+    straight = jax.nn.softmax(network(params, image))
+    if shift is None:
+        return straight
+    rows = image.shape[1]
+    turned = mirror(image, shift, image.min((1, 2), keepdims=True), axis=1)
+    back = mirror(jax.nn.softmax(network(params, turned)), shift, 0, axis=1)
+    inside = has_counterpart(rows, shift)[:, None, None]
+    return jnp.where(inside, (straight + back) / 2, straight)

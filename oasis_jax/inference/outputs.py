@@ -1,0 +1,163 @@
+"""What prediction writes: label maps, pictures, probabilities and tables of tissue."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from oasis_jax.classes import COLOURS, COUNT, NAMES, SHORT, STEP
+from oasis_jax.data import appearance, overlays
+from oasis_jax.data.volumes.anatomy import heights
+from oasis_jax.data.volumes.frame import take
+from oasis_jax.data.volumes.inputs import Found
+from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
+from oasis_jax.inference.segment import Labelled
+from oasis_jax.runs.folder import Trained
+from oasis_jax.system.files import csv_text, write_text, write_whole
+
+_TILES = 24
+"""Slices that the picture of a volume shows at most."""
+
+_ROUNDING = 0.01
+"""Of a brain's height, about one slice: the brain's top is found to within a slice or so."""
+
+
+class Report(NamedTuple):
+    """What the tables say of one file."""
+
+    file: str
+    slices: list[list[Any]]
+    """A row for each slice: number, height, whether in the trained heights, whether unlike training, areas in mm^2."""
+    millilitres: np.ndarray | None
+    """Volume of CSF, gray and white matter; None where the distance of the slices is unknown."""
+    notes: tuple[str, ...]
+
+    @property
+    def areas(self) -> np.ndarray:
+        """Area of CSF, gray and white matter over all slices, mm^2."""
+        return np.sum([row[4:] for row in self.slices], axis=0)
+
+    @property
+    def outside(self) -> int:
+        """Slices with brain outside the heights seen in training."""
+        return sum(row[2] is False and sum(row[4:]) > 0 for row in self.slices)
+
+
+def names(found: Found, probabilities: bool) -> list[str]:
+    """The files, relative to the output folder, that a prediction writes: labels, overlay, and maybe probabilities."""
+    volume = is_volume(found.path)
+    wanted = [f"{found.name}_labels" + (".nii.gz" if volume else ".png"), f"{found.name}_overlay.png"]
+    return [*wanted, f"{found.name}_probabilities" + (".nii.gz" if volume else ".npy")] if probabilities else wanted
+
+
+TABLES = ("tissue.csv", "slices.csv", "labels.tsv")
+
+
+def report(one: Labelled, trained: Trained) -> Report:
+    """Measure one file: areas and volumes, heights, likeness to the training slices."""
+    item, notes = one.input, list(one.input.notes)
+    counts = np.stack([np.bincount(classes.ravel(), minlength=COUNT) for classes in one.classes])
+    gap = None if item.volume is None else slice_spacing(item.volume, trained.cut.axis)[2]
+    areas = counts[:, 1:] * (item.sides[0].spacing * item.sides[1].spacing)
+    height = None if gap is None else heights(areas.sum(1), gap, trained.cut.axis)
+    low, high = trained.cut.heights
+    trusted = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
+    strange = appearance.unlike(list(item.slices), trained.looks)
+    judged = [s for k, s in enumerate(strange) if item.head[k].any() and (trusted is None or trusted[k])]
+    if sum(judged) > len(judged) / 2:
+        notes.append("it looks unlike the training slices (share of the frame above air, mean and spread of grey)")
+    rows = [
+        [
+            k,
+            None if height is None else round(float(height[k]), 3),
+            None if trusted is None else bool(trusted[k]),
+            strange[k],
+            *(float(area) for area in areas[k]),
+        ]
+        for k in range(len(areas))
+    ]
+    millilitres = areas.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
+    return Report(item.found.path.name, rows, millilitres, tuple(notes))
+
+
+def write(one: Labelled, facts: Report, folder: Path, trained: Trained) -> None:
+    """Write the files of one prediction, each whole or not at all."""
+    item = one.input
+    files = [folder / name for name in names(item.found, one.probabilities is not None)]
+    if item.volume is None:
+        grey = Image.fromarray(one.classes[0] * np.uint8(STEP))
+        write_whole(files[0], lambda part: grey.save(part, format="PNG", compress_level=1))
+    else:
+        volume, classes = item.volume, stacked(one.classes, trained.cut.axis)
+        write_whole(files[0], lambda part: write_volume(part, classes, volume, names=True))
+    write_whole(files[1], lambda part: overlays.write_picture(part, _picture(one, facts)))
+    if one.probabilities is not None:
+        values = one.probabilities
+        if item.volume is None:
+            write_whole(files[2], lambda part: _save_array(part, values[0]))
+        else:
+            volume = item.volume
+            write_whole(files[2], lambda part: write_volume(part, stacked(values, trained.cut.axis), volume))
+
+
+def write_tables(folder: Path, reports: list[Report]) -> None:
+    """Write `tissue.csv` (a line a file), `slices.csv` (a line a slice), `labels.tsv` (what a label value means)."""
+    tissues = [name.replace(" ", "_") for name in NAMES[1:]]
+    lines = [
+        [
+            one.file,
+            len(one.slices),
+            one.outside,
+            *(["", "", ""] if one.millilitres is None else [f"{x:.2f}" for x in one.millilitres]),
+            *([f"{x / 100:.2f}" for x in one.areas] if one.millilitres is None else ["", "", ""]),
+            "; ".join(one.notes),
+        ]
+        for one in reports
+    ]
+    units = [f"{name}_ml" for name in tissues] + [f"{name}_cm2" for name in tissues]
+    write_text(
+        folder / TABLES[0], csv_text(["file", "slices", "slices_outside_trained_heights", *units, "notes"], lines)
+    )
+    slices = [[one.file, *("" if x is None else x for x in row)] for one in reports for row in one.slices]
+    header = ["file", "slice", "height", "in_trained_heights", "unlike_training", *(f"{name}_mm2" for name in tissues)]
+    write_text(folder / TABLES[1], csv_text(header, slices))
+    colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in COLOURS]
+    table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(NAMES)]
+    write_text(folder / TABLES[2], "index\tname\tcolor\n" + "".join(table))
+
+
+def sentence(one: Report) -> str:
+    """One line about one file."""
+    unit, values = ("cm2", one.areas / 100) if one.millilitres is None else ("ml", one.millilitres)
+    tissue = ", ".join(f"{name} {value:.1f}" for name, value in zip(SHORT[1:], values, strict=True))
+    slices = "" if len(one.slices) == 1 else f"{len(one.slices)} slices, "
+    outside = f" ({one.outside} slices lie outside the heights seen in training)" if one.outside else ""
+    notes = "".join(f"; note: {note}" for note in one.notes)
+    return f"{one.file}: {slices}{tissue} {unit}{outside}{notes}"
+
+
+def _picture(one: Labelled, facts: Report) -> np.ndarray:
+    """A PNG slice under its labels; of a volume, a choice of slices that show any brain, each beside itself."""
+    if one.input.volume is None:
+        return overlays.tinted(*_same_size(one, 0))
+    shown = [k for k, row in enumerate(facts.slices) if sum(row[4:])] or list(range(len(one.classes)))
+    chosen = [shown[i] for i in np.linspace(0, len(shown) - 1, min(_TILES, len(shown))).round().astype(int)]
+    return overlays.mosaic([overlays.beside(*_same_size(one, k)) for k in chosen], columns=4)
+
+
+def _same_size(one: Labelled, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Grey levels and classes of a slice in pixels of 1 mm."""
+    item = one.input
+    grey = take(item.slices[k], item.place, item.head.shape[1:], 0)
+    classes = one.classes[k]
+    if classes.shape != grey.shape:
+        row = np.linspace(0, classes.shape[0] - 1, grey.shape[0]).round().astype(int)
+        column = np.linspace(0, classes.shape[1] - 1, grey.shape[1]).round().astype(int)
+        classes = classes[row][:, column]
+    return grey, classes
+
+
+def _save_array(path: Path, values: np.ndarray) -> None:
+    with path.open("wb") as file:
+        np.save(file, values, allow_pickle=False)

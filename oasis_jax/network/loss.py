@@ -1,0 +1,32 @@
+"""The loss: soft Dice and cross-entropy."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+
+from oasis_jax import classes
+from oasis_jax.metrics.overlap import Overlap, dice, overlap
+
+
+def slice_losses(
+    logits: Float[Array, "batch height width 4"],
+    label: UInt8[Array, "batch height width"],
+    cross_entropy: float = 0.0,
+) -> tuple[Float[Array, " batch"], Overlap]:
+    """Loss of each slice: 1 - mean over classes of soft Dice, as the seed defines it, plus weighted cross-entropy.
+
+    Args:
+        logits: network output before softmax.
+        label: classes 0 to 3.
+        cross_entropy: weight of the mean over pixels of `-log p(true class)`, in nats.
+
+    Returns:
+        The losses, and the soft sums they were made of.
+    """
+    log_probability = jax.nn.log_softmax(logits.astype(jnp.float32))
+    sums = overlap(jnp.exp(log_probability), label)
+    losses = 1 - dice(sums).mean(axis=-1)
+    if cross_entropy:
+        truth = jax.nn.one_hot(label, classes.COUNT, dtype=jnp.float32)
+        losses += cross_entropy * -(log_probability * truth).sum(-1).mean((1, 2))
+    return losses, sums

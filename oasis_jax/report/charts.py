@@ -1,0 +1,121 @@
+"""Charts of an evaluation as SVG on white, in colours and marks that colour-blind readers tell apart."""
+
+import io
+from typing import Any
+
+import numpy as np
+
+from oasis_jax import classes
+
+COLOURS, MARKS = ("#666666", "#0072B2", "#E69F00", "#009E73"), "ovs^"
+"""Of the classes, on white: from the Okabe-Ito palette."""
+
+
+def subjects(per_subject: dict[str, Any]) -> str:
+    """Hard Dice of each subject, a column of points for each class of the foreground, the worst ones named.
+
+    Args:
+        per_subject: `hard_dice_per_subject` of `summary.summarise`.
+    """
+    figure = _figure(7.0, 3.6)
+    axes = figure.subplots()
+    for column, k in enumerate(classes.FOREGROUND):
+        name = classes.NAMES[k]
+        found = {person: row[name] for person, row in per_subject["each"].items() if row[name] is not None}
+        values = np.array(list(found.values()))
+        spread = _spread(values)
+        axes.plot(column + spread, values, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=6)
+        if values.size:
+            middle = np.median(values)
+            axes.plot([column - 0.3, column + 0.3], [middle, middle], color="black", linewidth=1.5)
+            worst = min(found, key=lambda person: found[person])
+            axes.annotate(worst, (column + spread[values.argmin()], values.min()), xytext=(9, -3),
+                          textcoords="offset points", fontsize=8)  # fmt: skip
+    axes.set_xticks(range(len(classes.FOREGROUND)), [classes.NAMES[k] for k in classes.FOREGROUND])
+    axes.set(ylabel="hard Dice of a subject", xlim=(-0.6, len(classes.FOREGROUND) - 0.4))
+    axes.grid(axis="y", alpha=0.3)
+    return _svg(figure)
+
+
+def confusion(counts: np.ndarray) -> str:
+    """Pixels by true class (row) and predicted class (column), `(4, 4)`, as shares of each row."""
+    figure = _figure(4.6, 3.6)
+    axes = figure.subplots()
+    total = counts.sum(1, keepdims=True)
+    shares = counts / np.maximum(total, 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*counts.shape):
+        dark = shares[row, column] > 0.5
+        text = f"{100 * shares[row, column]:.2f} %" if total[row, 0] else "-"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    axes.set_xticks(range(classes.COUNT), classes.SHORT)
+    axes.set_yticks(range(classes.COUNT), classes.SHORT)
+    axes.set(xlabel="predicted", ylabel="true")
+    return _svg(figure)
+
+
+def agreement(tissue: dict[str, Any]) -> str:
+    """Bland-Altman plots: of each scan the difference against the mean of predicted and true, a panel each tissue.
+
+    Args:
+        tissue: what `tissue.summarise` gives.
+    """
+    figure = _figure(8.4, 3.2)
+    unit, each = tissue["unit"], tissue["each"].values()
+    for axes, k in zip(figure.subplots(1, len(classes.FOREGROUND)), classes.FOREGROUND, strict=True):
+        name = classes.NAMES[k]
+        true, predicted = (np.array([scan[side][name] for scan in each], float) for side in ("true", "predicted"))
+        axes.plot((true + predicted) / 2, predicted - true, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=5)
+        axes.axhline(0, color="0.7", linewidth=0.8)
+        for line, style in (("bias", "-"), ("low", "--"), ("high", "--")):
+            if tissue[line][name] is not None:
+                axes.axhline(tissue[line][name], color="black", linewidth=1.2, linestyle=style)
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel(f"mean of both, {unit}", fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.margins(y=0.25)
+    figure.axes[0].set_ylabel(f"predicted - true, {unit}", fontsize=9)
+    return _svg(figure)
+
+
+def reliability(calibration: dict[str, Any]) -> str:
+    """How often pixels are right against how sure they are, above the share of pixels in each bin.
+
+    Args:
+        calibration: `calibration` of what `summary.summarise` gives.
+    """
+    figure = _figure(4.6, 4.4)
+    curve, share = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    used = [k for k, count in enumerate(calibration["pixels"]) if count]
+    confidence, accuracy = ([calibration[name][k] for k in used] for name in ("confidence", "accuracy"))
+    curve.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="as right as sure")
+    curve.plot(confidence, accuracy, "o-", color=COLOURS[1], markersize=4, label="this network")
+    curve.set(ylabel="share that is right", xlim=(0.2, 1.01), ylim=(0, 1.02))
+    curve.legend(fontsize=8, loc="upper left")
+    curve.grid(alpha=0.3)
+    pixels = np.array([calibration["pixels"][k] for k in used], float)
+    share.bar(confidence, 100 * pixels / max(pixels.sum(), 1), width=0.04, color=COLOURS[1], alpha=0.7)
+    share.set(xlabel="probability of the predicted class", ylabel="% of pixels", yscale="log")
+    return _svg(figure)
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """Sideways offsets, -0.2 to 0.2, that keep equal values apart: by rank, the golden ratio on and on."""
+    order = values.argsort().argsort()
+    return 0.4 * ((order * 0.618034) % 1 - 0.5)
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _svg(figure: Any) -> str:
+    import matplotlib
+
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "oasis_jax"}):  # the same names, so the same file, each time
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    drawn = text.getvalue()
+    return drawn[drawn.index("<svg") :]  # without the XML declaration, which a page must not repeat

@@ -1,0 +1,48 @@
+"""Pictures of slices: image, truth, prediction and errors side by side."""
+
+from pathlib import Path
+
+import numpy as np
+
+from oasis_jax import classes
+
+ERROR = (204, 121, 167)
+"""RGB of a wrong pixel: vermilion of the Okabe-Ito palette, far from the colours of the classes for every reader."""
+
+
+def draw_slice(path: Path, title: str, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> None:
+    """Draw one slice to a PNG file. All arrays are uint8 `(H, W)`: grey levels, true and predicted classes."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    wrong = np.repeat(image[..., None] // 2, 3, axis=2)
+    wrong[truth != prediction] = ERROR
+    box = shown_box(image, truth, prediction)
+    panels = [
+        ("image", image),
+        ("truth", classes.COLOURS[truth]),
+        ("prediction", classes.COLOURS[prediction]),
+        (f"errors: {int((truth != prediction).sum())} of {truth.size} pixels", wrong),
+    ]
+    figure = Figure(figsize=(12, 3.6), layout="constrained", facecolor="white")
+    figure.suptitle(title, fontsize=11)
+    for axes, (name, pixels) in zip(figure.subplots(1, 4), panels, strict=True):
+        axes.imshow(pixels[box], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(name, fontsize=9)
+        axes.set_axis_off()
+    handles = [
+        Patch(facecolor=tuple(classes.COLOURS[k] / 255), edgecolor="0.5", label=classes.NAMES[k])
+        for k in range(classes.COUNT)
+    ]
+    handles.append(Patch(facecolor=tuple(np.array(ERROR) / 255), label="error"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    figure.savefig(path, format="png", dpi=110)
+
+
+def shown_box(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that show anything, with a margin; all of them where nothing is shown."""
+    shown = (image > 24) | (truth > 0) | (prediction > 0)
+    rows, columns = (np.flatnonzero(shown.any(axis=1 - axis)) for axis in (0, 1))
+    if not rows.size:
+        return slice(None), slice(None)
+    return slice(max(rows[0] - 6, 0), rows[-1] + 7), slice(max(columns[0] - 6, 0), columns[-1] + 7)

@@ -1,0 +1,200 @@
+"""A run folder: its files, what it records, who may write to it.
+
+`config.json` (config and provenance), `checkpoints/`, `metrics.jsonl`, `curves.png`, TensorBoard events in
+`tensorboard/`, and `evaluation/SPLIT/`. A run holds no absolute path but that of its data, so it can be moved.
+"""
+
+import fcntl
+import json
+import os
+import platform
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from oasis_jax import __version__
+from oasis_jax import config as config_module
+from oasis_jax.config import Config
+from oasis_jax.data import appearance
+from oasis_jax.data.appearance import Ranges
+from oasis_jax.data.geometry import Cut, parse_cut
+from oasis_jax.system import distributed
+from oasis_jax.system.errors import UserError
+from oasis_jax.system.files import write_text
+
+_SHARED_SECONDS = 20
+"""How long a network file system may take to show one host what another wrote."""
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
+
+
+class Run(NamedTuple):
+    """A run on disk: its folder, its config, and what it recorded about its making."""
+
+    folder: Path
+    config: Config
+    provenance: dict[str, Any]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(rows, columns) of the slices it is trained on."""
+        rows, columns = self.provenance["slice_size"]
+        return rows, columns
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(rows, columns, channels) of what its network sees: a slice and its neighbours."""
+        return *self.size, self.config.data.channels
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    def at_data(self, root: Path | None) -> "Run":
+        """The same run, reading its slices from elsewhere."""
+        return self._replace(config=replace(self.config, data=replace(self.config.data, root=root)))
+
+    def evaluation(self, split: str) -> Path:
+        return self.folder / "evaluation" / split
+
+
+def versions() -> dict[str, str]:
+    """Of Python, this package and the libraries it stands on."""
+    own = {"python": platform.python_version(), "oasis_jax": __version__}
+    return own | {name: version(name) for name in _PACKAGES}
+
+
+def create(config: Config, data: dict[str, Any]) -> Run:
+    """Make the run folder and write `config.json`; the folder must not hold one yet.
+
+    `data` is what there is to remember of the slices: `data_fingerprints`, `slice_size`, and what prediction asks for.
+    """
+    provenance = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": versions(),
+        "devices": [str(device.device_kind) for device in jax.devices()],
+        "processes": jax.process_count(),
+        "seed": config.train.seed,
+        **data,
+    }
+    run = Run(config.run, config, provenance)
+    save(run)
+    return run
+
+
+def save(run: Run) -> None:
+    """Write a run's `config.json`."""
+    if jax.process_index() == 0:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        content = {"config": config_module.to_json(run.config), "provenance": run.provenance}
+        write_text(run.folder / "config.json", json.dumps(content, indent=2) + "\n")
+
+
+def exists(folder: Path) -> bool:
+    """Whether a run was started in this folder.
+
+    Raises:
+        UserError: there are checkpoints but no config.json to say of what.
+    """
+    started = (folder / "config.json").is_file()
+    if not started and (folder / "checkpoints").is_dir() and any((folder / "checkpoints").iterdir()):
+        raise UserError(f"{folder} holds checkpoints but no config.json: put it back, or name another --run.")
+    return started
+
+
+def load(folder: Path) -> Run:
+    """Read a run folder; its config names the folder where it now lies.
+
+    Raises:
+        UserError: there is no run, or its config.json is damaged.
+    """
+    if not exists(folder):
+        raise UserError(f"{folder} is not a run: it has no config.json. Train one, or name another folder.")
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        values = content["config"] | {"run": str(folder)}
+        provenance = content["provenance"]
+        dict(provenance["data_fingerprints"]).values()  # training and evaluation compare them
+        if [type(side) for side in provenance["slice_size"]] != [int, int]:
+            raise ValueError(f"slice_size is {provenance['slice_size']}")
+        return Run(folder, config_module.validate(config_module.from_json(values)), provenance)
+    except (ValueError, KeyError, TypeError, UserError) as error:
+        raise UserError(f"{folder / 'config.json'} is damaged ({error}): put it back or train anew.") from error
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold the run for this command alone, in all its processes. The system frees the lock however it ends.
+
+    Raises:
+        UserError: another command is training this run, or a process does not see the folder that process 0 sees.
+    """
+    if jax.process_index():
+        _check_shared(folder, distributed.share(None))
+        distributed.meet()
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder} is being trained by another process: wait, or name another --run.") from None
+        token = secrets.token_hex(16)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, token.encode(), 0)
+        os.fsync(handle)
+        distributed.share(token)
+        distributed.meet()  # all have found it
+        yield
+    finally:
+        os.close(handle)
+
+
+def _check_shared(folder: Path, token: str) -> None:
+    """Checkpoints are written by one process and read by all."""
+    deadline = time.monotonic() + _SHARED_SECONDS
+    while True:
+        with suppress(OSError):
+            os.listdir(folder.parent)  # a network file system looks again
+            if (folder / ".lock").read_text() == token:
+                return
+        if time.monotonic() > deadline:
+            raise UserError(f"{folder} is not the folder that process 0 sees: name a --run on a disk that all share.")
+        time.sleep(0.2)
+
+
+class Trained(NamedTuple):
+    """What a run remembers of the slices it was trained on."""
+
+    cut: Cut
+    looks: Ranges
+
+
+def trained_on(run: Run) -> Trained:
+    """What `run` remembers.
+
+    Raises:
+        UserError: its `config.json` says nothing of it.
+    """
+    try:
+        seen = run.provenance["slice_looks"]
+        ranges = {name: (float(seen[name][0]), float(seen[name][1])) for name in appearance.MEASURES}
+        return Trained(parse_cut(run.provenance["slice_cut"]), ranges)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{run.folder / 'config.json'} does not say how its slices were cut: train anew.") from error

@@ -1,0 +1,50 @@
+"""Which checkpoint of a run is used, and its parameters on devices: for evaluation, prediction and export."""
+
+from pathlib import Path
+
+import jax
+
+from oasis_jax.network import unet
+from oasis_jax.runs import checkpoint
+from oasis_jax.runs.folder import Run
+from oasis_jax.system import console, distributed, sharding
+from oasis_jax.system.errors import UserError
+
+
+def best_parameters(
+    trained: Run, mesh: jax.sharding.Mesh, at_step: int | None = None
+) -> tuple[checkpoint.Card, unet.Params]:
+    """The best sound checkpoint of a run, or the one of the step asked for: its card, and its parameters on a mesh.
+
+    Raises:
+        UserError: no such checkpoint, or none that is sound.
+    """
+    init, _ = unet.network(trained.config.model)
+    abstract = sharding.on_mesh(jax.eval_shape(lambda: init(jax.random.key(0), trained.shape)), mesh)
+    folder = trained.checkpoints
+    chosen = _choose(folder, at_step)
+    for card in chosen:
+        try:
+            params = checkpoint.restore_parts(folder, card, {"params": abstract})["params"]
+            distributed.agree(card.digests["params"], f"does not find the same checkpoint in {folder}")
+            return card, params
+        except UserError as error:
+            if card is chosen[-1]:
+                raise
+            console.say(f"{error} The next best one is taken.")
+    raise AssertionError("_choose gives at least one")
+
+
+def _choose(folder: Path, at_step: int | None) -> list[checkpoint.Card]:
+    found, damaged = checkpoint.cards(folder)
+    if damaged:
+        console.say(f"The checkpoint(s) of step {', '.join(map(str, damaged))} are damaged and left out.")
+    if at_step is None:
+        if validated := checkpoint.by_loss(found):
+            return validated
+        raise UserError(f"{folder} has no validated checkpoint yet: train for at least one epoch.")
+    for card in found:
+        if card.step == at_step:
+            return [card]
+    have = ", ".join(str(card.step) for card in found) or "none"
+    raise UserError(f"{folder} has no checkpoint of step {at_step}; it has: {have}.")

@@ -1,0 +1,21 @@
+"""What training carries from step to step."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from oasis_jax.network.unet import Params
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """A pytree: the number of steps taken (int32, also the position in the data), parameters, optimizer state.
+
+    The root key is no part of it: it follows from the seed in the run's config and never changes.
+    """
+
+    step: Any  # leaves are not always arrays: JAX also fills a pytree with shapes or shardings
+    params: Params
+    opt_state: Any

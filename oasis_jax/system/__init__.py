@@ -1,0 +1,1 @@
+"""The machine: errors, files, console, devices and processes; nothing of brains or networks."""

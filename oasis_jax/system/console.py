@@ -1,0 +1,45 @@
+"""What a command tells the person at the terminal: sentences and progress bars. Process 0 only."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+
+import jax
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Tracker = Callable[[Iterable, int, str], Iterable]
+"""Shows progress over (items, their number, a description); `track` is one."""
+
+
+def silent(items: Iterable, total: int, description: str) -> Iterable:
+    """A `Tracker` that shows nothing."""
+    return items
+
+
+console = Console(stderr=True)
+
+
+def say(sentence: str) -> None:
+    """Tell the person at the terminal."""
+    if jax.process_index() == 0:
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def bar(*texts: str) -> Progress:
+    """A progress bar; `texts` are further columns as rich format strings."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        *(TextColumn(text) for text in texts),
+        console=console,
+        redirect_stdout=sys.stdout.isatty(),  # results that go to a file must not end up on the screen
+        disable=jax.process_index() != 0,
+    )
+
+
+def track(items: Iterable, total: int, description: str) -> Iterator:
+    """Pass items on with a progress bar."""
+    with bar() as progress:
+        yield from progress.track(items, total=total, description=description)

@@ -1,0 +1,124 @@
+"""Random changes to one training slice: a pure function of its key. Labels and neighbours move with the image.
+
+Axes: rows run from left to right of the head, columns from back to front; so left and right are mirrored by rows.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.ndimage import map_coordinates
+from jaxtyping import Array, Bool, Float, Key, UInt8
+
+from oasis_jax.config import Augment
+from oasis_jax.data.geometry import Size
+from oasis_jax.data.normalise import Method, normalise
+from oasis_jax.inference.mirror import mirror, mirror_shift
+
+_GRID = 8
+"""Control points a side of the elastic warp."""
+
+_FIELD_GRID = 4
+"""Control points a side of the bias field."""
+
+_TINY = 1e-6
+
+
+def augment(
+    key: Key[Array, ""],
+    image: Float[Array, "height width channels"],
+    label: UInt8[Array, "height width"],
+    brain: Bool[Array, "height width channels"] | None,
+    *,
+    config: Augment,
+    method: Method,
+    window: Size | None = None,
+) -> tuple[Float[Array, "height width channels"], UInt8[Array, "height width"]]:
+    """Strip, mirror, warp and change the contrast of one slice; an option at 0 is not computed.
+
+    All channels are changed alike. The image is read between pixels linearly, the label at the nearest pixel; outside
+    the frame lie each channel's lowest value and background.
+
+    Args:
+        key: of this slice and step.
+        image: normalised slice and neighbours.
+        label: classes of the slice.
+        brain: what is brain in each channel; needed for `strip` alone.
+        config: which changes.
+        method: how the image was normalised.
+        window: (rows, columns) in the middle that the network sees; what lies around them is not warped.
+    """
+    mirror_key, warp_key, gamma_key = jax.random.split(key, 3)
+    if config.strip:
+        assert brain is not None
+        bare = jax.random.bernoulli(jax.random.fold_in(key, 1), config.strip)
+        image = jnp.where(bare, _without_skull(image, brain, method), image)
+    if config.mirror:
+        flip, shift = jax.random.bernoulli(mirror_key), mirror_shift(config.mirror_axis, len(label))
+        image = jnp.where(flip, mirror(image, shift, image.min((0, 1))), image)
+        label = jnp.where(flip, mirror(label, shift, 0), label)
+    if config.rotate or config.scale or config.shift or config.elastic:
+        image, label = _warp(warp_key, image, label, config, window)
+    if config.gamma:
+        log_gamma = jax.random.uniform(gamma_key, minval=-config.gamma, maxval=config.gamma)
+        image = _gamma(image, jnp.exp(log_gamma))
+    if config.bias_field:
+        image = _bias_field(jax.random.fold_in(key, 2), image, config.bias_field)
+    return image, label
+
+
+def _without_skull(image: Array, brain: Array, method: Method) -> Array:
+    """The slices as if they had been stripped before they were scaled to 0 to 255; the darkest pixel counts as 0."""
+    grey = jnp.where(brain, image - image.min((0, 1)), 0)
+    return normalise(255 * grey / jnp.maximum(grey.max((0, 1)), _TINY), method)
+
+
+def _warp(key: Array, image: Array, label: Array, config: Augment, window: Size | None) -> tuple[Array, Array]:
+    inside = _central(label.shape, window)
+    where = [coordinate[inside] for coordinate in _coordinates(key, label.shape, config)]
+    low = image.min((0, 1))
+    channels = jnp.moveaxis(image - low, -1, 0)
+    moved = jax.vmap(lambda channel: map_coordinates(channel, where, order=1, cval=0))(channels)
+    image = image.at[inside].set(jnp.moveaxis(moved, 0, -1) + low)
+    return image, label.at[inside].set(map_coordinates(label, where, order=0, cval=0))
+
+
+def _central(size: tuple[int, ...], window: Size | None) -> tuple[slice, ...]:
+    return tuple(
+        slice((whole - part) // 2, (whole - part) // 2 + part) for whole, part in zip(size, window or size, strict=True)
+    )
+
+
+def _coordinates(key: Array, size: tuple[int, ...], config: Augment) -> list[Array]:
+    """Where in the old frame each pixel of the new one is read: rows and columns, each `(H, W)`."""
+    rotate_key, scale_key, shift_key, elastic_key = jax.random.split(key, 4)
+    angle = jnp.deg2rad(config.rotate) * jax.random.uniform(rotate_key, minval=-1, maxval=1)
+    zoom = 1 + config.scale * jax.random.uniform(scale_key, minval=-1, maxval=1)
+    shift = config.shift * jax.random.uniform(shift_key, (2,), minval=-1, maxval=1)
+    centre = (jnp.array(size) - 1) / 2
+    y, x = jnp.meshgrid(*(jnp.arange(n) - c for n, c in zip(size, centre, strict=True)), indexing="ij")
+    cos, sin = jnp.cos(angle) / zoom, jnp.sin(angle) / zoom
+    rows = cos * y - sin * x + centre[0] + shift[0]
+    columns = sin * y + cos * x + centre[1] + shift[1]
+    if config.elastic:
+        knots = config.elastic * jax.random.normal(elastic_key, (2, _GRID, _GRID))
+        warp = jax.image.resize(knots, (2, *size), "cubic")
+        rows, columns = rows + warp[0], columns + warp[1]
+    return [rows, columns]
+
+
+def _gamma(image: Array, gamma: Array) -> Array:
+    """Raise grey levels, scaled to 0 to 1, to a power."""
+    low, high = image.min((0, 1)), image.max((0, 1))
+    return _as_before(((image - low) / jnp.maximum(high - low, _TINY)) ** gamma, image)
+
+
+def _bias_field(key: Array, image: Array, strength: float) -> Array:
+    """Multiply grey levels by the exponential of a smooth field, the same for all channels."""
+    knots = strength * jax.random.normal(key, (_FIELD_GRID, _FIELD_GRID))
+    field = jnp.exp(jax.image.resize(knots, image.shape[:2], "cubic"))
+    return _as_before((image - image.min((0, 1))) * field[..., None], image)
+
+
+def _as_before(changed: Array, image: Array) -> Array:
+    """Mean and deviation of each channel as they were."""
+    spread = image.std((0, 1)) / jnp.maximum(changed.std((0, 1)), _TINY)
+    return (changed - changed.mean((0, 1))) * spread + image.mean((0, 1))

@@ -1,0 +1,36 @@
+"""The optimizer, its schedule, and the state they start from."""
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from oasis_jax.config import Optim
+from oasis_jax.network.unet import Init
+from oasis_jax.runs.state import TrainState
+
+_PAPER_DECAY, _PAPER_EPOCH = 0.985, 100
+"""Factor of the learning rate an epoch, and the batches of an epoch (Isensee et al. 2017, section 2.3)."""
+
+
+def schedule(config: Optim, total_steps: int) -> optax.Schedule:
+    """Learning rate of each step."""
+    if config.schedule == "exponential":
+        return optax.exponential_decay(config.learning_rate, _PAPER_EPOCH, _PAPER_DECAY, staircase=True)
+    if config.schedule == "constant":
+        return optax.constant_schedule(config.learning_rate)
+    return optax.cosine_onecycle_schedule(total_steps, config.learning_rate)
+
+
+def optimizer(config: Optim, total_steps: int) -> optax.GradientTransformation:
+    """Adam, with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101) or an L2 penalty where asked for."""
+    rate = schedule(config, total_steps)
+    adam = optax.adamw(rate, weight_decay=config.weight_decay) if config.weight_decay else optax.adam(rate)
+    return optax.chain(optax.add_decayed_weights(config.l2), adam) if config.l2 else adam
+
+
+def initial_state(
+    key: Array, shape: tuple[int, int, int], init: Init, transform: optax.GradientTransformation
+) -> TrainState:
+    """Step 0. `shape` is (rows, columns, channels) of what the network sees."""
+    params = init(key, shape)
+    return TrainState(jnp.zeros((), jnp.int32), params, transform.init(params))

@@ -1,0 +1,137 @@
+"""A run from its config to its evaluated best checkpoint."""
+
+import dataclasses
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+from oasis_jax import config
+from oasis_jax.config import SPLITS, Config
+from oasis_jax.data.batches import check_batch
+from oasis_jax.data.dataset import Dataset
+from oasis_jax.data.open import open_data
+from oasis_jax.evaluation.split import evaluate_split, split_mesh
+from oasis_jax.inference import ensemble
+from oasis_jax.inference.mirror import mirror_shift
+from oasis_jax.network import unet
+from oasis_jax.report import tables
+from oasis_jax.report.write import is_current, show, write_split
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
+from oasis_jax.system import console, distributed, sharding
+from oasis_jax.system.errors import UserError
+from oasis_jax.training.loop import Stop, optimize
+
+
+def train(settings: Config) -> None:
+    """Train the run that the config names from where it stands to its end, then evaluate its best checkpoint.
+
+    Raises:
+        UserError: a mistake in config or data, a damaged run, or a loss that is no longer finite.
+        SystemExit: a signal stopped the run; all is saved.
+    """
+    config.validate(settings)
+    if settings.data.root is not None:  # so that the run can be evaluated from any folder
+        settings = replace(settings, data=replace(settings.data, root=settings.data.root.absolute()))
+    sharding.start()
+    if run_folder.exists(settings.run):
+        _same_run(settings)  # a quick refusal, before any data is read
+    split = settings.train.evaluate
+    tree = open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", split)))
+    _check_fit(settings, tree)
+    with run_folder.lock(settings.run):
+        if run_folder.exists(settings.run):
+            here = _same_run(settings)
+            _same_data(here, tree)
+            run_folder.save(here)  # the data may have moved
+        else:
+            here = run_folder.create(settings, _facts(tree))
+        with _stop_signals() as stop:
+            step = optimize(here, tree, stop)
+        if number := max(distributed.gather(stop.signal)):
+            _leave(here, step, number)
+        show(_final_scores(here, tree, split), here.evaluation(split))
+
+
+def _check_fit(settings: Config, tree: Dataset) -> None:
+    """Whatever a user can get wrong about data and devices is found before a run folder is made."""
+    unet.check_frame(settings.model, tree.size, tree.extent)
+    mirror_shift(settings.augment.mirror_axis, tree.size[0])
+    check_batch(len(tree.splits["train"]), settings.train.batch, distributed.process()[1])
+    sharding.make_mesh(settings.train.batch)
+
+
+def _facts(tree: Dataset) -> dict[str, Any]:
+    """What a run remembers of its data."""
+    return {
+        "data_fingerprints": tree.fingerprints,
+        "slice_size": list(tree.size),
+        "slice_cut": dataclasses.asdict(tree.cut),
+        "slice_looks": tree.looks["train"],
+    }
+
+
+def _same_run(settings: Config) -> Run:
+    """The run on disk, with those settings of the command that may differ from its own."""
+    here = run_folder.load(settings.run)
+    if changed := config.differences(here.config, settings):
+        raise UserError(
+            f"{settings.run} was started with other settings ({'; '.join(changed)}): "
+            "name another --run, or repeat the old settings to resume."
+        )
+    return here._replace(config=settings)
+
+
+def _same_data(here: Run, tree: Dataset) -> None:
+    recorded = here.provenance["data_fingerprints"]
+    if changed := [s for s in ("train", "validate") if recorded.get(s) != tree.fingerprints[s]]:
+        raise UserError(
+            f"The slices in {tree.root} are not those that {here.folder} was started with ({' and '.join(changed)} "
+            "differ): name another --run, or the old --data.root."
+        )
+
+
+def _final_scores(here: Run, tree: Dataset, split: str) -> dict:
+    """The evaluation of the best checkpoint: the one on disk where it is of this very checkpoint and data."""
+    if scores := distributed.share(_scores_on_disk(here, tree, split)):
+        return scores
+    mesh = split_mesh(here)
+    networks = ensemble.load([here], mesh)
+    return write_split(networks, tree, split, evaluate_split(networks, tree, split, mesh))[0]
+
+
+def _scores_on_disk(here: Run, tree: Dataset, split: str) -> dict | None:
+    try:
+        metrics = json.loads((here.evaluation(split) / "metrics.json").read_text(encoding="utf-8"))
+        tables.score_table(metrics)  # another version of the program may have kept other scores
+        return metrics if is_current(metrics, here, tree) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not there yet, or damaged
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Stop]:
+    """Turn the first SIGINT or SIGTERM into a request to save and leave; a second one acts at once."""
+    stop = Stop()
+
+    def request(number: int, frame: FrameType | None) -> None:
+        stop.signal = number
+        signal.signal(number, before[signal.Signals(number)])
+        console.say(f"{signal.Signals(number).name}: saving after this step ...")
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(here: Run, step: int, number: int) -> None:
+    saved = f"Saved {here.folder} after step {step}." if step else "Stopped before the first step."
+    console.say(f"{saved} Start the same command again to go on.")
+    raise SystemExit(128 + number)

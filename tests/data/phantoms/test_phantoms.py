@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from oasis_jax.config import Config
+from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.phantoms import dataset, head
+from oasis_jax.network.unet import check_frame
+
+
+def person(case: int) -> head.Head:
+    return head.make_head(np.random.default_rng([0, case]))
+
+
+def draw(case: int, height: float) -> tuple[np.ndarray, np.ndarray]:
+    return head.draw_slice(person(case), height, np.random.default_rng([0, case, int(height)]))
+
+
+@pytest.mark.parametrize("height", [0.0, 16.0, 30.0])
+def test_a_slice_looks_like_a_scan_by_numbers(height: float) -> None:
+    image, label = draw(1, height)
+    assert image.dtype == label.dtype == np.uint8
+    assert image.shape == label.shape == (256, 256)
+    assert image.max() == 255
+    shares = [(label == k).mean() for k in range(4)]
+    assert shares[0] > 0.6
+    assert min(shares[1:]) > 0.02
+    csf, gray, white = (image[label == k].mean() for k in (1, 2, 3))
+    assert csf < 0.7 * gray < 0.7 * white
+    assert image[label == 0].max() == 255  # the scalp is the brightest
+    outside = np.ones((256, 256), bool)
+    outside[40:216, 24:232] = False
+    assert not image[outside].any()
+
+
+def test_persons_differ_and_neighbouring_slices_hardly() -> None:
+    same, near, other = draw(0, 10.0)[1], draw(0, 12.0)[1], draw(1, 10.0)[1]
+    assert (same != near).mean() < 0.6 * (same != other).mean()
+
+
+def test_the_same_seed_gives_the_same_pixels() -> None:
+    for a, b in zip(draw(2, 8.0), draw(2, 8.0), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (draw(2, 8.0)[0] != draw(3, 8.0)[0]).any()
+
+
+def test_the_written_tree_passes_every_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset, "SUBJECTS", {"train": 2, "validate": 1, "test": 1})
+    monkeypatch.setattr(dataset, "SLICES", 2)
+    dataset.write_tree(tmp_path / "tree")
+    tree = load_dataset(tmp_path / "tree")
+    assert {split: len(pairs) for split, pairs in tree.splits.items()} == {"train": 4, "validate": 2, "test": 2}
+    check_frame(Config().model, tree.size, tree.extent)
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]

@@ -1,0 +1,156 @@
+"""The published set is known by heart, and a tree is compared with it file by file."""
+
+import hashlib
+import json
+import shutil
+import tomllib
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+from helpers import GENUINE, REPOSITORY, assert_mistake, command
+
+from oasis_jax.data import __main__ as program
+from oasis_jax.data.published import manifest
+from oasis_jax.data.published.manifest import Manifest
+from oasis_jax.data.published.verify import compare
+from oasis_jax.data.slices import folders_of
+from oasis_jax.system.errors import UserError
+
+FACTS = GENUINE / "keras_png_manifest.tsv"
+
+
+def digests(root: Path) -> dict[str, bytes]:
+    names = sorted(str(path.relative_to(root)) for path in root.glob("keras_png_slices_*/*.png"))
+    return {name: hashlib.sha256((root / name).read_bytes()).digest()[:8] for name in names}
+
+
+@pytest.fixture
+def root(tree: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tree, tmp_path / "tree")
+
+
+@pytest.fixture
+def known(tree: Path) -> Manifest:
+    cases = {"1": "train", "2": "train", "3": "validate", "9": "test", "10": "test"}
+    return Manifest(cases, digests(tree))
+
+
+def test_the_published_set_has_the_published_numbers() -> None:
+    known = manifest.published()
+    splits = list(known.cases.values())
+    assert {split: splits.count(split) for split in splits} == {"train": 302, "validate": 35, "test": 17}
+    for split, files in {"train": 9664, "validate": 1120, "test": 544}.items():
+        for folder in folders_of(split):
+            assert sum(name.startswith(f"{folder}/") for name in known.digests) == files
+    assert len(set(known.digests.values())) == 22_656
+    assert {len(digest) for digest in known.digests.values()} == {8}
+    assert known.digests["keras_png_slices_seg_test/seg_441_slice_0.nii.png"].hex() == "3aef8d4f9edeb605"
+
+
+@pytest.mark.skipif(not FACTS.is_file(), reason="the published manifest is not here")
+def test_the_digests_are_the_published_ones() -> None:
+    lines = [line.split("\t") for line in FACTS.read_text().splitlines()]
+    assert manifest.published().digests == {name: bytes.fromhex(digest)[:8] for name, digest, _ in lines}
+
+
+def test_the_digests_are_installed_with_the_package() -> None:
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    data = [
+        path for path in (REPOSITORY / "oasis_jax").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")
+    ]
+    assert data
+    for path in data:
+        package = ".".join(path.parent.relative_to(REPOSITORY).parts)
+        assert any(fnmatch(path.name, pattern) for pattern in settings[package]), path
+
+
+def test_the_very_files_are_authentic(root: Path, known: Manifest) -> None:
+    (root / "keras_png_slices_train" / ".DS_Store").write_text("x")
+    (root / "notes.txt").write_text("x")
+    found = compare(root, known)
+    assert all(split.authentic for split in found.values())
+    assert {name: split.files for name, split in found.items()} == {"train": 16, "validate": 8, "test": 16}
+
+
+IMAGE = "keras_png_slices_train/case_1_slice_0.nii.png"
+
+
+def change_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def make_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def link_to_nowhere(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind", "name"),
+    [
+        (Path.unlink, "missing", IMAGE),
+        (change_a_bit, "different", IMAGE),
+        (lambda path: path.write_bytes(b""), "different", IMAGE),
+        (make_a_folder, "different", IMAGE),
+        (link_to_nowhere, "different", IMAGE),
+        (lambda path: shutil.copy(path, path.with_name("é b.png")), "extra", "keras_png_slices_train/é b.png"),
+    ],
+)
+def test_each_difference_is_named_in_its_split(
+    root: Path, known: Manifest, harm: Callable[[Path], object], kind: str, name: str
+) -> None:
+    harm(root / IMAGE)
+    found = compare(root, known)
+    train = found["train"]
+    assert not train.authentic
+    assert {k: getattr(train, k) for k in ("missing", "extra", "different")} == {
+        k: (name,) if k == kind else () for k in ("missing", "extra", "different")
+    }
+    assert f"{kind}: {name}" in str(train)
+    assert found["validate"].authentic
+    assert found["test"].authentic
+
+
+def test_a_whole_folder_may_be_missing(root: Path, known: Manifest) -> None:
+    shutil.rmtree(root / "keras_png_slices_seg_test")
+    assert len(compare(root, known)["test"].missing) == 8
+
+
+def test_the_command_says_it_by_its_status_and_in_json(
+    root: Path, known: Manifest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "published", lambda: known)
+    for harm, status in ((lambda: None, 0), (lambda: change_a_bit(root / IMAGE), 1)):
+        harm()
+        for as_json in (False, True):
+            with pytest.raises(SystemExit) as left:
+                program.verify(program.Verify(root, as_json))
+            assert left.value.code == status
+            text = capsys.readouterr().out
+        content = json.loads(text)
+        assert content["authentic"] == (status == 0)
+        assert content["splits"]["train"]["different"] == [IMAGE] * status
+
+
+def test_the_command_compares_with_the_published_set(root: Path) -> None:
+    done = command("data", "verify", root, "--json")
+    assert done.returncode == 1
+    content = json.loads(done.stdout)
+    assert content["splits"]["test"]["missing"][0] == "keras_png_slices_test/case_441_slice_0.nii.png"
+    assert len(content["splits"]["train"]["extra"]) == 16
+    assert_mistake(command("data", "verify", root / "none"), "none is not a folder")
+
+
+def test_a_folder_without_slices_is_a_mistake(root: Path, known: Manifest) -> None:
+    with pytest.raises(UserError, match="holds no keras_png_slices"):
+        compare(root.parent, known)
+    with pytest.raises(UserError, match="is not a folder"):
+        compare(root / "none", known)

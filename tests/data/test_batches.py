@@ -1,0 +1,157 @@
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import write_tree
+
+from oasis_jax.config import Data
+from oasis_jax.data.batches import Pair, Source, evaluation_batches, train_batches
+from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.normalise import normalise
+from oasis_jax.data.slices import Slice
+from oasis_jax.system.errors import UserError
+
+DATA = Data(normalise="scale")
+
+
+def fake(count: int, data: Data = DATA, kind: type[Source] = Source) -> Source:
+    """Slices of cases of five, whose grey level is their row."""
+    slices = [Slice(str(i // 5), i % 5, Path(str(i)), Path()) for i in range(count)]
+
+    def read(one: Slice) -> Pair:
+        row = int(one.image.name)
+        return np.full((16, 16), row, np.uint8), np.full((16, 16), row % 4, np.uint8)
+
+    return kind(slices, data, read)
+
+
+def indices(batches: Any, count: int) -> list[list[int]]:
+    return [batch["index"].tolist() for batch in islice(batches, count)]
+
+
+def training(count: int = 23, batch: int = 4, seed: int = 5, **more: Any) -> Any:
+    return train_batches(fake(count), DATA, batch=batch, seed=seed, **more)
+
+
+def test_every_epoch_is_another_permutation_of_whole_batches() -> None:
+    steps = indices(training(), 15)
+    epochs = [list(chain(*steps[i : i + 5])) for i in (0, 5, 10)]
+    for epoch in epochs:
+        assert len(set(epoch)) == 20
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert set(epochs[0]) != set(epochs[1])  # other slices are left over
+
+
+@pytest.mark.parametrize("start", [0, 1, 4, 5, 12])
+def test_any_step_can_be_continued_from(start: int) -> None:
+    assert indices(training(start=start), 3) == indices(training(), 15)[start : start + 3]
+
+
+def test_the_seed_orders_the_slices() -> None:
+    assert indices(training(), 3) == indices(training(), 3)
+    assert indices(training(), 3) != indices(training(seed=6), 3)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_share_the_same_global_batches(count: int) -> None:
+    whole = indices(training(), 11)
+    parts = [indices(training(processes=(rank, count)), 11) for rank in range(count)]
+    for step in range(11):
+        assert sorted(whole[step]) == sorted(chain(*(part[step] for part in parts)))
+
+
+def test_a_batch_has_the_contracted_types() -> None:
+    batch = next(training())
+    assert {name: (value.dtype, value.shape) for name, value in batch.items()} == {
+        "image": (np.float32, (4, 16, 16, 1)),
+        "label": (np.uint8, (4, 16, 16)),
+        "index": (np.int32, (4,)),
+        "valid": (np.bool_, (4,)),
+    }
+    np.testing.assert_allclose(batch["image"][:, 0, 0, 0], batch["index"] / 255)
+    np.testing.assert_array_equal(batch["label"][:, 0, 0], batch["index"] % 4)
+    assert batch["valid"].all()
+
+
+def test_neighbours_are_channels_of_training_and_evaluation() -> None:
+    data = Data(normalise="scale", neighbours=2)
+    train = next(train_batches(fake(23, data), data, batch=4, seed=0, brain=True))
+    evaluation = list(evaluation_batches(fake(23, data), data, batch=4))
+    for batch in [train, *evaluation]:
+        for image, label, row in zip(batch["image"], batch["label"], batch["index"], strict=True):
+            first, last = row // 5 * 5, min(row // 5 * 5 + 4, 22)
+            wanted = [min(max(row + d, first), last) for d in (-2, -1, 0, 1, 2)]
+            np.testing.assert_allclose(image[0, 0] * 255, wanted, atol=1e-4)
+            assert (label == row % 4).all()
+    np.testing.assert_array_equal(train["brain"][:, 0, 0], np.rint(train["image"][:, 0, 0] * 255) % 4 > 0)
+    assert "brain" not in evaluation[0]
+
+
+@pytest.mark.parametrize(("count", "processes"), [(23, 1), (24, 1), (3, 1), (23, 2), (5, 4)])
+def test_evaluation_gives_every_slice_once(count: int, processes: int) -> None:
+    steps = -(-count // 4)
+    seen: list[int] = []
+    for rank in range(processes):
+        batches = list(evaluation_batches(fake(count), DATA, batch=4, processes=(rank, processes)))
+        assert len(batches) == steps
+        for batch in batches:
+            assert len(batch["index"]) == 4 // processes
+            seen += batch["index"][batch["valid"]].tolist()
+    assert sorted(seen) == list(range(count))
+
+
+def test_evaluation_is_in_order() -> None:
+    order = np.concatenate([b["index"][b["valid"]] for b in evaluation_batches(fake(9), DATA, batch=4)])
+    assert order.tolist() == list(range(9))
+
+
+def test_cached_slices_are_the_same_and_are_read_once(tmp_path: Path) -> None:
+    pairs = load_dataset(write_tree(tmp_path / "tree", slices=2)).splits["train"]
+    cached, files = (Source(pairs, Data(cache=cache)) for cache in (True, False))
+    before = [files[i] for i in range(len(files))]
+    for a, b in zip(cached, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    pairs[0].image.unlink()
+    np.testing.assert_array_equal(cached[0][0], before[0][0])
+    with pytest.raises(UserError, match="Put the files back"):
+        files[0]
+
+
+def test_batches_that_cannot_be_are_refused() -> None:
+    with pytest.raises(UserError, match="only 3 training slices"):
+        training(count=3)
+    with pytest.raises(UserError, match="3 processes cannot share"):
+        training(processes=(0, 3))
+
+
+def test_a_file_that_breaks_during_training_is_named(tmp_path: Path) -> None:
+    pairs = load_dataset(write_tree(tmp_path / "tree", slices=1)).splits["train"]
+    batches = train_batches(Source(pairs, Data(cache=False)), DATA, batch=2, seed=0)
+    pairs[1].image.unlink()
+    with pytest.raises(UserError, match="case_2_slice_0"):
+        next(batches)
+
+
+@pytest.mark.parametrize("method", ["scale", "zscore"])
+def test_normalise_is_the_same_in_numpy_and_jax(method: Any) -> None:
+    import jax.numpy as jnp
+
+    grey = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype(np.uint8)
+    ours = normalise(grey, method)
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, normalise(jnp.asarray(grey), method), atol=1e-6)
+    if method == "zscore":
+        np.testing.assert_allclose(ours.mean((1, 2)), 0, atol=1e-5)
+        np.testing.assert_allclose(ours.std((1, 2)), 1, atol=1e-4)
+        assert not normalise(np.zeros((1, 4, 4, 1), np.uint8), method).any()
+
+
+def test_the_slices_held_are_not_printed_to_start_an_iterator() -> None:
+    class Mute(Source):
+        def __repr__(self) -> str:
+            raise AssertionError("printing thousands of slices takes seconds")
+
+    next(train_batches(fake(8, kind=Mute), DATA, batch=4, seed=0))
+    next(evaluation_batches(fake(8, kind=Mute), DATA, batch=4))

@@ -1,0 +1,233 @@
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import SIZE, blob, write_tree
+from PIL import Image
+
+from oasis_jax.data import appearance
+from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.slices import folders, read_pair, write_png
+from oasis_jax.system.errors import UserError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_tree(tmp_path / "tree", slices=12)
+
+
+def images(root: Path, split: str = "train") -> Path:
+    return folders(root, split)[0]
+
+
+def masks(root: Path, split: str = "train") -> Path:
+    return folders(root, split)[1]
+
+
+def test_slices_are_paired_by_name_and_ordered_by_number(root: Path) -> None:
+    tree = load_dataset(root)
+    assert [(p.case, p.number) for p in tree.splits["test"]] == [(c, k) for c in ("9", "10") for k in range(12)]
+    assert tree.size == SIZE
+    for pairs in tree.splits.values():
+        for pair in pairs:
+            assert pair.image.name.removeprefix("case_") == pair.label.name.removeprefix("seg_")
+    grey, classes = read_pair(tree.splits["test"][0])
+    assert grey.dtype == classes.dtype == np.uint8
+    assert set(np.unique(classes)) == {0, 1, 2, 3}
+
+
+def test_extent_is_where_labels_lie(root: Path) -> None:
+    tree = load_dataset(root, ("test",))
+    found = np.any([read_pair(pair)[1] > 0 for pair in tree.splits["test"]], axis=0)
+    rows, columns = found.any(1).nonzero()[0], found.any(0).nonzero()[0]
+    assert tree.extent == (rows[0], rows[-1], columns[0], columns[-1])
+
+
+def test_looks_are_those_of_the_images_and_are_remembered(root: Path) -> None:
+    first = load_dataset(root).looks["test"]
+    found = [appearance.measure(read_pair(pair)[0]) for pair in load_dataset(root).splits["test"]]
+    assert first == appearance.ranges(found)
+    assert load_dataset(root).looks["test"] == first
+
+
+def break_extra(root: Path) -> None:
+    write_png(images(root) / "case_7_slice_0.nii.png", np.zeros(SIZE, np.uint8))
+
+
+def break_missing(root: Path) -> None:
+    (images(root) / "case_1_slice_3.nii.png").unlink()
+
+
+def break_name(root: Path) -> None:
+    write_png(masks(root) / "mask_1_slice_0.png", np.zeros(SIZE, np.uint8))
+
+
+def break_value(root: Path) -> None:
+    label = np.zeros(SIZE, np.uint8)
+    label[3, 4] = 86
+    write_png(masks(root) / "seg_1_slice_0.nii.png", label)
+
+
+def break_truncated(root: Path) -> None:
+    path = images(root) / "case_1_slice_1.nii.png"
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def break_bit(root: Path) -> None:
+    path = images(root) / "case_1_slice_2.nii.png"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def break_text(root: Path) -> None:
+    (images(root) / "case_1_slice_4.nii.png").write_text("not an image")
+
+
+def break_colour(root: Path) -> None:
+    Image.new("RGB", SIZE[::-1]).save(images(root) / "case_1_slice_5.nii.png")
+
+
+def break_depth(root: Path) -> None:
+    Image.fromarray(np.zeros(SIZE, np.uint16)).save(images(root) / "case_1_slice_6.nii.png")
+
+
+def break_size(root: Path) -> None:
+    for folder, prefix in ((images(root), "case"), (masks(root), "seg")):
+        write_png(folder / f"{prefix}_2_slice_0.nii.png", np.zeros((64, 64), np.uint8))
+
+
+def break_subject(root: Path) -> None:
+    for k in range(2):
+        image, label = blob(np.random.default_rng(k))
+        write_png(images(root, "test") / f"case_1_slice_{k}.nii.png", image)
+        write_png(masks(root, "test") / f"seg_1_slice_{k}.nii.png", label * np.uint8(85))
+
+
+def break_table(root: Path) -> None:
+    (root / "subjects.csv").write_text("case,oasis_subject\n2,OAS1_0001\n3,OAS1_0001\n")
+
+
+def break_list(root: Path) -> None:
+    (root / "subjects.csv").write_text("case,oasis_subject\n1,A\n2,B\n3,C\n9,D\n")
+
+
+def break_link(root: Path) -> None:
+    (images(root) / "case_1_slice_7.nii.png").unlink()
+    (images(root) / "case_1_slice_7.nii.png").symlink_to(root / "nowhere.png")
+
+
+BREAKS = {
+    break_extra: ["image without label (1)", "keras_png_slices_train/case_7_slice_0.nii.png"],
+    break_missing: ["label without image (1)", "keras_png_slices_seg_train/seg_1_slice_3.nii.png"],
+    break_name: ["not named seg_CASE_slice_K.nii.png", "mask_1_slice_0.png"],
+    break_value: ["label values other than 0, 85, 170, 255", "seg_1_slice_0.nii.png: 86"],
+    break_truncated: ["unreadable", "case_1_slice_1.nii.png"],
+    break_bit: ["unreadable", "case_1_slice_2.nii.png"],
+    break_text: ["unreadable", "case_1_slice_4.nii.png"],
+    break_colour: ["not 8-bit grey PNG", "case_1_slice_5.nii.png: PNG of mode RGB"],
+    break_depth: ["not 8-bit grey PNG", "case_1_slice_6.nii.png: PNG of mode I;16"],
+    break_size: ["slices of different sizes", "train: 2 files of 64x64"],
+    break_subject: ["subject in two splits", "1: train, test"],
+    break_list: ["case not in subjects.csv", "10"],
+    break_link: ["unreadable", "case_1_slice_7.nii.png: no file"],
+    break_table: ["subject in two splits", "OAS1_0001: train, validate"],
+}
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda f: f.__name__)
+def test_each_problem_is_named(root: Path, broken: object) -> None:
+    load_dataset(root)  # a stamp of the sound tree must not hide the damage
+    broken(root)  # type: ignore[operator]
+    with pytest.raises(UserError) as caught:
+        load_dataset(root)
+    for part in BREAKS[broken]:  # type: ignore[index]
+        assert part in str(caught.value)
+
+
+def test_all_problems_are_listed_at_once(root: Path) -> None:
+    for broken in BREAKS:
+        broken(root)
+    with pytest.raises(UserError) as caught:
+        load_dataset(root)
+    for parts in BREAKS.values():
+        for part in parts:
+            assert part.split(" (")[0] in str(caught.value)
+
+
+def test_sides_must_be_multiples_of_16(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"sides are not multiples of 16 \(1\):\n +40x64"):
+        load_dataset(write_tree(tmp_path / "tree", slices=1, size=(40, 64)))
+
+
+@pytest.mark.parametrize(("words", "part"), [(("nowhere",), "is not a folder"), ((), "missing folder")])
+def test_a_folder_without_slices_is_named(tmp_path: Path, words: tuple[str, ...], part: str) -> None:
+    with pytest.raises(UserError, match=part):
+        load_dataset(tmp_path.joinpath(*words))
+
+
+def test_an_empty_split_is_named(root: Path) -> None:
+    for folder in folders(root, "validate"):
+        for path in folder.iterdir():
+            path.unlink()
+    with pytest.raises(UserError, match="no slices"):
+        load_dataset(root)
+
+
+def test_hidden_and_foreign_files_are_passed_over(root: Path) -> None:
+    for name in (".DS_Store", "._case_1_slice_0.nii.png", "notes.txt"):
+        (images(root) / name).write_text("x")
+    assert len(load_dataset(root).splits["train"]) == 24
+
+
+def test_an_unchanged_tree_is_not_read_again_and_a_changed_one_is(root: Path) -> None:
+    read: list[str] = []
+
+    def track(items, total, description):  # type: ignore[no-untyped-def]
+        read.append(description)
+        return items
+
+    first = load_dataset(root, track=track)
+    assert len(read) == 3
+    assert load_dataset(root, track=track) == first
+    assert len(read) == 3
+    image, _ = blob(np.random.default_rng(5))
+    write_png(images(root) / "case_1_slice_0.nii.png", image)
+    changed = load_dataset(root, track=track)
+    assert read[3:] == ["Checking train"]
+    assert changed.fingerprints["train"] != first.fingerprints["train"]
+    assert changed.fingerprints["test"] == first.fingerprints["test"]
+
+
+def test_a_damaged_stamp_is_no_harm(root: Path) -> None:
+    first = load_dataset(root)
+    for stamp in (Path(os.environ["OASIS_JAX_CACHE"]) / "checks").iterdir():
+        stamp.write_text('{"size": 3')
+    assert load_dataset(root) == first
+
+
+def test_a_file_damaged_after_the_check_is_named(root: Path) -> None:
+    pair = load_dataset(root).splits["train"][0]
+    pair.image.write_bytes(b"gone")
+    with pytest.raises(UserError, match="case_1_slice_0"):
+        read_pair(pair)
+
+
+def test_the_size_of_the_real_set_is_indexed_in_seconds(tmp_path: Path) -> None:
+    tiny = np.zeros((16, 16), np.uint8)
+    source = tmp_path / "one.png"
+    write_png(source, tiny)
+    folder, twin = folders(tmp_path / "tree", "train")
+    folder.mkdir(parents=True)
+    twin.mkdir()
+    for case in range(354):
+        for k in range(32):
+            os.link(source, folder / f"case_{case:03d}_slice_{k}.nii.png")
+            os.link(source, twin / f"seg_{case:03d}_slice_{k}.nii.png")
+    start = time.monotonic()
+    assert len(load_dataset(tmp_path / "tree", ("train",)).splits["train"]) == 11_328
+    checked, start = time.monotonic() - start, time.monotonic()
+    load_dataset(tmp_path / "tree", ("train",))
+    print(f"22,656 files: {checked:.1f} s with every pixel, {time.monotonic() - start:.1f} s with a stamp")

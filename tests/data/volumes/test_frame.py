@@ -1,0 +1,74 @@
+"""Volume values to slices: brightest is 255, order is kept, nothing moves but by the margin."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from oasis_jax.data.volumes.frame import Place, centre, fit, middle, put, quantise, take
+
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)
+
+
+@given(hnp.arrays(np.int16, SHAPES))
+def test_quantise_scales_the_brightest_to_255_and_keeps_the_order(values: np.ndarray) -> None:
+    grey = quantise(values)
+    assert (grey.dtype, grey.shape) == (np.uint8, values.shape)
+    assert grey.max() == (255 if values.max() > 0 else 0)
+    order = values.ravel().argsort(kind="stable")
+    assert (np.diff(grey.ravel()[order].astype(int)) >= 0).all()
+    exact = [255 * max(int(v), 0) // max(int(values.max()), 1) for v in values.ravel()]
+    assert grey.ravel().tolist() == exact
+
+
+@given(hnp.arrays(np.uint8, SHAPES), st.tuples(st.integers(0, 20), st.integers(0, 20)))
+def test_centre_pads_and_cuts_evenly(pixels: np.ndarray, margin: tuple[int, int]) -> None:
+    size = pixels.shape[0] + margin[0], pixels.shape[1] + margin[1]
+    placed = centre(pixels, size)
+    top, left = margin[0] // 2, margin[1] // 2
+    assert (placed.shape, placed.sum()) == (size, pixels.sum())
+    assert np.array_equal(placed[top : top + pixels.shape[0], left : left + pixels.shape[1]], pixels)
+    assert np.array_equal(centre(placed, pixels.shape), pixels)
+
+
+@st.composite
+def heads(draw: st.DrawFn) -> tuple[int, slice]:
+    size = draw(st.integers(1, 400))
+    start = draw(st.integers(0, size - 1))
+    return size, slice(start, draw(st.integers(start + 1, size)))
+
+
+@given(heads(), heads(), st.integers(0, 5), st.integers(0, 5))
+def test_fit_shows_the_whole_head_and_moves_nothing_without_need(
+    rows: tuple[int, slice], columns: tuple[int, slice], margin: int, other: int
+) -> None:
+    seen = (64, 96)
+    frame = (64 + 16 * margin, 96 + 16 * other)
+    size, head = (rows[0], columns[0]), (rows[1], columns[1])
+    place = fit(size, head, frame, seen)
+    for f, old, v, offset, h in zip(place.frame, frame, seen, place.offset, head, strict=True):
+        first = (old - v) // 2
+        assert first <= offset + h.start
+        assert offset + h.stop <= first + v + f - old
+        assert f == old or f - old - 16 < h.stop - h.start - v <= f - old
+    plain = middle(size, place.frame)
+    shown = all(
+        (o - v) // 2 <= p + h.start and p + h.stop <= (o - v) // 2 + v + f - o
+        for p, f, o, v, h in zip(plain.offset, place.frame, frame, seen, head, strict=True)
+    )
+    assert not shown or place == plain
+
+
+@given(
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(st.integers(-12, 12), st.integers(-12, 12)),
+)
+def test_take_undoes_put(size: tuple[int, int], frame: tuple[int, int], offset: tuple[int, int]) -> None:
+    plane = np.arange(1, 1 + size[0] * size[1]).reshape(size)
+    place = Place(frame, offset)
+    back = take(put(plane, place), place, size, np.array(0))
+    row, column = np.indices(size)
+    shown = (row + offset[0] >= 0) & (row + offset[0] < frame[0])
+    shown &= (column + offset[1] >= 0) & (column + offset[1] < frame[1])
+    assert np.array_equal(back, np.where(shown, plane, 0))

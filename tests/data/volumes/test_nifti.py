@@ -1,0 +1,241 @@
+"""Volumes: read in any orientation, resampled, and written back where they came from; damage has a sentence."""
+
+import gzip
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers import ALL_WAYS, save
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oasis_jax.data.geometry import AXES, Axis
+from oasis_jax.data.volumes.anatomy import find_head, heights
+from oasis_jax.data.volumes.nifti import (
+    Volume,
+    check_orientation,
+    planes,
+    read_volume,
+    same_grid,
+    slice_spacing,
+    stacked,
+    write_volume,
+)
+from oasis_jax.data.volumes.resample import Grid, resample, weights
+from oasis_jax.system.errors import UserError
+
+
+@pytest.mark.parametrize("way", ALL_WAYS)
+def test_every_orientation_reads_alike_and_writes_back_onto_its_own_grid(way: str, tmp_path: Path) -> None:
+    values = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
+    path = save(tmp_path / "a.nii.gz", values, (0.5, 2, 3), way)
+    volume = read_volume(path)
+    assert np.array_equal(volume.values, values)
+    assert volume.values.dtype == np.float32
+    assert volume.spacing == (0.5, 2, 3)
+    write_volume(tmp_path / "b.nii.gz", values.astype(np.uint8), volume, names=True)
+    back, original = nib.load(tmp_path / "b.nii.gz"), nib.load(path)
+    assert np.array_equal(np.asarray(back.dataobj), np.asarray(original.dataobj))
+    assert np.array_equal(back.affine, original.affine)
+    assert back.get_data_dtype() == np.uint8
+    assert back.header.get_intent()[0] == "label"
+    assert b"2 gray matter" in back.header.extensions[0].get_content()
+
+
+def test_probabilities_keep_their_last_axis(tmp_path: Path) -> None:
+    volume = read_volume(save(tmp_path / "a.nii", np.ones((2, 3, 4), np.uint8), way="PSL"))
+    values = np.random.default_rng(0).random((2, 3, 4, 4)).astype(np.float32)
+    write_volume(tmp_path / "p.nii.gz", values, volume)
+    for k in range(4):
+        save(tmp_path / "one.nii", values[..., k], way="PSL")
+        assert np.array_equal(nib.load(tmp_path / "p.nii.gz").dataobj[..., k], nib.load(tmp_path / "one.nii").dataobj)
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_planes_stack_back(axis: Axis, tmp_path: Path) -> None:
+    volume = read_volume(save(tmp_path / "a.nii", np.arange(24, dtype=np.int16).reshape(2, 3, 4), (5, 6, 7)))
+    slices = planes(volume.values, axis)
+    assert np.array_equal(stacked(slices, axis), volume.values)
+    assert slices.shape[0] == (2, 3, 4)[AXES.index(axis)]
+    assert slice_spacing(volume, axis) == {"sagittal": (6, 7, 5), "coronal": (5, 7, 6), "axial": (5, 6, 7)}[axis]
+
+
+def without_affine(path: Path) -> Path:
+    image = nib.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), None)
+    image.header.set_zooms((2, 3, 4))
+    nib.save(image, path)
+    return path
+
+
+def test_a_file_that_does_not_say_how_it_lies_is_asked_about(tmp_path: Path) -> None:
+    path = without_affine(tmp_path / "a.nii")
+    with pytest.raises(UserError, match=r"no affine.*--orientation"):
+        read_volume(path)
+    volume = read_volume(path, "PIR")
+    assert volume.spacing == (4, 2, 3)
+    expected = np.asarray(nib.load(path).dataobj).transpose(2, 0, 1)[:, ::-1, ::-1]
+    assert np.array_equal(volume.values, expected)
+    write_volume(tmp_path / "b.nii", volume.values.astype(np.uint8), volume)
+    assert np.array_equal(nib.load(tmp_path / "b.nii").dataobj, nib.load(path).dataobj)
+
+
+@pytest.mark.parametrize("orientation", ["RAX", "RRS", "RA", "RASL", ""])
+def test_an_orientation_names_three_directions(orientation: str) -> None:
+    with pytest.raises(UserError, match="three directions"):
+        check_orientation(orientation)
+
+
+def broken(tmp_path: Path) -> dict[str, tuple[Path, str]]:
+    """A file and what its sentence says, for each way in which volumes are unusable."""
+    rng = np.random.default_rng(0)
+    whole = save(tmp_path / "whole.nii.gz", rng.integers(0, 900, (20, 20, 20)).astype(np.int16))
+    cut = tmp_path / "cut.nii.gz"
+    cut.write_bytes(whole.read_bytes()[:4000])
+    flipped = tmp_path / "flipped.nii.gz"
+    content = bytearray(whole.read_bytes())
+    content[len(content) // 2] ^= 255
+    flipped.write_bytes(bytes(content))
+    text = tmp_path / "text.nii"
+    text.write_text("no image at all")
+    four = tmp_path / "four.nii"
+    nib.save(nib.Nifti1Image(np.zeros((3, 3, 3, 2), np.uint8), np.eye(4)), four)
+    colour = tmp_path / "colour.nii"
+    nib.save(nib.Nifti1Image(np.zeros((3, 3, 3), [("R", "u1"), ("G", "u1"), ("B", "u1")]), np.eye(4)), colour)
+    bomb = tmp_path / "bomb.nii.gz"
+    header = bytearray(gzip.decompress(whole.read_bytes())[:352])
+    header[40:56] = np.array([3, 30000, 30000, 30000, 1, 1, 1, 1], "<i2").tobytes()
+    bomb.write_bytes(gzip.compress(bytes(header) + bytes(1000)))
+    flat = tmp_path / "flat.nii"
+    nib.save(nib.Nifti1Image(np.zeros((3, 3, 3), np.uint8), np.eye(4)), flat)
+    content = bytearray(flat.read_bytes())
+    content[312:328] = bytes(16)  # the affine's third row
+    flat.write_bytes(bytes(content))
+    unit = tmp_path / "unit.nii"
+    content = bytearray(gzip.decompress(whole.read_bytes()))
+    content[123] = 5
+    unit.write_bytes(bytes(content))
+    return {
+        "cut": (cut, "cannot be read as a volume"),
+        "flipped": (flipped, "cannot be read as a volume"),
+        "text": (text, "cannot be read as a volume"),
+        "four": (four, "3 x 3 x 3 x 2: give one volume"),
+        "colour": (colour, "not one real number a voxel"),
+        "bomb": (bomb, "claims 30000 x 30000 x 30000 voxels"),
+        "flat": (flat, "damaged affine"),
+        "unit": (unit, "cannot be read as a volume"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["cut", "flipped", "text", "four", "colour", "bomb", "flat", "unit"])
+def test_an_unusable_volume_has_a_sentence(kind: str, tmp_path: Path) -> None:
+    path, sentence = broken(tmp_path)[kind]
+    with pytest.raises(UserError) as error:
+        read_volume(path)
+    assert sentence in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_without_nibabel_the_way_to_install_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    with pytest.raises(UserError, match=r"need nibabel: pip install nibabel"):
+        read_volume(tmp_path / "a.nii")
+
+
+def test_an_analyze_volume_is_written_as_its_user_said_it_lies(tmp_path: Path) -> None:
+    values = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    nib.save(nib.AnalyzeImage(values, None), tmp_path / "a.img")
+    volume = read_volume(tmp_path / "a.hdr", "pir")
+    write_volume(tmp_path / "b.nii", volume.values.astype(np.uint8), volume)
+    back = nib.load(tmp_path / "b.nii")
+    assert nib.aff2axcodes(back.affine) == ("P", "I", "R")
+    assert np.array_equal(back.dataobj, values)
+
+
+def test_lengths_in_metres_are_lengths(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(np.ones((3, 3, 3), np.uint8), np.diag([5e-4, 5e-4, 1e-3, 1]))
+    image.header.set_xyzt_units("meter")
+    nib.save(image, tmp_path / "a.nii")
+    assert np.allclose(read_volume(tmp_path / "a.nii").spacing, (0.5, 0.5, 1))
+
+
+def test_grids_are_compared_at_their_corners(tmp_path: Path) -> None:
+    def volume(spacing: float, shift: float = 0.0) -> Volume:
+        affine = np.diag([spacing, spacing, 1, 1])
+        affine[0, 3] = shift
+        nib.save(nib.Nifti1Image(np.ones((160, 180, 3), np.uint8), affine), tmp_path / "a.nii")
+        return read_volume(tmp_path / "a.nii")
+
+    assert same_grid(volume(1.0), volume(1.0, 0.05))
+    assert not same_grid(volume(1.0), volume(1.009))
+    assert not same_grid(volume(1.0), volume(1.0, 0.2))
+
+
+def test_voxels_that_are_no_numbers_count_as_air_and_are_told(tmp_path: Path) -> None:
+    values = np.ones((3, 3, 3), np.float32)
+    values[0, 0, :2] = np.nan, np.inf
+    volume = read_volume(save(tmp_path / "a.nii", values))
+    assert volume.values.sum() == 25
+    assert volume.hollow == 2
+
+
+def test_an_oblique_scan_is_told(tmp_path: Path) -> None:
+    angle = np.radians(30)
+    affine = np.eye(4)
+    affine[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    nib.save(nib.Nifti1Image(np.ones((3, 3, 3), np.uint8), affine), tmp_path / "a.nii")
+    assert "30 degrees oblique" in read_volume(tmp_path / "a.nii").notes[0]
+
+
+@given(st.integers(1, 60), st.floats(0.2, 5))
+def test_interpolation_keeps_constants_and_straight_lines(own: int, spacing: float) -> None:
+    side = Grid(own, spacing)
+    there, back = weights(side.mm, own, 1 / spacing), weights(own, side.mm, spacing)
+    for matrix in (there, back):
+        assert np.allclose(matrix.sum(1), 1, atol=1e-6)
+        assert (matrix >= 0).all()
+    # A straight line stays one: exactly between samples, to a tenth of a sample where the triangle is widened.
+    line = (np.arange(own) - (own - 1) / 2) * spacing  # mm from the middle
+    want = np.arange(side.mm) - (side.mm - 1) / 2
+    inner = np.abs(want) <= line[-1] - max(0.0, 1 - spacing)
+    assert np.allclose((there @ line)[inner], want[inner], atol=1e-5 * own * spacing + 0.1 * spacing * (spacing < 1))
+
+
+def test_one_mm_is_left_alone() -> None:
+    assert Grid(157, 1.0).to_mm() is None
+    assert Grid(157, 1.002).from_mm() is None
+    assert Grid(157, 1.01).mm == 159
+    values = np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
+    assert resample(values, None, None) is values
+
+
+def test_the_head_is_the_largest_piece_and_what_it_encloses() -> None:
+    values = np.zeros((6, 40, 60), np.float32)
+    values[1:5, 10:30, 20:50] = 100
+    values[1:5, 16:20, 30:36] = 0  # a ventricle
+    values[0, 2:4, 2:4] = 90  # a speck of noise
+    head = find_head(values)
+    assert abs(head.rows.start - 10) <= 1
+    assert abs(head.rows.stop - 30) <= 1
+    assert abs(head.columns.start - 20) <= 1
+    assert abs(head.columns.stop - 50) <= 1
+    assert not head.mask[[0, 5]].any()
+    assert head.mask[1:5, 10:30, 20:50].all()
+    assert head.mask[1:5].sum() < 4 * 30 * 40
+    nothing = find_head(np.zeros((2, 8, 8), np.float32))
+    assert not nothing.mask.any()
+
+
+def test_heights_run_from_the_base_of_the_brain_to_its_top() -> None:
+    area = np.array([0, 5, 9, 9, 5, 0, 0.0])
+    found = heights(area, 1.0, "axial")
+    assert found is not None
+    assert np.allclose(found[1:5], [0, 1 / 3, 2 / 3, 1])
+    assert heights(np.array([0, 4.0, 0]), 1.0, "axial") is None
+    neck = np.ones(300)
+    tall, long = heights(neck, 1.0, "axial"), heights(neck, 1.0, "coronal")
+    assert tall is not None
+    assert np.isclose(tall[299 - 75], 0.5)
+    assert long is not None
+    assert np.isclose(long[75], 75 / 299)

@@ -1,0 +1,127 @@
+"""PNG files of a user's own: converted where that loses nothing, otherwise refused with a sentence."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from oasis_jax.data import appearance
+from oasis_jax.data.volumes.png import read_grey
+from oasis_jax.system.errors import UserError
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 21
+
+
+def alike() -> dict[str, Image.Image]:
+    """Files that hold `GREY` without loss."""
+    grey = Image.fromarray(GREY)
+    palette = grey.copy()
+    palette = palette.convert("RGB").quantize(16)
+    return {
+        "grey": grey,
+        "colour": grey.convert("RGB"),
+        "alpha": grey.convert("RGBA"),
+        "grey and alpha": grey.convert("LA"),
+        "palette": palette,
+        "16-bit, small": Image.fromarray(GREY.astype(np.uint16)),
+        "16-bit, wide": Image.fromarray(GREY.astype(np.uint16) * 257),
+    }
+
+
+@pytest.mark.parametrize("kind", alike())
+def test_what_can_be_converted_without_loss_is(kind: str, tmp_path: Path) -> None:
+    alike()[kind].save(tmp_path / "a.png")
+    found = read_grey(tmp_path / "a.png")
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, GREY)
+
+
+def test_black_and_white_is_black_and_white(tmp_path: Path) -> None:
+    Image.fromarray(GREY > 99).save(tmp_path / "a.png")
+    assert np.array_equal(read_grey(tmp_path / "a.png"), np.where(GREY > 99, 255, 0))
+
+
+def bomb(side: int) -> bytes:
+    """A small file that claims side x side pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    data = zlib.compress(bytes(100_000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def refused(folder: Path) -> dict[str, tuple[bytes, str]]:
+    """What a file holds and what its sentence says, for each way in which it is unusable."""
+
+    def saved(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+        image.save(folder / "made", format=form, **options)
+        return (folder / "made").read_bytes()
+
+    coloured = Image.fromarray(np.stack([GREY, GREY, GREY // 2], axis=-1))
+    clear = Image.fromarray(GREY).convert("LA")
+    clear.putpixel((0, 0), (9, 0))
+    whole = saved(Image.fromarray(GREY))
+    damaged = bytearray(whole)
+    damaged[whole.index(b"IDAT") + 6] ^= 255
+    frames = [Image.fromarray(GREY), Image.fromarray(GREY[::-1].copy())]
+    return {
+        "16-bit": (saved(Image.fromarray(GREY.astype(np.uint16) * 200)), "more than 8-bit grey levels"),
+        "coloured": (saved(coloured), "more than 8-bit grey levels"),
+        "transparent": (saved(clear), "more than 8-bit grey levels"),
+        "text": (b"no image at all", "cannot be read as a PNG image"),
+        "JPEG": (saved(Image.fromarray(GREY), "JPEG"), "cannot be read as a PNG image"),
+        "truncated": (whole[:-20], "cannot be read as a PNG image"),
+        "damaged": (bytes(damaged), "cannot be read as a PNG image"),
+        "empty": (b"", "cannot be read as a PNG image"),
+        "bomb": (bomb(6000), "claims 6000x6000 pixels"),
+        "huge bomb": (bomb(60000), "cannot be read as a PNG image"),
+        "animation": (saved(frames[0], save_all=True, append_images=frames[1:]), "animation"),
+    }
+
+
+# As in `refused`, which needs a folder to write to.
+KINDS = ["16-bit", "coloured", "transparent", "text", "JPEG", "truncated", "damaged", "empty", "bomb", "huge bomb"]
+KINDS += ["animation"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_cannot_be_used_has_a_sentence(kind: str, tmp_path: Path) -> None:
+    content, sentence = refused(tmp_path)[kind]
+    path = tmp_path / "a file é.png"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        read_grey(path)
+    assert sentence in str(error.value)
+    assert str(path) in str(error.value)
+
+
+@given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
+def test_looks_are_share_mean_and_spread_above_air(grey: np.ndarray) -> None:
+    covered, mean, deviation = appearance.measure(grey)
+    tissue = grey[grey > 25].astype(float)
+    assert np.isclose(covered, tissue.size / grey.size)
+    assert np.isclose(mean, tissue.mean() if tissue.size else 0)
+    assert np.isclose(deviation, tissue.std() if tissue.size else 0, atol=1e-6)
+
+
+@given(st.lists(hnp.arrays(np.uint8, (4, 4)), min_size=1, max_size=5))
+def test_no_slice_is_unlike_its_own_set(slices: list[np.ndarray]) -> None:
+    ranges = appearance.ranges([appearance.measure(grey) for grey in slices])
+    assert not any(appearance.unlike(slices, ranges))
+
+
+def test_a_slice_beyond_the_ranges_is_unlike() -> None:
+    ranges = {"covered": (0.2, 0.4), "mean": (100.0, 120.0), "deviation": (0.0, 20.0)}
+    grey = np.zeros((10, 10), np.uint8)
+    grey[:3] = 110
+    dark, wide = grey // 2, grey.copy()
+    wide[:6] = 110
+    assert appearance.unlike([grey, dark, wide], ranges) == [False, True, True]

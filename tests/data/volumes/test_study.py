@@ -1,0 +1,202 @@
+"""A study of one's own becomes a tree to train on: pairs by name, subjects kept together, cut as described."""
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers import assert_mistake, brain, command, patterns, save
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.geometry import Cut
+from oasis_jax.data.slices import read_pair
+from oasis_jax.data.volumes.build import Rule, cut_scan
+from oasis_jax.data.volumes.study import Scan, find_scans, split_subjects
+from oasis_jax.system.errors import UserError
+
+RULE = Rule("axial", 0.5, 8.0, (48, 64), ((0,), (1,), (2,), (3,)))
+
+
+def test_the_command_makes_a_tree_that_training_accepts(study: Path, tmp_path: Path) -> None:
+    images, labels = patterns(study)
+    out = tmp_path / "my tree"
+    words = ("data", "volumes", out, "--images", images, "--labels", labels, "--frame", "48", "64", "--extent", "8")
+    done = command(*words)
+    assert done.returncode == 0, done.stderr
+    tree = load_dataset(out)
+    assert tree.size == (48, 64)
+    assert sum(len({p.case for p in pairs}) for pairs in tree.splits.values()) == 5
+    assert set(tree.subjects.values()) == {"2", "10", "x", "y"}
+    assert tree.cut.axis == "axial"
+    assert 0.45 < tree.cut.heights[0] < 0.55 < tree.cut.heights[1] < 0.9
+    assert tree.cut.spacing == (1.0, 1.0, 1.0)
+    for pairs in tree.splits.values():
+        for pair in pairs:
+            image, classes = read_pair(pair)
+            assert image.max() == 255
+            brightest = 60 * int(classes.max())  # the deep tissue is missing from the highest slices
+            assert np.array_equal(np.digitize(image * (brightest / 255), [30, 90, 150]), classes)
+    with (out / "volumes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["case"] for row in rows} == {"2-a", "10-a", "x-a", "x-b", "y-a"}
+    assert {row["slices"] for row in rows} == {"8"}
+    with Image.open(out / "contact_sheet.png") as sheet:
+        assert sheet.size == (64 + 3 * 128, 5 * 64)
+    assert "contact_sheet.png" in done.stdout
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    again = command(*words)
+    assert_mistake(again, "exists already")
+
+
+def test_the_same_seed_gives_the_same_split_and_sessions_stay_together() -> None:
+    scans = [Scan(str(n // 2), str(n % 2), Path("i"), Path("l")) for n in range(40)]
+    first = split_subjects(scans, (0.7, 0.15, 0.15), 3)
+    assert first == split_subjects(scans[::-1], (0.7, 0.15, 0.15), 3)
+    assert first != split_subjects(scans, (0.7, 0.15, 0.15), 4)
+    assert [list(first.values()).count(split) for split in ("train", "validate", "test")] == [14, 3, 3]
+
+
+@given(st.integers(3, 60), st.tuples(st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0.01, 1)))
+def test_every_split_has_a_subject(count: int, weights: tuple[float, float, float]) -> None:
+    total = sum(weights)
+    shares = weights[0] / total, weights[1] / total, weights[2] / total
+    scans = [Scan(str(n), "", Path("i"), Path("l")) for n in range(count)]
+    splits = list(split_subjects(scans, shares, 0).values())
+    assert len(splits) == count
+    assert set(splits) == {"train", "validate", "test"}
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (1.0, 0.0, 0.0), (float("nan"), 0.2, 0.3)])
+def test_fractions_add_up(fractions: tuple[float, float, float]) -> None:
+    scans = [Scan(str(n), "", Path("i"), Path("l")) for n in range(5)]
+    with pytest.raises(UserError, match="add up to 1"):
+        split_subjects(scans, fractions, 0)
+    with pytest.raises(UserError, match="3 or more"):
+        split_subjects(scans[:2], (0.6, 0.2, 0.2), 0)
+
+
+def test_files_without_a_partner_are_named(study: Path, tmp_path: Path) -> None:
+    images, labels = patterns(study)
+    extra = study / "sub-z" / "a"
+    extra.mkdir(parents=True, exist_ok=True)
+    (extra / "tissue.nii.gz").touch()
+    scans, problems = find_scans(images, labels)
+    (extra / "tissue.nii.gz").unlink()
+    extra.rmdir()
+    assert [scan.case for scan in scans] == ["2-a", "10-a", "x-a", "x-b", "y-a"]
+    assert problems == [f"{extra / 'tissue.nii.gz'} has no image"]
+    with pytest.raises(UserError, match="must hold"):
+        find_scans("a/*.nii", labels)
+    assert "no file matches" in find_scans(f"{tmp_path}/{{subject}}.nii", f"{tmp_path}/{{subject}}_l.nii")[1][0]
+    for name in ("1_a.nii", "1_b.nii", "1_l.nii"):
+        (tmp_path / name).touch()
+    assert "are both of 1" in find_scans(f"{tmp_path}/{{subject}}_*.nii", f"{tmp_path}/{{subject}}_l.nii")[1][0]
+    with pytest.raises(UserError, match="something between"):
+        find_scans(f"{tmp_path}/{{subject}}*.nii", labels)
+    twice = tmp_path / "twice"
+    for name in ("1-2_3", "1_2-3"):
+        (twice / name).mkdir(parents=True)
+        for kind in ("i", "l"):
+            (twice / name / f"{kind}.nii").touch()
+    pattern = f"{twice}//{{subject}}_{{session}}"
+    assert "2 scans would be named 1-2-3" in find_scans(f"{pattern}/i.nii", f"{pattern}/l.nii")[1][0]
+
+
+def scan_of(folder: Path, values: np.ndarray, truth: np.ndarray, **options: tuple) -> Scan:
+    image, label = save(folder / "i.nii.gz", values, **options), save(folder / "l.nii.gz", truth, **options)
+    return Scan("s", "", image, label)
+
+
+def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 26))
+    scan = scan_of(tmp_path, values, truth)
+    save(tmp_path / "l.nii.gz", truth, (1, 1, 2))
+    with pytest.raises(UserError, match="does not lie on the grid"):
+        cut_scan(scan, RULE)
+    save(tmp_path / "l.nii.gz", truth * 7)
+    with pytest.raises(UserError, match="the values 7, 14, 21, which no class claims"):
+        cut_scan(scan, RULE)
+    mapped = cut_scan(scan, RULE._replace(values=((0,), (7,), (14,), (21,))))
+    scan_of(tmp_path, values, truth)
+    assert np.array_equal(mapped.classes, cut_scan(scan, RULE).classes)
+    save(tmp_path / "l.nii.gz", truth * np.float32(0.99999994))
+    assert np.array_equal(cut_scan(scan, RULE).classes, mapped.classes)
+    save(tmp_path / "l.nii.gz", np.where(truth == 3, np.float32("nan"), truth.astype(np.float32)))
+    with pytest.raises(UserError, match="not finite numbers: label them"):
+        cut_scan(scan, RULE)
+    save(tmp_path / "l.nii.gz", truth * 0)
+    with pytest.raises(UserError, match="labels no brain"):
+        cut_scan(scan, RULE)
+    scan_of(tmp_path, values.repeat(2, axis=1), truth.repeat(2, axis=1))
+    with pytest.raises(UserError, match="set --frame 48 96"):
+        cut_scan(scan, RULE)
+
+
+def test_slices_start_at_the_height_asked_for_and_end_with_the_brain(tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 26))
+    shown = np.flatnonzero(truth.any(axis=(0, 1)))
+    scan = scan_of(tmp_path, values, truth)
+    half = cut_scan(scan, RULE)
+    assert half.first == shown[0] + (shown[-1] - shown[0]) // 2
+    assert len(half.images) == 8
+    high = cut_scan(scan, RULE._replace(start=0.9, extent=100.0))
+    assert high.first + len(high.images) - 1 == shown[-1]
+    assert high.heights[1] == 1
+
+
+def test_thick_slices_are_told_and_made_fewer(tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 6), (1, 1, 5))
+    cut = cut_scan(scan_of(tmp_path, values, truth, spacing=(1, 1, 5)), RULE._replace(start=0.0, extent=10.0))
+    assert len(cut.images) == 2
+    assert "5.0 mm apart" in cut.notes[0]
+
+
+def test_every_broken_scan_is_listed_and_nothing_is_written(study: Path, tmp_path: Path) -> None:
+    for k in range(4):
+        values, truth = brain((37, 50, 26))
+        save(tmp_path / f"{k}_i.nii", values)
+        save(tmp_path / f"{k}_l.nii", truth + 5 * (k > 1))
+    done = command(
+        "data", "volumes", tmp_path / "out", "--images", f"{tmp_path}/{{subject}}_i.nii",
+        "--labels", f"{tmp_path}/{{subject}}_l.nii", "--frame", "48", "64",
+    )  # fmt: skip
+    assert_mistake(done, "2 problem(s)", "2_l.nii holds the values 5, 6, 7, 8", "3_l.nii holds")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tree_says_how_it_was_cut_and_a_damaged_record_is_noticed(tree: Path, tmp_path: Path) -> None:
+    import shutil
+
+    root = shutil.copytree(tree, tmp_path / "tree")
+    assert load_dataset(root).cut == Cut()
+    (root / "cut.json").write_text(json.dumps({"axis": "coronal", "heights": [0.25, 0.5]}))
+    assert load_dataset(root).cut == Cut("coronal", (0.25, 0.5))
+    for text in ("{", '{"axis": "up", "heights": [0, 1]}', '{"axis": "axial", "heights": 3}'):
+        (root / "cut.json").write_text(text)
+        with pytest.raises(UserError, match=r"cut\.json"):
+            load_dataset(root)
+
+
+def test_a_volume_that_is_no_number_anywhere_is_refused(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.full((4, 4, 4), np.nan, np.float32), np.eye(4)), tmp_path / "i.nii")
+    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4)), tmp_path / "l.nii")
+    with pytest.raises(UserError, match="labels no brain"):
+        cut_scan(Scan("s", "", tmp_path / "i.nii", tmp_path / "l.nii"), RULE)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--extent", "inf"), "--extent above 0"),
+        (("--csf", "2", "1"), "2 is claimed twice"),
+        (("--frame", "50", "64"), "two multiples of 16"),
+    ],
+)
+def test_options_out_of_range_are_named(words: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    patterns = ("--images", "{subject}.nii", "--labels", "{subject}_l.nii")
+    assert_mistake(command("data", "volumes", tmp_path / "out", *patterns, *words), sentence)

@@ -1,0 +1,225 @@
+"""Evaluation as a whole: every score of slices, subjects and scans, in the tables a user gets."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import blob, command, evaluated, write_tree
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oasis_jax.data.geometry import Spacing
+from oasis_jax.data.slices import Slice
+from oasis_jax.evaluation import tissue
+from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.summary import measure
+from oasis_jax.metrics import agreement, surface
+from oasis_jax.report.write import write_files
+
+metrics_of = pytest.importorskip("sklearn.metrics")
+NAMES = ("background", "CSF", "gray matter", "white matter")
+
+
+def made(seed: int, cases: Sequence[tuple[str, str, int]], spacing: Spacing | None = (1.0, 1.0, 1.0)) -> Evaluated:
+    """Scans (case, subject, slices) whose prediction is wrong in some pixels."""
+    rng = np.random.default_rng(seed)
+    pairs = [Slice(case, k, Path(), Path()) for case, _, count in cases for k in range(count)]
+    slices = [blob(rng, (24, 32)) for _ in pairs]
+    predictions = [
+        np.where(rng.random(t.shape) < 0.15, rng.integers(0, 4, t.shape), t).astype(np.uint8) for _, t in slices
+    ]
+    return evaluated(pairs, {case: subject for case, subject, _ in cases}, slices, predictions, spacing)
+
+
+CASES = [("1", "anna", 3), ("2", "bob", 1), ("3", "anna", 2)]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluated, Path]:
+    found = made(0, CASES)
+    folder = tmp_path_factory.mktemp("evaluation")
+    scores, counts = measure(found)
+    known = {"run": "r", "data": "mine", "split": "test", "step": 3, "data_fingerprint": "0" * 64, "spacing_mm": None}
+    write_files(folder, known | {"scores": scores | {"caveats": []}}, known | counts, found, Path("nowhere"))
+    return found, folder
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def expected(truth: np.ndarray, prediction: np.ndarray, k: int) -> dict[str, float]:
+    """Overlap scores of scikit-learn."""
+    true, predicted = (truth == k).ravel(), (prediction == k).ravel()
+    names = {"hard_dice": "f1", "jaccard": "jaccard", "precision": "precision", "recall": "recall"}
+    return {name: getattr(metrics_of, f"{call}_score")(true, predicted) for name, call in names.items()}
+
+
+def test_per_slice_scores_are_those_of_the_pixels(written: tuple[Evaluated, Path]) -> None:
+    found, folder = written
+    rows = table(folder / "per_slice.csv")
+    assert len(rows) == 4 * len(found.pairs)
+    for i, (pair, (_, truth), prediction) in enumerate(zip(found.pairs, found.slices, found.predictions, strict=True)):
+        sides = surface.compare(truth, prediction, (1.0, 1.0))
+        for k, row in enumerate(rows[4 * i : 4 * i + 4]):
+            where = [row[name] for name in ("index", "case", "subject", "slice", "class")]
+            assert where == [str(i), pair.case, found.subjects[pair.case], str(pair.number), NAMES[k]]
+            for name, value in expected(truth, prediction, k).items():
+                assert float(row[name]) == pytest.approx(value, abs=1e-6)
+            if k:
+                assert float(row["hd95_mm"]) == pytest.approx(sides.hausdorff[k - 1], abs=1e-6)
+                assert float(row["surface_dice"]) == pytest.approx(sides.near[k - 1] / sides.size[k - 1], abs=1e-6)
+            else:
+                assert row["hd95_mm"] == row["surface_dice"] == ""
+
+
+def test_per_subject_scores_are_those_of_all_its_pixels(written: tuple[Evaluated, Path]) -> None:
+    found, folder = written
+    rows = {(row["subject"], row["class"]): row for row in table(folder / "per_subject.csv")}
+    assert len(rows) == 8
+    for person, count in (("anna", 5), ("bob", 1)):
+        mine = [i for i, who in enumerate(found.people) if who == person]
+        truth = np.stack([found.slices[i][1] for i in mine])
+        prediction = np.stack([found.predictions[i] for i in mine])
+        for k, name in enumerate(NAMES):
+            row = rows[person, name]
+            assert int(row["slices"]) == count
+            for score, value in expected(truth, prediction, k).items():
+                assert float(row[score]) == pytest.approx(value, abs=1e-6)
+        sides = [surface.compare(t, p, (1.0, 1.0)) for t, p in zip(truth, prediction, strict=True)]
+        near, size = sum(s.near[0] for s in sides), sum(s.size[0] for s in sides)
+        assert float(rows[person, "CSF"]["surface_dice"]) == pytest.approx(near / size, abs=1e-6)
+        assert float(rows[person, "CSF"]["hd95_mm"]) == pytest.approx(
+            np.mean([s.hausdorff[0] for s in sides]), abs=1e-6
+        )
+
+
+def test_tissue_is_measured_by_scan_in_ml(written: tuple[Evaluated, Path]) -> None:
+    found, folder = written
+    rows = table(folder / "tissue.csv")
+    assert [(row["case"], row["subject"]) for row in rows[::3]] == [("1", "anna"), ("2", "bob"), ("3", "anna")]
+    for row in rows:
+        mine = [i for i, pair in enumerate(found.pairs) if pair.case == row["case"]]
+        k = NAMES.index(row["class"])
+        assert row["unit"] == "ml"
+        assert float(row["true"]) == pytest.approx(sum((found.slices[i][1] == k).sum() for i in mine) / 1000)
+        assert float(row["predicted"]) == pytest.approx(sum((found.predictions[i] == k).sum() for i in mine) / 1000)
+
+
+def test_the_unit_says_what_is_known_of_the_spacing() -> None:
+    assert tissue.unit((0.5, 2.0, 4.0)) == ("ml", pytest.approx(0.004))
+    assert tissue.unit((0.5, 2.0, None)) == ("cm²", pytest.approx(0.01))
+    assert tissue.unit(None) == ("pixels", 1.0)
+    assert measure(made(0, CASES, None))[0]["surfaces"] is None
+    assert measure(made(0, CASES, (2.0, 2.0, None)))[0]["tissue"]["unit"] == "cm²"
+
+
+def test_agreement_is_over_scans_and_a_rescan_is_compared_with_the_first() -> None:
+    cases = [*((str(i), f"s{i}", 2) for i in range(8)), ("9", "s0", 1)]
+    told = measure(made(1, cases))[0]["tissue"]
+    true, predicted = (
+        np.array([[scan[side][name] for name in NAMES[1:]] for scan in told["each"].values()])
+        for side in ("true", "predicted")
+    )
+    wanted = agreement.agreement(true, predicted)
+    for name in ("bias", "low", "high", "icc"):
+        assert list(told[name].values()) == pytest.approx(getattr(wanted, name))
+    assert told["scans"] == 9
+    assert told["retest"]["subjects"] == 1
+    for side, values in (("true", true), ("predicted", predicted)):
+        difference = abs(values[8] - values[0])
+        assert list(told["retest"][side]["mean_difference"].values()) == pytest.approx(difference)
+        percent = 100 * difference / ((values[0] + values[8]) / 2)
+        assert list(told["retest"][side]["percent"].values()) == pytest.approx(percent)
+    few = measure(made(1, cases[:7]))[0]["tissue"]
+    assert few["retest"] is None
+    assert None not in few["bias"].values()
+    assert {value for name in ("low", "high", "icc") for value in few[name].values()} == {None}
+
+
+def test_from_eight_subjects_on_every_pooled_score_has_an_interval_that_holds_it() -> None:
+    cases = [(str(i), f"s{i}", 2) for i in range(8)]
+    few, many = measure(made(2, cases[:7]))[0], measure(made(2, cases))[0]
+    for told in (few, few["surfaces"]):
+        assert set(told["intervals"].values()) == {None}
+    for told in (many, many["surfaces"]):
+        for name, spread in told["intervals"].items():
+            for k, value in told[name].items():
+                if value is not None:
+                    assert spread["low"][k] <= value <= spread["high"][k], (name, k)
+    assert many["calibration"]["interval"]["low"] <= many["calibration"]["expected_error"]
+
+
+def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_borne() -> None:
+    found = made(3, CASES)
+    slices = [(image, np.minimum(truth, 2)) for image, truth in found.slices]
+    predictions = [np.minimum(p, 2) for p in found.predictions]
+    bare = evaluated(found.pairs, found.subjects, slices, predictions)
+    told, counts = measure(bare)
+    assert told["hard_dice_pooled"]["white matter"] is None
+    assert told["surfaces"]["surface_dice_pooled"]["white matter"] is None
+    assert told["surfaces"]["without_class"]["white matter"] == len(found.pairs)
+    assert told["hard_dice_per_subject"]["subjects_left_out"]["white matter"] == 2
+    assert told["tissue"]["icc"]["white matter"] is None
+    assert told["hard_dice_pooled"]["CSF"] > 0.5
+    json.dumps([told, counts], allow_nan=False)
+    only = made(4, [("1", "anna", 1)])
+    told = measure(only)[0]
+    assert told["hard_dice_per_subject"]["standard_deviation"]["CSF"] is None
+    assert told["tissue"]["low"]["CSF"] is None
+    json.dumps(told, allow_nan=False)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=10)
+def test_no_score_depends_on_the_order_of_slices_or_on_mirroring(seed: int) -> None:
+    found = made(seed, CASES)
+    order = np.random.default_rng(seed).permutation(len(found.pairs))
+    turned = evaluated(
+        [found.pairs[i] for i in order],
+        found.subjects,
+        [tuple(side[::-1, ::-1].copy() for side in found.slices[i]) for i in order],  # pyright: ignore
+        [found.predictions[i][::-1, ::-1].copy() for i in order],
+    )
+    ours, theirs = measure(found)[1], measure(turned)[1]
+    assert ours["confusion"] == theirs["confusion"]
+    assert ours["baselines"] == theirs["baselines"]
+    for name, sums in ours["surfaces"].items():
+        np.testing.assert_allclose(sums, theirs["surfaces"][name], rtol=1e-9)
+
+
+def test_a_tree_without_a_class_trains_and_evaluates_to_the_end(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "bare", cases={"train": ("1", "2"), "validate": ("3",), "test": ("4",)}, slices=4)
+    (tree / "keras_png_slices_test" / "case_5_slice_0.nii.png").hardlink_to(
+        tree / "keras_png_slices_test" / "case_4_slice_0.nii.png"
+    )
+    (tree / "keras_png_slices_seg_test" / "seg_5_slice_0.nii.png").hardlink_to(
+        tree / "keras_png_slices_seg_test" / "seg_4_slice_0.nii.png"
+    )
+    from PIL import Image
+
+    for label in tree.glob("keras_png_slices_seg_*/*.png"):
+        pixels = np.minimum(np.asarray(Image.open(label)), 170)
+        label.unlink()
+        Image.fromarray(pixels).save(label)
+    run = tmp_path / "run"
+    words = ("--data.root", tree, "--run", run, "--model.stem", "2", "--model.crop", "None", "--train.batch", "4")
+    done = command("train", *words, "--train.epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "white matter is absent from 5 slices, counted as soft Dice 0." in done.stdout
+    rows = table(run / "evaluation/test/per_subject.csv")
+    assert [row["slices"] for row in rows if row["class"] == "CSF"] == ["4", "1"]
+    assert (run / "evaluation/test/report.html").stat().st_size > 10_000
+    # The same command in other millimetres, or after scores that this version cannot show, evaluates again.
+    metrics = run / "evaluation/test/metrics.json"
+    for spacing, damage in ((["2", "2", "None"], {}), (["2", "2", "None"], {"tissue": {}})):
+        content = json.loads(metrics.read_text())
+        metrics.write_text(json.dumps(content | {"scores": content["scores"] | damage}))
+        done = command("train", *words, "--train.epochs", "1", "--data.spacing-mm", *spacing)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(metrics.read_text())["spacing_mm"] == [2, 2, None]
+        assert "cm² a scan" in done.stdout

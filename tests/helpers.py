@@ -1,0 +1,219 @@
+"""What several test files use: made-up slices and volumes, commands and processes."""
+
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nibabel as nib
+import numpy as np
+
+from oasis_jax.data.geometry import Spacing
+from oasis_jax.data.slices import Slice, folders, write_png
+from oasis_jax.data.volumes.inputs import Framing
+from oasis_jax.evaluation import volumes
+from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.metrics.surface import compare_slices
+
+REPOSITORY = Path(__file__).parent.parent
+SIZE = (48, 64)
+
+GENUINE = Path(os.environ.get("OASIS_JAX_TEST_DATA", "genuine"))
+"""Where genuine slices and digests lie, for the few tests that need some; they are skipped where there are none."""
+
+
+def blob(rng: np.random.Generator, size: tuple[int, int] = SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """A slice that a small network can learn: nested ellipses of four grey levels, with noise."""
+    y, x = np.indices(size)
+    centre = np.array(size) / 2 + rng.uniform(-3, 3, 2)
+    radius = np.hypot((y - centre[0]) / (0.40 * size[0]), (x - centre[1]) / (0.42 * size[1]))
+    label = (radius < 1).astype(np.uint8) + (radius < 0.8) + (radius < 0.5)
+    image = np.array([10, 60, 120, 180])[label] + rng.normal(0, 8, size)
+    return np.clip(image, 0, 255).astype(np.uint8), label.astype(np.uint8)
+
+
+def write_tree(
+    root: Path, slices: int = 4, cases: dict[str, tuple[str, ...]] | None = None, size: tuple[int, int] = SIZE
+) -> Path:
+    """A tree with two training persons and one in each of the other splits."""
+    rng = np.random.default_rng(0)
+    for split, names in (cases or {"train": ("1", "2"), "validate": ("3",), "test": ("10", "9")}).items():
+        for folder in folders(root, split):
+            folder.mkdir(parents=True)
+        for case in names:
+            for k in range(slices):
+                image, label = blob(rng, size)
+                write_png(folders(root, split)[0] / f"case_{case}_slice_{k}.nii.png", image)
+                write_png(folders(root, split)[1] / f"seg_{case}_slice_{k}.nii.png", label * np.uint8(85))
+    return root
+
+
+def evaluated(
+    pairs: Sequence[Slice],
+    subjects: dict[str, str],
+    slices: Sequence[tuple[np.ndarray, np.ndarray]],
+    predictions: Sequence[np.ndarray],
+    spacing: Spacing | None = (1.0, 1.0, 1.0),
+) -> Evaluated:
+    """An evaluation of a prediction that is 0.97 sure of every pixel."""
+    sure = [np.where(np.eye(4, dtype=bool)[p], np.float32(0.97), np.float32(0.01)) for p in predictions]
+    table = volumes.count(np.stack([truth for _, truth in slices]), np.stack(sure), 0.0)
+    surfaces = None
+    if spacing is not None:
+        both = [(truth, prediction) for (_, truth), prediction in zip(slices, predictions, strict=True)]
+        surfaces = compare_slices(both, spacing[:2])
+    return Evaluated(pairs, subjects, slices, predictions, table, surfaces, dict.fromkeys(subjects, spacing))
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+SMALL = ("--model.stem", "2", "--model.crop", "None", "--train.batch", "4")
+"""Options that make a run on the small tree take seconds."""
+
+
+def command(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `python -m oasis_jax.WORD ...` and return its status and output."""
+    line = [sys.executable, "-m", f"oasis_jax.{words[0]}", *map(str, words[1:])]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
+    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False, cwd=cwd, env=environment)
+
+
+RANDOM = ("--model.dropout", "0.3", "--augment.mirror", "--augment.rotate", "10")
+
+
+def options(data: Path, run: Path, *more: str) -> list[str]:
+    """Options of `train` for a run of 5 epochs, 20 steps, with all kinds of randomness."""
+    return ["--data.root", str(data), "--run", str(run), *SMALL, *RANDOM, "--train.epochs", "5", *more]
+
+
+PATIENCE = 200
+"""Seconds after which processes count as hanging."""
+
+
+def environ(devices: int = 1) -> dict[str, str]:
+    """Of a process with some simulated devices that compiles quickly; it can import the tests."""
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests"))),
+        "COLUMNS": "120",
+        "JAX_NUM_CPU_DEVICES": str(devices),
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    }
+
+
+class Done(NamedTuple):
+    """What a process left: its exit status and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Processes:
+    """Processes of one program on this machine, joined where there are several.
+
+    Args:
+        words: of `python -m oasis_jax.WORD ...`; with `code`, the arguments of that code.
+        code: Python to run instead.
+        count: processes.
+        devices: simulated devices of each.
+        differ: by rank, what is not the same in all: `more` words, `cwd`, and variables of the environment.
+    """
+
+    def __init__(
+        self, *words: str | Path, code: str = "", count: int = 2, devices: int = 1, **differ: Sequence[Any]
+    ) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        line = [sys.executable, *(("-c", code) if code else ("-m", f"oasis_jax.{words[0]}"))]
+        line += map(str, words if code else words[1:])
+        self.processes = []
+        for rank in range(count):
+            own = {name: values[rank] for name, values in differ.items()}
+            environment = environ(devices) | {name: str(value) for name, value in own.items() if name.isupper()}
+            if count > 1:
+                names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+                environment |= dict(zip(names, (f"127.0.0.1:{port}", str(count), str(rank)), strict=True))
+            more = [*map(str, own.get("more", ())), *(["--distributed"] if count > 1 else [])]
+            self.processes.append(
+                subprocess.Popen(
+                    line + more, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+                    cwd=own.get("cwd"),
+                )
+            )  # fmt: skip
+
+    def finish(self) -> list[Done]:
+        """Wait for all; AssertionError, and nothing left behind, if one hangs."""
+        deadline, done = time.monotonic() + PATIENCE, []
+        for process in self.processes:
+            try:
+                said = process.communicate(timeout=max(1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"hangs; {done}, {self.kill()}") from None
+            done.append(Done(process.returncode, *said))
+        return done
+
+    def wait_for(self, happened: Callable[[], bool]) -> None:
+        """Wait until something happened; AssertionError, and nothing left behind, if it does not."""
+        deadline = time.monotonic() + PATIENCE
+        while not happened():
+            if any(p.poll() is not None for p in self.processes) or time.monotonic() > deadline:
+                raise AssertionError(f"did not happen: {self.kill()}")
+            time.sleep(0.001)
+
+    def kill(self) -> list[Done]:
+        """End all that still run, by SIGKILL."""
+        for process in self.processes:
+            process.kill()
+        return [Done(process.wait(), *process.communicate()) for process in self.processes]
+
+
+def assert_mistake(done: subprocess.CompletedProcess[str] | Done, *parts: str) -> None:
+    """The command said one error that holds these parts, without a traceback, and exited with status 2."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert sum(line.startswith("error: ") for line in done.stderr.splitlines()) == 1, done.stderr
+    for part in parts:
+        assert part in done.stderr, done.stderr
+
+
+ALL_WAYS = [
+    "".join(codes) for order in itertools.permutations(("RL", "AP", "SI")) for codes in itertools.product(*order)
+]
+
+
+def save(path: Path, ras: np.ndarray, spacing: tuple[float, ...] = (1, 1, 1), way: str = "RAS") -> Path:
+    """Save a RAS array in a file whose axes lead another way."""
+    turn = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(way))
+    image = nib.Nifti1Image(ras, np.diag([*spacing, 1.0])).as_reoriented(turn)
+    nib.save(image, path)
+    return path
+
+
+FRAMING = Framing((48, 64), (48, 64), "axial")
+
+
+def by_grey(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Stands for the network: the class of `brain`'s grey levels, with certainty."""
+    classes = np.digitize(frames[..., frames.shape[-1] // 2], [42, 127, 212]).astype(np.uint8)
+    return classes, np.eye(4, dtype=np.float32)[classes]
+
+
+def brain(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float] = (1, 1, 1)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nested ellipsoids, 30 x 44 x 24 mm, off the middle: intensities 0, 60, 120, 180 and classes, `(X, Y, Z)`."""
+    x, y, z = ((np.arange(n) - (n - 1) / 2) * mm for n, mm in zip(shape, spacing, strict=True))
+    radius = np.sqrt(((x - 1.5)[:, None, None] / 15) ** 2 + ((y + 2)[:, None] / 22) ** 2 + ((z - 1) / 12) ** 2)
+    classes = (radius < 1).astype(np.uint8) + (radius < 0.8) + (radius < 0.5)
+    return (classes * 60).astype(np.int16), classes.astype(np.uint8)
+
+
+def patterns(study: Path) -> tuple[str, str]:
+    return f"{study}/sub-{{subject}}/{{session}}/t1*.nii.gz", f"{study}/sub-{{subject}}/{{session}}/tissue.nii.gz"

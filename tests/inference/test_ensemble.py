@@ -1,0 +1,196 @@
+"""Means over mirror images and over runs: what is averaged, who may be averaged, and that every command says so."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_mistake, blob, command
+from jax import export as jax_export
+
+from oasis_jax.config import Augment, Config, Data, Model
+from oasis_jax.data.batches import Source
+from oasis_jax.data.geometry import Cut
+from oasis_jax.data.slices import encode_png, find_slices, folders
+from oasis_jax.data.volumes.inputs import Found, read_input
+from oasis_jax.inference import ensemble, score, segment
+from oasis_jax.network import unet
+from oasis_jax.runs import checkpoint
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
+from oasis_jax.runs.state import TrainState
+from oasis_jax.system import sharding
+from oasis_jax.system.errors import UserError
+
+SIZE = (64, 80)
+SETTINGS = Config(
+    data=Data(neighbours=1), augment=Augment(mirror=True, mirror_axis=33.0), model=Model(stem=2, crop=(48, 64))
+)
+FACTS = {
+    "data_fingerprints": {},
+    "slice_size": list(SIZE),
+    "slice_cut": {"axis": "axial", "heights": [0.3, 0.7]},
+    "slice_looks": {name: [0.0, 255.0] for name in ("covered", "mean", "deviation")},
+}
+
+
+def make_run(folder: Path, seed: int = 0, settings: Config = SETTINGS) -> Run:
+    """What training leaves, without the training."""
+    made = run_folder.create(replace(settings, run=folder), FACTS)
+    init, _ = unet.network(settings.model)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(seed), made.shape)
+    with checkpoint.Store(made.checkpoints) as store:
+        store.save(TrainState(jnp.asarray(3, jnp.int32), params, {"count": jnp.zeros(1)}), 0.5)
+    return made
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+    """Two runs that differ in their parameters; do not change them."""
+    folder = tmp_path_factory.mktemp("ensemble")
+    return make_run(folder / "first"), make_run(folder / "second", seed=1)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree whose heads have a scalp outside of what the networks see."""
+    root, rng = tmp_path_factory.mktemp("data") / "tree", np.random.default_rng(0)
+    for split, cases in {"train": "12", "validate": "3", "test": "45"}.items():
+        images, masks = folders(root, split)
+        images.mkdir(parents=True)
+        masks.mkdir()
+        for case in cases:
+            for k in range(4):
+                image, truth = (np.pad(part, ((8, 8), (8, 8))) for part in blob(rng))
+                image[2:5, 5:-5] = image[-5:-2, 5:-5] = 230
+                (images / f"case_{case}_slice_{k}.nii.png").write_bytes(encode_png(image))
+                (masks / f"seg_{case}_slice_{k}.nii.png").write_bytes(encode_png(truth * np.uint8(85)))
+    return root
+
+
+def images(count: int = 3) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(count, *SIZE, 3)).astype(np.float32)
+
+
+def probabilities(networks: ensemble.Ensemble, image: np.ndarray) -> np.ndarray:
+    return np.asarray(jax.jit(lambda p, x: jax.nn.softmax(networks.apply()(p, x)))(networks.params, image))
+
+
+def mirrored(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """Row r becomes row 66 - r of `(B, H, W, C)`."""
+    out = np.broadcast_to(fill, values.shape).copy()
+    for row in range(3, SIZE[0]):
+        out[:, 66 - row] = values[:, row]
+    return out
+
+
+def test_mirrored_is_the_mean_with_the_mirror_image_about_the_axis_of_training(runs: tuple[Run, Run]) -> None:
+    mesh = sharding.make_mesh(4)
+    plain, both = (ensemble.load([runs[0]], mesh, mirror=mirror) for mirror in (False, True))
+    image = images()
+    straight = probabilities(plain, image)
+    back = mirrored(probabilities(plain, mirrored(image, image.min((1, 2), keepdims=True))), np.zeros(4, np.float32))
+    wanted = np.where(np.arange(SIZE[0])[:, None, None] >= 3, (straight + back) / 2, straight)
+    np.testing.assert_allclose(probabilities(both, image), wanted, atol=2e-6)
+    assert np.abs(wanted - straight).max() > 0.01
+
+
+def test_the_mean_over_runs_is_that_of_their_probabilities(runs: tuple[Run, Run]) -> None:
+    mesh = sharding.make_mesh(4)
+    alone = [probabilities(ensemble.load([one], mesh), images()) for one in runs]
+    together = probabilities(ensemble.load(runs, mesh), images())
+    np.testing.assert_allclose(together, (alone[0] + alone[1]) / 2, atol=2e-6)
+    assert np.abs(alone[0] - alone[1]).max() > 0.01
+
+
+def test_what_the_networks_see_grows_with_the_frame(runs: tuple[Run, Run]) -> None:
+    networks = ensemble.load(runs, sharding.make_mesh(4), mirror=True)
+    larger = np.pad(images(), ((0, 0), (8, 8), (16, 16), (0, 0)))
+    answer = jax.jit(networks.apply((16, 32)))(networks.params, larger)
+    outside = np.asarray(jax.nn.softmax(answer))[:, 8:-8, 16:-16][:, :8]
+    assert outside[..., 0].min() < 0.99  # rows that the window of training leaves out
+
+
+def test_runs_that_do_not_see_alike_are_refused(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    mesh = sharding.make_mesh(4)
+    others = {
+        "trained on 0 neighbours on each side": replace(SETTINGS, data=Data()),
+        "trained on slices normalised by scale": replace(SETTINGS, data=Data(neighbours=1, normalise="scale")),
+    }
+    for i, (sentence, settings) in enumerate(others.items()):
+        other = run_folder.create(replace(settings, run=tmp_path / str(i)), FACTS)
+        with pytest.raises(UserError, match=sentence):
+            ensemble.load([runs[0], other], mesh)
+    other = run_folder.create(replace(SETTINGS, run=tmp_path / "size"), FACTS | {"slice_size": [64, 64]})
+    with pytest.raises(UserError, match=r"slices of 64x64, .* on slices of 64x80: leave it out of --with"):
+        ensemble.load([runs[0], other], mesh)
+    axis = replace(SETTINGS, augment=Augment(mirror_axis=70.0))
+    other = run_folder.create(replace(axis, run=tmp_path / "axis"), FACTS)
+    with pytest.raises(UserError, match="mirror_axis is 70, but slices have rows 0 to 63"):
+        ensemble.load([other], mesh, mirror=True)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_predict_gives_the_labels_of_evaluate_pixel_by_pixel(runs: tuple[Run, Run], data: Path, mirror: bool) -> None:
+    mesh = sharding.make_mesh(8)
+    networks = ensemble.load([runs[0]], mesh, mirror=mirror)
+    slices, _ = find_slices(data, "test")
+    step = score.compiled_eval_step(SETTINGS, networks.apply(), mesh)
+    source = Source(slices, SETTINGS.data)
+    _, wanted = score.score(step, networks.params, source, SETTINGS.data, 8, mesh)
+    framing = segment.framing(runs[0], Cut())
+    inputs = [read_input(Found(one.image, one.image.stem), framing) for one in slices]
+    found = segment.label(inputs, segment.segmenter(networks, mesh), lambda _: 8, keep_probabilities=False)
+    for one, classes, item in zip(found, wanted, inputs, strict=True):
+        assert one.input is item
+        np.testing.assert_array_equal(one.classes[0], classes)
+    assert len(np.unique(wanted)) > 1
+
+
+def test_every_command_averages_and_says_so(runs: tuple[Run, Run], data: Path, tmp_path: Path) -> None:
+    first, second = (one.folder for one in runs)
+    more = ("--mirror", "--with", second)
+    words = ("evaluate", first, "--data-root", data, "--split", "test")
+    done = command(*words, *more)
+    assert done.returncode == 0, done.stderr
+    folder = first / "evaluation/test-mean-of-2-mirror"
+    assert str(folder) in done.stdout
+    metrics = json.loads((folder / "metrics.json").read_text())
+    members = [{"run": "first", "step": 3}, {"run": "second", "step": 3}]
+    assert metrics["averaged"] == {"runs": members, "mirror": True}
+    sentence = "Probabilities are the mean over the 2 networks first (step 3), second (step 3) and the mirror images."
+    assert sentence in (folder / "report.html").read_text()
+    assert sentence in " ".join(done.stdout.split())
+
+    done = command(*words, "--output", tmp_path / "elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "elsewhere/metrics.json").read_text())["averaged"] is None
+    assert not (first / "evaluation/test").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").touch()
+    assert_mistake(command(*words, "--output", tmp_path / "mine"), "mine exists and is no evaluation")
+    assert (tmp_path / "mine/thesis.txt").exists()
+
+    image = next(iter(sorted(folders(data, "test")[0].iterdir())))
+    lonely = tmp_path / "lonely.png"
+    lonely.write_bytes(image.read_bytes())
+    done = command("predict", first, image, lonely, "--output", tmp_path / "labels", *more)
+    assert done.returncode == 0, done.stderr
+    assert "without a neighbouring slice beside them, which stand in for it: 1." in done.stderr
+
+    done = command("export", first, "--output", tmp_path / "model", *more)
+    assert done.returncode == 0, done.stderr
+    card = json.loads((tmp_path / "model/card.json").read_text())
+    assert card["averaged"] == metrics["averaged"]
+    assert card["input"]["shape"] == ["batch", *SIZE, 3]
+    assert card["input"]["neighbours"]["on_each_side"] == 1
+    assert set(card["scores"]) == {"test"}
+    lowered = bytearray((tmp_path / "model" / card["model"]["file"]).read_bytes())
+    grey = np.random.default_rng(2).integers(0, 256, (2, *SIZE, 3)).astype(np.uint8)
+    answer = jax_export.deserialize(lowered).call(grey)
+    networks = ensemble.load(runs, sharding.make_mesh(4), mirror=True)
+    wanted = segment.segmenter(networks, sharding.make_mesh(4))(np.concatenate([grey, grey]))[1][:2]
+    np.testing.assert_allclose(answer, wanted, atol=1e-5)

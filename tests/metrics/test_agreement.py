@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oasis_jax.metrics.agreement import agreement, icc_a1
+
+# Shrout & Fleiss 1979, table 2: six targets rated by four judges.
+TARGETS = np.array([(9, 2, 5, 8), (6, 1, 3, 2), (8, 4, 6, 8), (7, 1, 2, 6), (10, 5, 6, 9), (6, 2, 4, 7)])
+
+# Bland & Altman 1986, table 1: peak expiratory flow (l/min) of 17 people, first reading of each of two meters.
+LARGE = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
+MINI = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451]
+
+
+def test_icc_of_the_published_example() -> None:
+    assert round(float(icc_a1(TARGETS)), 2) == 0.29
+
+
+def test_limits_of_the_published_example() -> None:
+    found = agreement(np.array(MINI), np.array(LARGE))
+    assert round(float(found.bias), 1) == -2.1
+    deviation = float(found.high - found.bias) / 1.96
+    assert round(deviation, 1) == 38.8
+    assert found.low + found.high == pytest.approx(2 * found.bias)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(3, 20), st.integers(2, 4))
+def test_icc_from_variance_components(seed: int, n: int, k: int) -> None:
+    # The share of the subjects' variance in all of it, each component from its expected mean square.
+    ratings = np.random.default_rng(seed).normal(size=(n, k)) + np.arange(n)[:, None] + np.arange(k)
+    msr, msc = k * ratings.mean(1).var(ddof=1), n * ratings.mean(0).var(ddof=1)
+    total = ratings.var() * n * k
+    mse = (total - msr * (n - 1) - msc * (k - 1)) / ((n - 1) * (k - 1))
+    subject, rater = (msr - mse) / k, (msc - mse) / n
+    assert icc_a1(ratings) == pytest.approx(subject / (subject + rater + mse))
+
+
+@pytest.mark.filterwarnings("ignore")  # pandas deprecates what pingouin does
+def test_pingouin_agrees() -> None:
+    pingouin = pytest.importorskip("pingouin", exc_type=ImportError)
+    pandas = pytest.importorskip("pandas")
+    ratings = np.random.default_rng(0).normal(size=(9, 2)) + np.arange(9)[:, None] + (0, 1)
+    rows = [(i, j, ratings[i, j]) for i in range(9) for j in range(2)]
+    table = pingouin.intraclass_corr(pandas.DataFrame(rows, columns=["s", "r", "v"]), "s", "r", "v")
+    theirs = table[table.Type.isin(["ICC2", "ICC(A,1)"])].ICC.item()
+    assert icc_a1(ratings) == pytest.approx(theirs, abs=0.5e-6)
+
+
+def test_equal_volumes_agree_and_doubled_ones_do_not() -> None:
+    volumes = np.array([[1.0, 10], [2, 30], [4, 20]])
+    equal, doubled = agreement(volumes, volumes), agreement(volumes, 2 * volumes)
+    for found in (equal.bias, equal.low, equal.high, 1 - equal.icc):
+        assert found.tolist() == [0, 0]
+    assert doubled.bias == pytest.approx(volumes.mean(0))
+    assert (doubled.icc < 0.6).all()
+    assert [x.shape for x in doubled] == [(2,)] * 4
+
+
+def test_a_constant_offset_is_a_bias_and_leaves_no_width() -> None:
+    found = agreement(np.array([1.0, 2, 4]), np.array([3.0, 4, 6]))
+    assert found[:3] == (2, 2, 2)
+    assert found.icc < 1
+
+
+def test_what_cannot_be_said_is_nan() -> None:
+    one = agreement(np.array([3.0]), np.array([4.0]))
+    assert one.bias == 1
+    assert np.isnan([one.low, one.high, one.icc]).all()
+    assert np.isnan(icc_a1(np.full((3, 2), 0.1)))

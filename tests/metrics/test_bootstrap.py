@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy import stats
+
+from oasis_jax.metrics import bootstrap, overlap, significance
+
+
+def subjects(count: int, seed: int = 0) -> np.ndarray:
+    """Confusion counts `(count, 4, 4)`; class 3 is in the first subject alone."""
+    counts = np.random.default_rng(seed).integers(0, 500, (count, 4, 4))
+    counts[1:, 3, :] = counts[1:, :, 3] = 0
+    return counts
+
+
+def drawn(count: int, seed: int, resamples: int) -> np.ndarray:
+    """How often each subject is in each resample."""
+    return np.random.default_rng(seed).multinomial(count, [1 / count] * count, resamples)
+
+
+def test_an_interval_is_of_pooled_scores_of_subjects_drawn_again() -> None:
+    counts = subjects(9)
+    low, high, undefined = bootstrap.interval(overlap.hard_dice, counts, seed=3, resamples=200)  # pyright: ignore
+    pools = [np.repeat(counts, times, axis=0).sum(0) for times in drawn(9, 3, 200)]
+    dice = np.array([overlap.hard_dice(pool) for pool in pools])
+    assert undefined.tolist() == [0, 0, 0, sum(drawn(9, 3, 200)[:, 0] == 0)]
+    assert undefined[3] > 0
+    for k in range(4):
+        defined = dice[:, k][~np.isnan(dice[:, k])]
+        assert (low[k], high[k]) == pytest.approx(tuple(np.percentile(defined, [2.5, 97.5])))
+
+
+def test_an_interval_of_a_mean_is_that_of_scipy() -> None:
+    values = np.random.default_rng(1).gamma(2, size=40)
+    pairs = np.stack([values, np.ones(40)], axis=1)
+    ours = bootstrap.interval(lambda sums: sums[..., 0] / sums[..., 1], pairs)
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=2).confidence_interval
+    assert ours is not None
+    # A 2.5th percentile of 10,000 draws has a standard error of 0.027 standard errors of the mean.
+    tolerance = 5 * np.sqrt(2) * 0.027 * values.std() / np.sqrt(40)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=tolerance)
+
+
+def test_a_class_that_nobody_has_has_no_interval() -> None:
+    counts = subjects(8)
+    counts[0, 3, :] = counts[0, :, 3] = 0
+    low, high, undefined = bootstrap.interval(overlap.hard_dice, counts, resamples=50)  # pyright: ignore
+    assert np.isnan([low, high]).tolist() == [[False, False, False, True]] * 2
+    assert undefined.tolist() == [0, 0, 0, 50]
+
+
+def test_the_seed_decides() -> None:
+    once, again, other = (bootstrap.interval(overlap.hard_dice, subjects(12), seed=s, resamples=99) for s in (5, 5, 6))
+    assert once is not None
+    assert again is not None
+    assert other is not None
+    assert np.array_equal(once.low, again.low, equal_nan=True)
+    assert not np.array_equal(once.low, other.low, equal_nan=True)
+
+
+def test_a_paired_interval_draws_the_same_subjects_for_both_runs() -> None:
+    ours, theirs = subjects(9, 0), subjects(9, 1)
+    low, high, _ = bootstrap.paired_interval(overlap.hard_dice, ours, theirs, seed=3, resamples=200)  # pyright: ignore
+    both = [[np.repeat(run, times, axis=0).sum(0) for run in (ours, theirs)] for times in drawn(9, 3, 200)]
+    differences = [overlap.hard_dice(a)[1] - overlap.hard_dice(b)[1] for a, b in both]
+    assert (low[1], high[1]) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
+    alike = bootstrap.paired_interval(overlap.hard_dice, ours, ours, resamples=50)
+    assert alike is not None
+    assert (alike.low[1], alike.high[1]) == (0, 0)
+
+
+@pytest.mark.parametrize(("count", "some"), [(7, False), (8, True)])
+def test_below_eight_subjects_nothing_is_said(count: int, some: bool) -> None:
+    counts, values = subjects(count), np.random.default_rng(0).random((2, count, 3))
+    assert (bootstrap.interval(overlap.hard_dice, counts, resamples=9) is not None) == some
+    assert (bootstrap.paired_interval(overlap.hard_dice, counts, counts, resamples=9) is not None) == some
+    assert (significance.wilcoxon(*values) is not None) == some
+
+
+def test_five_hundred_subjects_can_be_drawn_ten_thousand_times() -> None:
+    found = bootstrap.interval(overlap.hard_dice, subjects(500))
+    assert found is not None
+    assert (found.low < overlap.hard_dice(subjects(500).sum(0)))[:3].all()
+
+
+def test_wilcoxon_of_each_class_without_its_undefined_subjects() -> None:
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.random((2, 12, 5))
+    ours[:, 0] = theirs[:, 0]
+    ours[3, 1] = np.nan
+    ours[:5, 2] = np.nan
+    ours[:, 3] = theirs[:, 3] + np.linspace(0.1, 0.2, 12)
+    found = significance.wilcoxon(ours, theirs)
+    assert found is not None
+    keep = np.arange(12) != 3
+    assert found[0] == 1
+    assert found[1] == stats.wilcoxon(ours[keep, 1], theirs[keep, 1]).pvalue
+    assert np.isnan(found[2])
+    assert found[3] == 2 / 2**12  # one of the two extreme patterns of 12 signs
+    assert found[4] == stats.wilcoxon(ours[:, 4], theirs[:, 4]).pvalue
+
+
+def test_holm_of_a_worked_example() -> None:
+    # p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm") in R
+    assert significance.holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert significance.holm(np.array([0.01, np.nan, 0.04])) == pytest.approx([0.02, np.nan, 0.04], nan_ok=True)
+    assert significance.holm(np.array([0.9, 0.8])).tolist() == [1, 1]
+
+
+@given(arrays.arrays(float, st.integers(1, 6), elements=st.floats(0, 1)), st.floats(0.001, 0.5))
+def test_holm_rejects_what_the_step_down_procedure_rejects(p: np.ndarray, alpha: float) -> None:
+    # From the smallest p on, reject while p <= alpha / (number not yet tested); at the first failure stop.
+    rejected = np.zeros(len(p), bool)
+    for i, place in enumerate(np.argsort(p, kind="stable")):
+        if p[place] * (len(p) - i) > alpha:
+            break
+        rejected[place] = True
+    assert np.array_equal(significance.holm(p) <= alpha, rejected)

@@ -1,0 +1,50 @@
+"""Dropout drops the share it is told, keeps the mean, and gives each slice the mask of its own key."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oasis_jax.network.dropout import dropout
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.9])
+def test_the_share_and_the_mean_are_as_told(rate: float) -> None:
+    x = jnp.ones((4, 64, 64, 16))
+    y = np.asarray(dropout(x, jax.random.split(jax.random.key(0), 4), rate))
+    deviation = 5 * np.sqrt(rate * (1 - rate) / y.size)  # five standard deviations of a share of independent draws
+    np.testing.assert_allclose((y == 0).mean(), rate, atol=deviation + 1e-4)
+    np.testing.assert_allclose(y[y > 0], 1 / (1 - rate), rtol=2e-4)
+    # Neighbours in any direction, and halves of a row (from one word of random bits), drop independently of each other.
+    dropped = y == 0
+    for one, other in (
+        (dropped[:, :-1], dropped[:, 1:]),
+        (dropped[:, :, :32], dropped[:, :, 32:]),
+        (dropped[..., :-1], dropped[..., 1:]),
+        (dropped[:-1], dropped[1:]),
+    ):
+        np.testing.assert_allclose((one & other).mean(), rate**2, atol=5 * rate / np.sqrt(one.size) + 1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (4, 6, 2)])
+def test_a_slices_mask_follows_from_its_key_alone(shape: tuple[int, int, int]) -> None:
+    x = jnp.ones((3, *shape), jnp.bfloat16)
+    keys = jax.random.split(jax.random.key(1), 3)
+    y = dropout(x, keys, 0.5)
+    assert y.dtype == x.dtype
+    assert y.shape == x.shape
+    assert x[0].size < 10 or not np.array_equal(y[0], y[1])
+    np.testing.assert_array_equal(y[1:], dropout(x[1:], keys[1:], 0.5))
+    np.testing.assert_array_equal(y, dropout(x, keys, 0.5))
+
+
+def test_nothing_is_infinite_when_nearly_all_is_dropped() -> None:
+    y = dropout(jnp.ones((1, 64, 64, 16)), jax.random.split(jax.random.key(2), 1), 1 - 1e-9)
+    assert jnp.isfinite(y).all()
+
+
+def test_gradients_pass_where_values_do() -> None:
+    keys = jax.random.split(jax.random.key(3), 2)
+    x = jnp.ones((2, 8, 8, 4))
+    gradient = jax.grad(lambda x: dropout(x, keys, 0.3).sum())(x)
+    np.testing.assert_array_equal(gradient, dropout(x, keys, 0.3))

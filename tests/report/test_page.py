@@ -1,0 +1,153 @@
+"""The report: one file that needs nothing else, true to the scores, and usable in a real browser."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import blob, evaluated
+
+from oasis_jax.data.geometry import Spacing
+from oasis_jax.data.phantoms.head import draw_slice, make_head
+from oasis_jax.data.slices import Slice
+from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.summary import measure
+from oasis_jax.report import charts
+from oasis_jax.report.page import report
+
+SUBJECTS = {"1": "anna", "2": "<b>&bob</b>", "3": "anna"}
+PAIRS = [Slice(case, number, Path(), Path()) for case in ("1", "2", "3") for number in range(3)]
+
+
+def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> tuple[dict[str, Any], Evaluated]:
+    """Nine slices; slice `i` has `10 i` pixels of its brain predicted as background, the last slice no brain at all."""
+    rng = np.random.default_rng(0)
+    slices = [blob(rng) for _ in PAIRS[:-1]] + [(np.zeros((48, 64), np.uint8), np.zeros((48, 64), np.uint8))]
+    predictions = np.stack([truth for _, truth in slices])
+    for i, prediction in enumerate(predictions[:-1]):
+        row, column = prediction.nonzero()
+        prediction[row[: 10 * i], column[: 10 * i]] = 0
+    return measured(evaluated(PAIRS, SUBJECTS, slices, list(predictions), spacing))
+
+
+def measured(found: Evaluated) -> tuple[dict[str, Any], Evaluated]:
+    known = {"run": "<u>r", "data": "<i>mine", "split": "test", "step": 7, "data_fingerprint": "0" * 64}
+    known |= {"spacing_mm": [1.0, 1.0, None]}
+    return known | {"scores": measure(found)[0] | {"caveats": []}}, found
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return report(*evaluation(), Path("nowhere"))
+
+
+def test_the_report_holds_all_it_needs_and_no_name_becomes_markup(page: str) -> None:
+    outside = set(re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:|#)([^\"')\s>]+)", page)) - {"source;"}
+    assert not {link for link in outside if not link.startswith("image")}, outside
+    assert "<b>&bob" not in page
+    assert "<i>mine" not in page
+    assert "<u>r" not in page
+    inside = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert [one["subject"] for one in inside["slices"]][3] == "<b>&bob</b>"
+    assert [one["wrong"] for one in inside["slices"]] == [0, 10, 20, 30, 40, 50, 60, 70, 0]
+    assert inside["slices"][-1]["foreground"] is None
+    metrics, _ = evaluation()
+    for value in metrics["scores"]["hard_dice_pooled"].values():
+        assert f"<td>{value:.4f}</td>" in page
+
+
+def test_544_slices_stay_below_15_mb() -> None:
+    rng = np.random.default_rng(0)
+    image, truth = draw_slice(make_head(rng), 10.0, rng)
+    wrong = np.where((truth > 0) & (rng.random(truth.shape) < 0.1), truth % 3 + 1, truth).astype(np.uint8)
+    metrics, found = measured(evaluated(PAIRS[:1], SUBJECTS, [(image, truth)], [wrong], None))
+    one = report(metrics, found, Path("nowhere"))
+    none = report(metrics, found._replace(pairs=[], slices=[], predictions=[]), Path("nowhere"))
+    assert 544 * (len(one) - len(none)) + len(none) < 15_000_000
+
+
+def test_charts_name_the_worst_subject_and_bear_absent_classes() -> None:
+    each = {"anna": {"CSF": 0.9, "gray matter": None, "white matter": 0.8}, "bob": dict.fromkeys(["CSF"], 0.5)}
+    each["bob"] |= {"gray matter": None, "white matter": 0.9}
+    drawn = charts.subjects({"each": each})
+    assert drawn.startswith("<svg")
+    assert drawn == charts.subjects({"each": each})
+    assert charts.confusion(np.zeros((4, 4), int)).startswith("<svg")
+
+
+@pytest.fixture
+def browser_page(page: str, tmp_path: Path) -> Iterator[Any]:
+    """The report in headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    path = tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        context = browser.new_context(offline=True, viewport={"width": 390, "height": 800})
+        tab = context.new_page()
+        errors: list[str] = []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto(path.as_uri())
+        tab.wait_for_function("document.getElementById('numbers').textContent")
+        yield tab
+        browser.close()
+    assert not errors
+
+
+def numbers(tab: Any, before: str) -> str:
+    """The sentence under the picture once it has changed."""
+    tab.wait_for_function("before => document.getElementById('numbers').textContent !== before", arg=before)
+    return tab.text_content("#numbers")
+
+
+def pixel(tab: Any, condition: str) -> int:
+    """How many pixels of the picture fulfil a condition on r, g, b."""
+    script = """condition => { const c = document.getElementById('picture');
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        const test = new Function('r', 'g', 'b', 'return ' + condition); let n = 0;
+        for (let i = 0; i < d.length; i += 4) n += test(d[i], d[i + 1], d[i + 2]); return n; }"""
+    return tab.evaluate(script, condition)
+
+
+def test_the_slice_browser_shows_the_worst_first_and_follows_slider_and_keys(browser_page: Any) -> None:
+    tab = browser_page
+    first = tab.text_content("#numbers")
+    assert first.startswith("1 of 9: subject anna, case 3, slice 1.")
+    assert "70 wrong pixels" in first
+    tab.evaluate("document.getElementById('opacity').value = 100")
+    tab.dispatch_event("#opacity", "input")
+    tab.wait_for_timeout(100)
+    assert pixel(tab, "r == 204 && g == 121 && b == 167") == 70
+    tab.keyboard.press("ArrowRight")
+    second = numbers(tab, first)
+    assert second.startswith("2 of 9: subject anna, case 3, slice 0.")
+    tab.click("#back")
+    assert numbers(tab, second) == first
+    tab.click("#on")
+    assert numbers(tab, first) == second
+    tab.fill("#slice", "8")
+    last = numbers(tab, second)
+    assert "case 3, slice 2. Hard Dice absent" in last
+    tab.select_option("#subject", "<b>&bob</b>")
+    one = numbers(tab, last)
+    assert one.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 2.")
+    tab.select_option("#order", "number")
+    tab.fill("#slice", "0")
+    again = numbers(tab, one)
+    assert again.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 0.")
+    assert "30 wrong pixels" in again
+    tab.keyboard.press("t")
+    tab.wait_for_timeout(100)
+    truth = evaluation()[1].slices[3][1]
+    assert pixel(tab, "r == 86 && g == 180 && b == 233") == (truth == 1).sum()
+    tab.keyboard.press("n")
+    tab.wait_for_timeout(100)
+    assert pixel(tab, "r == 86 && g == 180 && b == 233") == 0
+    assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"

@@ -1,0 +1,150 @@
+"""Best and latest are kept, damage is noticed, and other devices can restore."""
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+
+from oasis_jax.runs import checkpoint
+from oasis_jax.runs.state import TrainState
+from oasis_jax.system import sharding
+from oasis_jax.system.errors import UserError
+
+
+def state(step: int) -> TrainState:
+    params = {"conv": {"kernel": jax.random.normal(jax.random.key(step), (3, 3, 40, 20)), "bias": jnp.zeros(20)}}
+    return TrainState(jnp.asarray(step, jnp.int32), params, {"mu": jax.tree.map(lambda x: x + 1, params)})
+
+
+def abstract(devices: int = 1) -> TrainState:
+    mesh = jax.make_mesh((devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[:devices])
+    return sharding.on_mesh(jax.eval_shape(lambda: state(0)), mesh)
+
+
+def write(folder: Path, losses: list[float | None]) -> None:
+    with checkpoint.Store(folder) as store:
+        for i, loss in enumerate(losses):
+            store.save(state(i + 1), loss)
+
+
+def restore(folder: Path, devices: int = 1) -> tuple[Any, list[str]]:
+    said: list[str] = []
+    return checkpoint.restore_latest(folder, abstract(devices), said.append), said
+
+
+def same(a: Any, b: Any) -> None:
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_the_best_and_the_two_latest_are_kept(tmp_path: Path) -> None:
+    write(tmp_path, [0.5, 0.2, 0.4, None, 0.3])
+    found, damaged = checkpoint.cards(tmp_path)
+    assert [(card.step, card.loss) for card in found] == [(2, 0.2), (4, None), (5, 0.3)]
+    assert damaged == []
+    best = checkpoint.best(found)
+    assert best is not None
+    assert best.step == 2
+    params = checkpoint.restore_parts(tmp_path, best, {"params": abstract().params})["params"]
+    same(params, state(2).params)
+
+
+def test_the_earlier_of_two_equally_good_is_the_best(tmp_path: Path) -> None:
+    write(tmp_path, [0.5, 0.2, 0.2])
+    best = checkpoint.best(checkpoint.cards(tmp_path)[0])
+    assert best is not None
+    assert best.step == 2
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_any_number_of_devices_restores_the_latest(tmp_path: Path, devices: int) -> None:
+    mesh = jax.make_mesh((4 // devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[: 4 // devices])
+    with checkpoint.Store(tmp_path) as store:
+        store.save(jax.device_put(state(7), sharding.replicated(mesh)), 0.1)
+    (restored, card), said = restore(tmp_path, devices)
+    assert card.step == 7
+    assert not said
+    same(restored, state(7))
+    assert len(restored.params["conv"]["bias"].devices()) == devices
+
+
+def test_nothing_saved_is_nothing_restored(tmp_path: Path) -> None:
+    assert restore(tmp_path) == (None, [])
+    assert checkpoint.best([]) is None
+
+
+def damages(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size > 0)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax drops a coroutine
+def test_no_damage_to_the_latest_goes_unnoticed_or_loses_the_one_before(tmp_path: Path) -> None:
+    """Flip a byte and cut short each file: what is restored is exactly step 2, or step 1 with a word about it."""
+    write(tmp_path / "sound", [0.5, 0.4])
+    rng = np.random.default_rng(0)
+    for number, path in enumerate(damages(tmp_path / "sound" / "2")):
+        content = path.read_bytes()
+        flipped = bytearray(content)
+        flipped[int(rng.integers(len(content)))] ^= 0x41
+        for kind, damage in (("flipped", bytes(flipped)), ("cut", content[: len(content) // 2])):
+            copy = tmp_path / f"{number}-{kind}"
+            copy_tree(tmp_path / "sound", copy)
+            (copy / path.relative_to(tmp_path / "sound")).write_bytes(damage)
+            (restored, card), said = restore(copy)
+            name = f"{path.relative_to(tmp_path / 'sound')} {kind}"
+            gc.collect()
+            same(restored, state(card.step))
+            assert card.loss == {1: 0.5, 2: 0.4}[card.step], name
+            if card.step == 1:
+                assert said == ["The checkpoint of step 2 is damaged; it is now called damaged-2."], name
+                assert (copy / "damaged-2").is_dir()
+            if kind == "flipped":  # training can go on
+                with checkpoint.Store(copy) as store:
+                    store.save(state(3), 0.3)
+                assert [card.step for card in checkpoint.cards(copy)[0]][-1] == 3, name
+
+
+def test_a_damaged_best_checkpoint_is_named_not_used(tmp_path: Path) -> None:
+    write(tmp_path, [0.1, 0.5])
+    largest = max(damages(tmp_path / "1" / "params"), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    best = checkpoint.best(checkpoint.cards(tmp_path)[0])
+    assert best is not None
+    with pytest.raises(UserError, match=r"checkpoint of step 1 .* is damaged"):
+        checkpoint.restore_parts(tmp_path, best, {"params": abstract().params})
+
+
+def test_no_sound_checkpoint_at_all_is_said(tmp_path: Path) -> None:
+    write(tmp_path, [0.5])
+    for path in damages(tmp_path / "1"):
+        path.write_bytes(b"x")
+    for _ in range(2):  # the second time too: nothing starts over by itself
+        with pytest.raises(UserError, match="can be read any more"):
+            restore(tmp_path)
+    assert (tmp_path / "1").is_dir()
+
+
+def test_a_step_damaged_twice_is_set_aside_twice(tmp_path: Path) -> None:
+    write(tmp_path, [0.5])
+    for name in ("damaged-2", "damaged-2-1"):
+        with checkpoint.Store(tmp_path) as store:
+            store.save(state(2), 0.4)
+        for path in damages(tmp_path / "2/rest"):
+            path.write_bytes(b"x")
+        assert restore(tmp_path)[1] == [f"The checkpoint of step 2 is damaged; it is now called {name}."]
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    for path in source.rglob("*"):
+        if path.is_dir():
+            (target / path.relative_to(source)).mkdir(parents=True, exist_ok=True)
+    for path in source.rglob("*"):
+        if path.is_file():
+            (target / path.relative_to(source)).write_bytes(path.read_bytes())

@@ -1,0 +1,336 @@
+"""Processes that train one run together: the same numbers as one alone, and they leave together, whatever happens."""
+
+import fcntl
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import PATIENCE, SMALL, Processes, assert_mistake, environ, write_tree
+
+from oasis_jax.runs import checkpoint
+
+# Without normalisation: it amplifies rounding, and gives Adam gradients that are nothing but rounding.
+OPTIONS = (*SMALL, "--model.norm", "none", "--model.dropout", "0.3", "--train.epochs", "3", "--train.seed", "1")
+STEPS = 9
+
+
+def said(text: str) -> list[str]:
+    """Lines of an output, but those of Gloo, the library through which processes on CPUs speak."""
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("[Gloo]")]
+
+
+def lines(run: Path) -> list[dict]:
+    try:
+        return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    except (OSError, ValueError):  # not there yet, or a line is just being written
+        return []
+
+
+def assert_same_training(run: Path, other: Path) -> None:
+    """The same losses, gradient norms and parameters, to 1e-5."""
+    ours, theirs = lines(run), lines(other)
+    assert [(row["step"], row["kind"]) for row in ours] == [(row["step"], row["kind"]) for row in theirs]
+    for name in ("loss", "gradient_norm"):
+        np.testing.assert_allclose(*([row.get(name, 0) for row in rows] for rows in (ours, theirs)), atol=1e-5)
+    np.testing.assert_allclose(parameters(run), parameters(other), atol=1e-5)
+
+
+def parameters(run: Path) -> np.ndarray:
+    """All parameters of the last checkpoint, in one row."""
+    import jax
+
+    from oasis_jax.config import Model
+    from oasis_jax.network import unet
+    from oasis_jax.system import sharding
+
+    init, _ = unet.network(Model(stem=2, crop=None, norm="none", dropout=0.3))
+    shapes = jax.eval_shape(lambda: init(jax.random.key(0), (48, 64, 1)))
+    abstract = sharding.on_mesh(shapes, sharding.make_mesh(4))
+    card = checkpoint.cards(run / "checkpoints")[0][-1]
+    assert card.step == STEPS
+    restored = checkpoint.restore_parts(run / "checkpoints", card, {"params": abstract})["params"]
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(restored)])
+
+
+@pytest.fixture(scope="module")
+def slices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """14 training slices, 7 to validate, 14 to test: no split is a multiple of the batch, 4."""
+    return write_tree(tmp_path_factory.mktemp("hosts") / "slices", slices=7)
+
+
+@pytest.fixture(scope="module")
+def single(slices: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one process on one device that nothing disturbed; do not change it."""
+    run = tmp_path_factory.mktemp("single") / "run"
+    (done,) = Processes("train", "--data.root", slices, "--run", run, *OPTIONS, count=1).finish()
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def test_two_processes_killed_and_resumed_end_like_one_that_was_not(slices: Path, single: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ("train", "--data.root", slices, "--run", run, *OPTIONS)
+    pair = Processes(*words)
+    pair.wait_for(lambda: len(lines(run)) >= 5)
+    pair.processes[1].kill()
+    survivor, _ = pair.finish()
+    assert survivor.returncode not in (0, -signal.SIGKILL)
+    pair = Processes(*words)
+    pair.wait_for(lambda: len(lines(run)) >= 9)
+    pair.kill()
+    first, second = Processes(*words).finish()
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert first.stderr.count("Resuming") == 1
+    assert first.stdout.count("slices, test: 14 slices of 2 subjects") == 1
+    assert said(second.stdout + second.stderr) == []
+    assert_same_training(run, single)
+    assert scores(run)["loss"] == pytest.approx(scores(single)["loss"], abs=1e-5)
+
+
+def scores(run: Path, split: str = "test") -> dict:
+    return json.loads((run / f"evaluation/{split}/metrics.json").read_text())["scores"]
+
+
+def by_counts(values: dict) -> dict:
+    """The scores that follow from counted pixels, not from sums of probabilities."""
+    sums = ("loss", "soft_dice_per_slice", "calibration")
+    return {name: value for name, value in values.items() if name not in sums}
+
+
+def test_a_stop_of_one_process_stops_both_at_one_step_and_one_process_can_go_on(
+    slices: Path, single: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    pair = Processes("train", "--data.root", slices, "--run", run, *OPTIONS)
+    pair.wait_for(lambda: len(lines(run)) >= 2)
+    pair.processes[1].send_signal(signal.SIGTERM)
+    first, second = pair.finish()
+    assert (first.returncode, second.returncode) == (128 + signal.SIGTERM,) * 2, first.stderr + second.stderr
+    assert "Start the same command again to go on." in first.stderr
+    assert said(second.stdout + second.stderr) == []
+    (card,) = checkpoint.cards(run / "checkpoints")[0][-1:]
+    assert card.step == lines(run)[-1]["step"] < STEPS
+    (done,) = Processes("train", "--data.root", slices, "--run", run, *OPTIONS, count=1).finish()
+    assert f"Resuming {run} after step {card.step} of {STEPS}." in done.stderr
+    assert_same_training(run, single)
+
+
+@pytest.mark.parametrize("devices", [(4, 1), (1, 4)])
+def test_any_number_of_devices_goes_on_with_what_another_saved(
+    devices: tuple[int, int], slices: Path, single: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    words = ("train", "--data.root", slices, "--run", run, *OPTIONS)
+    process = Processes(*words, count=1, devices=devices[0])
+    process.wait_for(lambda: len(lines(run)) >= 2)
+    process.processes[0].send_signal(signal.SIGINT)
+    (stopped,) = process.finish()
+    assert stopped.returncode == 128 + signal.SIGINT, stopped.stderr
+    assert len(json.loads((run / "config.json").read_text())["provenance"]["devices"]) == devices[0]
+    (done,) = Processes(*words, count=1, devices=devices[1]).finish()
+    assert done.returncode == 0, done.stderr
+    assert "Resuming" in done.stderr
+    assert_same_training(run, single)
+
+
+def test_an_uneven_split_is_scored_to_the_pixel_by_four_devices_and_by_two_processes(
+    single: Path, tmp_path: Path
+) -> None:
+    runs = {name: tmp_path / name for name in ("one device", "four devices", "two processes")}
+    for run in runs.values():
+        shutil.copytree(single, run, ignore=shutil.ignore_patterns("evaluation"))
+    for devices, run in ((1, runs["one device"]), (4, runs["four devices"])):
+        (done,) = Processes("evaluate", run, count=1, devices=devices).finish()
+        assert done.returncode == 0, done.stderr
+    first, second = Processes("evaluate", runs["two processes"], devices=2).finish()
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert said(second.stdout + second.stderr) == []
+    expected = scores(runs["one device"])
+    assert expected["slices"] == 14
+    tables = [(run / "evaluation/test/per_slice.csv").read_text() for run in runs.values()]
+    for run, table in zip(runs.values(), tables, strict=True):
+        assert by_counts(scores(run)) == by_counts(expected)
+        assert scores(run)["loss"] == pytest.approx(expected["loss"], abs=1e-6)
+        ours, theirs = (found["calibration"]["expected_error"] for found in (scores(run), expected))
+        assert ours == pytest.approx(theirs, abs=1e-6)
+        assert len(table.splitlines()) == 1 + 14 * 4
+
+
+def test_a_mistake_in_one_process_ends_both_and_process_0_says_it(slices: Path, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    (here / "slices").symlink_to(slices)
+    run = tmp_path / "run"
+    words = ("train", *OPTIONS, "--run", run)
+    name = socket.gethostname()
+
+    def refused(pair: Processes, *parts: str) -> None:
+        first, second = pair.finish()
+        assert_mistake(first, *parts)
+        assert second.returncode == 2, second.stderr
+        assert said(second.stdout + second.stderr) == []
+
+    refused(
+        Processes(*words, "--data.root", "slices", cwd=(here, there)),
+        f"error: process 1 on {name}: ",
+        "is not a folder",
+    )
+    refused(Processes(*words, "--data.root", "slices", cwd=(there, here)), "error: ", "is not a folder")
+    assert not run.exists()
+    (there / "slices").symlink_to(write_tree(tmp_path / "others", slices=6))
+    refused(Processes(*words, "--data.root", "slices", cwd=(here, there)), "Process 1 does not have the same slices")
+    seeds = (["--train.seed", "1"], ["--train.seed", "2"])
+    refused(
+        Processes(*words, "--data.root", slices, more=seeds),
+        "error: Process 1 was not started with the same options and experiment file as process 0.",
+    )
+    refused(Processes(*words, "--data.root", slices, "--train.batch", "5"), "which 2 processes cannot share evenly")
+    refused(Processes(*words, "--data.root", slices, "--train.batch", "6", devices=2), "which 4 devices cannot share")
+    assert not run.exists()
+    run.mkdir()
+    with (run / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused(Processes(*words, "--data.root", slices), "is being trained by another process")
+    refused(Processes("evaluate", tmp_path / "none"), "is not a run")
+
+
+def test_a_run_folder_that_is_not_shared_is_refused(slices: Path, tmp_path: Path) -> None:
+    folders = (tmp_path / "here", tmp_path / "there")
+    for folder in folders:
+        folder.mkdir()
+    code = """
+from oasis_jax.runs import folder
+from oasis_jax.system.errors import run_command
+from oasis_jax.train import main
+
+folder._SHARED_SECONDS = 1
+run_command(main)
+"""
+    first, second = Processes("--data.root", slices, "--run", "run", *OPTIONS, code=code, cwd=folders).finish()
+    assert_mistake(first, "run is not the folder that process 0 sees")
+    assert second.returncode == 2
+
+
+TOGETHER = """
+import os, signal, sys, time
+import numpy as np
+from jax.experimental import multihost_utils
+from oasis_jax.system import distributed
+from oasis_jax.system.errors import UserError, run_command
+
+def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
+    with distributed.joined(True, "same"):
+        distributed.meet()
+        if os.environ["JAX_PROCESS_ID"] == os.environ["FAILS"]:
+            time.sleep(1)  # the other one waits for this one
+            FAIL
+        multihost_utils.process_allgather(np.zeros(1))
+    print("went on")
+
+run_command(main)
+"""
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    ("failure", "status", "says"),
+    [
+        ("raise UserError('One word.')", 2, "One word."),
+        ("raise OSError(28, 'full', 'file')", 2, "The disk is full"),
+        ("raise RuntimeError('bug')", 1, "failed, or lost one that did"),
+        ("signal.raise_signal(signal.SIGINT)", 130, "Interrupted"),
+        ("signal.raise_signal(signal.SIGTERM)", 143, ""),
+    ],
+)
+def test_whatever_ends_one_process_ends_the_other_that_waits_for_it(
+    failure: str, status: int, says: str, rank: int
+) -> None:
+    began = time.monotonic()
+    done = Processes(code=TOGETHER.replace("FAIL\n", failure + "\n"), FAILS=(rank, rank)).finish()
+    assert [one.returncode for one in done] == [status, status], done
+    assert says in done[0].stderr
+    assert [line for line in said(done[1].stderr) if "Traceback" not in line] == [] or "bug" in failure
+    assert not any("went on" in one.stdout for one in done)
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_whose_other_was_killed_ends_by_itself(rank: int) -> None:
+    done = Processes(code=TOGETHER.replace("FAIL\n", "os.kill(os.getpid(), 9)\n"), FAILS=(rank, rank)).finish()
+    assert done[rank].returncode == -signal.SIGKILL
+    assert done[1 - rank].returncode not in (0, 2)
+    assert "went on" not in done[1 - rank].stdout
+
+
+def test_what_cannot_be_joined_is_said_in_a_sentence() -> None:
+    code = """
+from oasis_jax.system import distributed
+from oasis_jax.system.errors import run_command
+from oasis_jax.train import main
+
+distributed.JOIN_SECONDS = 3
+run_command(main)
+"""
+
+    def join(**variables: str) -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in environ().items() if not name.startswith(("SLURM", "OMPI"))}
+        return subprocess.run(
+            [sys.executable, "-c", code, "--distributed"],
+            capture_output=True, text=True, check=False, timeout=PATIENCE, env=environment | variables,
+        )  # fmt: skip
+
+    def by_hand(address: str, count: str, rank: str) -> subprocess.CompletedProcess[str]:
+        return join(JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES=count, JAX_PROCESS_ID=rank)
+
+    assert_mistake(join(), "--distributed found no cluster", "JAX_COORDINATOR_ADDRESS")
+    assert_mistake(join(JAX_PROCESS_ID="0"), "JAX_COORDINATOR_ADDRESS=, ", "cannot be used")
+    for address, count, rank in (
+        ("host:99", "2", "2"),
+        ("host:99", "2", "-1"),
+        ("host", "2", "0"),
+        ("h:1", "two", "0"),
+    ):
+        assert_mistake(by_hand(address, count, rank), "cannot be used", "this one's rank, counted from 0")
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert_mistake(by_hand(address, "2", "0"), "Port", "Address already in use")
+    for rank in ("0", "1"):  # the other one never comes
+        assert_mistake(by_hand(address, "2", rank), f"did not find each other at {address} within 3 seconds")
+    # Slurm, whose other process never comes.
+    slurm = {"JOB_ID": "77", "STEP_NODELIST": "localhost", "NTASKS": "2", "PROCID": "1", "LOCALID": "0"}
+    done = join(**{f"SLURM_{name}": value for name, value in slurm.items()})
+    assert_mistake(done, "The 2 processes did not find each other at localhost:")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_phantoms_are_drawn_once_for_each_disk(shared: bool, tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from oasis_jax.config import Config
+from oasis_jax.data.open import open_data
+from oasis_jax.data.phantoms import dataset
+from oasis_jax.system import distributed
+
+dataset.SLICES, dataset.SUBJECTS = 2, {"train": 1, "validate": 1, "test": 1}
+draw = dataset.write_tree
+dataset.write_tree = lambda *words, **more: (print("draws"), draw(*words, **more))
+with distributed.joined(True, "same"):
+    print(open_data(Config(), ("train", "validate", "test")).fingerprints)
+"""
+    caches = (tmp_path / "a", tmp_path / ("a" if shared else "b"))
+    first, second = Processes(code=code, OASIS_JAX_CACHE=caches).finish()
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert said(first.stdout)[0] == "draws"
+    assert said(second.stdout) == said(first.stdout)[1:] if shared else said(first.stdout)

@@ -1,0 +1,160 @@
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oasis_jax.config import Augment
+from oasis_jax.data.normalise import normalise
+from oasis_jax.data.volumes.frame import quantise
+from oasis_jax.training import augment as augmentation
+
+ALL = Augment(mirror=True, rotate=20.0, scale=0.2, shift=4.0, elastic=2.0, gamma=0.4, bias_field=0.3, strip=0.5)
+
+
+def augment(
+    key: jax.Array, image: Any, label: Any, config: Augment, brain: Any = None, **more: Any
+) -> tuple[jax.Array, jax.Array]:
+    if config.strip and brain is None:
+        brain = jnp.repeat(label[..., None] > 0, image.shape[-1], axis=-1)
+    return augmentation.augment(key, image, label, brain, config=config, method="zscore", **more)
+
+
+def discs() -> tuple[jax.Array, jax.Array]:
+    y, x = np.indices((32, 48))
+    label = sum((np.hypot(y - 15, x - 20) < r).astype(np.uint8) for r in (13, 9, 5))
+    return jnp.asarray(label[..., None] * 60.0, jnp.float32), jnp.asarray(label)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_labels_move_with_the_image(seed: int) -> None:
+    image, label = discs()
+    geometry = Augment(mirror=True, rotate=20.0, scale=0.2, shift=4.0, elastic=2.0)
+    moved, moved_label = jax.jit(augment, static_argnums=3)(jax.random.key(seed), image, label, geometry)
+    # The image is 60 times the label, read linearly where the label is read at the nearest pixel.
+    assert np.abs(np.asarray(moved[..., 0]) / 60 - np.asarray(moved_label)).mean() < 0.15
+    assert set(np.unique(moved_label)) <= {0, 1, 2, 3}
+    assert moved_label.dtype == jnp.uint8
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_gamma_keeps_order_mean_and_deviation(seed: int) -> None:
+    image = jax.random.normal(jax.random.key(0), (16, 16, 1))
+    curved, label = augment(jax.random.key(seed), image, jnp.zeros((16, 16), jnp.uint8), Augment(gamma=0.5))
+    np.testing.assert_allclose(curved.mean(), image.mean(), atol=1e-4)
+    np.testing.assert_allclose(curved.std(), image.std(), rtol=1e-3)
+    np.testing.assert_array_equal(np.argsort(curved.ravel()), np.argsort(image.ravel()))
+    assert not label.any()
+
+
+def test_mirror_swaps_left_and_right_which_are_rows() -> None:
+    image, label = discs()
+    both = [augment(jax.random.key(seed), image, label, Augment(mirror=True)) for seed in range(20)]
+    flipped = [bool((out[1] != label).any()) for out in both]
+    assert 3 < sum(flipped) < 17
+    for (moved, moved_label), flip in zip(both, flipped, strict=True):
+        np.testing.assert_array_equal(moved_label, label[::-1] if flip else label)
+        np.testing.assert_array_equal(moved, image[::-1] if flip else image)
+
+
+@pytest.mark.parametrize("axis", [12.0, 15.5, 16.0, 20.5])
+def test_mirror_knows_its_axis(axis: float) -> None:
+    image, label = discs()
+    config = Augment(mirror=True, mirror_axis=axis)
+    both = [augment(jax.random.key(seed), image, label, config) for seed in range(8)]
+    moved, moved_label = next(out for out in both if (out[1] != label).any())
+    for row in range(len(label)):
+        source = round(2 * axis) - row
+        inside = 0 <= source < len(label)
+        np.testing.assert_array_equal(moved_label[row], label[source] if inside else jnp.zeros_like(label[0]))
+        np.testing.assert_array_equal(moved[row], image[source] if inside else jnp.full_like(image[0], image.min()))
+
+
+def test_all_channels_move_alike() -> None:
+    image, label = discs()
+    stack = jnp.concatenate([image, 2 * image + 5, image], axis=-1)
+    moved, _ = augment(jax.random.key(5), stack, label, ALL)
+    np.testing.assert_allclose(moved[..., 0], moved[..., 2], atol=1e-5)
+    alone, _ = augment(jax.random.key(5), image, label, ALL)
+    np.testing.assert_allclose(moved[..., 0], alone[..., 0], atol=1e-3)
+    geometry = Augment(rotate=20.0, elastic=2.0)
+    moved, _ = augment(jax.random.key(5), stack, label, geometry)
+    np.testing.assert_allclose(moved[..., 1], 2 * moved[..., 0] + 5, atol=1e-3)
+
+
+def test_warps_inside_the_window_are_those_of_the_whole_frame() -> None:
+    image, label = discs()
+    geometry = Augment(rotate=20.0, scale=0.2, shift=4.0, elastic=2.0)
+    whole, whole_label = augment(jax.random.key(1), image, label, geometry)
+    part, part_label = augment(jax.random.key(1), image, label, geometry, window=(16, 32))
+    inside = (slice(8, 24), slice(8, 40))
+    np.testing.assert_array_equal(part_label[inside], whole_label[inside])
+    np.testing.assert_allclose(part[inside], whole[inside], atol=1e-3)
+    np.testing.assert_array_equal(part[:8], image[:8])
+    np.testing.assert_array_equal(part[:, 40:], image[:, 40:])
+
+
+def test_bias_field_is_smooth_positive_and_keeps_mean_and_deviation() -> None:
+    image = jax.random.uniform(jax.random.key(0), (32, 48, 1)) + 1
+    image = image.at[0, 0].set(0.0)  # air
+    changed, _ = augment(jax.random.key(1), image, jnp.zeros((32, 48), jnp.uint8), Augment(bias_field=0.4))
+    np.testing.assert_allclose(changed.mean(), image.mean(), atol=1e-4)
+    np.testing.assert_allclose(changed.std(), image.std(), rtol=1e-3)
+    field = np.asarray((changed - changed[0, 0]) / image)[1:, 1:, 0]
+    assert field.min() > 0
+    assert field.max() / field.min() > 1.2
+    assert max(np.abs(np.diff(np.log(field), axis=axis)).max() for axis in (0, 1)) < 0.2
+
+
+@pytest.mark.parametrize("method", ["scale", "zscore"])
+def test_a_stripped_slice_is_what_the_files_of_a_stripped_head_would_give(method: Any) -> None:
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 200, (32, 48, 3)).astype(np.uint8)
+    grey[0] = 0  # air
+    grey[5, 5] = 255  # the brightest pixel is scalp
+    brain = np.zeros(grey.shape, bool)
+    brain[10:20, 10:30] = True
+    bare = np.stack([quantise(np.where(brain, grey, 0)[..., c]) for c in range(3)], axis=-1)
+    image, label = jnp.asarray(normalise(grey, method)), jnp.asarray(brain[..., 1].astype(np.uint8))
+    changed, same_label = augmentation.augment(
+        jax.random.key(0), image, label, jnp.asarray(brain), config=Augment(strip=1.0), method=method
+    )
+    one_grey_level = 1 / 255 if method == "scale" else 1 / bare.std()
+    np.testing.assert_allclose(changed, normalise(bare, method), atol=1.1 * one_grey_level)
+    np.testing.assert_array_equal(same_label, label)
+    dark = jnp.zeros_like(jnp.asarray(brain))
+    nothing, _ = augmentation.augment(jax.random.key(0), image, label, dark, config=Augment(strip=1.0), method=method)
+    assert not nothing.any()
+
+
+def test_a_share_of_the_slices_is_stripped() -> None:
+    image, label = discs()
+    image = image + 50 * (label == 0)[..., None] * (jnp.arange(32) > 2)[:, None, None]
+    bare = [
+        float(augment(jax.random.key(s), image, label, Augment(strip=0.25))[0][20, 0, 0]) != float(image[20, 0, 0])
+        for s in range(80)
+    ]
+    assert 8 < sum(bare) < 34
+
+
+def test_same_key_same_change_and_nothing_switched_on_changes_nothing() -> None:
+    image, label = discs()
+    first, again = (augment(jax.random.key(3), image, label, ALL) for _ in range(2))
+    np.testing.assert_array_equal(first[0], again[0])
+    unchanged = augment(jax.random.key(3), image, label, Augment())
+    np.testing.assert_array_equal(unchanged[0], image)
+    np.testing.assert_array_equal(unchanged[1], label)
+
+
+@pytest.mark.parametrize("option", ["rotate", "scale", "shift", "elastic", "gamma", "bias_field"])
+def test_every_option_does_something_of_its_size(option: str) -> None:
+    image, label = discs()
+    sizes = {"rotate": 30.0, "scale": 0.3, "shift": 6.0, "elastic": 3.0, "gamma": 0.5, "bias_field": 0.5}
+    config = Augment(**{option: sizes[option]})
+    changed = [float(jnp.abs(augment(jax.random.key(s), image, label, config)[0] - image).max()) for s in range(4)]
+    assert max(changed) > 5

@@ -1,0 +1,187 @@
+"""One step, every driver: jit, a mesh of devices, shard_map and pmap agree, with dropout and augmentation on."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import Processes
+from jax.sharding import PartitionSpec as P
+
+from oasis_jax.config import Augment, Model
+from oasis_jax.inference import score
+from oasis_jax.network import unet
+from oasis_jax.runs.state import TrainState
+from oasis_jax.system import distributed, sharding
+from oasis_jax.training import step
+from oasis_jax.training.augment import augment
+
+# No instance norm: it acts within a slice, which never crosses devices, and amplifies rounding beyond comparison.
+CONFIG = Model(stem=2, norm="none", segmentation="3x3", dropout=0.3, crop=None)
+CHANGES = Augment(mirror=True, rotate=10.0, scale=0.1, shift=2.0, elastic=1.0, gamma=0.2, bias_field=0.2, strip=0.5)
+BATCH, STEPS = 8, 5
+SIZE = (32, 48)
+SHAPE = (*SIZE, 3)
+# Not Adam, which would hide a gradient that is wrong by a constant factor. With momentum 0 its state is the gradient.
+TRANSFORM = optax.sgd(0.1, momentum=0.0)
+
+
+def batches() -> list[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    return [
+        {
+            "image": rng.normal(size=(BATCH, *SHAPE)).astype(np.float32),
+            "label": rng.integers(0, 4, (BATCH, *SIZE)).astype(np.uint8),
+            "index": np.arange(BATCH, dtype=np.int32) + BATCH * i,
+            "brain": rng.random((BATCH, *SHAPE)) < 0.8,
+            "valid": np.arange(BATCH) < BATCH - 3 * (i == 2),  # the last device of step 2 has one valid slice
+        }
+        for i in range(STEPS)
+    ]
+
+
+class Course(NamedTuple):
+    """What five steps gave."""
+
+    losses: np.ndarray
+    """`(5,)`."""
+    norms: np.ndarray
+    """`(5,)`, of the gradients."""
+    gradient: np.ndarray
+    """`(parameters,)`, at the start. Later ones are not compared one by one: parameters differ by a rounding then, and
+    where that moves a value over the bend of a LeakyReLU, some derivatives jump."""
+    params: np.ndarray
+    """`(parameters,)`, after the last step."""
+
+
+def run(driver: Any, place: Callable[..., Any] = lambda batches: batches) -> Course:
+    """Take the five steps; `place` puts the batches on devices."""
+    init, _ = unet.network(CONFIG)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
+    now = jax.device_get(TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params)))
+    losses, norms, gradients = [], [], []
+    for batch in place(batches()):
+        now, metrics = driver(now, batch, jax.random.key(7))
+        losses.append(float(metrics["loss"]))
+        norms.append(float(metrics["gradient_norm"]))
+        gradients.append(row(now.opt_state))
+    return Course(np.array(losses), np.array(norms), gradients[0], row(now.params))
+
+
+def row(tree: Any) -> np.ndarray:
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(jax.device_get(tree))])
+
+
+def assert_same(ours: Course, theirs: Course) -> None:
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def make(axis_name: str | None = None) -> Any:
+    _, apply = unet.network(CONFIG)
+    return partial(
+        step.train_step,
+        apply=apply,
+        transform=TRANSFORM,
+        augment=partial(augment, config=CHANGES, method="zscore", window=(16, 32)),
+        cross_entropy=0.5,
+        axis_name=axis_name,
+    )
+
+
+def shard_map_driver() -> Any:
+    mesh = sharding.make_mesh(BATCH)
+    mapped = jax.shard_map(make(sharding.AXIS), mesh=mesh, in_specs=(P(), P(sharding.AXIS), P()), out_specs=P())
+    return jax.jit(mapped)
+
+
+def pmap_driver() -> Any:
+    mapped = jax.pmap(make("data"), "data", in_axes=(None, 0, None), out_axes=None)
+    return lambda now, batch, key: mapped(now, jax.tree.map(lambda x: x.reshape(4, 2, *x.shape[1:]), batch), key)
+
+
+@pytest.fixture(scope="module")
+def reference() -> Course:
+    return run(jax.jit(make()))
+
+
+@pytest.mark.parametrize(
+    "driver", [lambda: sharding.compile_train_step(make(), sharding.make_mesh(BATCH)), shard_map_driver, pmap_driver]
+)
+def test_every_driver_takes_the_same_five_sgd_steps(driver: Any, reference: Course) -> None:
+    assert jax.device_count() == 4
+    assert_same(run(driver()), reference)
+
+
+def train_here(file: Path, wanted: bool) -> None:
+    """Take the five steps as the package does, on all devices of all processes, and write the course to a file."""
+    with distributed.joined(wanted, "the same"):
+        sharding.start()
+        mesh, (rank, count) = sharding.make_mesh(BATCH), distributed.process()
+        own = lambda batches: (jax.tree.map(lambda x: x[rank::count], batch) for batch in batches)  # noqa: E731
+        course = run(sharding.compile_train_step(make(), mesh), lambda batches: sharding.to_devices(own(batches), mesh))
+        np.savez(file, devices=jax.device_count(), **course._asdict())
+
+
+@pytest.mark.parametrize(("processes", "devices"), [(1, 1), (1, 2), (1, 4), (2, 1), (2, 2)])
+def test_any_number_of_devices_and_processes_takes_the_same_five_sgd_steps(
+    processes: int, devices: int, reference: Course, tmp_path: Path
+) -> None:
+    code = f"""
+import jax, pathlib, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_step
+jax.config.update("jax_num_cpu_devices", {devices})  # the tests' own number is 4
+test_step.train_here(pathlib.Path(sys.argv[1]), {processes > 1})
+"""
+    files = [[tmp_path / f"{rank}.npz"] for rank in range(processes)]
+    for done in Processes(code=code, count=processes, devices=devices, more=files).finish():
+        assert done.returncode == 0, done.stderr
+    for rank in range(processes):
+        with np.load(tmp_path / f"{rank}.npz") as found:
+            assert found["devices"] == processes * devices
+            assert_same(Course(*(found[name] for name in Course._fields)), reference)
+
+
+def test_padding_does_not_change_the_step() -> None:
+    init, _ = unet.network(CONFIG)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
+    now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
+    batch = batches()[2]
+    other = batch | {"image": np.where(batch["valid"][:, None, None, None], batch["image"], 99).astype(np.float32)}
+    train_step = jax.jit(make())
+    for a, b in zip(*(jax.tree.leaves(train_step(now, x, jax.random.key(1))) for x in (batch, other)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the_batch() -> None:
+    init, _ = unet.network(CONFIG)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
+    now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
+    batch = batches()[0]
+    turned = {name: value[::-1].copy() for name, value in batch.items()}
+    train_step = jax.jit(make())
+    loss = train_step(now, batch, jax.random.key(1))[1]["loss"]
+    np.testing.assert_allclose(loss, train_step(now, turned, jax.random.key(1))[1]["loss"], atol=1e-6)
+    later = TrainState(now.step + 1, now.params, now.opt_state)
+    assert abs(loss - train_step(later, batch, jax.random.key(1))[1]["loss"]) > 1e-4
+    assert abs(loss - train_step(now, batch, jax.random.key(2))[1]["loss"]) > 1e-4
+
+
+def test_eval_step_scores_each_slice() -> None:
+    init, apply = unet.network(CONFIG)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
+    batch = batches()[0]
+    out = jax.jit(partial(score.eval_step, apply=apply))(params, batch)
+    assert out["prediction"].dtype == jnp.uint8
+    np.testing.assert_array_equal(out["confusion"].sum((1, 2)), SIZE[0] * SIZE[1])
+    for b in range(BATCH):
+        for k in range(4):
+            both = (np.asarray(out["prediction"][b]) == k) & (batch["label"][b] == k)
+            assert out["confusion"][b, k, k] == both.sum()
+    np.testing.assert_array_equal(out["true"], np.stack([(batch["label"] == k).sum((1, 2)) for k in range(4)], 1))
