@@ -306,6 +306,21 @@ def test_training_names_each_mistake(data: Path, tmp_path: Path) -> None:
     assert "learning-rate" in wrong.stderr + wrong.stdout
 
 
+def test_a_run_can_be_counted_in_steps(data: Path, tmp_path: Path) -> None:
+    words = options(
+        data, tmp_path / "run", "--train.steps", "6", "--train.validate-every", "4", "--data.neighbours", "1"
+    )
+    done = command("train", *words)
+    assert done.returncode == 0, done.stderr
+    rows = lines(tmp_path / "run")
+    assert [row["step"] for row in rows if row["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in rows if row["kind"] == "validate"] == [4, 6]
+    rates = [row["learning_rate"] for row in rows if row["kind"] == "train"]
+    assert max(rates) > 10 * rates[-1]  # the cycle ends with the steps
+    good, damaged = checkpoint.cards(tmp_path / "run/checkpoints")
+    assert ([card.step for card in good], damaged) == ([4, 6], [])
+
+
 def test_patience_ends_a_run_early(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "patient"
     words = ("--data.root", data, "--run", run, *SMALL, "--optim.learning-rate", "1e-12", "--train.patience", "2")
