@@ -15,7 +15,7 @@ from test_predict import brain
 from test_volume import ALL_WAYS, save
 
 from oasis_jax.data.slices import read_pair
-from oasis_jax.data.study import Rule, Scan, cut_scan, find_scans, split_subjects
+from oasis_jax.data.study import Rule, Scan, cut_scan, find_scans, pair_scans, split_subjects
 from oasis_jax.data.tree import Cut, load_tree
 from oasis_jax.errors import UserError
 
@@ -122,6 +122,32 @@ def test_files_without_a_partner_are_named(study: Path, tmp_path: Path) -> None:
             (twice / name / f"{kind}.nii").touch()
     pattern = f"{twice}//{{subject}}_{{session}}"
     assert "2 scans would be named 1-2-3" in find_scans(f"{pattern}/i.nii", f"{pattern}/l.nii")[1][0]
+
+
+def touch(folder: Path, *names: str) -> tuple[str, str]:
+    """Empty image and label files of subjects; their patterns."""
+    for name in names:
+        for kind in ("t1", "labels"):
+            (folder / kind / name).mkdir(parents=True)
+            (folder / kind / name / "x.nii").touch()
+    return f"{folder}/t1/{{subject}}/x.nii", f"{folder}/labels/{{subject}}/x.nii"
+
+
+@pytest.mark.parametrize(("one", "other"), [("A", "A "), ("A", "\xa0A"), ("Ren\xe9", "Rene\u0301")])
+def test_what_nobody_sees_in_a_name_makes_no_second_person(one: str, other: str, tmp_path: Path) -> None:
+    scans, problems = find_scans(*touch(tmp_path, one, "B", other))
+    assert len(scans) == 2
+    assert [f"are both of {one}" in problem for problem in problems] == [True, True]
+    (tmp_path / "t1" / other / "x.nii").unlink()
+    (tmp_path / "labels" / one / "x.nii").unlink()
+    scans, problems = find_scans(*touch(tmp_path))
+    assert (sorted(scan.subject for scan in scans), problems) == (sorted([one, "B"]), [])
+
+
+@pytest.mark.parametrize(("one", "other"), [("OAS1_0001", "oas1_0001"), ("A", "\uff21")])
+def test_a_person_in_two_spellings_is_refused(one: str, other: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"one subject in two spellings: {one}, {other}; rename"):
+        pair_scans(*touch(tmp_path, one, "B", other))
 
 
 def scan_of(folder: Path, values: np.ndarray, truth: np.ndarray, **options: tuple) -> Scan:

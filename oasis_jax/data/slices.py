@@ -8,6 +8,7 @@ import io
 import os
 import re
 import struct
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -79,6 +80,20 @@ def find_slices(root: Path, split: str) -> tuple[tuple[Slice, ...], list[Problem
 def natural(case: str) -> tuple[int, int, str]:
     """Sort key: numbers before words, numbers by value, so 2 comes before 10."""
     return (0, int(case), case) if case.isdecimal() else (1, 0, case)
+
+
+def tidy(name: str) -> str:
+    """A name without what nobody sees in it: blanks at its ends, kinds of blanks, unseen marks, Unicode's forms."""
+    seen = "".join(mark for mark in unicodedata.normalize("NFC", name) if unicodedata.category(mark) != "Cf")
+    return " ".join(seen.split())
+
+
+def two_spellings(names: Iterable[str]) -> list[str]:
+    """Those tidy names that differ only in capitals or in the width of letters: "A, a" for each name spelled twice."""
+    alike: dict[str, set[str]] = {}
+    for name in names:
+        alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), set()).add(name)
+    return [", ".join(sorted(spellings)) for spellings in alike.values() if len(spellings) > 1]
 
 
 def read_pair(pair: Slice) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from oasis_jax.config import SPLITS
 from oasis_jax.data.anatomy import Axis, brain_span, find_head
 from oasis_jax.data.frame import Size, fit, put, quantise
 from oasis_jax.data.resample import Grid, resample
-from oasis_jax.data.slices import natural
+from oasis_jax.data.slices import natural, tidy, two_spellings
 from oasis_jax.data.volume import Volume, planes, read_volume, same_grid, slice_spacing, thickness_notes
 from oasis_jax.errors import UserError
 
@@ -127,6 +127,8 @@ def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
     for case, count in Counter(scan.case for scan in scans).items():
         if count > 1:
             problems.append(f"{count} scans would be named {case}: rename a subject or a session")
+    twins = two_spellings({scan.subject for scan in scans})
+    problems += [f"one subject in two spellings: {names}; rename the files of one" for names in twins]
     return scans, sorted(problems)
 
 
@@ -249,7 +251,7 @@ def _match(pattern: str) -> tuple[dict[tuple[str, str], Path], list[str]]:
         match = re.fullmatch(regex, path)
         if not match:
             continue
-        key = match["subject"], match.groupdict().get("session") or ""
+        key = tidy(match["subject"]), tidy(match.groupdict().get("session") or "")
         if key in found:
             problems.append(f"{found[key]} and {path} are both of {' '.join(filter(None, key))}")
         found[key] = Path(path)
