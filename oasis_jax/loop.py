@@ -60,11 +60,9 @@ def optimize(here: Run, tree: Tree, stop: Stop) -> int:
         progress.say(f"Resuming {here.folder} after step {card.step} of {program.total_steps}.")
     first = int(now.step)
     batches, vote = program.batches(first), parallel.Vote(program.mesh)
+    store = checkpoint.Store(here.checkpoints)
     taken = first
-    with (
-        progress.Log(here, first, program.total_steps, program.rate) as log,
-        checkpoint.Store(here.checkpoints) as store,
-    ):
+    with progress.Log(here, first, program.total_steps, program.rate) as log:
         for taken in range(first, program.total_steps + 1):
             saved = taken == first and card is not None
             if taken and taken % program.epoch_steps == 0 and not (saved and card and card.loss is not None):

@@ -20,7 +20,7 @@ if __name__ == "__main__":  # JAX swallows a Ctrl-C while it is imported; until 
 
 import tyro
 
-from oasis_jax import config, evaluate, hosts, model, parallel, pipeline, progress, run, tables
+from oasis_jax import checkpoint, config, evaluate, hosts, model, parallel, pipeline, progress, run, tables
 from oasis_jax.config import SPLITS, Config
 from oasis_jax.data.tree import Tree
 from oasis_jax.errors import UserError, run_command
@@ -45,6 +45,7 @@ def train(settings: Config) -> None:
         SystemExit: a signal stopped the run; all is saved.
     """
     config.validate(settings)
+    checkpoint.check_folder(settings.run)
     if settings.data.root is not None:  # so that the run can be evaluated from any folder
         settings = replace(settings, data=replace(settings.data, root=settings.data.root.absolute()))
     parallel.start()
