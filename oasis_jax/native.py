@@ -1,6 +1,7 @@
 """Whole volumes against their label volumes, on the volumes' own voxels: what an evaluation measures of them."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -86,7 +87,7 @@ def fingerprint(scans: Sequence[Scan], track: Callable[..., Iterable[Any]]) -> s
     """SHA-256 of the cases' names and their files."""
     digest = hashlib.sha256()
     for scan in track(scans, len(scans), "Fingerprint"):
-        digest.update(scan.case.encode() + b"\0")
+        digest.update(os.fsencode(scan.case) + b"\0")
         for path in (scan.image, scan.label):
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -1,5 +1,7 @@
 """What prediction writes: label maps, pictures, probabilities and tables of tissue."""
 
+import csv
+import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,7 @@ from oasis_jax.data.tree import Cut, parse_cut
 from oasis_jax.data.volume import is_volume, slice_spacing, stacked, write_volume
 from oasis_jax.errors import UserError
 from oasis_jax.run import Run
-from oasis_jax.storage import csv_text, write_text, write_whole
+from oasis_jax.storage import csv_text, printable, write_text, write_whole
 
 _TILES = 24
 """Slices that the picture of a volume shows at most."""
@@ -134,8 +136,14 @@ def write(one: Labelled, facts: Report, folder: Path, trained: Trained) -> None:
             write_whole(files[2], lambda part: write_volume(part, stacked(values, trained.cut.axis), volume))
 
 
-def write_tables(folder: Path, reports: list[Report]) -> None:
-    """Write `tissue.csv` (a line a file), `slices.csv` (a line a slice), `labels.tsv` (what a label value means)."""
+def write_tables(folder: Path, reports: list[Report]) -> list[str]:
+    """Write `tissue.csv` (a line a file), `slices.csv` (a line a slice), `labels.tsv` (what a label value means).
+
+    Lines of other files, from earlier predictions into the same folder, stay.
+
+    Returns:
+        A sentence for each table whose earlier lines could not be read.
+    """
     tissues = [name.replace(" ", "_") for name in labels.NAMES[1:]]
     lines = [
         [
@@ -149,15 +157,37 @@ def write_tables(folder: Path, reports: list[Report]) -> None:
         for one in reports
     ]
     units = [f"{name}_ml" for name in tissues] + [f"{name}_cm2" for name in tissues]
-    write_text(
-        folder / TABLES[0], csv_text(["file", "slices", "slices_outside_trained_heights", *units, "notes"], lines)
-    )
+    header = ["file", "slices", "slices_outside_trained_heights", *units, "notes"]
+    told = _continue_table(folder / TABLES[0], header, lines)
     slices = [[one.file, *("" if x is None else x for x in row)] for one in reports for row in one.slices]
     header = ["file", "slice", "height", "in_trained_heights", "unlike_training", *(f"{name}_mm2" for name in tissues)]
-    write_text(folder / TABLES[1], csv_text(header, slices))
+    told += _continue_table(folder / TABLES[1], header, slices)
     colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in labels.COLOURS]
     table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(labels.NAMES)]
     write_text(folder / TABLES[2], "index\tname\tcolor\n" + "".join(table))
+    return told
+
+
+def _continue_table(path: Path, header: list[str], lines: list[list[Any]]) -> list[str]:
+    """Write lines, the first column of which names their file, behind those of other files that a table holds.
+
+    A table that is no such table is kept under another name, and a sentence says so.
+    """
+    anew, told = {printable(str(line[0])) for line in lines}, []
+    kept: list[list[str]] = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            first, *kept = csv.reader(file, strict=True)
+        if first != header or any(len(row) != len(header) for row in kept):
+            raise ValueError
+    except FileNotFoundError:
+        kept = []
+    except (ValueError, csv.Error):
+        kept, aside = [], path.with_name(f"old-{path.name}")
+        path.replace(aside)
+        told = [f"{path} held something else than its table, which is now called {aside.name}."]
+    write_text(path, csv_text(header, [row for row in kept if row[0] not in anew] + lines))
+    return told
 
 
 def sentence(one: Report) -> str:
@@ -192,5 +222,6 @@ def _same_size(one: Labelled, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _save_array(path: Path, values: np.ndarray) -> None:
-    with path.open("wb") as file:
-        np.save(file, values, allow_pickle=False)
+    content = io.BytesIO()  # straight to a file, numpy loses the system's reason when the disk is full
+    np.save(content, values, allow_pickle=False)
+    path.write_bytes(content.getvalue())

@@ -13,6 +13,7 @@ from tensorboardX.summary import scalar
 
 from oasis_jax import pictures, report, scores, tables
 from oasis_jax.evaluation import Evaluated
+from oasis_jax.storage import printable
 
 
 def write(
@@ -43,7 +44,7 @@ def write(
         "report.html": report.report(metrics, found, curves),
     }
     for name, text in texts.items():
-        (part / name).write_text(text, encoding="utf-8")
+        (part / name).write_text(printable(text), encoding="utf-8")
     _write_events(part, metrics)
     _draw(part / "slices", metrics, found, asked)
 

@@ -82,7 +82,7 @@ def find_inputs(paths: Sequence[Path]) -> tuple[list[Found], list[str]]:
             if one.name in names:
                 problems.append(f"{one.path} would be written under the name of {names[one.name]}: label it apart")
                 continue
-            if len(one.name.encode()) > _LONGEST:
+            if len(os.fsencode(one.name)) > _LONGEST:
                 problems.append(f"{one.path} has too long a name to add to: shorten it")
                 continue
             found[real], names[one.name] = one, one.path

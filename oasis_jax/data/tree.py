@@ -18,7 +18,7 @@ from oasis_jax.data.looks import Ranges
 from oasis_jax.data.pixels import Contents
 from oasis_jax.data.slices import Problem, Slice, Tracker, find_slices, natural, silent
 from oasis_jax.errors import UserError
-from oasis_jax.storage import write_text
+from oasis_jax.storage import printable, write_text
 
 Index = dict[str, tuple[Slice, ...]]
 
@@ -125,14 +125,14 @@ def _subjects(root: Path, index: Index) -> tuple[dict[str, str], list[Problem]]:
     problems = []
     if table.is_file():
         try:
-            with table.open(newline="", encoding="utf-8-sig") as file:
-                known = {row["case"]: row["oasis_subject"] for row in csv.DictReader(file)}
+            with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+                known = {printable(row["case"]): row["oasis_subject"] for row in csv.DictReader(file)}
         except (KeyError, UnicodeDecodeError, csv.Error):
             problems.append(("unreadable", "subjects.csv: it needs the columns case and oasis_subject"))
     cases = sorted({pair.case for pairs in index.values() for pair in pairs}, key=natural)
     if table.is_file() and not problems:
-        problems += [("case not in subjects.csv", case) for case in cases if not known.get(case)]
-    return {case: known.get(case) or case for case in cases}, problems
+        problems += [("case not in subjects.csv", case) for case in cases if not known.get(printable(case))]
+    return {case: known.get(printable(case)) or case for case in cases}, problems
 
 
 def _shared_subjects(index: Index, subjects: dict[str, str]) -> list[Problem]:

@@ -13,7 +13,7 @@ from oasis_jax.data.frame import Size, centre
 from oasis_jax.data.slices import Tracker, folders, silent, write_png
 from oasis_jax.data.study import Cut, Rule, Scan, cut_scan, split_subjects
 from oasis_jax.errors import UserError
-from oasis_jax.storage import csv_text, write_folder, write_text
+from oasis_jax.storage import csv_text, printable, write_folder, write_text
 
 _SHOWN = 12
 """Scans in the contact sheet at most."""
@@ -72,7 +72,7 @@ def _fill(
         heights.append(cut.heights)
         gaps.append(cut.spacing[2])
         if scan in sampled:
-            strips.append(_strip(f"{scan.case}, {split}", cut, rule.frame))
+            strips.append(_strip(printable(f"{scan.case}, {split}"), cut, rule.frame))
     if problems:
         listing = "\n".join(f"  {problem}" for problem in problems)
         raise UserError(f"{name} was not written. {len(problems)} problem(s):\n{listing}")
