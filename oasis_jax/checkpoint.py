@@ -98,6 +98,10 @@ class Store:
             ) from error
 
 
+class OtherArrays(UserError):
+    """A sound checkpoint holds other arrays than are asked for."""
+
+
 def digest(tree: Any) -> str:
     """SHA-256 over names, types, shapes and bytes of all leaves of a pytree."""
     sha = hashlib.sha256()
@@ -144,13 +148,15 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
         The state and its card, or None if nothing was ever saved.
 
     Raises:
-        UserError: there are checkpoints, but none is sound.
+        UserError: there are checkpoints, but none is sound, or they hold other arrays.
     """
     found, damaged = _cards_of_all(folder)
     restored = None
     while found and restored is None:
         try:
             restored = TrainState(**_unpack(restore_parts(folder, found[-1], _parts(abstract)))), found[-1]
+        except OtherArrays:
+            raise
         except UserError:
             restored = None
         read = hosts.gather(restored and restored[1].digests)
@@ -179,7 +185,13 @@ def restore_parts(folder: Path, card: Card, abstract: dict[str, Any]) -> dict[st
 
     Raises:
         UserError: a part is damaged.
+        OtherArrays: names, types or shapes are not those asked for.
     """
+    if different := _difference(folder / str(card.step), card, abstract):
+        raise OtherArrays(
+            f"The checkpoint of step {card.step} in {folder} holds other arrays than this program uses "
+            f"({different}): take the version and the settings that wrote it, or train anew under another --run."
+        )
     try:
         parts = _load(folder / str(card.step), abstract)
         if any(digest(part) != card.digests[name] for name, part in parts.items()):
@@ -187,6 +199,29 @@ def restore_parts(folder: Path, card: Card, abstract: dict[str, Any]) -> dict[st
     except _DAMAGE as error:
         raise UserError(f"The checkpoint of step {card.step} in {folder} is damaged.") from error
     return parts
+
+
+def _difference(path: Path, card: Card, abstract: dict[str, Any]) -> str | None:
+    """The first of sound parameters whose name, type or shape is not the one asked for; None where there is none."""
+    if "params" not in abstract:
+        return None
+    try:
+        with _quiet("asyncio", "absl"):
+            stored = _kinds(ocp.checkpointables_metadata(str(path.absolute())).metadata["params"])
+        asked = _kinds(abstract["params"])
+        # Damage can look like other names, so what is there must be what was saved.
+        if stored == asked or digest(_load(path, {"params": None})["params"]) != card.digests["params"]:
+            return None
+    except _DAMAGE:
+        return None
+    name = min(name for name in asked.keys() | stored.keys() if asked.get(name) != stored.get(name))
+    return f"params{name} is {stored.get(name, 'absent')}, not {asked.get(name, 'there')}"
+
+
+def _kinds(tree: Any) -> dict[str, str]:
+    """Type and shape of each array, by its name."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): f"{leaf.dtype} {tuple(leaf.shape)}" for path, leaf in leaves}
 
 
 def _reason(error: Exception) -> str:
