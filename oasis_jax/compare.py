@@ -1,7 +1,11 @@
 """`python -m oasis_jax.compare RUN RUN ...`: the first run against the others and the baselines, on the same people."""
 
+from oasis_jax import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +14,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from oasis_jax import baselines, paired, run, summary, tables
+from oasis_jax.arguments import command_line
 from oasis_jax.bootstrap import FEWEST_SUBJECTS
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.paired import SCORES, Evaluation
@@ -132,7 +136,7 @@ def _p_texts(values: dict[str, float | None]) -> list[str]:
 
 
 def main() -> None:
-    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.compare", config=(tyro.conf.FlagCreatePairsOff,))
+    arguments = command_line(Arguments, prog="python -m oasis_jax.compare", config=(tyro.conf.FlagCreatePairsOff,))
     if not arguments.runs:
         raise UserError("Name at least one run folder.")
     split = arguments.split or run.load(arguments.runs[0]).config.train.evaluate
@@ -141,10 +145,10 @@ def main() -> None:
     if arguments.json:
         print(json.dumps({"split": split, "comparisons": compared}, indent=1, allow_nan=False))
         return
-    console = Console(width=None if sys.stdout.isatty() else 150)
+    console = tables.console()
     for one in compared:
         for table in result_tables(one):
-            console.print(table, highlight=False)
+            console.print(table)
     print(f"{told} Pooled scores, differences paired by subject.", *tables.CAUTIONS.get(split, ()), sep="\n")
     scores = [score for one in compared for score in one["scores"].values()]
     if any(None in score["p"].values() for score in scores if score["p"]):

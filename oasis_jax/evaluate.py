@@ -1,6 +1,10 @@
 """`python -m oasis_jax.evaluate RUN`: restore the best checkpoint and report its scores on a split or on volumes."""
 
-import sys
+from oasis_jax import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +13,6 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import tyro
-from rich.console import Console
 
 from oasis_jax import (
     checkpoint,
@@ -29,6 +32,7 @@ from oasis_jax import (
     surface,
     tables,
 )
+from oasis_jax.arguments import command_line
 from oasis_jax.config import Config, Data, Split
 from oasis_jax.data import phantom, study
 from oasis_jax.data.frame import Spacing
@@ -51,7 +55,7 @@ class Arguments:
     """train, validate or test. None: the one the run's config names."""
     slices: tuple[int, ...] = ()
     """Draw these slices too, by index in the split."""
-    data_root: Path | None = None
+    data_root: Annotated[Path | None, tyro.conf.arg(aliases=("--data.root",))] = None
     """Where the slices lie now, if not where they lay in training."""
     step: int | None = None
     """Evaluate the checkpoint of this step, not the best one."""
@@ -67,6 +71,10 @@ class Arguments:
 
 def open_data(config: Config, splits: tuple[str, ...]) -> Tree:
     """The checked tree of a config; the phantoms are made first where it asks for them."""
+    if (named := config.data.root) is not None and not named.is_dir():
+        raise UserError(
+            f"{named} is not a folder: name the one that holds keras_png_slices_train now with --data-root."
+        )
     with hosts.in_turn():
         root = config.data.root or phantom.default_tree(progress.track)
         tree = load_tree(root, splits, progress.track)
@@ -188,11 +196,15 @@ def write(
     }
     metrics = known | {"scores": scores}
     if jax.process_index() == 0:
-        write_folder(
-            trained.evaluation(split),
-            lambda part: results.write(part, metrics, known | counts, found, trained.folder / "curves.png", asked),
-            replace=True,
-        )
+        try:
+            write_folder(
+                trained.evaluation(split),
+                lambda part: results.write(part, metrics, known | counts, found, trained.folder / "curves.png", asked),
+                replace=True,
+            )
+        except OSError:  # what took so long to find is not lost with the place to keep it
+            show(metrics)
+            raise
     return metrics
 
 
@@ -219,16 +231,16 @@ def is_current(metrics: dict[str, Any], trained: Run, tree: Tree) -> bool:
     )
 
 
-def show(metrics: dict[str, Any], folder: Path) -> None:
-    """Print an evaluation's table on the standard output."""
+def show(metrics: dict[str, Any], folder: Path | None = None) -> None:
+    """Print an evaluation's table on the standard output, and the folder that holds it."""
     if jax.process_index() == 0:
-        # Wide enough for the whole table where the output is no terminal.
-        Console(width=None if sys.stdout.isatty() else 150).print(tables.score_table(metrics), highlight=False)
-        print(f"Tables and pictures: {folder}")
+        tables.console().print(tables.score_table(metrics))
+        if folder is not None:
+            print(f"Tables and pictures: {folder}")
 
 
 def main() -> None:
-    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.evaluate")
+    arguments = command_line(Arguments, prog="python -m oasis_jax.evaluate")
     with hosts.joined(arguments.distributed, arguments):
         _evaluate_run(arguments)
 

@@ -4,6 +4,11 @@
 what goes in, what comes out and where it comes from. Nothing of this package is needed to use them.
 """
 
+from oasis_jax import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 import hashlib
 import json
 from collections.abc import Callable
@@ -19,6 +24,7 @@ from jax import export as jax_export
 from jaxtyping import Array, Float, UInt8
 
 from oasis_jax import checkpoint, config, labels, model, parallel, restore, run, storage
+from oasis_jax.arguments import command_line
 from oasis_jax.config import SPLITS, Config
 from oasis_jax.errors import UserError, run_command
 from oasis_jax.normalise import normalise
@@ -169,8 +175,9 @@ def export(trained: Run, output: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.export")
+    arguments = command_line(Arguments, prog="python -m oasis_jax.export")
     trained = run.load(arguments.run)
+    parallel.start()
     # StableHLO names source files for debuggers; without their folders it says nothing about this machine.
     jax.config.update("jax_hlo_source_file_canonicalization_regex", ".*/")
     card = export(trained, arguments.output)

@@ -1,5 +1,10 @@
 """`python -m oasis_jax.predict RUN INPUT... --output DIR`: label slices and volumes of your own."""
 
+from oasis_jax import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +16,7 @@ import jax
 import tyro
 
 from oasis_jax import outputs, parallel, progress, restore, run
+from oasis_jax.arguments import command_line
 from oasis_jax.data.inputs import Found, find_inputs, read_inputs
 from oasis_jax.data.volume import check_orientation
 from oasis_jax.errors import UserError, run_command
@@ -92,7 +98,9 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
                 finish(*one)
         finally:  # interrupted or not, what was labelled is in the tables
             if reports:
-                outputs.write_tables(arguments.output, [reports[one.name] for one in found if one.name in reports])
+                done = [reports[one.name] for one in found if one.name in reports]
+                for sentence in outputs.write_tables(arguments.output, done):
+                    progress.say(f"Note: {sentence}")
     return len(reports), problems
 
 
@@ -116,7 +124,7 @@ def _listing(title: str, problems: Sequence[str]) -> str:
 
 
 def main() -> None:
-    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
+    arguments = command_line(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
     trained = run.load(arguments.run)
     parallel.start()
     done, problems = predict(trained, arguments)

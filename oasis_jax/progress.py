@@ -24,12 +24,12 @@ from oasis_jax.errors import UserError
 from oasis_jax.run import Run
 from oasis_jax.storage import write_text, write_whole
 
-console = Console(stderr=True)
+console = Console(stderr=True, emoji=False)  # ":brain:" in a name stays as it is
 
 
 def say(sentence: str) -> None:
     """Tell the person at the terminal."""
-    if jax.process_index() == 0:
+    if hosts.rank() == 0:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -43,7 +43,7 @@ def bar(*texts: str) -> Progress:
         *(TextColumn(text) for text in texts),
         console=console,
         redirect_stdout=sys.stdout.isatty(),  # results that go to a file must not end up on the screen
-        disable=jax.process_index() != 0,
+        disable=hosts.rank() != 0,
     )
 
 

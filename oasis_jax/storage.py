@@ -14,17 +14,6 @@ from pathlib import Path
 from typing import Any
 
 
-def cache_folder() -> Path:
-    """`$OASIS_JAX_CACHE`, or `$XDG_CACHE_HOME/oasis_jax`, or `~/.cache/oasis_jax`.
-
-    It holds what can be made again (compiled programs, phantoms, stamps of passed checks) and is safe to delete.
-    """
-    if named := os.environ.get("OASIS_JAX_CACHE"):
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "oasis_jax"
-
-
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a neighbour of `path`, then put it in place at once, safe against a crash of the machine."""
     part = path.with_name(f".{os.getpid()}.{threading.get_ident()}.{path.name[-20:]}")  # the end says what kind it is

@@ -1,11 +1,13 @@
 """An evaluation as people read it: the table on screen and in the report, and the CSV files."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from oasis_jax import baselines, dice, labels, scores, summary
@@ -149,6 +151,15 @@ def pixels(spacing: Sequence[float | None] | None) -> str:
     return f"pixels of {row:g} x {column:g} mm, " + (
         "slices apart unknown" if gap is None else f"slices {gap:g} mm apart"
     )
+
+
+def console() -> Console:
+    """The standard output for tables. Names stay as they are, whatever stands in brackets or between colons in them.
+
+    It is wide enough for a whole table where it is no terminal.
+    """
+    width = None if sys.stdout.isatty() else 150
+    return Console(width=width, markup=False, emoji=False, highlight=False)
 
 
 def score_table(metrics: dict[str, Any]) -> Table:

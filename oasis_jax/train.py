@@ -1,5 +1,10 @@
 """`python -m oasis_jax.train [EXPERIMENT] [--option value ...]`: train, keep the best, resume, evaluate."""
 
+from oasis_jax import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 import dataclasses
 import json
 import os
@@ -15,12 +20,10 @@ from typing import Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up chatter; must be set before jax is imported
 
-if __name__ == "__main__":  # JAX swallows a Ctrl-C while it is imported; until `main` it simply ends the process
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
 import tyro
 
 from oasis_jax import config, evaluate, hosts, model, parallel, pipeline, progress, run, tables
+from oasis_jax.arguments import command_line
 from oasis_jax.config import SPLITS, Config
 from oasis_jax.data.tree import Tree
 from oasis_jax.errors import UserError, run_command
@@ -120,15 +123,15 @@ def _scores_on_disk(here: Run, tree: Tree, split: str) -> dict | None:
 
 @contextmanager
 def _stop_signals() -> Iterator[Stop]:
-    """Turn the first SIGINT or SIGTERM into a request to save and leave; a second one acts at once."""
+    """Turn the first of `guard.SIGNALS` into a request to save and leave; a second one acts at once."""
     stop = Stop()
 
     def request(number: int, frame: FrameType | None) -> None:
         stop.signal = number
-        signal.signal(number, before[signal.Signals(number)])
+        signal.signal(number, before[number])
         progress.say(f"{signal.Signals(number).name}: saving after this step ...")
 
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = guard.handle(request)
     try:
         yield stop
     finally:
@@ -168,7 +171,7 @@ def parse(words: list[str]) -> Arguments:
     if any(word.endswith(".py") for word in words[1:]):
         raise UserError("Name the experiment first, then the options.")
     named = words and not words[0].startswith("-")
-    return tyro.cli(
+    return command_line(
         Arguments,
         default=Arguments(load_experiment(Path(words[0])) if named else Config()),
         args=words[1:] if named else words,
@@ -178,7 +181,6 @@ def parse(words: list[str]) -> Arguments:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = parse(sys.argv[1:])
     with hosts.joined(arguments.distributed, arguments):
         train(arguments.config)

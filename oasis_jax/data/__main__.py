@@ -1,5 +1,10 @@
 """`python -m oasis_jax.data COMMAND`: check, verify, rebuild, import or make up a tree of slices."""
 
+from oasis_jax import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 import json
 import math
 import sys
@@ -11,6 +16,7 @@ from typing import Annotated
 import tyro
 
 from oasis_jax import progress
+from oasis_jax.arguments import command_line
 from oasis_jax.config import SPLITS, Split
 from oasis_jax.data import phantom, study, volumes
 from oasis_jax.data.anatomy import Axis
@@ -151,7 +157,7 @@ def rebuild_tree(arguments: Rebuild) -> None:
 
 
 def main() -> None:
-    command = tyro.cli(
+    command = command_line(
         Annotated[Check, tyro.conf.subcommand("check")]  # type: ignore[arg-type]
         | Annotated[Verify, tyro.conf.subcommand("verify")]
         | Annotated[Rebuild, tyro.conf.subcommand("rebuild")]

@@ -1,14 +1,17 @@
 """Phantoms, the embedded default data set: made-up heads written as a tree of slices. No patient, no download."""
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from oasis_jax import labels
+from oasis_jax import cache, labels
 from oasis_jax.data.head import draw_slice, make_head
 from oasis_jax.data.slices import Tracker, folders, silent, write_png
 from oasis_jax.data.tree import Cut, write_cut
-from oasis_jax.storage import cache_folder, write_folder
+from oasis_jax.errors import at_end
+from oasis_jax.storage import write_folder
 
 SLICES = 16
 """Slices a subject."""
@@ -52,9 +55,16 @@ def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
 
 
 def default_tree(track: Tracker = silent) -> Path:
-    """The phantoms in the cache folder, drawn when they are not there yet."""
-    root = cache_folder() / f"phantoms-{_VERSION}"
-    if not root.is_dir():
-        root.parent.mkdir(parents=True, exist_ok=True)
-        write_tree(root, track=track)
-    return root
+    """The phantoms in the cache folder, drawn when they are not there yet; without one, in a folder for this time."""
+    name, folder = f"phantoms-{_VERSION}", cache.folder()
+    try:
+        if folder and not (folder / name).is_dir():
+            write_tree(folder / name, track=track)
+    except OSError as error:
+        cache.warn(error)
+        folder = None
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="oasis_jax-"))
+        at_end(lambda: shutil.rmtree(folder, ignore_errors=True))
+        write_tree(folder / name, track=track)
+    return folder / name

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from oasis_jax import labels
+from oasis_jax import cache, labels
 from oasis_jax.data import looks
 from oasis_jax.data.looks import Ranges
 from oasis_jax.data.slices import BROKEN, Problem, Slice, Tracker
-from oasis_jax.storage import cache_folder, write_text
+from oasis_jax.storage import write_text
 
 
 class Contents(NamedTuple):
@@ -32,8 +32,8 @@ class Contents(NamedTuple):
     fingerprint: str
     """SHA-256 over names and contents of all files, in order."""
     problems: list[Problem]
-    stamp: Path
-    """Where it is remembered that these files passed."""
+    stamp: Path | None
+    """Where it is remembered that these files passed; None without a cache."""
 
 
 _NOWHERE = (2**31, -1, 2**31, -1)
@@ -45,15 +45,20 @@ def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker)
     Files count as the same by folder, name, size and time of change.
     """
     stamp = _stamp_file(root, split, pairs)
-    return _recall(stamp) or _check(stamp, split, pairs, track)
+    return (stamp and _recall(stamp)) or _check(stamp, split, pairs, track)
 
 
 def stamp(contents: Contents) -> None:
-    """Remember, in the cache folder, that these files passed, as they were before they were read."""
-    contents.stamp.parent.mkdir(parents=True, exist_ok=True)
+    """Remember, in the cache folder where there is one, that these files passed, as they were before they were read."""
+    if contents.stamp is None:
+        return
     (size,) = contents.sizes
     facts = {"size": size, "extent": contents.extent, "looks": contents.looks, "fingerprint": contents.fingerprint}
-    write_text(contents.stamp, json.dumps(facts))
+    try:
+        contents.stamp.parent.mkdir(parents=True, exist_ok=True)
+        write_text(contents.stamp, json.dumps(facts))
+    except OSError as error:
+        cache.warn(error)
 
 
 def _recall(path: Path) -> Contents | None:
@@ -66,7 +71,7 @@ def _recall(path: Path) -> Contents | None:
         return None  # no stamp, or a damaged one: check again
 
 
-def _check(stamp: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
+def _check(stamp: Path | None, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
     files = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
     sizes: dict[tuple[int, int], int] = {}
     problems, digest, extent, measures = [], hashlib.sha256(), _NOWHERE, []
@@ -74,7 +79,7 @@ def _check(stamp: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> C
         found = track(pool.map(lambda file: _check_file(*file), files), len(files), f"Checking {split}")
         for (path, _), file in zip(files, found, strict=True):
             name = f"{path.parent.name}/{path.name}"
-            digest.update(name.encode() + b"\0" + file.digest)
+            digest.update(os.fsencode(name) + b"\0" + file.digest)
             if file.problem:
                 problems.append((file.problem[0], f"{name}: {file.problem[1]}"))
             if file.size:
@@ -119,9 +124,11 @@ def _check_file(path: Path, is_label: bool) -> _File:
     return file
 
 
-def _stamp_file(root: Path, split: str, pairs: Sequence[Slice]) -> Path:
-    digest = hashlib.sha256(f"{root.resolve()}\n{split}\n".encode())
+def _stamp_file(root: Path, split: str, pairs: Sequence[Slice]) -> Path | None:
+    if (folder := cache.folder()) is None:
+        return None
+    digest = hashlib.sha256(os.fsencode(f"{root.resolve()}\n{split}\n"))
     for path in (path for pair in pairs for path in (pair.image, pair.label)):
         facts = path.stat()
-        digest.update(f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
-    return cache_folder() / "checks" / f"{digest.hexdigest()}.json"
+        digest.update(os.fsencode(f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n"))
+    return folder / "checks" / f"{digest.hexdigest()}.json"
