@@ -2,7 +2,6 @@
 
 import gzip
 import itertools
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -146,12 +145,6 @@ def test_an_unusable_volume_has_a_sentence(kind: str, tmp_path: Path) -> None:
         read_volume(path)
     assert sentence in str(error.value)
     assert str(path) in str(error.value)
-
-
-def test_without_nibabel_the_way_to_install_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "nibabel", None)
-    with pytest.raises(UserError, match=r"need nibabel: pip install nibabel"):
-        read_volume(tmp_path / "a.nii")
 
 
 def test_an_analyze_volume_is_written_as_its_user_said_it_lies(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nibabel as nib
 import numpy as np
+from nibabel import affines, filebasedimages, nifti1, orientations, spatialimages, wrapstruct
 
 from oasis_jax import labels
 from oasis_jax.data.anatomy import AXES, Axis
@@ -18,6 +20,14 @@ _LARGEST = 2**28
 
 _THICK = 2.5
 """mm, beyond which a scan is much coarser than 1 mm."""
+
+BROKEN = (
+    filebasedimages.ImageFileError,
+    spatialimages.HeaderDataError,
+    wrapstruct.WrapStructError,
+    *(OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile, OverflowError),
+)
+"""What nibabel raises on damaged files."""
 
 _TO_MM = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 
@@ -57,9 +67,8 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     Raises:
         UserError: no volume, damaged, not three-dimensional, too large, or its orientation is unknown.
     """
-    nib = import_nibabel()
     try:
-        image = nib.load(path)
+        image: Any = nib.load(path)
         shape = image.shape
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
@@ -71,19 +80,19 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
             raise UserError(f"{path} holds {image.get_data_dtype()}, not one real number a voxel: convert it first.")
         values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
         unit = _TO_MM[image.header.get_xyzt_units()[0]] if hasattr(image.header, "get_xyzt_units") else 1.0
-    except (*broken(nib), KeyError) as error:
+    except (*BROKEN, KeyError) as error:
         reason = next(iter(str(error).splitlines()), "it is damaged")
         raise UserError(f"{path} cannot be read as a volume: {reason}.") from error
-    affine = _affine(nib, path, image, shape, orientation, unit)
-    turn = nib.orientations.io_orientation(affine)
+    affine = _affine(path, image, shape, orientation, unit)
+    turn = orientations.io_orientation(affine)
     hollow = int(values.size - np.isfinite(values).sum())
     if hollow:
         values = np.nan_to_num(values, copy=False, nan=0, posinf=0, neginf=0)
-    oblique = float(np.degrees(nib.affines.obliquity(affine)).max())
+    oblique = float(np.degrees(affines.obliquity(affine)).max())
     notes = [f"{hollow} voxels are not finite numbers and count as 0"] if hollow else []
     notes += [f"it lies {oblique:.0f} degrees oblique; slices follow its own axes"] if oblique > 15 else []
-    x, y, z = (float(mm) for mm in nib.affines.voxel_sizes(affine)[np.argsort(turn[:, 0])])
-    values = np.ascontiguousarray(nib.orientations.apply_orientation(values, turn))
+    x, y, z = (float(mm) for mm in affines.voxel_sizes(affine)[np.argsort(turn[:, 0])])
+    values = np.ascontiguousarray(orientations.apply_orientation(values, turn))
     return Volume(values, (x, y, z), image, affine, turn, hollow, tuple(notes))
 
 
@@ -96,9 +105,8 @@ def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = Fal
         like: the volume whose grid it is.
         names: mark it as a label volume and put the classes' names into its header.
     """
-    nib = import_nibabel()
-    back = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), like.turn)
-    values = nib.orientations.apply_orientation(values, back)
+    back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), like.turn)
+    values = orientations.apply_orientation(values, back)
     kind = nib.Nifti2Image if isinstance(like.image, nib.Nifti2Image) else nib.Nifti1Image
     if isinstance(like.image, nib.Nifti1Pair):
         image = kind(values, like.image.affine, like.image.header.copy(), dtype=values.dtype)
@@ -111,7 +119,7 @@ def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = Fal
     if names:
         image.header.set_intent("label", name="tissue")
         text = "; ".join(f"{k} {name}" for k, name in enumerate(labels.NAMES))
-        image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", text.encode()))
+        image.header.extensions.append(nifti1.Nifti1Extension("comment", text.encode()))
     nib.save(image, path)
 
 
@@ -147,9 +155,7 @@ def same_grid(a: Volume, b: Volume) -> bool:
     return bool(np.abs((corners @ (a.affine - b.affine)[:3, :3].T) + (a.affine - b.affine)[:3, 3]).max() < 0.1)
 
 
-def _affine(
-    nib: Any, path: Path, image: Any, shape: tuple[int, ...], orientation: str | None, unit: float
-) -> np.ndarray:
+def _affine(path: Path, image: Any, shape: tuple[int, ...], orientation: str | None, unit: float) -> np.ndarray:
     """From voxel numbers to mm; `unit` is the file's unit of length in mm."""
     if _has_affine(image):
         affine = np.diag([unit, unit, unit, 1.0]) @ image.affine
@@ -158,12 +164,12 @@ def _affine(
         return affine
     if orientation is None:
         raise UserError(f"{path} does not say how it lies (it has no affine): name its axes, as --orientation RAS.")
-    turn = nib.orientations.axcodes2ornt(orientation.upper())
+    turn = orientations.axcodes2ornt(orientation.upper())
     zooms = np.abs(np.asarray(image.header.get_zooms()[:3], np.float64)) * unit
     if not (np.isfinite(zooms).all() and zooms.all()):
         raise UserError(f"{path} has voxels of no size: mend its header, or write it anew.")
     scale = np.diag([*zooms[np.argsort(turn[:, 0])], 1.0])
-    return scale @ np.linalg.inv(nib.orientations.inv_ornt_aff(turn, shape))
+    return scale @ np.linalg.inv(orientations.inv_ornt_aff(turn, shape))
 
 
 def check_orientation(orientation: str | None) -> None:
@@ -180,22 +186,3 @@ def _has_affine(image: Any) -> bool:
     if {"qform_code", "sform_code"} <= set(image.header.keys()):
         return bool(image.header["qform_code"] or image.header["sform_code"])
     return False  # Analyze 7.5
-
-
-def import_nibabel() -> Any:
-    """nibabel, which is an extra.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        import nibabel
-    except ImportError:
-        raise UserError("NIfTI and Analyze volumes need nibabel: pip install nibabel.") from None
-    return nibabel
-
-
-def broken(nib: Any) -> tuple[type[Exception], ...]:
-    """What nibabel raises on damaged files."""
-    damaged = nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError
-    return (*damaged, OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile, OverflowError)
