@@ -6,12 +6,32 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 
 class UserError(Exception):
     """A mistake the user can mend. Its text names the thing and says how to mend it."""
+
+
+def describe(path: Path, error: Exception) -> str:
+    """One sentence about what went wrong with one file, whatever it was."""
+    text = next(iter(str(error).splitlines()), "")
+    match error:
+        case UserError():
+            return str(error)
+        case MemoryError():
+            return f"{path} needs more memory than there is"
+        case OSError() if error.strerror:
+            return f"{path} cannot be read: {error.strerror}"
+    return f"{path} cannot be used: {type(error).__name__}{f', {text}' if text else ''}"
+
+
+def leave_some(sentence: str) -> NoReturn:
+    """Say what could not be done, where the rest was, and exit with status 1."""
+    print(f"error: {sentence}", file=sys.stderr, flush=True)
+    raise SystemExit(1)
 
 
 def run_command(command: Callable[[], None]) -> None:

@@ -10,13 +10,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oasis_jax.data.anatomy import Axis, find_head
+from oasis_jax.data.anatomy import Axis, find_head, head_notes
 from oasis_jax.data.frame import Place, Size, centre, fit, middle, put, quantise, take
 from oasis_jax.data.grey import read_grey
 from oasis_jax.data.resample import Grid, resample
 from oasis_jax.data.slices import natural
-from oasis_jax.data.volume import Volume, is_volume, planes, read_volume, slice_spacing, thickness_notes
-from oasis_jax.errors import UserError
+from oasis_jax.data.volume import (
+    SUFFIXES,
+    Volume,
+    check_slices,
+    is_volume,
+    planes,
+    read_volume,
+    slice_spacing,
+    thickness_notes,
+)
+from oasis_jax.errors import describe
 
 _LONGEST = 220
 """Bytes of a file's name without its ending; file systems allow 255 with all that is added to it."""
@@ -26,6 +35,8 @@ _AHEAD = 4
 
 _AIR = 0.05
 """Share of the brightest tissue that air may have and still count as 0, as in the slices of training."""
+
+_NOWHERE = "is a link that leads nowhere: fetch the file it stands for (in DataLad: datalad get), or remove it"
 
 _BACKGROUND = np.array([1, 0, 0, 0], np.float32)
 
@@ -77,12 +88,14 @@ def find_inputs(paths: Sequence[Path]) -> tuple[list[Found], list[str]]:
         problems += more
         for one in inside:
             real = one.path.resolve()
-            if real in found:  # named twice
+            if real in found:
+                if found[real].name != one.name:  # not the same path named twice, but two links
+                    problems.append(f"{one.path} leads to the same file as {found[real].path}: only that is labelled")
                 continue
             if one.name in names:
                 problems.append(f"{one.path} would be written under the name of {names[one.name]}: label it apart")
                 continue
-            if len(one.name.encode()) > _LONGEST:
+            if len(os.fsencode(one.name)) > _LONGEST:
                 problems.append(f"{one.path} has too long a name to add to: shorten it")
                 continue
             found[real], names[one.name] = one, one.path
@@ -94,10 +107,12 @@ def _file(path: Path) -> tuple[list[Found], list[str]]:
     if path.suffix.lower() == ".img" and header.exists():  # one of a pair is enough
         path = header
     stem = _stem(path.name)
+    if path.is_symlink() and not path.exists():
+        return [], [f"{path} {_NOWHERE}"]
     if not path.exists():
         return [], [f"{path} does not exist"]
     if stem is None or not path.is_file():
-        return [], [f"{path} is no PNG file and no volume (.nii, .nii.gz, .hdr, .img)"]
+        return [], [f"{path} is no PNG file and no volume ({', '.join(SUFFIXES)})"]
     return [Found(path, stem)], []
 
 
@@ -115,8 +130,10 @@ def read_input(found: Found, framing: Framing, orientation: str | None = None) -
             head = find_head(grey)
             place = fit((sides[0].own, sides[1].own), (head.rows, head.columns), framing.frame, framing.seen)
         shown = np.full(grey.shape, grey.any())  # a slice as it stands: what the network says of it is the answer
-        return Input(found, put(grey[0], place)[None], shown, place, sides, None, _place_notes(place, framing))
+        notes = _place_notes(place, framing) if grey.any() else ("it is black, so nothing is labelled",)
+        return Input(found, put(grey[0], place)[None], shown, place, sides, None, notes)
     volume = read_volume(found.path, orientation)
+    check_slices(found.path, volume, framing.axis)
     *pixel, _ = slice_spacing(volume, framing.axis)
     values = planes(volume.values, framing.axis)
     sides = Grid(values.shape[1], pixel[0]), Grid(values.shape[2], pixel[1])
@@ -124,7 +141,8 @@ def read_input(found: Found, framing: Framing, orientation: str | None = None) -
     head = find_head(values)
     place = fit((sides[0].mm, sides[1].mm), (head.rows, head.columns), framing.frame, framing.seen)
     frames = np.stack([put(quantise(one), place) for one in values])
-    notes = (*volume.notes, *_air_notes(values, head.mask), *thickness_notes(volume, framing.axis))
+    notes = (*volume.notes, *head_notes(head), *_air_notes(values, head.mask))
+    notes += tuple(thickness_notes(volume, framing.axis))
     notes += _place_notes(place, framing)
     return Input(found, frames, head.mask, place, sides, volume, notes)
 
@@ -132,18 +150,21 @@ def read_input(found: Found, framing: Framing, orientation: str | None = None) -
 def read_inputs(
     found: Sequence[Found], framing: Framing, orientation: str | None, fail: Callable[[str], None]
 ) -> Iterator[Input]:
-    """Read files ahead of their use, in order; what cannot be read goes to `fail` as a sentence."""
+    """Read files ahead of their use, in order; whatever one of them does goes to `fail` as a sentence about it."""
     with ThreadPoolExecutor(2) as pool:
-        files, waiting = iter(found), deque[Future[Input]]()
+        files, waiting = iter(found), deque[tuple[Found, Future[Input]]]()
         while True:
             while len(waiting) < _AHEAD and (one := next(files, None)) is not None:
-                waiting.append(pool.submit(read_input, one, framing, orientation))
+                waiting.append((one, pool.submit(read_input, one, framing, orientation)))
             if not waiting:
                 return
+            one, future = waiting.popleft()
             try:
-                yield waiting.popleft().result()
-            except UserError as error:
-                fail(str(error))
+                item = future.result()
+            except Exception as error:
+                fail(describe(one.path, error))
+            else:
+                yield item
 
 
 def own_classes(item: Input, number: int, classes: np.ndarray) -> np.ndarray:
@@ -163,16 +184,13 @@ def own_probabilities(item: Input, number: int, probabilities: np.ndarray) -> np
 
 def _in_folder(folder: Path) -> tuple[list[Found], list[str]]:
     found, problems = [], []
-    home = folder.resolve()
     for name in sorted(os.listdir(folder), key=_in_order):
         path = folder / name
         stem = _stem(name)
         if name.startswith(".") or stem is None or path.is_dir():
             continue
         if not path.exists():
-            problems.append(f"{path} is a link that leads nowhere")
-        elif path.is_symlink() and not path.resolve().is_relative_to(home):
-            problems.append(f"{path} is a link out of the folder: name the file itself if it is meant")
+            problems.append(f"{path} {_NOWHERE}")
         elif not path.is_file():
             problems.append(f"{path} is no regular file")
         else:
@@ -189,7 +207,7 @@ def _in_order(name: str) -> list[tuple[int, int, str]]:
 
 def _stem(name: str) -> str | None:
     """A file's name without its ending; None for other kinds of file."""
-    for ending in (".nii.png", ".png", ".nii.gz", ".nii", ".hdr", ".img"):
+    for ending in (".nii.png", ".png", ".nii.gz", *SUFFIXES):
         if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)]
     return None

@@ -16,7 +16,7 @@ from nibabel import imageglobals
 
 from oasis_jax import labels
 from oasis_jax.data.discs import Entry, Other, Part, Trouble, read_disc
-from oasis_jax.data.volume import BROKEN
+from oasis_jax.data.header import BROKEN
 from oasis_jax.errors import UserError
 
 SHAPE = (176, 208, 176)
