@@ -63,7 +63,9 @@ class Report(NamedTuple):
     slices: list[list[Any]]
     """A row for each slice: number, height, whether in the trained heights, whether unlike training, areas in mm^2."""
     millilitres: np.ndarray | None
-    """Volume of CSF, gray and white matter; None where the distance of the slices is unknown."""
+    """Volume of CSF, gray and white matter over the slices that count; None where the distance of slices is unknown."""
+    whole: bool
+    """Whether all slices count, or only those at heights that training saw."""
     notes: tuple[str, ...]
 
     @property
@@ -87,12 +89,19 @@ def names(found: Found, probabilities: bool) -> list[str]:
 TABLES = ("tissue.csv", "slices.csv", "labels.tsv")
 
 
-def report(one: Labelled, trained: Trained) -> Report:
-    """Measure one file: areas and volumes, heights, likeness to the training slices."""
+def report(one: Labelled, trained: Trained, all_heights: bool = False) -> Report:
+    """Measure one file: areas and volumes, heights, likeness to the training slices.
+
+    Args:
+        one: the file and its labels.
+        trained: what the run remembers.
+        all_heights: add up the tissue of all slices of a volume, not only of those at heights that training saw.
+    """
     item, notes = one.input, list(one.input.notes)
     counts = np.stack([np.bincount(classes.ravel(), minlength=labels.COUNT) for classes in one.classes])
     gap = None if item.volume is None else slice_spacing(item.volume, trained.cut.axis)[2]
-    areas = counts[:, 1:] * (item.sides[0].spacing * item.sides[1].spacing)
+    pixel = 1.0 if item.volume is None or gap is None else item.volume.voxel / gap
+    areas = counts[:, 1:] * pixel
     height = None if gap is None else heights(areas.sum(1), gap, trained.cut.axis)
     low, high = trained.cut.heights
     trusted = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
@@ -110,8 +119,9 @@ def report(one: Labelled, trained: Trained) -> Report:
         ]
         for k in range(len(areas))
     ]
-    millilitres = areas.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
-    return Report(item.found.path.name, rows, millilitres, tuple(notes))
+    counted = areas if trusted is None or all_heights else areas[trusted]
+    millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
+    return Report(item.found.path.name, rows, millilitres, trusted is None or all_heights, tuple(notes))
 
 
 def write(one: Labelled, facts: Report, folder: Path, trained: Trained) -> None:
@@ -142,6 +152,7 @@ def write_tables(folder: Path, reports: list[Report]) -> None:
             one.file,
             len(one.slices),
             one.outside,
+            "all" if one.whole else "trained",
             *(["", "", ""] if one.millilitres is None else [f"{x:.2f}" for x in one.millilitres]),
             *([f"{x / 100:.2f}" for x in one.areas] if one.millilitres is None else ["", "", ""]),
             "; ".join(one.notes),
@@ -149,9 +160,8 @@ def write_tables(folder: Path, reports: list[Report]) -> None:
         for one in reports
     ]
     units = [f"{name}_ml" for name in tissues] + [f"{name}_cm2" for name in tissues]
-    write_text(
-        folder / TABLES[0], csv_text(["file", "slices", "slices_outside_trained_heights", *units, "notes"], lines)
-    )
+    header = ["file", "slices", "slices_outside_trained_heights", "heights_added_up", *units, "notes"]
+    write_text(folder / TABLES[0], csv_text(header, lines))
     slices = [[one.file, *("" if x is None else x for x in row)] for one in reports for row in one.slices]
     header = ["file", "slice", "height", "in_trained_heights", "unlike_training", *(f"{name}_mm2" for name in tissues)]
     write_text(folder / TABLES[1], csv_text(header, slices))
@@ -165,7 +175,8 @@ def sentence(one: Report) -> str:
     unit, values = ("cm2", one.areas / 100) if one.millilitres is None else ("ml", one.millilitres)
     tissue = ", ".join(f"{name} {value:.1f}" for name, value in zip(labels.SHORT[1:], values, strict=True))
     slices = "" if len(one.slices) == 1 else f"{len(one.slices)} slices, "
-    outside = f" ({one.outside} slices lie outside the heights seen in training)" if one.outside else ""
+    added = "and are added up" if one.whole else "and are left out"
+    outside = f" ({one.outside} slices lie outside the heights seen in training {added})" if one.outside else ""
     notes = "".join(f"; note: {note}" for note in one.notes)
     return f"{one.file}: {slices}{tissue} {unit}{outside}{notes}"
 

@@ -13,7 +13,7 @@ import tyro
 from oasis_jax import outputs, parallel, progress, restore, run
 from oasis_jax.data.inputs import Found, find_inputs, read_inputs
 from oasis_jax.data.volume import check_orientation
-from oasis_jax.errors import UserError, run_command
+from oasis_jax.errors import UserError, describe, leave_some, run_command
 from oasis_jax.outputs import Labelled, Report
 from oasis_jax.run import Run
 from oasis_jax.segment import batch_sizes, framing, label, segmenter
@@ -38,6 +38,8 @@ class Arguments:
     """Replace files that the output folder holds already."""
     orientation: str | None = None
     """Where the axes of volumes lead that do not say so themselves, as RAS or LPI."""
+    all_heights: bool = False
+    """Add up the tissue of whole volumes, beyond the heights that training saw, where labels are a guess."""
     batch: int | None = None
     """Slices at a time. None: 8 for each CPU, 64 for each accelerator."""
 
@@ -72,20 +74,26 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
             shown.advance(task)
 
         def write(one: Labelled) -> Report:
-            facts = outputs.report(one, trusted)
+            facts = outputs.report(one, trusted, arguments.all_heights)
             outputs.write(one, facts, arguments.output, trusted)
             return facts
 
-        def finish(name: str, written: Future[Report]) -> None:
-            reports[name] = written.result()
-            print(outputs.sentence(reports[name]), flush=True)
+        def finish(one: Found, written: Future[Report]) -> None:
+            try:
+                reports[one.name] = written.result()
+            except OSError:  # the disk is full, say: no fault of one file
+                raise
+            except Exception as error:
+                fail(describe(one.path, error))
+                return
+            print(outputs.sentence(reports[one.name]), flush=True)
             shown.advance(task)
 
-        writing: deque[tuple[str, Future[Report]]] = deque()
+        writing: deque[tuple[Found, Future[Report]]] = deque()
         inputs = read_inputs(found, framing(trained, trusted.cut.axis), arguments.orientation, fail)
         try:
             for one in label(inputs, segment, batch, arguments.probabilities):
-                writing.append((one.input.found.name, writers.submit(write, one)))
+                writing.append((one.input.found, writers.submit(write, one)))
                 if len(writing) > _UNDER_WAY:
                     finish(*writing.popleft())
             for one in writing:
@@ -122,9 +130,10 @@ def main() -> None:
     done, problems = predict(trained, arguments)
     if done:
         print(f"Labels, overlays and tables: {arguments.output}", flush=True)
+    if problems and not done:
+        raise UserError(_listing(f"{len(problems)} input(s) could not be labelled", problems))
     if problems:
-        others = ", the others are done" if done else ""
-        raise UserError(_listing(f"{len(problems)} input(s) could not be labelled{others}", problems))
+        leave_some(_listing(f"{len(problems)} input(s) could not be labelled, the others are done", problems))
 
 
 if __name__ == "__main__":
