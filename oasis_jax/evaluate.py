@@ -33,7 +33,8 @@ from oasis_jax.config import Config, Data, Split
 from oasis_jax.data import phantom, study
 from oasis_jax.data.frame import Spacing
 from oasis_jax.data.tree import Tree, load_tree
-from oasis_jax.errors import UserError, run_command
+from oasis_jax.data.volume import check_orientation
+from oasis_jax.errors import UserError, leave_some, run_command
 from oasis_jax.evaluation import Evaluated
 from oasis_jax.run import Run
 from oasis_jax.storage import write_folder
@@ -61,6 +62,8 @@ class Arguments:
     labels: str | None = None
     """The same for their label volumes."""
     values: Annotated[study.LabelValues, tyro.conf.arg(name="")] = study.LabelValues()  # noqa: RUF009
+    orientation: str | None = None
+    """Where the axes of volumes lead that do not say so themselves, as RAS or LPI."""
     distributed: hosts.Flag = False
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
@@ -126,11 +129,14 @@ def evaluate(
     )
 
 
-def evaluate_volumes(trained: Run, arguments: Arguments) -> dict[str, Any]:
-    """Evaluate a checkpoint of a run on whole volumes; write RUN/evaluation/volumes; return its `metrics.json`.
+def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[dict[str, Any], list[str]]:
+    """Evaluate a checkpoint of a run on whole volumes; write RUN/evaluation/volumes.
+
+    Returns:
+        Its `metrics.json`, and a sentence about each scan that could not be evaluated.
 
     Raises:
-        UserError: volumes that cannot be paired, read or used, or no such checkpoint.
+        UserError: volumes that cannot be paired, none that can be used, or no such checkpoint.
     """
     if arguments.distributed:
         raise UserError("Whole volumes are evaluated by one process: leave out --distributed.")
@@ -138,12 +144,13 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> dict[str, Any]:
         raise UserError("Whole volumes need both --images and --labels.")
     if arguments.split is not None or arguments.data_root is not None:
         raise UserError("--images and --labels name the data: leave out --split and --data-root.")
+    check_orientation(arguments.orientation)
     values = arguments.values.by_class()
     scans = study.pair_scans(arguments.images, arguments.labels)
     mesh = parallel.make_mesh(jax.device_count())
     cut = outputs.trained_on(trained).cut
     card, params = restore.best_parameters(trained, mesh, arguments.step)
-    found = native.evaluate_volumes(
+    found, problems = native.evaluate_volumes(
         scans,
         values,
         segment.framing(trained, cut.axis),
@@ -151,17 +158,23 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> dict[str, Any]:
         segment.batch_sizes(trained),
         trained.config.optim.cross_entropy,
         progress.track,
+        progress.say,
+        arguments.orientation,
     )
     if wrong := [i for i in arguments.slices if not 0 <= i < len(found.pairs)]:
         raise UserError(f"The volumes have slices 0 to {len(found.pairs) - 1}; there is no slice {wrong[0]}.")
     low, high = cut.heights
-    caveat = (
+    caveats = [
         f"Training saw slices from {low:.2f} to {high:.2f} of the brain's height; these are whole volumes, and what "
         "the network says of other heights is a guess."
-    )
-    fingerprint = native.fingerprint(scans, progress.track)
+    ]
+    if problems:
+        caveats.append(f"{len(problems)} of {len(scans)} scans could not be evaluated and are left out.")
+    if found.surfaces is None:
+        caveats.append("Surfaces are not compared, because the voxels of a volume are not rectangular.")
+    fingerprint = native.fingerprint([scan for scan in scans if scan.case in found.subjects], progress.track)
     data = Path(arguments.images).name
-    return write(trained, found, data, "volumes", card.step, fingerprint, arguments.slices, [caveat])
+    return write(trained, found, data, "volumes", card.step, fingerprint, arguments.slices, caveats), problems
 
 
 def write(
@@ -239,10 +252,17 @@ def _evaluate_run(arguments: Arguments) -> None:
         trained = trained.at_data(arguments.data_root)
     parallel.start()
     if arguments.images is not None or arguments.labels is not None:
-        show(evaluate_volumes(trained, arguments), trained.evaluation("volumes"))
+        metrics, problems = evaluate_volumes(trained, arguments)
+        show(metrics, trained.evaluation("volumes"))
+        if problems:
+            listing = "\n".join(f"  {problem}" for problem in problems)
+            leave_some(f"{len(problems)} scan(s) could not be evaluated, the others are:\n{listing}")
         return
-    if arguments.values != study.LabelValues():
-        raise UserError("--background, --csf, --gray and --white are for label volumes: name them with --labels.")
+    if arguments.values != study.LabelValues() or arguments.orientation is not None:
+        raise UserError(
+            "--background, --csf, --gray, --white and --orientation are for volumes: name them with --images and "
+            "--labels."
+        )
     split = arguments.split or trained.config.train.evaluate
     tree = open_data(trained.config, (split,))
     recorded = trained.provenance["data_fingerprints"].get(split)

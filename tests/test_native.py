@@ -23,7 +23,9 @@ def untracked(items: object, total: int, title: str) -> object:
 
 
 def evaluate(scans: list[Scan]) -> Evaluated:
-    return native.evaluate_volumes(scans, VALUES, FRAMING, by_grey, lambda _: 4, 1.0, untracked)  # pyright: ignore
+    found, problems = native.evaluate_volumes(scans, VALUES, FRAMING, by_grey, lambda _: 4, 1.0, untracked)  # pyright: ignore
+    assert not problems
+    return found
 
 
 def scan(folder: Path, name: str, subject: str, spacing: tuple[float, float, float], way: str, wrong: int = 0) -> Scan:

@@ -20,7 +20,8 @@ from oasis_jax.data.png import published_encoder
 from oasis_jax.data.rebuild import rebuild
 from oasis_jax.data.tree import load_tree
 from oasis_jax.data.verify import compare
-from oasis_jax.errors import UserError, run_command
+from oasis_jax.data.volume import check_orientation
+from oasis_jax.errors import UserError, leave_some, run_command
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Volumes:
     labels: str
     """The same for the label volumes, which lie on the grid of their T1."""
     values: Annotated[study.LabelValues, tyro.conf.arg(name="")] = study.LabelValues()  # noqa: RUF009
+    orientation: str | None = None
+    """Where the axes of volumes lead that do not say so themselves, as RAS or LPI."""
     axis: Axis = "axial"
     """The plane that slices show."""
     start: float = 0.5
@@ -119,16 +122,20 @@ def write_volumes(arguments: Volumes) -> None:
         raise UserError(f"--frame is {a.frame[0]} {a.frame[1]} and must be two multiples of 16.")
     if not (0 <= a.start < 1 and 0 < a.extent < math.inf and a.seed >= 0):
         raise UserError("--start must be from 0 to below 1, --extent above 0 and --seed 0 or more.")
+    check_orientation(a.orientation)
     values = a.values.by_class()
     scans = study.pair_scans(a.images, a.labels)
-    rule = study.Rule(a.axis, a.start, a.extent, a.frame, values)
+    rule = study.Rule(a.axis, a.start, a.extent, a.frame, values, a.orientation)
     a.root.parent.mkdir(parents=True, exist_ok=True)
-    splits, notes = volumes.write_study(a.root, scans, rule, a.fractions, a.seed, progress.track)
-    for note in notes:
+    written = volumes.write_study(a.root, scans, rule, a.fractions, a.seed, progress.track)
+    for note in written.notes:
         print(f"note: {note}")
-    counts = ", ".join(f"{list(splits.values()).count(split)} {split}" for split in SPLITS)
-    print(f"Wrote {a.root}: {len(scans)} scans of {len(splits)} subjects ({counts}).")
-    print(f"Look at what was cut: {a.root / 'contact_sheet.png'}")
+    counts = ", ".join(f"{list(written.splits.values()).count(split)} {split}" for split in SPLITS)
+    print(f"Wrote {a.root}: {written.scans} scans of {len(written.splits)} subjects ({counts}).")
+    print(f"Look at what was cut: {a.root / 'contact_sheet.png'}", flush=True)
+    if written.problems:
+        listing = "\n".join(f"  {problem}" for problem in written.problems)
+        leave_some(f"{len(written.problems)} scan(s) could not be cut, the others are in {a.root}:\n{listing}")
 
 
 def verify(arguments: Verify) -> None:

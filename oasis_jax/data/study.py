@@ -13,11 +13,11 @@ import numpy as np
 
 from oasis_jax import labels
 from oasis_jax.config import SPLITS
-from oasis_jax.data.anatomy import Axis, brain_span, find_head
+from oasis_jax.data.anatomy import Axis, brain_span, find_head, gap_notes
 from oasis_jax.data.frame import Size, fit, put, quantise
 from oasis_jax.data.resample import Grid, resample
 from oasis_jax.data.slices import natural
-from oasis_jax.data.volume import Volume, planes, read_volume, same_grid, slice_spacing, thickness_notes
+from oasis_jax.data.volume import Volume, check_slices, planes, read_volume, same_grid, slice_spacing, thickness_notes
 from oasis_jax.errors import UserError
 
 
@@ -76,6 +76,8 @@ class Rule(NamedTuple):
     """How far up the slices reach from there, mm; what lies beyond the brain is left out."""
     frame: Size
     values: Values
+    orientation: str | None = None
+    """Where the axes of volumes lead that do not say so themselves."""
 
 
 class Cut(NamedTuple):
@@ -169,12 +171,13 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
         UserError: a volume cannot be read, the two do not belong together, the labels have values that no class
             claims, or the head does not fit.
     """
-    image = read_volume(scan.image)
-    classes = planes(read_classes(scan, image, rule.values), rule.axis)
+    image = read_volume(scan.image, rule.orientation)
+    classes = planes(read_classes(scan, image, rule.values, rule.orientation), rule.axis)
     *pixel, gap = slice_spacing(image, rule.axis)
     span = brain_span((classes > 0).sum(axis=(1, 2)), gap, rule.axis)
     if span is None:
         raise UserError(f"{scan.label} labels no brain in {rule.axis} slices: is it the right file?")
+    check_slices(scan.image, image, rule.axis)
     base, top = span
     first = int(base + rule.start * (top - base))
     number = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
@@ -199,25 +202,28 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
         spacing=(pixel[0], pixel[1], gap),
         heights=(float(height[0]), float(height[1])),
         profile=quantise(upright)[::-1],
-        notes=(*image.notes, *thickness_notes(image, rule.axis)),
+        notes=(*image.notes, *gap_notes(head), *thickness_notes(image, rule.axis)),
     )
 
 
-def read_classes(scan: Scan, image: Volume, values: Values) -> np.ndarray:
+def read_classes(scan: Scan, image: Volume, values: Values, orientation: str | None = None) -> np.ndarray:
     """The class of each voxel of a scan, uint8 in RAS order as the image.
+
+    Values that were stored as scaled whole numbers are rounded within the error that this makes.
 
     Raises:
         UserError: the label volume cannot be read, does not belong to the image, or has values that no class claims.
     """
-    path, truth = scan.label, read_volume(scan.label)
+    path, truth = scan.label, read_volume(scan.label, orientation)
     if truth.hollow:
         raise UserError(f"{path} has {truth.hollow} voxels that are not finite numbers: label them.")
     if not same_grid(image, truth):
         raise UserError(f"{path} does not lie on the grid of {scan.image}: resample it to that grid.")
     out = np.zeros(truth.values.shape, np.uint8)
     known = np.zeros(truth.values.shape, bool)
-    whole = np.rint(truth.values)
-    whole = np.where(np.abs(truth.values - whole) < 1e-3, whole, truth.values)  # as left by a change of type
+    whole, rounding = np.rint(truth.values), truth.header.rounding
+    off = max(1e-3, 1.01 * rounding) if rounding < 0.5 else 1e-3  # 1e-3: as left by a change of type
+    whole = np.where(np.abs(truth.values - whole) < off, whole, truth.values)
     for k, claimed in enumerate(values):
         here = np.isin(whole, claimed)
         out[here], known = k, known | here

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -12,7 +13,7 @@ from oasis_jax.data import tree
 from oasis_jax.data.frame import Size, centre
 from oasis_jax.data.slices import Tracker, folders, silent, write_png
 from oasis_jax.data.study import Cut, Rule, Scan, cut_scan, split_subjects
-from oasis_jax.errors import UserError
+from oasis_jax.errors import UserError, describe
 from oasis_jax.storage import csv_text, write_folder, write_text
 
 _SHOWN = 12
@@ -24,6 +25,18 @@ _SAME = 0.01
 """mm by which slices of two scans may be further apart and count as alike."""
 
 
+class Written(NamedTuple):
+    """What a tree was made of."""
+
+    scans: int
+    splits: dict[str, str]
+    """The split of each subject."""
+    notes: list[str]
+    """What a user should know about some of the scans."""
+    problems: list[str]
+    """A sentence about each scan that could not be cut and is left out."""
+
+
 def write_study(
     root: Path,
     scans: Sequence[Scan],
@@ -31,28 +44,26 @@ def write_study(
     fractions: tuple[float, float, float],
     seed: int,
     track: Tracker = silent,
-) -> tuple[dict[str, str], list[str]]:
+) -> Written:
     """Cut every scan and write the tree `root`, which may not exist yet; it appears whole or not at all.
 
     Beside the slices lie `subjects.csv`, `volumes.csv` (where each case comes from), `cut.json` (what prediction must
     know) and `contact_sheet.png`.
 
     Returns:
-        The split of each subject, and what a user should know about some of the scans.
+        What was written, and what was left out.
 
     Raises:
-        UserError: lists every scan that cannot be cut.
+        UserError: a split is left without a scan; lists every one that cannot be cut.
     """
     splits = split_subjects(scans, fractions, seed)
-    notes: list[str] = []
-    write_folder(root, lambda part: notes.extend(_fill(part, root.name, scans, rule, splits, track)))
-    return splits, notes
+    written: list[Written] = []
+    write_folder(root, lambda part: written.append(_fill(part, root.name, scans, rule, splits, track)))
+    return written[0]
 
 
-def _fill(
-    part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict[str, str], track: Tracker
-) -> list[str]:
-    """Write all of a tree into a folder; the notes on scans."""
+def _fill(part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict[str, str], track: Tracker) -> Written:
+    """Write all of a tree into a folder."""
     rows, notes, strips, heights, gaps, problems = [], [], [], [], [], []
     sampled = {scans[int(i)] for i in np.linspace(0, len(scans) - 1, min(_SHOWN, len(scans)))}
     for split in SPLITS:
@@ -61,8 +72,8 @@ def _fill(
     for scan in track(scans, len(scans), "Cutting volumes"):
         try:
             cut = cut_scan(scan, rule)
-        except UserError as error:
-            problems.append(str(error))
+        except Exception as error:
+            problems.append(describe(scan.image, error))
             continue
         split = splits[scan.subject]
         _write_slices(part, split, scan.case, cut)
@@ -73,9 +84,11 @@ def _fill(
         gaps.append(cut.spacing[2])
         if scan in sampled:
             strips.append(_strip(f"{scan.case}, {split}", cut, rule.frame))
-    if problems:
+    if empty := [split for split in SPLITS if split not in {row[2] for row in rows}]:
         listing = "\n".join(f"  {problem}" for problem in problems)
-        raise UserError(f"{name} was not written. {len(problems)} problem(s):\n{listing}")
+        raise UserError(
+            f"{name} was not written: nothing is left for {' and '.join(empty)}. {len(problems)} problem(s):\n{listing}"
+        )
     lowest, highest = zip(*heights, strict=True)
     gap = gaps[0] if max(gaps) - min(gaps) < _SAME else None
     tree.write_cut(part, tree.Cut(rule.axis, (min(lowest), max(highest)), (1.0, 1.0, gap)))
@@ -83,7 +96,7 @@ def _fill(
     write_text(part / "volumes.csv", csv_text(header, rows))
     write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], [row[:2] for row in rows]))
     pictures.write_picture(part / "contact_sheet.png", pictures.mosaic(strips, columns=1))
-    return notes
+    return Written(len(rows), {row[1]: row[2] for row in rows}, notes, problems)
 
 
 def _write_slices(root: Path, split: str, case: str, cut: Cut) -> None:
