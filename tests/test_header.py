@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Callable
 from pathlib import Path
 
+import fuzz
 import nibabel as nib
 import numpy as np
 import pytest
@@ -243,3 +244,12 @@ def test_slices_one_pixel_high_are_no_slices(tmp_path: Path) -> None:
     check_slices(Path("a.nii"), read_volume(save(tmp_path / "b.nii", VALUES)), "axial")
     with pytest.raises(UserError, match=r"axial slices of 1 x 26 mm, too narrow for a head: it holds 1 sagittal"):
         check_slices(Path("a.nii"), volume, "axial")
+
+
+def test_broken_files_are_read_or_refused_by_name(tmp_path: Path) -> None:
+    told = {}
+    for kind, path in fuzz.broken(tmp_path, 600):
+        told[kind, path.name] = fuzz.outcome(path)
+    assert {key: one for key, one in told.items() if one not in ("read", "read, with a note", "refused")} == {}
+    assert sum(one == "refused" for one in told.values()) > 200
+    assert sum(one != "refused" for one in told.values()) > 100

@@ -186,6 +186,27 @@ def test_every_broken_scan_is_listed_and_nothing_is_written(study: Path, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_broken_scan_is_left_out_and_costs_status_1(tmp_path: Path) -> None:
+    for k in range(4):
+        values, truth = brain((37, 50, 26))
+        save(tmp_path / f"{k}_i.nii", values)
+        save(tmp_path / f"{k}_l.nii", truth)
+    words = (
+        "data", "volumes", tmp_path / "out", "--images", f"{tmp_path}/{{subject}}_i.nii",
+        "--labels", f"{tmp_path}/{{subject}}_l.nii", "--frame", "48", "64",
+    )  # fmt: skip
+    scans = [Scan(str(k), "", Path(), Path()) for k in range(4)]
+    splits = split_subjects(scans, (0.7, 0.15, 0.15), 0)
+    spare = next(k for k in range(4) if list(splits.values()).count(splits[str(k)]) > 1)
+    (tmp_path / f"{spare}_i.nii").write_bytes(b"no volume")
+    done = command(*words)
+    assert done.returncode == 1, done.stderr
+    assert "3 scans of 3 subjects" in done.stdout
+    assert f"{spare}_i.nii cannot be read as a volume" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert set(load_tree(tmp_path / "out").subjects) == {str(k) for k in range(4)} - {str(spare)}
+
+
 def test_a_tree_says_how_it_was_cut_and_a_damaged_record_is_noticed(tree: Path, tmp_path: Path) -> None:
     import shutil
 

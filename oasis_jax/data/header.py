@@ -91,11 +91,12 @@ def read_header(path: Path, orientation: str | None = None) -> Header:
     try:
         with _open(head) as stream:
             block = stream.read(1024)
-        fields, repairs = _fields(path, block, _SINGLE if head == voxels else _PAIR)
-        shape = _shape(path, fields)
-        _check_length(path, fields, shape, voxels)
-        affine = read_affine(path, fields, shape, orientation)
-        notes = [*repairs, *place_notes(fields, shape), *skew_notes(affine)]
+        with np.errstate(all="ignore"):  # of a damaged header; what comes of it is checked
+            fields, repairs = _fields(path, block, _SINGLE if head == voxels else _PAIR)
+            shape = _shape(path, fields)
+            _check_length(path, fields, shape, voxels)
+            affine = read_affine(path, fields, shape, orientation)
+            notes = [*repairs, *place_notes(fields, shape), *skew_notes(affine)]
     except BROKEN as error:
         raise _damaged(path, error) from error
     return Header(fields, voxels, shape, affine, is_placed(fields), tuple(notes))

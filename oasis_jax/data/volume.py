@@ -18,6 +18,9 @@ SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh", ".hdr", ".img")
 _THICK = 2.5
 """mm, beyond which a scan is much coarser than 1 mm."""
 
+_HUGE = 1e30
+"""Values from which on sums of float32 overflow."""
+
 _NARROW = 20.0
 """mm that a slice is wide at least; heads of adults are 100 and more."""
 
@@ -81,9 +84,10 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     header = read_header(path, orientation)
     values, notes = read_values(path, header)
     turn = orientations.io_orientation(header.affine)
-    hollow = int(values.size - np.isfinite(values).sum())
+    sound = (values > -_HUGE) & (values < _HUGE)
+    hollow = int(values.size - sound.sum())
     if hollow:
-        values = np.nan_to_num(values, copy=False, nan=0, posinf=0, neginf=0)
+        values = np.where(sound, values, np.float32(0))
         notes.append(f"{hollow} voxels are not finite numbers, or too large for float32, and count as 0")
     oblique = float(np.degrees(affines.obliquity(header.affine)).max())
     notes += [f"it lies {oblique:.0f} degrees oblique; slices follow its own axes"] if oblique > 15 else []
