@@ -138,7 +138,8 @@ def main() -> None:
                     one.rename(kept / one.name)
                 one.unlink(missing_ok=True)
         columns = ("read", "read, with a note", "refused", "fault")
-        print("| kind | files |", " | ".join(columns), "|\n|---|---|", "---|" * len(columns), sep="")
+        print("| kind | files |", " | ".join(columns), "|")
+        print("|---|---|", "---|" * len(columns), sep="")
         for kind in dict.fromkeys(kind for kind, _ in outcomes):
             cells = [outcomes[kind, column] for column in columns]
             print("|", " | ".join(map(str, (kind, sum(cells), *cells))), "|")

@@ -231,3 +231,27 @@ def test_the_size_of_the_real_set_is_indexed_in_seconds(tmp_path: Path) -> None:
     checked, start = time.monotonic() - start, time.monotonic()
     load_tree(tmp_path / "tree", ("train",))
     print(f"22,656 files: {checked:.1f} s with every pixel, {time.monotonic() - start:.1f} s with a stamp")
+
+
+def test_names_that_are_no_utf_8_and_roots_of_such_names_are_checked(tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    root = write_tree(odd / "tree", cases={"train": ("caf\udce9",), "validate": ("3",), "test": ("4",)})
+    assert {pair.case for pair in load_tree(root).splits["train"]} == {"caf\udce9"}
+
+
+def test_whatever_one_file_does_is_a_line_about_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_tree(tmp_path / "tree")
+    large = folders(root, "train")[0] / "case_1_slice_0.nii.png"
+    write_png(large, np.zeros((16, 2064), np.uint8))
+    read = Path.read_bytes
+
+    def reading(path: Path) -> bytes:
+        if path.name == "case_2_slice_1.nii.png":
+            raise MemoryError
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", reading)
+    with pytest.raises(UserError) as error:
+        load_tree(root)
+    for part in ("2 problem(s)", "far larger than a slice (1)", "case_1_slice_0.nii.png: 16x2064", "MemoryError"):
+        assert part in str(error.value)

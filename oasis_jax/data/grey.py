@@ -6,11 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from oasis_jax.data.slices import BROKEN
+from oasis_jax.data.slices import BROKEN, LARGEST
 from oasis_jax.errors import UserError
-
-_LARGEST = 2048
-"""Pixels a side: many times a slice, and far from what exhausts memory."""
 
 
 def read_grey(path: Path) -> np.ndarray:
@@ -25,7 +22,7 @@ def read_grey(path: Path) -> np.ndarray:
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            if max(image.size) > _LARGEST:
+            if max(image.size) > LARGEST:
                 raise UserError(f"{path} claims {image.width}x{image.height} pixels, far more than a slice has.")
             image.verify()  # checksums, which reading the pixels passes over
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:

@@ -15,7 +15,7 @@ from PIL import Image
 from oasis_jax import labels
 from oasis_jax.data import looks
 from oasis_jax.data.looks import Ranges
-from oasis_jax.data.slices import BROKEN, Problem, Slice, Tracker
+from oasis_jax.data.slices import LARGEST, Problem, Slice, Tracker
 from oasis_jax.storage import cache_folder, write_text
 
 
@@ -74,7 +74,7 @@ def _check(stamp: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> C
         found = track(pool.map(lambda file: _check_file(*file), files), len(files), f"Checking {split}")
         for (path, _), file in zip(files, found, strict=True):
             name = f"{path.parent.name}/{path.name}"
-            digest.update(name.encode() + b"\0" + file.digest)
+            digest.update(os.fsencode(name) + b"\0" + file.digest)
             if file.problem:
                 problems.append((file.problem[0], f"{name}: {file.problem[1]}"))
             if file.size:
@@ -100,11 +100,13 @@ def _check_file(path: Path, is_label: bool) -> _File:
         with Image.open(io.BytesIO(content)) as image:
             if image.format != "PNG" or image.mode != "L":
                 return _File(problem=("not 8-bit grey PNG", f"{image.format} of mode {image.mode}"))
+            if max(image.size) > LARGEST:
+                return _File(problem=("far larger than a slice", f"{image.height}x{image.width}"))
             image.verify()  # checksums, which reading the pixels passes over
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image)
-    except BROKEN as error:
-        return _File(problem=("unreadable", str(error)))
+    except Exception as error:  # whatever one file does, the others are checked
+        return _File(problem=("unreadable", str(error) or type(error).__name__))
     file = _File(hashlib.sha256(content).digest(), pixels.shape)
     if not is_label:
         return file._replace(looks=looks.measure(pixels))
@@ -120,8 +122,8 @@ def _check_file(path: Path, is_label: bool) -> _File:
 
 
 def _stamp_file(root: Path, split: str, pairs: Sequence[Slice]) -> Path:
-    digest = hashlib.sha256(f"{root.resolve()}\n{split}\n".encode())
+    digest = hashlib.sha256(os.fsencode(f"{root.resolve()}\n{split}\n"))
     for path in (path for pair in pairs for path in (pair.image, pair.label)):
         facts = path.stat()
-        digest.update(f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n"))
     return cache_folder() / "checks" / f"{digest.hexdigest()}.json"

@@ -24,6 +24,9 @@ _NAME = re.compile(r"(?:case|seg)_(?P<case>.+)_slice_(?P<number>\d+)(?:\.nii)?\.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 """What Pillow raises on a damaged image."""
 
+LARGEST = 2048
+"""Pixels a side: many times a slice, and far from what exhausts memory."""
+
 Problem = tuple[str, str]
 """What kind of problem, and where."""
 
