@@ -226,7 +226,10 @@ def test_the_same_voxels_stored_otherwise_are_one_grid(tmp_path: Path) -> None:
         assert not np.array_equal(nib.load(tmp_path / "b.nii").affine, affine)
         assert same_grid(read_volume(one), read_volume(tmp_path / "b.nii"))
     assert not same_grid(read_volume(one), read_volume(save(tmp_path / "c.nii", VALUES, (1, 1.5, 2.1))))
-    bare = nib.Nifti1Image(VALUES, None)
+    far = np.diag([1, 1.5, 2, 1.0])
+    far[:3, 3] = 30, 40, 50
+    nib.save(nib.Nifti1Image(VALUES, far), tmp_path / "a.nii")
+    bare = nib.Nifti1Image(VALUES, None)  # it does not say where it lies
     bare.header.set_zooms((1, 1.5, 2))
     nib.save(bare, tmp_path / "d.nii")
     assert same_grid(read_volume(one), read_volume(tmp_path / "d.nii", "RAS"))

@@ -12,7 +12,7 @@ from test_predict import FRAMING, brain, by_grey
 from test_study import patterns, study  # noqa: F401 (a fixture)
 from test_volume import ALL_WAYS, save
 
-from oasis_jax import native, surface
+from oasis_jax import native, results, surface
 from oasis_jax.data.study import Scan, read_classes
 from oasis_jax.data.volume import read_volume
 from oasis_jax.errors import UserError
@@ -140,8 +140,12 @@ def test_a_sheared_volume_has_its_own_millilitres_and_no_surfaces(tmp_path: Path
         nib.save(nib.Nifti1Image(array, affine), tmp_path / f"{name}.nii")
     found = evaluate([Scan("s", "", tmp_path / "i.nii", tmp_path / "l.nii")])
     assert found.surfaces is None
-    told = measure(found)[0]
+    told, counts = measure(found)
     assert told["surfaces"] is None
+    known = {"run": "r", "data": "d", "split": "volumes", "step": 1, "data_fingerprint": "0" * 64, "spacing_mm": None}
+    (out := tmp_path / "out").mkdir()
+    results.write(out, known | {"scores": told | {"caveats": []}}, known | counts, found, tmp_path / "none.png")
+    assert (out / "report.html").exists()
     assert told["tissue"]["each"]["s"]["true"]["CSF"] == pytest.approx((truth == 1).sum() / 1000)
 
 
