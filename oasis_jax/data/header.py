@@ -4,8 +4,9 @@ import gzip
 import logging
 import math
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from nibabel import (
@@ -152,11 +153,11 @@ def _files(path: Path) -> tuple[Path, Path]:
     return pair[0], pair[1]
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> BufferedIOBase:
     """The content of a file, unpacked where it is a gzip file, whatever its name."""
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP
-    return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(path) if packed else path.open("rb")
 
 
 def _fields(path: Path, block: bytes, kinds: tuple[Any, ...]) -> tuple[Any, list[str]]:
@@ -233,7 +234,7 @@ def _check_length(path: Path, fields: Any, shape: tuple[int, ...], voxels: Path)
         raise UserError(f"{path} cannot be read as a volume: it is cut short ({there} bytes for {claimed}).")
 
 
-def _goes_on(stream: BinaryIO) -> bool:
+def _goes_on(stream: BufferedIOBase) -> bool:
     """Read on to the end, where gzip keeps its checksum; whether anything but zeros follows the voxels."""
     more, left = False, _AFTER
     try:
