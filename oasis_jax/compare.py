@@ -1,19 +1,24 @@
 """`python -m oasis_jax.compare RUN RUN ...`: the first run against the others and the baselines, on the same people."""
 
+from oasis_jax.system import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 
 from oasis_jax.evaluation import comparison, summary
 from oasis_jax.evaluation.comparison import evaluations
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
+from oasis_jax.report import tables
 from oasis_jax.report.tables import result_tables
 from oasis_jax.runs import folder as run_folder
+from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, run_command
 
 
@@ -30,7 +35,7 @@ class Arguments:
 
 
 def main() -> None:
-    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.compare", config=(tyro.conf.FlagCreatePairsOff,))
+    arguments = command_line(Arguments, prog="python -m oasis_jax.compare", config=(tyro.conf.FlagCreatePairsOff,))
     if not arguments.runs:
         raise UserError("Name at least one run folder.")
     split = arguments.split or run_folder.load(arguments.runs[0]).config.train.evaluate
@@ -39,10 +44,10 @@ def main() -> None:
     if arguments.json:
         print(json.dumps({"split": split, "comparisons": compared}, indent=1, allow_nan=False))
         return
-    console = Console(width=None if sys.stdout.isatty() else 150)
+    console = tables.console()
     for one in compared:
         for table in result_tables(one):
-            console.print(table, highlight=False)
+            console.print(table)
     print(f"{told} Pooled scores, differences paired by subject.", *summary.CAUTIONS.get(split, ()), sep="\n")
     scores = [score for one in compared for score in one["scores"].values()]
     if any(None in score["p"].values() for score in scores if score["p"]):

@@ -6,7 +6,9 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from oasis_jax.system.errors import UserError
 
@@ -20,7 +22,7 @@ Split = Literal["train", "validate", "test"]
 class Data:
     """Which slices, and how they reach the network."""
 
-    root: Path | None = None
+    root: Annotated[Path | None, tyro.conf.arg(aliases=("--data-root",))] = None
     """Folder of keras_png_slices_train, _validate, _test and their _seg_ twins. None: made-up heads (phantoms)."""
     normalise: Method = "zscore"
     """scale: grey level / 255, as the seed does. zscore: mean 0, deviation 1 for each slice."""

@@ -1,5 +1,10 @@
 """`python -m oasis_jax.evaluate RUN`: restore the best checkpoint and report its scores on a split or on volumes."""
 
+from oasis_jax.system import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +15,7 @@ import tyro
 from oasis_jax.config import Split
 from oasis_jax.data.open import open_data
 from oasis_jax.data.volumes import study
+from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.split import evaluate_split, split_mesh
 from oasis_jax.inference import ensemble, segment
@@ -17,8 +23,9 @@ from oasis_jax.report.write import show, write_evaluation, write_split
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
+from oasis_jax.system.arguments import command_line
 from oasis_jax.system.distributed import Flag, joined
-from oasis_jax.system.errors import UserError, run_command
+from oasis_jax.system.errors import UserError, leave_some, run_command
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Arguments:
     """train, validate or test. None: the one the run's config names."""
     slices: tuple[int, ...] = ()
     """Draw these slices too, by index in the split."""
-    data_root: Path | None = None
+    data_root: Annotated[Path | None, tyro.conf.arg(aliases=("--data.root",))] = None
     """Where the slices lie now, if not where they lay in training."""
     step: int | None = None
     """Evaluate the checkpoint of this step, not the best one."""
@@ -48,15 +55,20 @@ class Arguments:
     labels: str | None = None
     """The same for their label volumes."""
     values: Annotated[study.LabelValues, tyro.conf.arg(name="")] = study.LabelValues()  # noqa: RUF009
+    orientation: str | None = None
+    """Where the axes of volumes lead that do not say so themselves, as RAS or LPI."""
     distributed: Flag = False
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
-def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[dict[str, Any], Path]:
-    """Evaluate a checkpoint of a run on whole volumes, and write what it gives, as `evaluate` does.
+def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[dict[str, Any], Path, list[str]]:
+    """Evaluate a checkpoint of a run on whole volumes, and write what it gives.
+
+    Returns:
+        The content of `metrics.json`, its folder, and a sentence about each scan that could not be evaluated.
 
     Raises:
-        UserError: volumes that cannot be paired, read or used, or no such checkpoint.
+        UserError: volumes that cannot be paired, none that can be used, or no such checkpoint.
     """
     if arguments.distributed:
         raise UserError("Whole volumes are evaluated by one process: leave out --distributed.")
@@ -64,12 +76,13 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[dict[str, Any]
         raise UserError("Whole volumes need both --images and --labels.")
     if arguments.split is not None or arguments.data_root is not None:
         raise UserError("--images and --labels name the data: leave out --split and --data-root.")
+    check_orientation(arguments.orientation)
     values = arguments.values.by_class()
     scans = study.pair_scans(arguments.images, arguments.labels)
     mesh = sharding.make_mesh(jax.device_count())
     cut = run_folder.trained_on(trained).cut
     networks = ensemble.load((trained, *map(run_folder.load, arguments.with_)), mesh, arguments.step, arguments.mirror)
-    found = volumes.evaluate_volumes(
+    found, problems = volumes.evaluate_volumes(
         scans,
         values,
         segment.framing(trained, cut),
@@ -77,21 +90,28 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[dict[str, Any]
         segment.batch_sizes(trained),
         trained.config.optim.cross_entropy,
         console.track,
+        console.say,
+        arguments.orientation,
     )
     _check_slices("volumes", arguments.slices, len(found.pairs))
     low, high = cut.heights
-    caveat = (
+    caveats = [
         f"Training saw slices from {low:.2f} to {high:.2f} of the brain's height; these are whole volumes, and what "
         "the network says of other heights is a guess."
-    )
-    fingerprint = volumes.fingerprint(scans, console.track)
+    ]
+    if problems:
+        caveats.append(f"{len(problems)} of {len(scans)} scans could not be evaluated and are left out.")
+    if found.surfaces is None:
+        caveats.append("Surfaces are not compared, because the voxels of a volume are not rectangular.")
+    fingerprint = volumes.fingerprint([scan for scan in scans if scan.case in found.subjects], console.track)
     data = Path(arguments.images).name
     folder = arguments.output or trained.evaluation("volumes" + networks.name)
-    return write_evaluation(networks, found, data, "volumes", fingerprint, folder, arguments.slices, [caveat]), folder
+    metrics = write_evaluation(networks, found, data, "volumes", fingerprint, folder, arguments.slices, caveats)
+    return metrics, folder, problems
 
 
 def main() -> None:
-    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.evaluate")
+    arguments = command_line(Arguments, prog="python -m oasis_jax.evaluate")
     with joined(arguments.distributed, arguments):
         _evaluate_run(arguments)
 
@@ -103,10 +123,17 @@ def _evaluate_run(arguments: Arguments) -> None:
     _check_output(arguments.output)
     sharding.start()
     if arguments.images is not None or arguments.labels is not None:
-        show(*evaluate_volumes(trained, arguments))
+        metrics, folder, problems = evaluate_volumes(trained, arguments)
+        show(metrics, folder)
+        if problems:
+            listing = "\n".join(f"  {problem}" for problem in problems)
+            leave_some(f"{len(problems)} scan(s) could not be evaluated, the others are:\n{listing}")
         return
-    if arguments.values != study.LabelValues():
-        raise UserError("--background, --csf, --gray and --white are for label volumes: name them with --labels.")
+    if arguments.values != study.LabelValues() or arguments.orientation is not None:
+        raise UserError(
+            "--background, --csf, --gray, --white and --orientation are for volumes: name them with --images and "
+            "--labels."
+        )
     split = arguments.split or trained.config.train.evaluate
     tree = open_data(trained.config, (split,))
     recorded = trained.provenance["data_fingerprints"].get(split)

@@ -4,6 +4,11 @@
 what goes in, what comes out and where it comes from. Nothing of this package is needed to use them.
 """
 
+from oasis_jax.system import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -27,6 +32,7 @@ from oasis_jax.network import unet
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
+from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, run_command
 from oasis_jax.system.files import write_folder, write_text, write_whole
 
@@ -202,8 +208,9 @@ def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str,
 
 
 def main() -> None:
-    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.export")
+    arguments = command_line(Arguments, prog="python -m oasis_jax.export")
     runs = [run_folder.load(folder) for folder in (arguments.run, *arguments.with_)]
+    sharding.start()
     # StableHLO names source files for debuggers; without their folders it says nothing about this machine.
     jax.config.update("jax_hlo_source_file_canonicalization_regex", ".*/")
     card = export(runs, arguments.output, arguments.mirror)

@@ -1,5 +1,10 @@
 """`python -m oasis_jax.predict RUN INPUT... --output DIR`: label slices and volumes of your own."""
 
+from oasis_jax.system import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +23,8 @@ from oasis_jax.inference.segment import Labelled, batch_sizes, classifier, frami
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
-from oasis_jax.system.errors import UserError, run_command
+from oasis_jax.system.arguments import command_line
+from oasis_jax.system.errors import UserError, describe, leave_some, run_command
 
 _UNDER_WAY = 2
 """Files whose labels are being written while the next are computed."""
@@ -44,6 +50,8 @@ class Arguments:
     """Average the probabilities of each slice and its mirror image: better, and twice as slow."""
     with_: Annotated[tuple[Path, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
     """Average them over these runs too."""
+    all_heights: bool = False
+    """Add up the tissue of whole volumes, beyond the heights that training saw, where labels are a guess."""
     batch: int | None = None
     """Slices at a time. None: 8 for each CPU, 64 for each accelerator."""
 
@@ -80,29 +88,37 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
             shown.advance(task)
 
         def write(one: Labelled) -> Report:
-            facts = outputs.report(one, trusted)
+            facts = outputs.report(one, trusted, arguments.all_heights)
             outputs.write(one, facts, arguments.output, trusted)
             return facts
 
-        def finish(name: str, written: Future[Report]) -> None:
-            reports[name] = written.result()
-            print(outputs.sentence(reports[name]), flush=True)
+        def finish(one: Found, written: Future[Report]) -> None:
+            try:
+                reports[one.name] = written.result()
+            except OSError:  # the disk is full, say: no fault of one file
+                raise
+            except Exception as error:
+                fail(describe(one.path, error))
+                return
+            print(outputs.sentence(reports[one.name]), flush=True)
             shown.advance(task)
 
-        writing: deque[tuple[str, Future[Report]]] = deque()
+        writing: deque[tuple[Found, Future[Report]]] = deque()
         look = classifier(segment, batch)
         inputs = read_inputs(found, framing(trained, trusted.cut), arguments.orientation, fail, look)
         try:
             for one in label(inputs, segment, batch, arguments.probabilities):
                 alone += one.input.alone
-                writing.append((one.input.found.name, writers.submit(write, one)))
+                writing.append((one.input.found, writers.submit(write, one)))
                 if len(writing) > _UNDER_WAY:
                     finish(*writing.popleft())
             for one in writing:
                 finish(*one)
         finally:  # interrupted or not, what was labelled is in the tables
             if reports:
-                outputs.write_tables(arguments.output, [reports[one.name] for one in found if one.name in reports])
+                done = [reports[one.name] for one in found if one.name in reports]
+                for sentence in outputs.write_tables(arguments.output, done):
+                    console.say(f"Note: {sentence}")
     if alone:
         console.say(f"PNG files without a neighbouring slice beside them, which stand in for it: {alone}.")
     return len(reports), problems
@@ -128,15 +144,16 @@ def _listing(title: str, problems: Sequence[str]) -> str:
 
 
 def main() -> None:
-    arguments = tyro.cli(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
+    arguments = command_line(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
     trained = run_folder.load(arguments.run)
     sharding.start()
     done, problems = predict(trained, arguments)
     if done:
         print(f"Labels, overlays and tables: {arguments.output}", flush=True)
+    if problems and not done:
+        raise UserError(_listing(f"{len(problems)} input(s) could not be labelled", problems))
     if problems:
-        others = ", the others are done" if done else ""
-        raise UserError(_listing(f"{len(problems)} input(s) could not be labelled{others}", problems))
+        leave_some(_listing(f"{len(problems)} input(s) could not be labelled, the others are done", problems))
 
 
 if __name__ == "__main__":

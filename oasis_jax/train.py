@@ -1,8 +1,12 @@
 """`python -m oasis_jax.train [EXPERIMENT] [--option value ...]`: train, keep the best, resume, evaluate."""
 
+from oasis_jax.system import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 import os
 import runpy
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +14,11 @@ from typing import Annotated
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up chatter; must be set before jax is imported
 
-if __name__ == "__main__":  # JAX swallows a Ctrl-C while it is imported; until `main` it simply ends the process
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
 import tyro
 
 from oasis_jax import config
 from oasis_jax.config import Config
+from oasis_jax.system.arguments import command_line
 from oasis_jax.system.distributed import Flag, joined
 from oasis_jax.system.errors import UserError, run_command
 from oasis_jax.training.setup import train
@@ -57,7 +59,7 @@ def parse(words: list[str]) -> Arguments:
     if any(word.endswith(".py") for word in words[1:]):
         raise UserError("Name the experiment first, then the options.")
     named = words and not words[0].startswith("-")
-    return tyro.cli(
+    return command_line(
         Arguments,
         default=Arguments(load_experiment(Path(words[0])) if named else Config()),
         args=words[1:] if named else words,
@@ -67,7 +69,6 @@ def parse(words: list[str]) -> Arguments:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = parse(sys.argv[1:])
     with joined(arguments.distributed, arguments):
         train(arguments.config)

@@ -59,10 +59,10 @@ def parameters(settings: Config, step: int) -> unet.Params:
 def make_run(folder: Path, settings: Config = SETTINGS) -> Path:
     """What training leaves, without the training: two checkpoints, the earlier one better."""
     made = run_folder.create(replace(settings, run=folder), FACTS)
-    with checkpoint.Store(made.checkpoints) as store:
-        for step, loss in ((BEST, 0.25), (OTHER, 0.5)):
-            params = parameters(settings, step)
-            store.save(TrainState(jnp.asarray(step, jnp.int32), params, {"count": jnp.zeros(1)}), loss)
+    for step, loss in ((BEST, 0.25), (OTHER, 0.5)):
+        params = parameters(settings, step)
+        now = TrainState(jnp.asarray(step, jnp.int32), params, {"count": jnp.zeros(1)})
+        checkpoint.Store(made.checkpoints).save(now, loss)
     for split, step in (("validate", OTHER), ("test", BEST)):
         made.evaluation(split).mkdir(parents=True)
         metrics = {"split": split, "step": step, "scores": {"slices": 16}}

@@ -21,7 +21,7 @@ FLOORS = (
 )
 """Rooms from the ground up. A room imports only rooms of the floors below its own."""
 
-COMMANDS = {"train", "evaluate", "predict", "compare", "export"}
+COMMANDS = {"__main__", "train", "evaluate", "predict", "compare", "export"}
 """They stand above all rooms, and none imports another."""
 
 

@@ -16,8 +16,9 @@ from PIL import Image
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.geometry import Axis, Cut
 from oasis_jax.data.slices import folders, write_png
+from oasis_jax.data.volumes import inputs
 from oasis_jax.data.volumes.frame import quantise
-from oasis_jax.data.volumes.inputs import Found, Framing, find_inputs, read_input
+from oasis_jax.data.volumes.inputs import Found, Framing, find_inputs, read_input, read_inputs
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.inference import outputs
 from oasis_jax.inference.segment import Labelled, classifier, label
@@ -248,17 +249,60 @@ def test_a_report_measures_in_mm_and_marks_heights(tmp_path: Path) -> None:
     values, truth = brain((74, 62, 18), spacing)
     one = label_one(save(tmp_path / "a.nii", values, spacing))._replace(classes=np.moveaxis(truth, 2, 0).copy())
     facts = outputs.report(one, Trained(Cut("axial", (0.5, 0.75)), LOOKS))
-    counts = np.bincount(truth.ravel(), minlength=4)[1:]
-    assert facts.millilitres is not None
-    assert np.allclose(facts.millilitres, counts * 0.5 * 0.8 * 2 / 1000)
     inside = [row[0] for row in facts.slices if row[2]]
     shown = np.flatnonzero(truth.any(axis=(0, 1)))
     middle = (shown[0] + shown[-1]) / 2
     assert inside == [k for k in range(18) if middle - 0.2 <= k <= shown[0] + 0.76 * (shown[-1] - shown[0])]
     assert facts.outside == len(shown) - len(inside)
+    whole = outputs.report(one, Trained(Cut("axial", (0.5, 0.75)), LOOKS), all_heights=True)
+    for told, counted in ((facts, truth[..., inside]), (whole, truth)):
+        assert told.millilitres is not None
+        counts = np.bincount(counted.ravel(), minlength=4)[1:]
+        assert np.allclose(told.millilitres, counts * 0.5 * 0.8 * 2 / 1000)
+    assert "outside the heights seen in training and are left out" in outputs.sentence(facts)
+    assert "outside the heights seen in training and are added up" in outputs.sentence(whole)
     strange: Ranges = LOOKS | {"mean": (1.0, 2.0)}
     assert "unlike" in outputs.report(one, Trained(Cut(), strange)).notes[-1]
     assert not outputs.report(one, Trained(Cut(), LOOKS)).notes
+
+
+def test_a_sheared_volume_has_the_millilitres_of_its_voxels(tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 30))
+    affine = np.eye(4)
+    affine[1, 2] = 0.4  # slices stacked at a slant, still 1 mm apart
+    nib.save(nib.Nifti1Image(values, affine), tmp_path / "a.nii")
+    one = label_one(tmp_path / "a.nii")._replace(classes=np.moveaxis(truth, 2, 0).copy())
+    facts = outputs.report(one, Trained(Cut(), LOOKS), all_heights=True)
+    counts = np.bincount(truth.ravel(), minlength=4)[1:]
+    assert facts.millilitres is not None
+    assert np.allclose(facts.millilitres, counts / 1000)
+    assert np.allclose(facts.areas, counts)
+    assert "not rectangular" in facts.notes[0]
+
+
+def test_whatever_one_file_does_is_a_line_about_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values, _ = brain((37, 50, 12))
+    found = [Found(save(tmp_path / f"{name}.nii", values), name) for name in "abcd"]
+    faults = {"a": MemoryError(), "c": RuntimeError("odd")}
+
+    def reading(one: Found, *rest: object) -> object:
+        if one.name in faults:
+            raise faults[one.name]
+        return read_input(one, *rest)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(inputs, "read_input", reading)
+    problems: list[str] = []
+    assert [one.found.name for one in read_inputs(found, FRAMING, None, problems.append)] == ["b", "d"]
+    assert problems == [
+        f"{found[0].path} needs more memory than there is",
+        f"{found[2].path} cannot be used: RuntimeError, odd",
+    ]
+
+
+def test_a_name_that_is_no_utf_8_is_a_name(tmp_path: Path) -> None:
+    write_png(path := Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")), np.zeros((48, 64), np.uint8))
+    found, problems = find_inputs([tmp_path])
+    assert ([one.path for one in found], problems) == ([path], [])
 
 
 def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
@@ -280,11 +324,15 @@ def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
         "d.hdr",
         "e.img",
         "in.png",
-        "secret.png",
+        "out.png",
     ]
-    assert [one.name for one in found] == ["a", "b", "c", "d", "e", "in", "secret"]
+    assert [one.name for one in found] == ["a", "b", "c", "d", "e", "in", "out"]
     told = "\n".join(problems)
-    for sentence in ("gone.png is a link that leads nowhere", "out.png is a link out of the folder"):
+    for sentence in (
+        "gone.png is a link that leads nowhere: fetch the file",
+        f"z.png leads to the same file as {folder / 'in.png'}: only that is labelled",
+        f"secret.png leads to the same file as {folder / 'out.png'}: only that is labelled",
+    ):
         assert sentence in told
     for sentence in ("missing.png does not exist", "notes.txt is no PNG file and no volume"):
         assert sentence in told
@@ -309,7 +357,10 @@ def test_the_command_labels_a_folder_and_reports_the_broken_at_the_end(
 ) -> None:
     out = tmp_path / "out put"
     done = command("predict", finished, mixed, "--output", out, "--probabilities")
-    assert_mistake(done, "2 input(s) could not be labelled, the others are done", "broken.png", "four.nii")
+    assert done.returncode == 1, done.stderr
+    for part in ("error: 2 input(s) could not be labelled, the others are done", "broken.png", "four.nii"):
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
     lines = [line for line in done.stdout.splitlines() if ".png: " in line or ".nii.gz: " in line]
     assert len(lines) == 17
     # The same slices, so the same labels as evaluation's, and the same Dice.
@@ -343,7 +394,10 @@ def test_the_command_labels_a_folder_and_reports_the_broken_at_the_end(
         rows = list(csv.DictReader(file))
     assert [row["file"] for row in rows][:2] == ["case_9_slice_0.nii.png", "case_9_slice_1.nii.png"]
     assert rows[-1]["slices"] == "3"
-    assert float(rows[-1]["CSF_ml"]) == pytest.approx((turned == 1).sum() / 1000, abs=0.01)
+    with (out / "slices.csv").open(newline="") as file:
+        within = [int(row["slice"]) for row in csv.DictReader(file) if row["in_trained_heights"] == "True"]
+    assert rows[-1]["heights_added_up"] == "trained"
+    assert float(rows[-1]["CSF_ml"]) == pytest.approx((turned[:, :, within] == 1).sum() / 1000, abs=0.01)
     assert rows[0]["CSF_ml"] == ""
     with (out / "slices.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 19

@@ -276,6 +276,25 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(data: Path, finishe
     assert outcome(run) == outcome(finished)
 
 
+def test_under_a_path_that_keeps_no_checkpoint_nothing_is_trained_and_nothing_lost(
+    data: Path, finished: Path, tmp_path: Path
+) -> None:
+    for name in ("[one]", "two\\", os.fsdecode(b"caf\xe9")):
+        run = tmp_path / name / "runs" / "new"
+        assert_mistake(command("train", *options(data, run)), "Checkpoints cannot be kept in", "its absolute path")
+        assert not run.parent.exists()
+    moved = tmp_path / "[one]" / "moved"
+    shutil.copytree(finished, moved)
+    shutil.rmtree(moved / "checkpoints/20")
+    before = outcome(moved)
+    assert_mistake(command("train", *options(data, moved)), "Checkpoints cannot be kept in", "'['")
+    assert outcome(moved) == before
+    assert command("evaluate", moved).returncode == 0
+    (tmp_path / "plain").symlink_to(moved)
+    assert command("train", *options(data, tmp_path / "plain")).returncode == 0
+    assert outcome(moved) == outcome(finished)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_best(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "wild"
     done = command(

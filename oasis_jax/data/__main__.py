@@ -1,5 +1,10 @@
 """`python -m oasis_jax.data COMMAND`: check, verify, rebuild, import or make up a tree of slices."""
 
+from oasis_jax.system import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
 import json
 import math
 import sys
@@ -21,8 +26,10 @@ from oasis_jax.data.published.rebuild import rebuild
 from oasis_jax.data.published.verify import compare
 from oasis_jax.data.volumes import study
 from oasis_jax.data.volumes.build import Rule, write_study
+from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.system import console
-from oasis_jax.system.errors import UserError, run_command
+from oasis_jax.system.arguments import command_line
+from oasis_jax.system.errors import UserError, leave_some, run_command
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,8 @@ class Volumes:
     labels: str
     """The same for the label volumes, which lie on the grid of their T1."""
     values: Annotated[study.LabelValues, tyro.conf.arg(name="")] = study.LabelValues()  # noqa: RUF009
+    orientation: str | None = None
+    """Where the axes of volumes lead that do not say so themselves, as RAS or LPI."""
     axis: Axis = "axial"
     """The plane that slices show."""
     start: float = 0.5
@@ -123,16 +132,20 @@ def write_volumes(arguments: Volumes) -> None:
         raise UserError(f"--frame is {a.frame[0]} {a.frame[1]} and must be two multiples of 16.")
     if not (0 <= a.start < 1 and 0 < a.extent < math.inf and a.seed >= 0):
         raise UserError("--start must be from 0 to below 1, --extent above 0 and --seed 0 or more.")
+    check_orientation(a.orientation)
     values = a.values.by_class()
     scans = study.pair_scans(a.images, a.labels)
-    rule = Rule(a.axis, a.start, a.extent, a.frame, values)
+    rule = Rule(a.axis, a.start, a.extent, a.frame, values, a.orientation)
     a.root.parent.mkdir(parents=True, exist_ok=True)
-    splits, notes = write_study(a.root, scans, rule, a.fractions, a.seed, console.track)
-    for note in notes:
+    written = write_study(a.root, scans, rule, a.fractions, a.seed, console.track)
+    for note in written.notes:
         print(f"note: {note}")
-    counts = ", ".join(f"{list(splits.values()).count(split)} {split}" for split in SPLITS)
-    print(f"Wrote {a.root}: {len(scans)} scans of {len(splits)} subjects ({counts}).")
-    print(f"Look at what was cut: {a.root / 'contact_sheet.png'}")
+    counts = ", ".join(f"{list(written.splits.values()).count(split)} {split}" for split in SPLITS)
+    print(f"Wrote {a.root}: {written.scans} scans of {len(written.splits)} subjects ({counts}).")
+    print(f"Look at what was cut: {a.root / 'contact_sheet.png'}", flush=True)
+    if written.problems:
+        listing = "\n".join(f"  {problem}" for problem in written.problems)
+        leave_some(f"{len(written.problems)} scan(s) could not be cut, the others are in {a.root}:\n{listing}")
 
 
 def verify(arguments: Verify) -> None:
@@ -155,7 +168,7 @@ def rebuild_tree(arguments: Rebuild) -> None:
 
 
 def main() -> None:
-    command = tyro.cli(
+    command = command_line(
         Annotated[Check, tyro.conf.subcommand("check")]  # type: ignore[arg-type]
         | Annotated[Verify, tyro.conf.subcommand("verify")]
         | Annotated[Rebuild, tyro.conf.subcommand("rebuild")]

@@ -15,9 +15,10 @@ from PIL import Image
 from oasis_jax import classes
 from oasis_jax.data import appearance
 from oasis_jax.data.appearance import Ranges
-from oasis_jax.data.slices import BROKEN, Problem, Slice
+from oasis_jax.data.slices import LARGEST, Problem, Slice
+from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker
-from oasis_jax.system.files import cache_folder, write_text
+from oasis_jax.system.files import write_text
 
 
 class Contents(NamedTuple):
@@ -33,8 +34,8 @@ class Contents(NamedTuple):
     fingerprint: str
     """SHA-256 over names and contents of all files, in order."""
     problems: list[Problem]
-    stamp: Path
-    """Where it is remembered that these files passed."""
+    stamp: Path | None
+    """Where it is remembered that these files passed; None without a cache."""
 
 
 _NOWHERE = (2**31, -1, 2**31, -1)
@@ -46,15 +47,20 @@ def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker)
     Files count as the same by folder, name, size and time of change.
     """
     stamp = _stamp_file(root, split, pairs)
-    return _recall(stamp) or _check(stamp, split, pairs, track)
+    return (stamp and _recall(stamp)) or _check(stamp, split, pairs, track)
 
 
 def stamp(contents: Contents) -> None:
-    """Remember, in the cache folder, that these files passed, as they were before they were read."""
-    contents.stamp.parent.mkdir(parents=True, exist_ok=True)
+    """Remember, in the cache folder where there is one, that these files passed, as they were before they were read."""
+    if contents.stamp is None:
+        return
     (size,) = contents.sizes
     facts = {"size": size, "extent": contents.extent, "looks": contents.looks, "fingerprint": contents.fingerprint}
-    write_text(contents.stamp, json.dumps(facts))
+    try:
+        contents.stamp.parent.mkdir(parents=True, exist_ok=True)
+        write_text(contents.stamp, json.dumps(facts))
+    except OSError as error:
+        cache.warn(error)
 
 
 def _recall(path: Path) -> Contents | None:
@@ -67,7 +73,7 @@ def _recall(path: Path) -> Contents | None:
         return None  # no stamp, or a damaged one: check again
 
 
-def _check(stamp: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
+def _check(stamp: Path | None, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
     files = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
     sizes: dict[tuple[int, int], int] = {}
     problems, digest, extent, measures = [], hashlib.sha256(), _NOWHERE, []
@@ -75,7 +81,7 @@ def _check(stamp: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> C
         found = track(pool.map(lambda file: _check_file(*file), files), len(files), f"Checking {split}")
         for (path, _), file in zip(files, found, strict=True):
             name = f"{path.parent.name}/{path.name}"
-            digest.update(name.encode() + b"\0" + file.digest)
+            digest.update(os.fsencode(name) + b"\0" + file.digest)
             if file.problem:
                 problems.append((file.problem[0], f"{name}: {file.problem[1]}"))
             if file.size:
@@ -101,11 +107,13 @@ def _check_file(path: Path, is_label: bool) -> _File:
         with Image.open(io.BytesIO(content)) as image:
             if image.format != "PNG" or image.mode != "L":
                 return _File(problem=("not 8-bit grey PNG", f"{image.format} of mode {image.mode}"))
+            if max(image.size) > LARGEST:
+                return _File(problem=("far larger than a slice", f"{image.height}x{image.width}"))
             image.verify()  # checksums, which reading the pixels passes over
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image)
-    except BROKEN as error:
-        return _File(problem=("unreadable", str(error)))
+    except Exception as error:  # whatever one file does, the others are checked
+        return _File(problem=("unreadable", str(error) or type(error).__name__))
     file = _File(hashlib.sha256(content).digest(), pixels.shape)
     if not is_label:
         return file._replace(looks=appearance.measure(pixels))
@@ -120,9 +128,11 @@ def _check_file(path: Path, is_label: bool) -> _File:
     return file
 
 
-def _stamp_file(root: Path, split: str, pairs: Sequence[Slice]) -> Path:
-    digest = hashlib.sha256(f"{root.resolve()}\n{split}\n".encode())
+def _stamp_file(root: Path, split: str, pairs: Sequence[Slice]) -> Path | None:
+    if (folder := cache.folder()) is None:
+        return None
+    digest = hashlib.sha256(os.fsencode(f"{root.resolve()}\n{split}\n"))
     for path in (path for pair in pairs for path in (pair.image, pair.label)):
         facts = path.stat()
-        digest.update(f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
-    return cache_folder() / "checks" / f"{digest.hexdigest()}.json"
+        digest.update(os.fsencode(f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n"))
+    return folder / "checks" / f"{digest.hexdigest()}.json"

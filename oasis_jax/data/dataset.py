@@ -12,9 +12,10 @@ from oasis_jax.data import checks
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.checks import Contents
 from oasis_jax.data.geometry import Cut, parse_cut
-from oasis_jax.data.slices import Problem, Slice, find_slices, natural
+from oasis_jax.data.slices import Problem, Slice, find_slices, natural, tidy, two_spellings
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
+from oasis_jax.system.files import printable
 
 Index = dict[str, tuple[Slice, ...]]
 
@@ -87,19 +88,39 @@ def _cut(root: Path) -> tuple[Cut, list[Problem]]:
 
 
 def _subjects(root: Path, index: Index) -> tuple[dict[str, str], list[Problem]]:
+    """The person of each case, and what is wrong with that. What nobody sees in a name does not count."""
     table = root / "subjects.csv"
-    known: dict[str, str] = {}
+    cases = sorted({pair.case for pairs in index.values() for pair in pairs}, key=natural)
+    known: dict[str, set[str]] = {tidy(case): {tidy(case)} for case in cases}
     problems = []
     if table.is_file():
         try:
-            with table.open(newline="", encoding="utf-8-sig") as file:
-                known = {row["case"]: row["oasis_subject"] for row in csv.DictReader(file)}
+            known = _read_subjects(table)
         except (KeyError, UnicodeDecodeError, csv.Error):
             problems.append(("unreadable", "subjects.csv: it needs the columns case and oasis_subject"))
-    cases = sorted({pair.case for pairs in index.values() for pair in pairs}, key=natural)
-    if table.is_file() and not problems:
-        problems += [("case not in subjects.csv", case) for case in cases if not known.get(case)]
-    return {case: known.get(case) or case for case in cases}, problems
+        else:
+            problems += [("case not in subjects.csv", case) for case in cases if not known.get(tidy(printable(case)))]
+    people = {case: known.get(tidy(printable(case))) or {tidy(case)} for case in cases}
+    problems += [
+        ("case of two subjects in subjects.csv", f"{case}: {', '.join(sorted(names))}")
+        for case, names in people.items()
+        if len(names) > 1
+    ]
+    subjects = {case: min(names) for case, names in people.items()}
+    problems += [("subject in two spellings", names) for names in two_spellings(subjects.values())]
+    return subjects, problems
+
+
+def _read_subjects(table: Path) -> dict[str, set[str]]:
+    """By case, the persons that a `subjects.csv` says it is of."""
+    known: dict[str, set[str]] = {}
+    with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        rows = csv.DictReader(file)
+        rows.fieldnames = [tidy(name) for name in rows.fieldnames or ()]
+        for row in rows:
+            case, subject = tidy(printable(row["case"] or "")), tidy(printable(row["oasis_subject"] or ""))
+            known.setdefault(case, set()).update([subject] if subject else [])
+    return known
 
 
 def _shared_subjects(index: Index, subjects: dict[str, str]) -> list[Problem]:

@@ -4,10 +4,15 @@ from oasis_jax.config import Config
 from oasis_jax.data.dataset import Dataset, load_dataset
 from oasis_jax.data.phantoms.dataset import default_tree
 from oasis_jax.system import console, distributed
+from oasis_jax.system.errors import UserError
 
 
 def open_data(config: Config, splits: tuple[str, ...]) -> Dataset:
     """The checked tree of a config; the phantoms are made first where it asks for them."""
+    if (named := config.data.root) is not None and not named.is_dir():
+        raise UserError(
+            f"{named} is not a folder: name the one that holds keras_png_slices_train now with --data-root."
+        )
     with distributed.in_turn():
         root = config.data.root or default_tree(console.track)
         tree = load_dataset(root, splits, console.track)

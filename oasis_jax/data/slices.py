@@ -8,7 +8,9 @@ import io
 import os
 import re
 import struct
+import unicodedata
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,9 @@ _NAME = re.compile(r"(?:case|seg)_(?P<case>.+)_slice_(?P<number>\d+)(?:\.nii)?\.
 
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 """What Pillow raises on a damaged image."""
+
+LARGEST = 2048
+"""Pixels a side: many times a slice, and far from what exhausts memory."""
 
 Problem = tuple[str, str]
 """What kind of problem, and where."""
@@ -90,6 +95,20 @@ def neighbour_files(path: Path, reach: int) -> list[Path]:
         for found, step in ((below, -distance), (above, distance)):
             found.append((named(int(name[2]) + step) if name else None) or found[-1])
     return [*reversed(below), *above[1:]]
+
+
+def tidy(name: str) -> str:
+    """A name without what nobody sees in it: blanks at its ends, kinds of blanks, unseen marks, Unicode's forms."""
+    seen = "".join(mark for mark in unicodedata.normalize("NFC", name) if unicodedata.category(mark) != "Cf")
+    return " ".join(seen.split())
+
+
+def two_spellings(names: Iterable[str]) -> list[str]:
+    """Those tidy names that differ only in capitals or in the width of letters: "A, a" for each name spelled twice."""
+    alike: dict[str, set[str]] = {}
+    for name in names:
+        alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), set()).add(name)
+    return [", ".join(sorted(spellings)) for spellings in alike.values() if len(spellings) > 1]
 
 
 def read_pair(pair: Slice) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,7 @@
 """What prediction writes: label maps, pictures, probabilities and tables of tissue."""
 
+import csv
+import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +16,7 @@ from oasis_jax.data.volumes.inputs import Found
 from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
 from oasis_jax.inference.segment import Labelled
 from oasis_jax.runs.folder import Trained
-from oasis_jax.system.files import csv_text, write_text, write_whole
+from oasis_jax.system.files import csv_text, printable, write_text, write_whole
 
 _TILES = 24
 """Slices that the picture of a volume shows at most."""
@@ -30,7 +32,9 @@ class Report(NamedTuple):
     slices: list[list[Any]]
     """A row for each slice: number, height, whether in the trained heights, whether unlike training, areas in mm^2."""
     millilitres: np.ndarray | None
-    """Volume of CSF, gray and white matter; None where the distance of the slices is unknown."""
+    """Volume of CSF, gray and white matter over the slices that count; None where the distance of slices is unknown."""
+    whole: bool
+    """Whether all slices count, or only those at heights that training saw."""
     notes: tuple[str, ...]
 
     @property
@@ -54,12 +58,19 @@ def names(found: Found, probabilities: bool) -> list[str]:
 TABLES = ("tissue.csv", "slices.csv", "labels.tsv")
 
 
-def report(one: Labelled, trained: Trained) -> Report:
-    """Measure one file: areas and volumes, heights, likeness to the training slices."""
+def report(one: Labelled, trained: Trained, all_heights: bool = False) -> Report:
+    """Measure one file: areas and volumes, heights, likeness to the training slices.
+
+    Args:
+        one: the file and its labels.
+        trained: what the run remembers.
+        all_heights: add up the tissue of all slices of a volume, not only of those at heights that training saw.
+    """
     item, notes = one.input, list(one.input.notes)
     counts = np.stack([np.bincount(classes.ravel(), minlength=COUNT) for classes in one.classes])
     gap = None if item.volume is None else slice_spacing(item.volume, trained.cut.axis)[2]
-    areas = counts[:, 1:] * (item.sides[0].spacing * item.sides[1].spacing)
+    pixel = 1.0 if item.volume is None or gap is None else item.volume.voxel / gap
+    areas = counts[:, 1:] * pixel
     height = None if gap is None else heights(areas.sum(1), gap, trained.cut.axis)
     low, high = trained.cut.heights
     trusted = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
@@ -77,8 +88,9 @@ def report(one: Labelled, trained: Trained) -> Report:
         ]
         for k in range(len(areas))
     ]
-    millilitres = areas.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
-    return Report(item.found.path.name, rows, millilitres, tuple(notes))
+    counted = areas if trusted is None or all_heights else areas[trusted]
+    millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
+    return Report(item.found.path.name, rows, millilitres, trusted is None or all_heights, tuple(notes))
 
 
 def write(one: Labelled, facts: Report, folder: Path, trained: Trained) -> None:
@@ -101,14 +113,21 @@ def write(one: Labelled, facts: Report, folder: Path, trained: Trained) -> None:
             write_whole(files[2], lambda part: write_volume(part, stacked(values, trained.cut.axis), volume))
 
 
-def write_tables(folder: Path, reports: list[Report]) -> None:
-    """Write `tissue.csv` (a line a file), `slices.csv` (a line a slice), `labels.tsv` (what a label value means)."""
+def write_tables(folder: Path, reports: list[Report]) -> list[str]:
+    """Write `tissue.csv` (a line a file), `slices.csv` (a line a slice), `labels.tsv` (what a label value means).
+
+    Lines of other files, from earlier predictions into the same folder, stay.
+
+    Returns:
+        A sentence for each table whose earlier lines could not be read.
+    """
     tissues = [name.replace(" ", "_") for name in NAMES[1:]]
     lines = [
         [
             one.file,
             len(one.slices),
             one.outside,
+            "all" if one.whole else "trained",
             *(["", "", ""] if one.millilitres is None else [f"{x:.2f}" for x in one.millilitres]),
             *([f"{x / 100:.2f}" for x in one.areas] if one.millilitres is None else ["", "", ""]),
             "; ".join(one.notes),
@@ -116,15 +135,37 @@ def write_tables(folder: Path, reports: list[Report]) -> None:
         for one in reports
     ]
     units = [f"{name}_ml" for name in tissues] + [f"{name}_cm2" for name in tissues]
-    write_text(
-        folder / TABLES[0], csv_text(["file", "slices", "slices_outside_trained_heights", *units, "notes"], lines)
-    )
+    header = ["file", "slices", "slices_outside_trained_heights", "heights_added_up", *units, "notes"]
+    told = _continue_table(folder / TABLES[0], header, lines)
     slices = [[one.file, *("" if x is None else x for x in row)] for one in reports for row in one.slices]
     header = ["file", "slice", "height", "in_trained_heights", "unlike_training", *(f"{name}_mm2" for name in tissues)]
-    write_text(folder / TABLES[1], csv_text(header, slices))
+    told += _continue_table(folder / TABLES[1], header, slices)
     colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in COLOURS]
     table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(NAMES)]
     write_text(folder / TABLES[2], "index\tname\tcolor\n" + "".join(table))
+    return told
+
+
+def _continue_table(path: Path, header: list[str], lines: list[list[Any]]) -> list[str]:
+    """Write lines, the first column of which names their file, behind those of other files that a table holds.
+
+    A table that is no such table is kept under another name, and a sentence says so.
+    """
+    anew, told = {printable(str(line[0])) for line in lines}, []
+    kept: list[list[str]] = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            first, *kept = csv.reader(file, strict=True)
+        if first != header or any(len(row) != len(header) for row in kept):
+            raise ValueError
+    except FileNotFoundError:
+        kept = []
+    except (ValueError, csv.Error):
+        kept, aside = [], path.with_name(f"old-{path.name}")
+        path.replace(aside)
+        told = [f"{path} held something else than its table, which is now called {aside.name}."]
+    write_text(path, csv_text(header, [row for row in kept if row[0] not in anew] + lines))
+    return told
 
 
 def sentence(one: Report) -> str:
@@ -132,7 +173,8 @@ def sentence(one: Report) -> str:
     unit, values = ("cm2", one.areas / 100) if one.millilitres is None else ("ml", one.millilitres)
     tissue = ", ".join(f"{name} {value:.1f}" for name, value in zip(SHORT[1:], values, strict=True))
     slices = "" if len(one.slices) == 1 else f"{len(one.slices)} slices, "
-    outside = f" ({one.outside} slices lie outside the heights seen in training)" if one.outside else ""
+    added = "and are added up" if one.whole else "and are left out"
+    outside = f" ({one.outside} slices lie outside the heights seen in training {added})" if one.outside else ""
     notes = "".join(f"; note: {note}" for note in one.notes)
     return f"{one.file}: {slices}{tissue} {unit}{outside}{notes}"
 
@@ -159,5 +201,6 @@ def _same_size(one: Labelled, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _save_array(path: Path, values: np.ndarray) -> None:
-    with path.open("wb") as file:
-        np.save(file, values, allow_pickle=False)
+    content = io.BytesIO()  # straight to a file, numpy loses the system's reason when the disk is full
+    np.save(content, values, allow_pickle=False)
+    path.write_bytes(content.getvalue())

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from oasis_jax import classes
+from oasis_jax.system.files import printable
 
 COLOURS, MARKS = ("#666666", "#0072B2", "#E69F00", "#009E73"), "ovs^"
 """Of the classes, on white: from the Okabe-Ito palette."""
@@ -29,8 +30,8 @@ def subjects(per_subject: dict[str, Any]) -> str:
             middle = np.median(values)
             axes.plot([column - 0.3, column + 0.3], [middle, middle], color="black", linewidth=1.5)
             worst = min(found, key=lambda person: found[person])
-            axes.annotate(worst, (column + spread[values.argmin()], values.min()), xytext=(9, -3),
-                          textcoords="offset points", fontsize=8)  # fmt: skip
+            axes.annotate(printable(worst), (column + spread[values.argmin()], values.min()), xytext=(9, -3),
+                          textcoords="offset points", fontsize=8, parse_math=False)  # fmt: skip
     axes.set_xticks(range(len(classes.FOREGROUND)), [classes.NAMES[k] for k in classes.FOREGROUND])
     axes.set(ylabel="hard Dice of a subject", xlim=(-0.6, len(classes.FOREGROUND) - 0.4))
     axes.grid(axis="y", alpha=0.3)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from oasis_jax import classes
+from oasis_jax.system.files import printable
 
 ERROR = (204, 121, 167)
 """RGB of a wrong pixel: vermilion of the Okabe-Ito palette, far from the colours of the classes for every reader."""
@@ -25,7 +26,7 @@ def draw_slice(path: Path, title: str, image: np.ndarray, truth: np.ndarray, pre
         (f"errors: {int((truth != prediction).sum())} of {truth.size} pixels", wrong),
     ]
     figure = Figure(figsize=(12, 3.6), layout="constrained", facecolor="white")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(printable(title), fontsize=11, parse_math=False)  # names may hold $
     for axes, (name, pixels) in zip(figure.subplots(1, 4), panels, strict=True):
         axes.imshow(pixels[box], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(name, fontsize=9)

@@ -1,9 +1,11 @@
 """An evaluation, or a comparison of two, as people read it: tables for the screen and the report."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from oasis_jax import classes
@@ -139,6 +141,15 @@ def pixels(spacing: Sequence[float | None] | None) -> str:
     return f"pixels of {row:g} x {column:g} mm, " + (
         "slices apart unknown" if gap is None else f"slices {gap:g} mm apart"
     )
+
+
+def console() -> Console:
+    """The standard output for tables. Names stay as they are, whatever stands in brackets or between colons in them.
+
+    It is wide enough for a whole table where it is no terminal.
+    """
+    width = None if sys.stdout.isatty() else 150
+    return Console(width=width, markup=False, emoji=False, highlight=False)
 
 
 def score_table(metrics: dict[str, Any]) -> Table:

@@ -1,7 +1,6 @@
 """What an evaluation writes: scores, tables, the report, TensorBoard events and pictures."""
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboardX.summary import scalar
@@ -24,7 +22,7 @@ from oasis_jax.report import csv_files, pictures, tables
 from oasis_jax.report.page import report
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs.folder import Run
-from oasis_jax.system.files import write_folder
+from oasis_jax.system.files import printable, write_folder
 
 
 def write_evaluation(
@@ -53,11 +51,15 @@ def write_evaluation(
     }
     metrics = known | {"scores": scores}
     if jax.process_index() == 0:
-        write_folder(
-            folder,
-            lambda part: write_files(part, metrics, known | counts, found, trained.folder / "curves.png", asked),
-            replace=True,
-        )
+        try:
+            write_folder(
+                folder,
+                lambda part: write_files(part, metrics, known | counts, found, trained.folder / "curves.png", asked),
+                replace=True,
+            )
+        except OSError:  # what took so long to find is not lost with the place to keep it
+            show(metrics)
+            raise
     return metrics
 
 
@@ -93,12 +95,12 @@ def is_current(metrics: dict[str, Any], trained: Run, tree: Dataset) -> bool:
     )
 
 
-def show(metrics: dict[str, Any], folder: Path) -> None:
-    """Print an evaluation's table on the standard output."""
+def show(metrics: dict[str, Any], folder: Path | None = None) -> None:
+    """Print an evaluation's table on the standard output, and the folder that holds it."""
     if jax.process_index() == 0:
-        # Wide enough for the whole table where the output is no terminal.
-        Console(width=None if sys.stdout.isatty() else 150).print(tables.score_table(metrics), highlight=False)
-        print(f"Tables and pictures: {folder}")
+        tables.console().print(tables.score_table(metrics))
+        if folder is not None:
+            print(f"Tables and pictures: {folder}")
 
 
 def write_files(
@@ -129,7 +131,7 @@ def write_files(
         "report.html": report(metrics, found, curves),
     }
     for name, text in texts.items():
-        (part / name).write_text(text, encoding="utf-8")
+        (part / name).write_text(printable(text), encoding="utf-8")
     _write_events(part, metrics)
     _draw(part / "slices", metrics, found, asked)
 

@@ -2,7 +2,8 @@
 
 A checkpoint holds `params`, `rest` (step and optimizer state) and a `card`: the validation loss, if the step was
 validated, and a SHA-256 of each part. Orbax's own checksums miss damage inside compressed arrays, so what is read is
-compared with the card. The two latest and the best by validation loss are kept.
+compared with the card. A checkpoint counts as saved when it was read back; only then older ones are removed, all but
+the two latest and the best by validation loss.
 """
 
 import hashlib
@@ -11,9 +12,11 @@ import logging
 import math
 import os
 import re
+import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +30,17 @@ from oasis_jax.system.errors import UserError
 
 Say = Callable[[str], None]
 
+_PRUNED = ".pruned"
+_HALF_WRITTEN = ".orbax-checkpoint-tmp"
+"""What follows the step in the name of a checkpoint that Orbax has not finished."""
+
+_SHARED_SECONDS = 20
+"""How long a network file system may take to show one host what another wrote."""
+
+_UNREADABLE = ("\\", "gs:/")
+_PATTERN = ("[", "*", "?")
+"""What a path must not hold where Orbax writes: it looks for what it wrote by a pattern that starts with the path."""
+
 # Orbax drops a coroutine where it fails on a damaged checkpoint; the damage is reported, so nobody needs to hear of it.
 warnings.filterwarnings("ignore", "coroutine .*_background_load.* was never awaited", RuntimeWarning)
 
@@ -39,63 +53,109 @@ class Card(NamedTuple):
     digests: dict[str, str]
 
 
-class _LatestTwoAndBest:
-    """Which checkpoints Orbax keeps. Losses come from the cards: a loss of Orbax's own has no checksum."""
+def check_folder(folder: Path) -> None:
+    """Refuse a folder, or one above it, whose name keeps Orbax from finding again what it wrote there.
 
-    def __init__(self, losses: dict[int, float]):
-        self.losses = losses
-
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
-        steps = [checkpoint.step for checkpoint in checkpoints]
-        validated = [step for step in steps if step in self.losses]
-        kept = {*steps[-2:], *([min(validated, key=self.losses.__getitem__)] if validated else [])}
-        return [step in kept for step in steps]
+    Raises:
+        UserError: the absolute path holds what Orbax takes for a pattern, or what it cannot read.
+    """
+    _refuse(folder, (*_PATTERN, *_UNREADABLE), "kept")
 
 
 class Store:
-    """The checkpoints of a run that is being trained; use it in a `with` statement."""
+    """The checkpoints of a run that is being trained.
+
+    Every process calls Orbax equally often, or it would wait for ever; so the cards are read once and then remembered.
+    """
 
     def __init__(self, folder: Path):
-        self._folder, self._failed = folder, False
-        self._policy = _LatestTwoAndBest({c.step: c.loss for c in cards(folder)[0] if c.loss is not None})
-        self._checkpointer = ocp.training.Checkpointer(
-            str(folder.absolute()),
-            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),  # pyright: ignore
-            preservation_policy=self._policy,
-            cleanup_tmp_directories=True,
-        )
-
-    def __enter__(self) -> "Store":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        with _quiet("absl", "asyncio"), suppress(Exception) if self._failed else nullcontext():
-            self._checkpointer.close()  # raises once more what made a save fail
+        self._folder, self._cards = folder, _cards_of_all(folder)[0]
+        if jax.process_index() == 0:
+            _sweep(folder)
+        self._prune()
 
     def save(self, state: TrainState, loss: float | None = None) -> None:
-        """Save a state, and return when it is safely on disk.
+        """Save a state, read it back, remove older checkpoints that are no longer needed, and return.
 
         Args:
             state: what to save; its step is the checkpoint's name.
             loss: mean validation loss of these parameters; it must be finite.
 
         Raises:
-            UserError: the disk is full, or something else keeps the checkpoint from being written.
+            UserError: the disk is full, something else keeps the checkpoint from being written, or what a process
+                reads back is not what was written; no other checkpoint is touched.
         """
         assert loss is None or math.isfinite(loss)
         step, parts = int(state.step), _parts(state)
-        card: dict[str, Any] = {name: digest(part) for name, part in parts.items()}
-        if loss is not None:
-            card["loss"] = self._policy.losses[step] = loss
+        values = jax.tree.map(np.asarray, parts)
+        card = Card(step, loss, {name: digest(part) for name, part in values.items()})
+        path = self._folder / str(step)
         try:
             with _quiet("absl", "asyncio"):
-                self._checkpointer.save_checkpointables(step, parts | {"card": card})
+                ocp.save_checkpointables(str(path.absolute()), parts | {"card": _content(card)})
         except (OSError, ValueError, RuntimeError) as error:
-            self._failed = True
             raise UserError(
                 f"Cannot write the checkpoint of step {step} to {self._folder}: {_reason(error)}. Mend that and start "
                 "the same command again; the checkpoints that are there stay."
             ) from error
+        if not (_all_see(path) and all(distributed.gather(_reads_back(path, values, card)))):
+            raise UserError(
+                f"The checkpoint of step {step} was written to {self._folder} but cannot be read back; it is now "
+                f"called {_set_aside(path)}. Check that disk and start the same command again; the checkpoints that "
+                "are there stay."
+            )
+        self._cards.append(card)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Remove all but the two latest and the best; what cannot be read is left alone."""
+        kept = {card.step for card in (*self._cards[-2:], best(self._cards)) if card}
+        for card in self._cards:
+            if card.step not in kept and jax.process_index() == 0:
+                leaving = self._folder / f"{card.step}{_PRUNED}"  # no half of a checkpoint, whoever is killed meanwhile
+                (self._folder / str(card.step)).rename(leaving)
+                shutil.rmtree(leaving, ignore_errors=True)
+        self._cards = [card for card in self._cards if card.step in kept]
+
+
+def _content(card: Card) -> dict[str, Any]:
+    """What a checkpoint holds of its card."""
+    return card.digests if card.loss is None else card.digests | {"loss": float(card.loss)}
+
+
+def _all_see(path: Path) -> bool:
+    """Whether every process sees a new folder; a network file system may take its time to show it."""
+    deadline = time.monotonic() + _SHARED_SECONDS
+    while not path.is_dir() and time.monotonic() < deadline:
+        with suppress(OSError):
+            os.listdir(path.parent)
+        time.sleep(0.1)
+    return all(distributed.gather(path.is_dir()))
+
+
+def _reads_back(path: Path, parts: dict[str, Any], card: Card) -> bool:
+    """Whether a checkpoint just written can be read and is what was to be written."""
+    alone = ocp.Context()  # or a process that can read it would wait for one that cannot
+    alone.multiprocessing.primary_host = jax.process_index()
+    alone.multiprocessing.active_processes = {jax.process_index()}
+    try:
+        with alone:
+            found = _load(path, parts | {"card": None})
+        return found["card"] == _content(card) and all(digest(found[name]) == card.digests[name] for name in parts)
+    except (OSError, RuntimeError, *_DAMAGE):
+        return False
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half written or half removed."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        step, _, rest = entry.name.partition(".")
+        if step.isdecimal() and f".{rest}".startswith((_PRUNED, _HALF_WRITTEN)):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+class OtherArrays(UserError):
+    """A sound checkpoint holds other arrays than are asked for."""
 
 
 def digest(tree: Any) -> str:
@@ -144,13 +204,15 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
         The state and its card, or None if nothing was ever saved.
 
     Raises:
-        UserError: there are checkpoints, but none is sound.
+        UserError: there are checkpoints, but none is sound, or they hold other arrays.
     """
     found, damaged = _cards_of_all(folder)
     restored = None
     while found and restored is None:
         try:
             restored = TrainState(**_unpack(restore_parts(folder, found[-1], _parts(abstract)))), found[-1]
+        except OtherArrays:
+            raise
         except UserError:
             restored = None
         read = distributed.gather(restored and restored[1].digests)
@@ -179,7 +241,13 @@ def restore_parts(folder: Path, card: Card, abstract: dict[str, Any]) -> dict[st
 
     Raises:
         UserError: a part is damaged.
+        OtherArrays: names, types or shapes are not those asked for.
     """
+    if different := _difference(folder / str(card.step), card, abstract):
+        raise OtherArrays(
+            f"The checkpoint of step {card.step} in {folder} holds other arrays than this program uses "
+            f"({different}): take the version and the settings that wrote it, or train anew under another --run."
+        )
     try:
         parts = _load(folder / str(card.step), abstract)
         if any(digest(part) != card.digests[name] for name, part in parts.items()):
@@ -187,6 +255,29 @@ def restore_parts(folder: Path, card: Card, abstract: dict[str, Any]) -> dict[st
     except _DAMAGE as error:
         raise UserError(f"The checkpoint of step {card.step} in {folder} is damaged.") from error
     return parts
+
+
+def _difference(path: Path, card: Card, abstract: dict[str, Any]) -> str | None:
+    """The first of sound parameters whose name, type or shape is not the one asked for; None where there is none."""
+    if "params" not in abstract:
+        return None
+    try:
+        with _quiet("asyncio", "absl"):
+            stored = _kinds(ocp.checkpointables_metadata(str(path.absolute())).metadata["params"])
+        asked = _kinds(abstract["params"])
+        # Damage can look like other names, so what is there must be what was saved.
+        if stored == asked or digest(_load(path, {"params": None})["params"]) != card.digests["params"]:
+            return None
+    except _DAMAGE:
+        return None
+    name = min(name for name in asked.keys() | stored.keys() if asked.get(name) != stored.get(name))
+    return f"params{name} is {stored.get(name, 'absent')}, not {asked.get(name, 'there')}"
+
+
+def _kinds(tree: Any) -> dict[str, str]:
+    """Type and shape of each array, by its name."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): f"{leaf.dtype} {tuple(leaf.shape)}" for path, leaf in leaves}
 
 
 def _reason(error: Exception) -> str:
@@ -201,8 +292,21 @@ _DAMAGE = (ValueError, KeyError, TypeError, FileNotFoundError, NotADirectoryErro
 
 
 def _load(path: Path, abstract: dict[str, Any]) -> dict[str, Any]:
+    _refuse(path.parent, _UNREADABLE, "read")
     with _quiet("asyncio", "absl"):  # where Orbax writes tracebacks about damaged files
         return ocp.load_checkpointables(str(path.absolute()), abstract)
+
+
+def _refuse(folder: Path, unfit: Sequence[str], verb: str) -> None:
+    path = f"{folder.absolute()}/"
+    held = [f"'{part}'" for part in unfit if part in path]
+    if os.fsencode(path).decode(errors="replace") != path:
+        held.append("bytes that are no UTF-8")
+    if held:
+        raise UserError(
+            f"Checkpoints cannot be {verb} in {folder}, because its absolute path holds {' and '.join(held)}: "
+            "give the run another place, or name a link to it whose own path is plain."
+        )
 
 
 @contextmanager

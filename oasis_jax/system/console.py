@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-import jax
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from oasis_jax.system import distributed
 
 Tracker = Callable[[Iterable, int, str], Iterable]
 """Shows progress over (items, their number, a description); `track` is one."""
@@ -16,12 +17,12 @@ def silent(items: Iterable, total: int, description: str) -> Iterable:
     return items
 
 
-console = Console(stderr=True)
+console = Console(stderr=True, emoji=False)  # ":brain:" in a name stays as it is
 
 
 def say(sentence: str) -> None:
     """Tell the person at the terminal."""
-    if jax.process_index() == 0:
+    if distributed.rank() == 0:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -35,7 +36,7 @@ def bar(*texts: str) -> Progress:
         *(TextColumn(text) for text in texts),
         console=console,
         redirect_stdout=sys.stdout.isatty(),  # results that go to a file must not end up on the screen
-        disable=jax.process_index() != 0,
+        disable=distributed.rank() != 0,
     )
 
 

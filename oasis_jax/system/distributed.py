@@ -17,6 +17,7 @@ import numpy as np
 import tyro
 from jax.experimental import multihost_utils
 
+from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError, explain, leave
 
 JOIN_SECONDS = 300
@@ -51,6 +52,7 @@ def joined(wanted: bool, command: object) -> Iterator[None]:
     watcher = threading.Thread(target=_leave_when_told, args=(client, told), daemon=True)
     watcher.start()
     try:
+        sharding.start()
         agree(repr(command), "was not started with the same options and experiment file")
         yield
         meet()  # process 0 may still be writing
@@ -74,6 +76,11 @@ def gather(value: Any) -> list[Any]:
     room[: text.size] = text
     texts = multihost_utils.process_allgather(room).reshape(len(lengths), -1)
     return [json.loads(row[:length].tobytes()) for row, length in zip(texts, lengths, strict=True)]
+
+
+def rank() -> int:
+    """The number of this process among those of its run, from 0; JAX is not asked for devices."""
+    return _state().process_id
 
 
 def meet() -> None:

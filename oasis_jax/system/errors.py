@@ -1,24 +1,55 @@
 """What a user can get wrong: one exception, one sentence, exit status 2."""
 
+import atexit
 import errno
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
+
+from oasis_jax.system import cache, guard
 
 
 class UserError(Exception):
     """A mistake the user can mend. Its text names the thing and says how to mend it."""
 
 
+def describe(path: Path, error: Exception) -> str:
+    """One sentence about what went wrong with one file, whatever it was."""
+    text = next(iter(str(error).splitlines()), "")
+    match error:
+        case UserError():
+            return str(error)
+        case MemoryError():
+            return f"{path} needs more memory than there is"
+        case OSError() if error.strerror:
+            return f"{path} cannot be read: {error.strerror}"
+    return f"{path} cannot be used: {type(error).__name__}{f', {text}' if text else ''}"
+
+
+def leave_some(sentence: str) -> NoReturn:
+    """Say what could not be done, where the rest was, and exit with status 1."""
+    print(f"error: {sentence}", file=sys.stderr, flush=True)
+    raise SystemExit(1)
+
+
 def run_command(command: Callable[[], None]) -> None:
-    """Run a command; a `UserError` or a failing disk ends in a sentence on stderr and status 2, Ctrl-C in 130."""
-    signal.signal(signal.SIGTERM, _terminate)  # so that half-made folders are removed on the way out
+    """Run a command; a `UserError` or a failing disk ends in a sentence on stderr and status 2, a signal in 128 and
+    its number."""
+    warnings.showwarning = _tell_warning
+    guard.raise_signals()  # so that half-made folders are removed on the way out
     try:
-        command()
+        try:
+            command()
+        except SystemExit:
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()  # a disk that is full shows here
+        guard.handle(guard.end)  # nothing is left to be cleared away
     except (Exception, KeyboardInterrupt) as error:
         if (known := explain(error)) is None:
             raise
@@ -33,25 +64,43 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         case BrokenPipeError():  # whoever read the output has seen enough
             return "", 141
         case KeyboardInterrupt():
-            return "Interrupted. What was saved stays.", 130
+            number = getattr(error, "number", signal.SIGINT)
+            return guard.sentence(number), 128 + number
         case OSError() if error.errno in _DISK_ERRORS:
             where = f" ({error.filename})" if error.filename else ""
             return f"error: {_DISK_ERRORS[error.errno]}{where}. Nothing already saved is lost.", 2
     return None
 
 
+def at_end(action: Callable[[], object]) -> None:
+    """Let something be done when the process ends, however a command ends it."""
+    atexit.register(action)
+    _last_actions.append(action)
+
+
+_last_actions: list[Callable[[], object]] = []
+"""What `os._exit` would pass over."""
+
+
+def _tell_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *where: Any) -> None:
+    """Say a warning of the cache as a note, and others as Python does."""
+    told = cache.tell(message, category)
+    if told is None:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+    elif told:
+        print(told, file=sys.stderr)
+
+
 def leave(sentence: str, status: int) -> NoReturn:
     """Say a sentence on stderr, unless it is empty, and end the process at once."""
-    with suppress(BrokenPipeError):
-        if sentence:
-            print(sentence, file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
+    if sentence:
+        print(sentence, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more, or its disk is full
+            stream.flush()
+    for action in _last_actions:
+        action()
     os._exit(status)  # not sys.exit: after a failed save, Orbax's threads print pages of tracebacks at a normal exit
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 _DISK_ERRORS = {
@@ -65,5 +114,6 @@ _DISK_ERRORS = {
     errno.ENOTDIR: "A file is in the way of a folder: choose another folder",
     errno.EEXIST: "A file is in the way of a folder: choose another folder",
     errno.ENAMETOOLONG: "A name is too long for this file system: choose a shorter one",
+    errno.EIO: "The disk or the terminal failed: look after it and start the same command again",
     errno.EROFS: "The file system is read-only: choose a folder you may write to",
 }

@@ -1,34 +1,28 @@
-"""Where the program may write and how: one cache folder, and files that appear whole or not at all."""
+"""How the program writes: files and folders appear whole or not at all."""
 
 import csv
+import fcntl
+import glob
 import io
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-
-def cache_folder() -> Path:
-    """`$OASIS_JAX_CACHE`, or `$XDG_CACHE_HOME/oasis_jax`, or `~/.cache/oasis_jax`.
-
-    It holds what can be made again (compiled programs, phantoms, stamps of passed checks) and is safe to delete.
-    """
-    if named := os.environ.get("OASIS_JAX_CACHE"):
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "oasis_jax"
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a neighbour of `path`, then put it in place at once, safe against a crash of the machine."""
     part = path.with_name(f".{os.getpid()}.{threading.get_ident()}.{path.name[-20:]}")  # the end says what kind it is
     try:
-        write(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        with _named_as(path, part):
+            write(part)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -36,19 +30,64 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def write_folder(folder: Path, fill: Callable[[Path], object], replace: bool = False) -> None:
     """Let `fill` put files into a neighbour of `folder`; then it appears at once, in place of an older one if asked.
 
+    What a process that was killed left of the same folder is removed first.
+
     Raises:
         OSError: the folder exists, holds something, and is not to be replaced.
     """
     part, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
-    part.mkdir(parents=True)
+    _sweep(folder)
+    with _named_as(folder, part):
+        part.mkdir(parents=True)
+        try:
+            with _held(part / _LOCK):
+                fill(part)
+            if replace and folder.exists():
+                folder.rename(old)
+            part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+_LOCK = ".being-written"
+"""A file in a folder that is being written; the system frees the lock on it however the process ends."""
+
+_GRACE = 60
+"""Seconds from making a lock to holding it, at most."""
+
+
+@contextmanager
+def _held(lock: Path) -> Iterator[None]:
+    """Make a lock, hold it, and remove it."""
+    handle = os.open(lock, os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        fill(part)
-        if replace and folder.exists():
-            folder.rename(old)
-        part.rename(folder)
+        with suppress(OSError):  # a file system without locks, where nobody can sweep
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+        lock.unlink()
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        os.close(handle)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left of a folder: half-made ones whose lock nobody holds."""
+    for lock in folder.parent.glob(f".{glob.escape(folder.name)}.*.part/{_LOCK}"):
+        with suppress(OSError), lock.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - lock.stat().st_mtime > _GRACE:
+                shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+@contextmanager
+def _named_as(path: Path, part: Path) -> Iterator[None]:
+    """Errors that name `part`, or a file in it, name `path`, which is what the user knows."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(part):
+            error.filename, error.filename2 = str(path / Path(error.filename).relative_to(part)), None
+        raise
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -60,6 +99,11 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
+def printable(text: str) -> str:
+    """A text that may hold names of files, without the bytes in these that are no UTF-8: `caf\\xe9.png`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
-    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    write_whole(path, lambda part: part.write_text(printable(text), encoding="utf-8"))

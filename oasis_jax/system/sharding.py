@@ -1,5 +1,6 @@
 """Devices: a mesh of one or many, how batches and state lie on it, and the compiled steps."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -10,15 +11,57 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from oasis_jax.system import files
+from oasis_jax.system import cache
 from oasis_jax.system.errors import UserError
 
 AXIS = "data"
 
+_SETTINGS = {
+    "jax_enable_x64": False,
+    "jax_numpy_rank_promotion": "allow",
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_transfer_guard": "allow",
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+}
+"""What the environment of a command may not change: the same run gives the same numbers everywhere."""
+
+_EXTRAS = {"cuda": "cuda13", "gpu": "cuda13", "tpu": "tpu"}
+"""What to install for each kind of device."""
+
 
 def start() -> None:
-    """Keep compiled programs in the cache folder, so that the next start is quick."""
-    jax.config.update("jax_compilation_cache_dir", str(files.cache_folder() / "compiled"))
+    """Settle what the numbers of a run depend on, find the devices, and keep compiled programs in the cache folder.
+
+    A cache that the user named (`JAX_COMPILATION_CACHE_DIR`) stays.
+
+    Raises:
+        UserError: JAX finds no device of the kind that `JAX_PLATFORMS` names.
+    """
+    for name, value in _SETTINGS.items():
+        jax.config.update(name, value)
+    find_devices()
+    if compiled := cache.compiled():
+        jax.config.update("jax_compilation_cache_dir", str(compiled))
+
+
+def find_devices() -> None:
+    """Let JAX find its devices; all later calls have them.
+
+    Raises:
+        UserError: there is none of the kind that `JAX_PLATFORMS` names.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # an assertion where a plugin is not installed
+        names = [name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)]
+        if not names:
+            raise UserError(f"JAX finds no device: {str(error).splitlines()[0]}") from error
+        kind = os.environ[names[0]]
+        extra = next((extra for name, extra in _EXTRAS.items() if name in kind), None)
+        mend = f'pip install "oasis_jax[{extra}]" on a machine that has one, or unset it' if extra else "unset it"
+        raise UserError(f"{names[0]} is {kind}, and JAX finds no such device: {mend}.") from error
 
 
 def make_mesh(batch: int) -> Mesh:

@@ -68,11 +68,9 @@ def optimize(here: Run, tree: Dataset, stop: Stop) -> int:
         console.say(f"Resuming {here.folder} after step {card.step} of {program.total_steps}.")
     first = int(now.step)
     batches, vote = program.batches(first), sharding.Vote(program.mesh)
+    store = checkpoint.Store(here.checkpoints)
     taken = first
-    with (
-        Log(here, first, program.total_steps, program.rate) as log,
-        checkpoint.Store(here.checkpoints) as store,
-    ):
+    with Log(here, first, program.total_steps, program.rate) as log:
         for taken in range(first, program.total_steps + 1):
             saved = taken == first and card is not None
             due = taken % program.validate_every == 0 or taken == program.total_steps

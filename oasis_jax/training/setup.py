@@ -20,9 +20,10 @@ from oasis_jax.inference.mirror import mirror_shift
 from oasis_jax.network import unet
 from oasis_jax.report import tables
 from oasis_jax.report.write import is_current, show, write_split
+from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
-from oasis_jax.system import console, distributed, sharding
+from oasis_jax.system import console, distributed, guard, sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.training.loop import Stop, optimize
 
@@ -35,6 +36,7 @@ def train(settings: Config) -> None:
         SystemExit: a signal stopped the run; all is saved.
     """
     config.validate(settings)
+    checkpoint.check_folder(settings.run)
     if settings.data.root is not None:  # so that the run can be evaluated from any folder
         settings = replace(settings, data=replace(settings.data, root=settings.data.root.absolute()))
     sharding.start()
@@ -115,15 +117,15 @@ def _scores_on_disk(here: Run, tree: Dataset, split: str) -> dict | None:
 
 @contextmanager
 def _stop_signals() -> Iterator[Stop]:
-    """Turn the first SIGINT or SIGTERM into a request to save and leave; a second one acts at once."""
+    """Turn the first of `guard.SIGNALS` into a request to save and leave; a second one acts at once."""
     stop = Stop()
 
     def request(number: int, frame: FrameType | None) -> None:
         stop.signal = number
-        signal.signal(number, before[signal.Signals(number)])
+        signal.signal(number, before[number])
         console.say(f"{signal.Signals(number).name}: saving after this step ...")
 
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = guard.handle(request)
     try:
         yield stop
     finally:

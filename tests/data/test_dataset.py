@@ -9,7 +9,7 @@ from PIL import Image
 
 from oasis_jax.data import appearance
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.slices import folders, read_pair, write_png
+from oasis_jax.data.slices import folders, read_pair, tidy, two_spellings, write_png
 from oasis_jax.system.errors import UserError
 
 
@@ -119,6 +119,18 @@ def break_link(root: Path) -> None:
     (images(root) / "case_1_slice_7.nii.png").symlink_to(root / "nowhere.png")
 
 
+def break_unseen(root: Path) -> None:
+    (root / "subjects.csv").write_text("case,oasis_subject\n1,A\n2,B\n3,A \n10,C\n9,D\n")
+
+
+def break_spelling(root: Path) -> None:
+    (root / "subjects.csv").write_text("case,oasis_subject\n1,OAS1_0001\n2,B\n3,oas1_0001\n10,C\n9,D\n")
+
+
+def break_twice(root: Path) -> None:
+    (root / "subjects.csv").write_text("case,oasis_subject\n1,A\n2,B\n3,C\n10,D\n9,E\n9,F\n")
+
+
 BREAKS = {
     break_extra: ["image without label (1)", "keras_png_slices_train/case_7_slice_0.nii.png"],
     break_missing: ["label without image (1)", "keras_png_slices_seg_train/seg_1_slice_3.nii.png"],
@@ -133,6 +145,9 @@ BREAKS = {
     break_subject: ["subject in two splits", "1: train, test"],
     break_list: ["case not in subjects.csv", "10"],
     break_link: ["unreadable", "case_1_slice_7.nii.png: no file"],
+    break_unseen: ["subject in two splits", "A: train, validate"],
+    break_spelling: ["subject in two spellings", "OAS1_0001, oas1_0001"],
+    break_twice: ["case of two subjects in subjects.csv", "9: E, F"],
     break_table: ["subject in two splits", "OAS1_0001: train, validate"],
 }
 
@@ -148,13 +163,64 @@ def test_each_problem_is_named(root: Path, broken: object) -> None:
 
 
 def test_all_problems_are_listed_at_once(root: Path) -> None:
+    apart = (break_unseen, break_spelling, break_twice)  # the last table would take the place of theirs
     for broken in BREAKS:
         broken(root)
     with pytest.raises(UserError) as caught:
         load_dataset(root)
-    for parts in BREAKS.values():
-        for part in parts:
+    for broken, parts in BREAKS.items():
+        for part in parts if broken not in apart else ():
             assert part.split(" (")[0] in str(caught.value)
+
+
+ONE_NAME = [
+    ("A", "A "),
+    ("A", "\tA"),
+    ("A", "A\xa0"),
+    ("A", "\u200bA\ufeff"),
+    ("A B", "A \u3000 B"),
+    ("Ren\xe9", "Rene\u0301"),
+]
+"""Pairs that look the same."""
+
+TWO_NAMES = [("OAS1_0001", "oas1_0001"), ("A1", "\uff21\uff11"), ("Stra\xdfe", "STRASSE"), ("\xc9", "e\u0301")]
+"""Pairs that look different, and may be one person."""
+
+
+@pytest.mark.parametrize("names", ONE_NAME)
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_nobody_sees_in_a_name_hides_nobody_in_two_splits(
+    names: tuple[str, str], listed: bool, tmp_path: Path
+) -> None:
+    assert tidy(names[0]) == tidy(names[1])
+    if listed:
+        root = write_tree(tmp_path / "tree", slices=1)
+        rows = f"1 ,{names[0]}\n 2,B\n3,{names[1]}\n9\xa0,C\n10,C\n"
+        (root / "subjects.csv").write_text(f"case , oasis_subject\n{rows}", encoding="utf-8")
+    else:
+        root = write_tree(tmp_path / "tree", 1, {"train": (names[0],), "validate": (names[1],), "test": ("x",)})
+    with pytest.raises(UserError, match=f"subject in two splits \\(1\\):\n +{tidy(names[0])}: train, validate$"):
+        load_dataset(root)
+
+
+@pytest.mark.parametrize("names", TWO_NAMES)
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_name_in_two_spellings_is_refused(names: tuple[str, str], listed: bool, tmp_path: Path) -> None:
+    assert two_spellings(map(tidy, names)) == [", ".join(sorted(map(tidy, names)))]
+    if listed:
+        root = write_tree(tmp_path / "tree", slices=1)
+        rows = f"1,{names[0]}\n2,B\n3,C\n9,D\n10,{names[1]}\n"
+        (root / "subjects.csv").write_text(f"case,oasis_subject\n{rows}", encoding="utf-8")
+    else:
+        root = write_tree(tmp_path / "tree", 1, {"train": (names[0],), "validate": ("x",), "test": (names[1],)})
+    with pytest.raises(UserError, match=r"1 problem\(s\):\n +subject in two spellings \(1\):") as caught:
+        load_dataset(root)
+    assert all(tidy(name) in str(caught.value) for name in names)
+
+
+def test_one_person_under_names_that_look_the_same_is_one_subject(root: Path) -> None:
+    (root / "subjects.csv").write_text("case,oasis_subject\n1 ,A\n2,A\xa0\n3,B\n9,C\n10, C\n", encoding="utf-8")
+    assert load_dataset(root).subjects == {"1": "A", "2": "A", "3": "B", "9": "C", "10": "C"}
 
 
 def test_sides_must_be_multiples_of_16(tmp_path: Path) -> None:
@@ -231,3 +297,27 @@ def test_the_size_of_the_real_set_is_indexed_in_seconds(tmp_path: Path) -> None:
     checked, start = time.monotonic() - start, time.monotonic()
     load_dataset(tmp_path / "tree", ("train",))
     print(f"22,656 files: {checked:.1f} s with every pixel, {time.monotonic() - start:.1f} s with a stamp")
+
+
+def test_names_that_are_no_utf_8_and_roots_of_such_names_are_checked(tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    root = write_tree(odd / "tree", cases={"train": ("caf\udce9",), "validate": ("3",), "test": ("4",)})
+    assert {pair.case for pair in load_dataset(root).splits["train"]} == {"caf\udce9"}
+
+
+def test_whatever_one_file_does_is_a_line_about_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_tree(tmp_path / "tree")
+    large = folders(root, "train")[0] / "case_1_slice_0.nii.png"
+    write_png(large, np.zeros((16, 2064), np.uint8))
+    read = Path.read_bytes
+
+    def reading(path: Path) -> bytes:
+        if path.name == "case_2_slice_1.nii.png":
+            raise MemoryError
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", reading)
+    with pytest.raises(UserError) as error:
+        load_dataset(root)
+    for part in ("2 problem(s)", "far larger than a slice (1)", "case_1_slice_0.nii.png: 16x2064", "MemoryError"):
+        assert part in str(error.value)

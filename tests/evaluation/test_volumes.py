@@ -4,15 +4,19 @@ import csv
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from helpers import ALL_WAYS, FRAMING, assert_mistake, brain, by_grey, command, patterns, save
 
-from oasis_jax.data.volumes.study import Scan
+from oasis_jax.data.volumes.nifti import read_volume
+from oasis_jax.data.volumes.study import Scan, read_classes
 from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.evaluation.summary import measure
 from oasis_jax.metrics import surface
+from oasis_jax.report.write import write_files
+from oasis_jax.system.errors import UserError
 
 VALUES = ((0,), (1,), (2,), (3,))
 
@@ -22,7 +26,9 @@ def untracked(items: object, total: int, title: str) -> object:
 
 
 def evaluate(scans: list[Scan]) -> Evaluated:
-    return volumes.evaluate_volumes(scans, VALUES, FRAMING, by_grey, lambda _: 4, 1.0, untracked)  # pyright: ignore
+    found, problems = volumes.evaluate_volumes(scans, VALUES, FRAMING, by_grey, lambda _: 4, 1.0, untracked)  # pyright: ignore
+    assert not problems
+    return found
 
 
 def scan(folder: Path, name: str, subject: str, spacing: tuple[float, float, float], way: str, wrong: int = 0) -> Scan:
@@ -93,3 +99,70 @@ def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
         command("evaluate", finished, "--images", f"{study}/none-{{subject}}.nii", "--labels", labels),
         "no file matches",
     )
+
+
+def test_one_bad_scan_is_a_sentence_and_the_others_are_evaluated(tmp_path: Path) -> None:
+    sound = scan(tmp_path, "a", "x", (1.0, 1.0, 1.0), "RAS")
+    other = scan(tmp_path, "b", "y", (1.0, 1.0, 1.0), "LPI")
+    bad = scan(tmp_path, "c", "z", (1.0, 1.0, 1.0), "RAS")
+    bad.label.write_bytes(b"no volume")
+    far = scan(tmp_path, "d", "w", (1.0, 1.0, 1.0), "RAS")
+    nib.save(nib.Nifti1Image(np.full((37, 50, 30), 9, np.uint8), np.eye(4)), far.label)
+    labelled = 0
+
+    def counting(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        nonlocal labelled
+        labelled += len(frames)
+        return by_grey(frames)
+
+    def run(scans: list[Scan]) -> tuple[Evaluated, list[str]]:
+        return volumes.evaluate_volumes(scans, VALUES, FRAMING, counting, lambda _: 4, 1.0, untracked)  # pyright: ignore
+
+    found, problems = run([bad, sound, far, other])
+    assert found.cases == ["x-a", "y-b"]
+    assert set(found.subjects) == {"x-a", "y-b"}
+    assert found.surfaces is not None
+    assert len(found.surfaces.hausdorff) == 2
+    assert len(problems) == 2
+    assert f"{bad.label} cannot be read as a volume" in problems[0]
+    assert str(far.label) in problems[1]
+    labelled = 0
+    with pytest.raises(UserError, match=r"(?s)None of the volumes.*no NIfTI.*which no class claims"):
+        run([bad, far])
+    assert labelled == 0  # all that is wrong with labels is known before the network runs
+
+
+def test_a_sheared_volume_has_its_own_millilitres_and_no_surfaces(tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 30))
+    affine = np.eye(4)
+    affine[0, 1], affine[1, 2] = 0.1, 0.4  # within the slices, and from one to the next
+    for name, array in (("i", values), ("l", truth)):
+        nib.save(nib.Nifti1Image(array, affine), tmp_path / f"{name}.nii")
+    found = evaluate([Scan("s", "", tmp_path / "i.nii", tmp_path / "l.nii")])
+    assert found.surfaces is None
+    told, counts = measure(found)
+    assert told["surfaces"] is None
+    known = {"run": "r", "data": "d", "split": "volumes", "step": 1, "data_fingerprint": "0" * 64, "spacing_mm": None}
+    (out := tmp_path / "out").mkdir()
+    write_files(out, known | {"scores": told | {"caveats": []}}, known | counts, found, tmp_path / "none.png")
+    assert (out / "report.html").exists()
+    assert told["tissue"]["each"]["s"]["true"]["CSF"] == pytest.approx((truth == 1).sum() / 1000)
+
+
+def test_labels_without_a_place_and_through_scaled_int16_are_those_of_the_scan(tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 30))
+    image = save(tmp_path / "i.nii", values, way="LAS")
+    codes = np.array([0, 24, 2035, 1041], np.float64)[
+        np.asarray(nib.load(save(tmp_path / "l.nii", truth, way="LAS")).dataobj)
+    ]
+    bare = nib.Nifti1Image(codes, None)
+    bare.set_data_dtype(np.int16)
+    bare.header.set_zooms((1, 1, 1))
+    nib.save(bare, tmp_path / "l.nii")
+    stored = np.unique(nib.load(tmp_path / "l.nii").get_fdata())
+    assert not np.array_equal(stored, np.rint(stored))
+    one = Scan("s", "", image, tmp_path / "l.nii")
+    classes = ((0,), (24,), (2035,), (1041,))
+    with pytest.raises(UserError, match="--orientation RAS"):
+        read_classes(one, read_volume(image), classes)
+    assert np.array_equal(read_classes(one, read_volume(image), classes, "LAS"), truth)

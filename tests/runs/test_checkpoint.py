@@ -1,6 +1,9 @@
 """Best and latest are kept, damage is noticed, and other devices can restore."""
 
 import gc
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +30,9 @@ def abstract(devices: int = 1) -> TrainState:
 
 
 def write(folder: Path, losses: list[float | None]) -> None:
-    with checkpoint.Store(folder) as store:
-        for i, loss in enumerate(losses):
-            store.save(state(i + 1), loss)
+    store = checkpoint.Store(folder)
+    for i, loss in enumerate(losses):
+        store.save(state(i + 1), loss)
 
 
 def restore(folder: Path, devices: int = 1) -> tuple[Any, list[str]]:
@@ -64,8 +67,7 @@ def test_the_earlier_of_two_equally_good_is_the_best(tmp_path: Path) -> None:
 @pytest.mark.parametrize("devices", [1, 4])
 def test_any_number_of_devices_restores_the_latest(tmp_path: Path, devices: int) -> None:
     mesh = jax.make_mesh((4 // devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[: 4 // devices])
-    with checkpoint.Store(tmp_path) as store:
-        store.save(jax.device_put(state(7), sharding.replicated(mesh)), 0.1)
+    checkpoint.Store(tmp_path).save(jax.device_put(state(7), sharding.replicated(mesh)), 0.1)
     (restored, card), said = restore(tmp_path, devices)
     assert card.step == 7
     assert not said
@@ -104,8 +106,7 @@ def test_no_damage_to_the_latest_goes_unnoticed_or_loses_the_one_before(tmp_path
                 assert said == ["The checkpoint of step 2 is damaged; it is now called damaged-2."], name
                 assert (copy / "damaged-2").is_dir()
             if kind == "flipped":  # training can go on
-                with checkpoint.Store(copy) as store:
-                    store.save(state(3), 0.3)
+                checkpoint.Store(copy).save(state(3), 0.3)
                 assert [card.step for card in checkpoint.cards(copy)[0]][-1] == 3, name
 
 
@@ -134,11 +135,93 @@ def test_no_sound_checkpoint_at_all_is_said(tmp_path: Path) -> None:
 def test_a_step_damaged_twice_is_set_aside_twice(tmp_path: Path) -> None:
     write(tmp_path, [0.5])
     for name in ("damaged-2", "damaged-2-1"):
-        with checkpoint.Store(tmp_path) as store:
-            store.save(state(2), 0.4)
+        checkpoint.Store(tmp_path).save(state(2), 0.4)
         for path in damages(tmp_path / "2/rest"):
             path.write_bytes(b"x")
         assert restore(tmp_path)[1] == [f"The checkpoint of step 2 is damaged; it is now called {name}."]
+
+
+def break_arrays(path: Path) -> None:
+    for file in damages(path / "params"):
+        file.write_bytes(file.read_bytes()[:-9])
+
+
+def write_another(path: Path) -> None:
+    shutil.copytree(path.with_name("2"), path, dirs_exist_ok=True)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax drops a coroutine
+@pytest.mark.parametrize("damage", [break_arrays, write_another, shutil.rmtree])
+def test_a_save_that_does_not_read_back_is_said_and_costs_no_older_checkpoint(
+    damage: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, [0.5, 0.2, 0.4])
+    sound = checkpoint.ocp.save_checkpointables
+
+    def broken(path: str, parts: dict[str, Any]) -> None:
+        sound(path, parts)
+        damage(Path(path))
+
+    monkeypatch.setattr(checkpoint.ocp, "save_checkpointables", broken)
+    with pytest.raises(UserError, match=r"step 4 was written .* cannot be read back; it is now called damaged-4"):
+        checkpoint.Store(tmp_path).save(state(4), 0.1)
+    assert [card.step for card in checkpoint.cards(tmp_path)[0]] == [2, 3]
+    monkeypatch.undo()
+    (restored, card), said = restore(tmp_path)
+    assert (card.step, said) == (3, [])
+    same(restored, state(3))
+    checkpoint.Store(tmp_path).save(state(4), 0.1)
+    assert [card.step for card in checkpoint.cards(tmp_path)[0]] == [3, 4]
+
+
+def test_the_first_save_that_does_not_read_back_leaves_a_run_that_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint.ocp, "save_checkpointables", lambda path, parts: Path(path).mkdir(parents=True))
+    with pytest.raises(UserError, match="cannot be read back"):
+        checkpoint.Store(tmp_path).save(state(1), 0.1)
+    assert restore(tmp_path) == (None, [])
+
+
+def test_what_a_killed_process_left_half_done_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    write(tmp_path, [0.5, 0.4, 0.3])
+    copy_tree(tmp_path / "2", tmp_path / "1")  # as of one killed before it removed that
+    for name in ("4.orbax-checkpoint-tmp", "0.pruned", "damaged-1", "notes.pruned"):
+        (tmp_path / name / "params").mkdir(parents=True)
+    assert restore(tmp_path)[0][1].step == 3
+    checkpoint.Store(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"2", "3", "damaged-1", "notes.pruned"}
+
+
+ODD = ("a [copy]", "x*y", "why?", "back\\slash", "gs:", os.fsdecode(b"caf\xe9"))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_path_under_which_orbax_loses_what_it_wrote_is_refused(name: str, tmp_path: Path) -> None:
+    for folder in (tmp_path / name, tmp_path / name / "runs" / "one"):
+        with pytest.raises(UserError, match=r"^Checkpoints cannot be kept in .* because its absolute path holds"):
+            checkpoint.check_folder(folder)
+
+
+PLAIN = ("plain", "with é and 脳", "a{b}c", "100%", "a#b", "a:b", "~", "two\nlines", "a]b", " ", "%5B", "a|b;'\"")
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_other_path_keeps_checkpoints(name: str, tmp_path: Path) -> None:
+    checkpoint.check_folder(tmp_path / name)
+    write(tmp_path / name, [0.5])
+    same(restore(tmp_path / name)[0][0], state(1))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_sound_run_moved_to_an_odd_path_is_read_or_refused_never_called_damaged(name: str, tmp_path: Path) -> None:
+    write(tmp_path / "sound", [0.5])
+    copy_tree(tmp_path / "sound", tmp_path / name)
+    try:
+        same(restore(tmp_path / name)[0][0], state(1))
+    except UserError as error:
+        assert "cannot be read in" in str(error)  # noqa: PT017
+    assert (tmp_path / name / "1").is_dir()
 
 
 def copy_tree(source: Path, target: Path) -> None:

@@ -334,3 +334,40 @@ with distributed.joined(True, "same"):
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert said(first.stdout)[0] == "draws"
     assert said(second.stdout) == said(first.stdout)[1:] if shared else said(first.stdout)
+
+
+SAVING = """
+import os, sys
+from pathlib import Path
+import jax
+import jax.numpy as jnp
+from oasis_jax import checkpoint, hosts, parallel
+from oasis_jax.errors import run_command
+from oasis_jax.state import TrainState
+
+def unreadable(path, abstract):
+    raise ValueError("not for this process")
+
+def main():
+    with hosts.joined(True, "same"):
+        same = parallel.replicated(parallel.make_mesh(jax.device_count()))
+        store = checkpoint.Store(Path(sys.argv[1]))
+        for step in range(1, 6):
+            make = lambda: TrainState(jnp.asarray(step), {"kernel": jnp.arange(100.0) + step}, {"mu": jnp.zeros(100)})
+            store.save(jax.jit(make, out_shardings=same)(), 1 / step)
+            if step == 4 and os.environ["JAX_PROCESS_ID"] == os.environ["FAILS"]:
+                checkpoint._load = unreadable
+
+run_command(main)
+"""
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_save_that_one_process_cannot_read_back_ends_both_and_costs_no_older_checkpoint(
+    rank: int, tmp_path: Path
+) -> None:
+    first, second = Processes(tmp_path / "run", code=SAVING, FAILS=(rank, rank)).finish()
+    assert_mistake(first, "The checkpoint of step 5 was written", "cannot be read back; it is now called damaged-5")
+    assert second.returncode == 2, second.stderr
+    assert said(second.stdout + second.stderr) == []
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"3", "4", "damaged-5"}

@@ -1,5 +1,7 @@
 """Phantoms, the embedded default data set: made-up heads written as a tree of slices. No patient, no download."""
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,10 @@ from oasis_jax import classes
 from oasis_jax.data.geometry import Cut, write_cut
 from oasis_jax.data.phantoms.head import draw_slice, make_head
 from oasis_jax.data.slices import folders, write_png
+from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker, silent
-from oasis_jax.system.files import cache_folder, write_folder
+from oasis_jax.system.errors import at_end
+from oasis_jax.system.files import write_folder
 
 SLICES = 16
 """Slices a subject."""
@@ -53,9 +57,16 @@ def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
 
 
 def default_tree(track: Tracker = silent) -> Path:
-    """The phantoms in the cache folder, drawn when they are not there yet."""
-    root = cache_folder() / f"phantoms-{_VERSION}"
-    if not root.is_dir():
-        root.parent.mkdir(parents=True, exist_ok=True)
-        write_tree(root, track=track)
-    return root
+    """The phantoms in the cache folder, drawn when they are not there yet; without one, in a folder for this time."""
+    name, folder = f"phantoms-{_VERSION}", cache.folder()
+    try:
+        if folder and not (folder / name).is_dir():
+            write_tree(folder / name, track=track)
+    except OSError as error:
+        cache.warn(error)
+        folder = None
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="oasis_jax-"))
+        at_end(lambda: shutil.rmtree(folder, ignore_errors=True))
+        write_tree(folder / name, track=track)
+    return folder / name

@@ -33,7 +33,7 @@ def rebuild(
         track: shows progress over the scans.
 
     Raises:
-        UserError: `out` exists, a disc does not, nibabel is not installed, or no scan could be read.
+        UserError: `out` exists, a disc does not, or no scan could be read.
     """
     if out.exists():
         raise UserError(f"{out} exists already: name a new folder first, then the discs.")

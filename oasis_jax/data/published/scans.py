@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import nibabel as nib
 import numpy as np
+from nibabel import imageglobals
 
 from oasis_jax.classes import COUNT
 from oasis_jax.data.published.archives import Entry, Other, Part, Trouble, read_disc
-from oasis_jax.data.volumes.nifti import broken, import_nibabel
+from oasis_jax.data.volumes.header import BROKEN
 from oasis_jax.system.errors import UserError
 
 SHAPE = (176, 208, 176)
@@ -45,9 +47,8 @@ def read_scans(discs: Sequence[Path], wanted: Sequence[str]) -> Iterator[Scan | 
         wanted: names of scans, OAS1_NNNN_MRk.
 
     Raises:
-        UserError: a disc does not exist, or nibabel is not installed.
+        UserError: a disc does not exist.
     """
-    import_nibabel()  # said before a disc is read
     for disc in discs:
         if not disc.exists():
             raise UserError(f"{disc} does not exist: name a disc's folder or its .tar.gz.")
@@ -92,7 +93,7 @@ def _scan(name: str, parts: dict[str, bytes]) -> Scan | Trouble:
     for kind in ("gfc", "masked_gfc_fseg"):
         try:
             volumes.append(_volume(parts[f"{kind}.hdr"], parts[f"{kind}.img"]))
-        except broken(import_nibabel()) as error:
+        except BROKEN as error:
             return Trouble(name, f"*_t88_{kind} is damaged ({' '.join(str(error).split())}); get the disc again.")
     image, classes = volumes
     if classes.min() < 0 or classes.max() >= COUNT or (classes != np.floor(classes)).any():
@@ -104,10 +105,9 @@ def _scan(name: str, parts: dict[str, bytes]) -> Scan | Trouble:
 
 def _volume(header: bytes, content: bytes) -> np.ndarray:
     """An Analyze 7.5 volume as it is stored, of either byte order."""
-    nib = import_nibabel()
     parts = {"header": header, "image": content}
     files = {name: nib.FileHolder(fileobj=io.BytesIO(part)) for name, part in parts.items()}
-    with nib.imageglobals.LoggingOutputSuppressor():  # what it finds in a header it would print besides raising it
+    with imageglobals.LoggingOutputSuppressor():  # what it finds in a header it would print besides raising it
         image = nib.AnalyzeImage.from_file_map(files)
     # Asked before the voxels are read, since a damaged header may promise more of them than memory holds.
     if image.shape not in (SHAPE, (*SHAPE, 1)):

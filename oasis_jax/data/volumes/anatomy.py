@@ -13,6 +13,18 @@ BRAIN_MM = 150.0
 _AIR = 0.1
 """Share of the way from the darkest 2 % of the volume to its brightest 1 % below which a voxel is air."""
 
+_PIECE = 0.1
+"""Size, as a share of the largest piece, from which on a piece is head: half a brain is, a fold of noise is not."""
+
+_DARK = 0.1
+"""A slice with less than this share of the bright voxels of slices on both sides of it is a gap in the scan."""
+
+_BRIDGED = 5
+"""Slices that a gap has at most; beyond a longer one lies something else, as a neck folded over the vertex."""
+
+_TOLD = 0.01
+"""Size of what is not head, as a share of the head, from which on it is told."""
+
 _MARGIN = 2
 """Thinned pixels, so 4 mm, that still count as head around it: dark CSF at the rim of a brain without its skull."""
 
@@ -25,10 +37,16 @@ class Head(NamedTuple):
     """The box that holds it in all planes; empty where there is none."""
     mask: np.ndarray
     """bool `(N, rows, columns)`: the head, what it encloses in each plane, and 4 pixels around it."""
+    gaps: tuple[int, ...] = ()
+    """Planes within the head that are black or nearly so."""
+    beside: float = 0.0
+    """Size of what is brighter than air and not head, as a share of the head."""
 
 
 def find_head(planes: np.ndarray) -> Head:
-    """The head: the largest connected piece brighter than air.
+    """The head: the largest connected pieces brighter than air; a black plane within it does not part it.
+
+    A plane that is nearly black shows head where its neighbours do; one that is black shows none.
 
     Args:
         planes: intensities `(N, rows, columns)`, any real dtype, pixels of 1 mm.
@@ -37,21 +55,69 @@ def find_head(planes: np.ndarray) -> Head:
     positive = thin[thin > 0]
     if not positive.size:
         return Head(slice(0, 0), slice(0, 0), np.zeros(planes.shape, bool))
-    pieces = np.zeros(thin.shape, np.int32)
     dark, bright = max(float(np.percentile(thin, 2)), 0.0), float(np.percentile(positive, 99))
-    ndimage.label(thin > dark + _AIR * (bright - dark), output=pieces)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    if not sizes.any():
+    body = thin > dark + _AIR * (bright - dark)
+    gaps = _gaps(body.sum(axis=(1, 2)))
+    head, beside = _pieces(np.delete(body, gaps, axis=0))
+    if not head.any():
         return Head(slice(0, 0), slice(0, 0), np.zeros(planes.shape, bool))
-    head = pieces == sizes.argmax()
+    head = _refilled(head, gaps, (thin > 0).any(axis=(1, 2)))
     rows, columns = (_doubled(head.any(axis=(0, other)), planes.shape[3 - other]) for other in (2, 1))
     flat = np.zeros((3, 3, 3), bool)
     flat[1] = ndimage.generate_binary_structure(2, 1)
     near = ndimage.binary_dilation(head, flat, iterations=_MARGIN)
     filled = np.stack([np.asarray(ndimage.binary_fill_holes(plane)) for plane in near])
     mask = filled.repeat(2, axis=1).repeat(2, axis=2)[:, : planes.shape[1], : planes.shape[2]]
-    return Head(rows, columns, mask)
+    return Head(rows, columns, mask, tuple(gaps), beside)
+
+
+def head_notes(head: Head) -> list[str]:
+    """What a user should know of how a head was found in a volume."""
+    if not head.mask.any():
+        return ["no head was found in it, so nothing is labelled"]
+    notes = gap_notes(head)
+    if head.beside > _TOLD:
+        notes.append(f"bright parts apart from the head ({100 * head.beside:.0f} % of its size) are not labelled")
+    return notes
+
+
+def gap_notes(head: Head) -> list[str]:
+    """The planes within a head that show nothing, or nearly so."""
+    if not head.gaps:
+        return []
+    numbers = ", ".join(map(str, head.gaps[:8])) + (" ..." if head.gaps[8:] else "")
+    return [f"slices within the head are black or nearly so (counted from 0: {numbers})"]
+
+
+def _gaps(bright: np.ndarray) -> list[int]:
+    """The planes with far fewer bright voxels than planes on both sides of them."""
+    before, after = np.maximum.accumulate(bright), np.maximum.accumulate(bright[::-1])[::-1]
+    low = np.flatnonzero(bright < _DARK * np.minimum(before, after))
+    runs = np.split(low, np.flatnonzero(np.diff(low) > 1) + 1)
+    return [int(k) for run in runs if len(run) <= _BRIDGED for k in run]
+
+
+def _pieces(body: np.ndarray) -> tuple[np.ndarray, float]:
+    """The pieces of a body that are head, and the size of the others as a share of it."""
+    pieces = np.zeros(body.shape, np.int32)
+    ndimage.label(body, output=pieces)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    is_head = sizes >= max(1, _PIECE * sizes.max())
+    head = int(sizes[is_head].sum())
+    return is_head[pieces], (int(sizes.sum()) - head) / max(1, head)
+
+
+def _refilled(head: np.ndarray, gaps: list[int], shown: np.ndarray) -> np.ndarray:
+    """The head with the planes put back that were gaps: as their nearest neighbours, where they show anything."""
+    kept = np.setdiff1d(np.arange(len(shown)), gaps)
+    out = np.zeros((len(shown), *head.shape[1:]), bool)
+    out[kept] = head
+    for k in gaps:
+        if shown[k]:
+            above = int(np.searchsorted(kept, k))
+            out[k] = head[above - 1] | head[above]
+    return out
 
 
 def brain_planes(head: Head, gap: float, axis: Axis, count: int = 8) -> np.ndarray:

@@ -12,14 +12,20 @@ from oasis_jax.config import SPLITS
 from oasis_jax.data import geometry, overlays
 from oasis_jax.data.geometry import Axis, Size
 from oasis_jax.data.slices import folders, write_png
-from oasis_jax.data.volumes.anatomy import brain_span, find_head
+from oasis_jax.data.volumes.anatomy import brain_span, find_head, gap_notes
 from oasis_jax.data.volumes.frame import centre, fit, put, quantise
-from oasis_jax.data.volumes.nifti import planes, read_volume, slice_spacing, thickness_notes
+from oasis_jax.data.volumes.nifti import (
+    check_slices,
+    planes,
+    read_volume,
+    slice_spacing,
+    thickness_notes,
+)
 from oasis_jax.data.volumes.resample import Grid, resample
 from oasis_jax.data.volumes.study import Scan, Values, read_classes, split_subjects
 from oasis_jax.system.console import Tracker, silent
-from oasis_jax.system.errors import UserError
-from oasis_jax.system.files import csv_text, write_folder, write_text
+from oasis_jax.system.errors import UserError, describe
+from oasis_jax.system.files import csv_text, printable, write_folder, write_text
 
 
 class Rule(NamedTuple):
@@ -32,6 +38,8 @@ class Rule(NamedTuple):
     """How far up the slices reach from there, mm; what lies beyond the brain is left out."""
     frame: Size
     values: Values
+    orientation: str | None = None
+    """Where the axes of volumes lead that do not say so themselves."""
 
 
 class Cut(NamedTuple):
@@ -59,12 +67,13 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
         UserError: a volume cannot be read, the two do not belong together, the labels have values that no class
             claims, or the head does not fit.
     """
-    image = read_volume(scan.image)
-    classes = planes(read_classes(scan, image, rule.values), rule.axis)
+    image = read_volume(scan.image, rule.orientation)
+    classes = planes(read_classes(scan, image, rule.values, rule.orientation), rule.axis)
     *pixel, gap = slice_spacing(image, rule.axis)
     span = brain_span((classes > 0).sum(axis=(1, 2)), gap, rule.axis)
     if span is None:
         raise UserError(f"{scan.label} labels no brain in {rule.axis} slices: is it the right file?")
+    check_slices(scan.image, image, rule.axis)
     base, top = span
     first = int(base + rule.start * (top - base))
     number = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
@@ -89,7 +98,7 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
         spacing=(pixel[0], pixel[1], gap),
         heights=(float(height[0]), float(height[1])),
         profile=quantise(upright)[::-1],
-        notes=(*image.notes, *thickness_notes(image, rule.axis)),
+        notes=(*image.notes, *gap_notes(head), *thickness_notes(image, rule.axis)),
     )
 
 
@@ -102,6 +111,18 @@ _SAME = 0.01
 """mm by which slices of two scans may be further apart and count as alike."""
 
 
+class Written(NamedTuple):
+    """What a tree was made of."""
+
+    scans: int
+    splits: dict[str, str]
+    """The split of each subject."""
+    notes: list[str]
+    """What a user should know about some of the scans."""
+    problems: list[str]
+    """A sentence about each scan that could not be cut and is left out."""
+
+
 def write_study(
     root: Path,
     scans: Sequence[Scan],
@@ -109,28 +130,26 @@ def write_study(
     fractions: tuple[float, float, float],
     seed: int,
     track: Tracker = silent,
-) -> tuple[dict[str, str], list[str]]:
+) -> Written:
     """Cut every scan and write the tree `root`, which may not exist yet; it appears whole or not at all.
 
     Beside the slices lie `subjects.csv`, `volumes.csv` (where each case comes from), `cut.json` (what prediction must
     know) and `contact_sheet.png`.
 
     Returns:
-        The split of each subject, and what a user should know about some of the scans.
+        What was written, and what was left out.
 
     Raises:
-        UserError: lists every scan that cannot be cut.
+        UserError: a split is left without a scan; lists every one that cannot be cut.
     """
     splits = split_subjects(scans, fractions, seed)
-    notes: list[str] = []
-    write_folder(root, lambda part: notes.extend(_fill(part, root.name, scans, rule, splits, track)))
-    return splits, notes
+    written: list[Written] = []
+    write_folder(root, lambda part: written.append(_fill(part, root.name, scans, rule, splits, track)))
+    return written[0]
 
 
-def _fill(
-    part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict[str, str], track: Tracker
-) -> list[str]:
-    """Write all of a tree into a folder; the notes on scans."""
+def _fill(part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict[str, str], track: Tracker) -> Written:
+    """Write all of a tree into a folder."""
     rows, notes, strips, heights, gaps, problems = [], [], [], [], [], []
     sampled = {scans[int(i)] for i in np.linspace(0, len(scans) - 1, min(_SHOWN, len(scans)))}
     for split in SPLITS:
@@ -139,8 +158,8 @@ def _fill(
     for scan in track(scans, len(scans), "Cutting volumes"):
         try:
             cut = cut_scan(scan, rule)
-        except UserError as error:
-            problems.append(str(error))
+        except Exception as error:
+            problems.append(describe(scan.image, error))
             continue
         split = splits[scan.subject]
         _write_slices(part, split, scan.case, cut)
@@ -150,10 +169,12 @@ def _fill(
         heights.append(cut.heights)
         gaps.append(cut.spacing[2])
         if scan in sampled:
-            strips.append(_strip(f"{scan.case}, {split}", cut, rule.frame))
-    if problems:
+            strips.append(_strip(printable(f"{scan.case}, {split}"), cut, rule.frame))
+    if empty := [split for split in SPLITS if split not in {row[2] for row in rows}]:
         listing = "\n".join(f"  {problem}" for problem in problems)
-        raise UserError(f"{name} was not written. {len(problems)} problem(s):\n{listing}")
+        raise UserError(
+            f"{name} was not written: nothing is left for {' and '.join(empty)}. {len(problems)} problem(s):\n{listing}"
+        )
     lowest, highest = zip(*heights, strict=True)
     gap = gaps[0] if max(gaps) - min(gaps) < _SAME else None
     geometry.write_cut(part, geometry.Cut(rule.axis, (min(lowest), max(highest)), (1.0, 1.0, gap)))
@@ -161,7 +182,7 @@ def _fill(
     write_text(part / "volumes.csv", csv_text(header, rows))
     write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], [row[:2] for row in rows]))
     overlays.write_picture(part / "contact_sheet.png", overlays.mosaic(strips, columns=1))
-    return notes
+    return Written(len(rows), {row[1]: row[2] for row in rows}, notes, problems)
 
 
 def _write_slices(root: Path, split: str, case: str, cut: Cut) -> None:

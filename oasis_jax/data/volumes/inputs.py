@@ -12,12 +12,21 @@ import numpy as np
 
 from oasis_jax.data.geometry import Axis, Size
 from oasis_jax.data.slices import natural, neighbour_files
-from oasis_jax.data.volumes.anatomy import Head, brain_planes, find_head
+from oasis_jax.data.volumes.anatomy import Head, brain_planes, find_head, head_notes
 from oasis_jax.data.volumes.frame import Place, fit, middle, put, quantise, take
-from oasis_jax.data.volumes.nifti import Volume, is_volume, planes, read_volume, slice_spacing, thickness_notes
+from oasis_jax.data.volumes.nifti import (
+    SUFFIXES,
+    Volume,
+    check_slices,
+    is_volume,
+    planes,
+    read_volume,
+    slice_spacing,
+    thickness_notes,
+)
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.data.volumes.resample import Grid, resample
-from oasis_jax.system.errors import UserError
+from oasis_jax.system.errors import describe
 
 _LONGEST = 220
 """Bytes of a file's name without its ending; file systems allow 255 with all that is added to it."""
@@ -27,6 +36,8 @@ _AHEAD = 4
 
 _AIR = 0.05
 """Share of the brightest tissue that air may have and still count as 0, as in the slices of training."""
+
+_NOWHERE = "is a link that leads nowhere: fetch the file it stands for (in DataLad: datalad get), or remove it"
 
 _SCALP = 24
 """Pixels of the head that may lie outside of what the network sees: scalp, skull and fluid around the brain."""
@@ -110,12 +121,14 @@ def find_inputs(paths: Sequence[Path]) -> tuple[list[Found], list[str]]:
         problems += more
         for one in inside:
             real = one.path.resolve()
-            if real in found:  # named twice
+            if real in found:
+                if found[real].name != one.name:  # not the same path named twice, but two links
+                    problems.append(f"{one.path} leads to the same file as {found[real].path}: only that is labelled")
                 continue
             if one.name in names:
                 problems.append(f"{one.path} would be written under the name of {names[one.name]}: label it apart")
                 continue
-            if len(one.name.encode()) > _LONGEST:
+            if len(os.fsencode(one.name)) > _LONGEST:
                 problems.append(f"{one.path} has too long a name to add to: shorten it")
                 continue
             found[real], names[one.name] = one, one.path
@@ -127,10 +140,12 @@ def _file(path: Path) -> tuple[list[Found], list[str]]:
     if path.suffix.lower() == ".img" and header.exists():  # one of a pair is enough
         path = header
     stem = _stem(path.name)
+    if path.is_symlink() and not path.exists():
+        return [], [f"{path} {_NOWHERE}"]
     if not path.exists():
         return [], [f"{path} does not exist"]
     if stem is None or not path.is_file():
-        return [], [f"{path} is no PNG file and no volume (.nii, .nii.gz, .hdr, .img)"]
+        return [], [f"{path} is no PNG file and no volume ({', '.join(SUFFIXES)})"]
     return [Found(path, stem)], []
 
 
@@ -152,6 +167,7 @@ def read_input(
     if not is_volume(found.path):
         return _read_png(found, framing)
     volume = read_volume(found.path, orientation)
+    check_slices(found.path, volume, framing.axis)
     *pixel, gap = slice_spacing(volume, framing.axis)
     values = planes(volume.values, framing.axis)
     sides = Grid(values.shape[1], pixel[0]), Grid(values.shape[2], pixel[1])
@@ -160,7 +176,8 @@ def read_input(
     place, place_notes = _place_volume(values, head, gap, framing, classify)
     step = 1.0 if framing.gap is None else framing.gap / gap
     frames = _frames(values, place, framing.neighbours, step)
-    notes = (*volume.notes, *_air_notes(values, head.mask), *thickness_notes(volume, framing.axis), *place_notes)
+    notes = (*volume.notes, *head_notes(head), *_air_notes(values, head.mask))
+    notes += (*thickness_notes(volume, framing.axis), *place_notes)
     return Input(found, frames, head.mask, place, sides, volume, notes)
 
 
@@ -173,6 +190,8 @@ def _read_png(found: Found, framing: Framing) -> Input:
     place, notes = middle((sides[0].own, sides[1].own), framing.frame), ()
     if grey.shape != framing.frame:  # one of the trained size is placed as those of training are
         place, notes = _place_slice(grey, framing)
+    if not grey.any():
+        notes = ("it is black, so nothing is labelled",)
     shown = np.full((1, *grey.shape), grey.any())  # a slice as it stands: what the network says of it is the answer
     frames = np.stack([put(one, place) for one in images], axis=-1)[None]
     alone = framing.neighbours > 0 and all(one is grey for one in images)
@@ -271,18 +290,21 @@ def read_inputs(
     fail: Callable[[str], None],
     classify: Classify | None = None,
 ) -> Iterator[Input]:
-    """Read files ahead of their use, in order; what cannot be read goes to `fail` as a sentence."""
+    """Read files ahead of their use, in order; whatever one of them does goes to `fail` as a sentence about it."""
     with ThreadPoolExecutor(2) as pool:
-        files, waiting = iter(found), deque[Future[Input]]()
+        files, waiting = iter(found), deque[tuple[Found, Future[Input]]]()
         while True:
             while len(waiting) < _AHEAD and (one := next(files, None)) is not None:
-                waiting.append(pool.submit(read_input, one, framing, orientation, classify))
+                waiting.append((one, pool.submit(read_input, one, framing, orientation, classify)))
             if not waiting:
                 return
+            one, future = waiting.popleft()
             try:
-                yield waiting.popleft().result()
-            except UserError as error:
-                fail(str(error))
+                item = future.result()
+            except Exception as error:
+                fail(describe(one.path, error))
+            else:
+                yield item
 
 
 def own_classes(item: Input, number: int, classes: np.ndarray) -> np.ndarray:
@@ -302,16 +324,13 @@ def own_probabilities(item: Input, number: int, probabilities: np.ndarray) -> np
 
 def _in_folder(folder: Path) -> tuple[list[Found], list[str]]:
     found, problems = [], []
-    home = folder.resolve()
     for name in sorted(os.listdir(folder), key=_in_order):
         path = folder / name
         stem = _stem(name)
         if name.startswith(".") or stem is None or path.is_dir():
             continue
         if not path.exists():
-            problems.append(f"{path} is a link that leads nowhere")
-        elif path.is_symlink() and not path.resolve().is_relative_to(home):
-            problems.append(f"{path} is a link out of the folder: name the file itself if it is meant")
+            problems.append(f"{path} {_NOWHERE}")
         elif not path.is_file():
             problems.append(f"{path} is no regular file")
         else:
@@ -328,7 +347,7 @@ def _in_order(name: str) -> list[tuple[int, int, str]]:
 
 def _stem(name: str) -> str | None:
     """A file's name without its ending; None for other kinds of file."""
-    for ending in (".nii.png", ".png", ".nii.gz", ".nii", ".hdr", ".img"):
+    for ending in (".nii.png", ".png", ".nii.gz", *SUFFIXES):
         if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)]
     return None

@@ -1,25 +1,37 @@
-"""Volumes of a user's own: NIfTI and Analyze files, turned so that axes run right, anterior, superior, and back."""
+"""Volumes of a user's own: NIfTI, Analyze and MGH files, with axes turned to right, anterior, superior, and back."""
 
-import gzip
-import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import nibabel as nib
 import numpy as np
+from nibabel import affines, nifti1, orientations
 
 from oasis_jax import classes
 from oasis_jax.data.geometry import AXES, Axis
+from oasis_jax.data.volumes.affine import is_rectangular
+from oasis_jax.data.volumes.header import Header, read_header, read_values
 from oasis_jax.system.errors import UserError
 
-SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img")
-
-_LARGEST = 2**28
-"""Voxels: 1 GiB as float32. A head at 0.4 mm has a quarter of that; a header that claims more is damaged or hostile."""
+SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh", ".hdr", ".img")
 
 _THICK = 2.5
 """mm, beyond which a scan is much coarser than 1 mm."""
 
-_TO_MM = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
+_HUGE = 1e30
+"""Values from which on sums of float32 overflow."""
+
+_NARROW = 20.0
+"""mm that a slice is wide at least; heads of adults are 100 and more."""
+
+_SAME = 0.1
+"""mm by which voxels of two volumes may be apart and count as one."""
+
+_NEGATIVE = 0.001
+"""Share of voxels below 0 from which on it is told."""
+
+_RINGING = 0.05
+"""Share of the brightest tissue down to which values below 0 come from interpolation."""
 
 
 class Volume(NamedTuple):
@@ -29,16 +41,29 @@ class Volume(NamedTuple):
     """float32 `(X, Y, Z)`, toward the right, the front and the top of the head (RAS); finite."""
     spacing: tuple[float, float, float]
     """Distance of voxels along X, Y and Z, mm."""
-    image: Any
-    """The nibabel image as it was read: header, affine, and the file's own order of axes."""
-    affine: np.ndarray
-    """From the file's own voxel numbers to mm, `(4, 4)`."""
+    header: Header
+    """What the file says of itself, in its own order of axes."""
     turn: np.ndarray
     """The nibabel orientation that takes the file's axes to X, Y, Z."""
     hollow: int
     """Voxels that are not finite numbers in the file and are 0 here."""
     notes: tuple[str, ...]
     """What a user should know about the file."""
+
+    @property
+    def affine(self) -> np.ndarray:
+        """From voxel numbers along X, Y, Z to mm, `(4, 4)`."""
+        return self.header.affine @ orientations.inv_ornt_aff(self.turn, self.header.shape)
+
+    @property
+    def voxel(self) -> float:
+        """Volume of a voxel, mm^3, whatever its shape."""
+        return abs(float(np.linalg.det(self.header.affine[:3, :3])))
+
+    @property
+    def rectangular(self) -> bool:
+        """Whether the sides of a voxel are at right angles."""
+        return is_rectangular(self.header.affine)
 
 
 def is_volume(path: Path) -> bool:
@@ -50,41 +75,25 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     """Read a volume and turn it to RAS.
 
     Args:
-        path: a NIfTI file, or the .hdr or .img of an Analyze or NIfTI pair.
-        orientation: three letters, such as "RAS" or "LPI", for a file that does not say how it lies: where its first,
-            second and third axis lead.
+        path: a file as `read_header` takes.
+        orientation: where the axes of a file lead that does not say so, such as "RAS".
 
     Raises:
-        UserError: no volume, damaged, not three-dimensional, too large, or its orientation is unknown.
+        UserError: as `read_header`, or the voxels are damaged.
     """
-    nib = import_nibabel()
-    try:
-        image = nib.load(path)
-        shape = image.shape
-        while len(shape) > 3 and shape[-1] == 1:
-            shape = shape[:-1]
-        if len(shape) != 3 or 0 in shape:
-            raise UserError(f"{path} has the shape {' x '.join(map(str, image.shape))}: give one volume, a 3-D image.")
-        if np.prod(shape, dtype=np.int64) > _LARGEST:
-            raise UserError(f"{path} claims {' x '.join(map(str, shape))} voxels, more than any head needs.")
-        if image.get_data_dtype().kind not in "iuf":
-            raise UserError(f"{path} holds {image.get_data_dtype()}, not one real number a voxel: convert it first.")
-        values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
-        unit = _TO_MM[image.header.get_xyzt_units()[0]] if hasattr(image.header, "get_xyzt_units") else 1.0
-    except (*broken(nib), KeyError) as error:
-        reason = next(iter(str(error).splitlines()), "it is damaged")
-        raise UserError(f"{path} cannot be read as a volume: {reason}.") from error
-    affine = _affine(nib, path, image, shape, orientation, unit)
-    turn = nib.orientations.io_orientation(affine)
-    hollow = int(values.size - np.isfinite(values).sum())
+    header = read_header(path, orientation)
+    values, notes = read_values(path, header)
+    turn = orientations.io_orientation(header.affine)
+    sound = (values > -_HUGE) & (values < _HUGE)
+    hollow = int(values.size - sound.sum())
     if hollow:
-        values = np.nan_to_num(values, copy=False, nan=0, posinf=0, neginf=0)
-    oblique = float(np.degrees(nib.affines.obliquity(affine)).max())
-    notes = [f"{hollow} voxels are not finite numbers and count as 0"] if hollow else []
+        values = np.where(sound, values, np.float32(0))
+        notes.append(f"{hollow} voxels are not finite numbers, or too large for float32, and count as 0")
+    oblique = float(np.degrees(affines.obliquity(header.affine)).max())
     notes += [f"it lies {oblique:.0f} degrees oblique; slices follow its own axes"] if oblique > 15 else []
-    x, y, z = (float(mm) for mm in nib.affines.voxel_sizes(affine)[np.argsort(turn[:, 0])])
-    values = np.ascontiguousarray(nib.orientations.apply_orientation(values, turn))
-    return Volume(values, (x, y, z), image, affine, turn, hollow, tuple(notes))
+    x, y, z = (float(mm) for mm in affines.voxel_sizes(header.affine)[np.argsort(turn[:, 0])])
+    values = np.ascontiguousarray(orientations.apply_orientation(values, turn))
+    return Volume(values, (x, y, z), header, turn, hollow, (*header.notes, *notes, *_negative_notes(values)))
 
 
 def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = False) -> None:
@@ -96,14 +105,14 @@ def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = Fal
         like: the volume whose grid it is.
         names: mark it as a label volume and put the classes' names into its header.
     """
-    nib = import_nibabel()
-    back = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), like.turn)
-    values = nib.orientations.apply_orientation(values, back)
-    kind = nib.Nifti2Image if isinstance(like.image, nib.Nifti2Image) else nib.Nifti1Image
-    if isinstance(like.image, nib.Nifti1Pair):
-        image = kind(values, like.image.affine, like.image.header.copy(), dtype=values.dtype)
-    else:  # Analyze: what the user said of its axes is all there is
-        image = kind(values, like.affine, dtype=values.dtype)
+    back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), like.turn)
+    values = orientations.apply_orientation(values, back)
+    fields = like.header.fields
+    kind = nib.Nifti2Image if isinstance(fields, nib.Nifti2Header) else nib.Nifti1Image
+    if isinstance(fields, nib.Nifti1Header):
+        image = kind(values, fields.get_best_affine(), fields.copy(), dtype=values.dtype)
+    else:  # Analyze, of whose axes all is known that the user said, and MGH
+        image = kind(values, like.header.affine, dtype=values.dtype)
     image.header.set_slope_inter(1, 0)
     image.header["cal_max"] = image.header["cal_min"] = 0
     image.header["descrip"] = b"oasis_jax"
@@ -111,7 +120,7 @@ def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = Fal
     if names:
         image.header.set_intent("label", name="tissue")
         text = "; ".join(f"{k} {name}" for k, name in enumerate(classes.NAMES))
-        image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", text.encode()))
+        image.header.extensions.append(nifti1.Nifti1Extension("comment", text.encode()))
     nib.save(image, path)
 
 
@@ -133,37 +142,40 @@ def thickness_notes(volume: Volume, axis: Axis) -> list[str]:
 
 
 def slice_spacing(volume: Volume, axis: Axis) -> tuple[float, float, float]:
-    """Distance of rows, of columns and of slices, mm."""
+    """Distance of rows, of columns and of slices, mm; their product is the volume of a voxel, whatever its shape.
+
+    Slices that are stacked at a slant are as far apart as their planes are.
+    """
     k = AXES.index(axis)
     rows, columns = (s for i, s in enumerate(volume.spacing) if i != k)
-    return rows, columns, volume.spacing[k]
+    return rows, columns, volume.spacing[k] if volume.rectangular else volume.voxel / (rows * columns)
+
+
+def check_slices(path: Path, volume: Volume, axis: Axis) -> None:
+    """Raise `UserError` where the slices along an axis are too narrow to show a head."""
+    sides = planes(volume.values, axis).shape[1:]
+    reach = [n * mm for n, mm in zip(sides, slice_spacing(volume, axis), strict=False)]
+    if min(reach) >= _NARROW:
+        return
+    thin = AXES[int(np.argmin(np.array(volume.values.shape) * volume.spacing))]
+    raise UserError(
+        f"{path} has {axis} slices of {reach[0]:.3g} x {reach[1]:.3g} mm, too narrow for a head: it holds "
+        f"{volume.values.shape[AXES.index(thin)]} {thin} slice(s), and {axis} ones are looked at."
+    )
 
 
 def same_grid(a: Volume, b: Volume) -> bool:
-    """Whether two volumes have the same voxels in the same places, to a tenth of a mm at every corner."""
-    if a.image.shape[:3] != b.image.shape[:3]:
+    """Whether two volumes have the same voxels in the same places, to a tenth of a mm at every corner.
+
+    How their files order the axes does not matter; a file that does not say where it lies counts as lying there.
+    """
+    size = np.array(a.values.shape)
+    if a.values.shape != b.values.shape:
         return False
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(a.image.shape[:3]) - 1)
-    return bool(np.abs((corners @ (a.affine - b.affine)[:3, :3].T) + (a.affine - b.affine)[:3, 3]).max() < 0.1)
-
-
-def _affine(
-    nib: Any, path: Path, image: Any, shape: tuple[int, ...], orientation: str | None, unit: float
-) -> np.ndarray:
-    """From voxel numbers to mm; `unit` is the file's unit of length in mm."""
-    if _has_affine(image):
-        affine = np.diag([unit, unit, unit, 1.0]) @ image.affine
-        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
-            raise UserError(f"{path} has a damaged affine: mend its header, or write it anew.")
-        return affine
-    if orientation is None:
-        raise UserError(f"{path} does not say how it lies (it has no affine): name its axes, as --orientation RAS.")
-    turn = nib.orientations.axcodes2ornt(orientation.upper())
-    zooms = np.abs(np.asarray(image.header.get_zooms()[:3], np.float64)) * unit
-    if not (np.isfinite(zooms).all() and zooms.all()):
-        raise UserError(f"{path} has voxels of no size: mend its header, or write it anew.")
-    scale = np.diag([*zooms[np.argsort(turn[:, 0])], 1.0])
-    return scale @ np.linalg.inv(nib.orientations.inv_ornt_aff(turn, shape))
+    if not (a.header.placed and b.header.placed):
+        return bool((np.abs(np.subtract(a.spacing, b.spacing)) * size).max() < _SAME)
+    away, corners = a.affine - b.affine, np.array(list(np.ndindex(2, 2, 2))) * (size - 1)
+    return bool(np.abs(corners @ away[:3, :3].T + away[:3, 3]).max() < _SAME)
 
 
 def check_orientation(orientation: str | None) -> None:
@@ -176,26 +188,8 @@ def check_orientation(orientation: str | None) -> None:
         raise UserError(f"--orientation is {orientation} and must name three directions, such as RAS or LPI.")
 
 
-def _has_affine(image: Any) -> bool:
-    if {"qform_code", "sform_code"} <= set(image.header.keys()):
-        return bool(image.header["qform_code"] or image.header["sform_code"])
-    return False  # Analyze 7.5
-
-
-def import_nibabel() -> Any:
-    """nibabel, which is an extra.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        import nibabel
-    except ImportError:
-        raise UserError("NIfTI and Analyze volumes need nibabel: pip install nibabel.") from None
-    return nibabel
-
-
-def broken(nib: Any) -> tuple[type[Exception], ...]:
-    """What nibabel raises on damaged files."""
-    damaged = nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError
-    return (*damaged, OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile, OverflowError)
+def _negative_notes(values: np.ndarray) -> list[str]:
+    """How many voxels are below 0; ringing around it does not count."""
+    few = values[::2, ::2, ::2]
+    share = float((values < -_RINGING * np.percentile(np.abs(few), 99)).mean())
+    return [f"{100 * share:.3g} % of its voxels are below 0 and count as 0"] if share > _NEGATIVE else []

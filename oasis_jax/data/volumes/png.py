@@ -6,11 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from oasis_jax.data.slices import BROKEN
+from oasis_jax.data.slices import BROKEN, LARGEST
 from oasis_jax.system.errors import UserError
-
-_LARGEST = 2048
-"""Pixels a side: many times a slice, and far from what exhausts memory."""
 
 
 def read_grey(path: Path) -> np.ndarray:
@@ -20,40 +17,44 @@ def read_grey(path: Path) -> np.ndarray:
     grey, nothing transparent, 16-bit levels that are 8-bit ones times 1 or 257.
 
     Raises:
-        UserError: no PNG, damaged, too large, or holding more than 8-bit grey levels.
+        UserError: no PNG, damaged, too large, or holding colours, transparency or more than 8 bits.
     """
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            if max(image.size) > _LARGEST:
+            if max(image.size) > LARGEST:
                 raise UserError(f"{path} claims {image.width}x{image.height} pixels, far more than a slice has.")
             image.verify()  # checksums, which reading the pixels passes over
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             if getattr(image, "n_frames", 1) > 1:
                 raise UserError(f"{path} is an animation: give its frames as files.")
-            pixels = _levels(image, depth=content[24])
+            levels = _levels(image, depth=content[24])
     except BROKEN as error:
         reason = "it is none" if isinstance(error, UnidentifiedImageError) else str(error)
         raise UserError(f"{path} cannot be read as a PNG image: {reason}.") from error
-    if pixels is None:
+    if isinstance(levels, str):
         raise UserError(
-            f"{path} holds more than 8-bit grey levels ({image.mode}): converting it would lose some. "
-            "Save it as 8-bit grey, or give the volume it was made from."
+            f"{path} {levels}: converting it would lose some. Save it as 8-bit grey, or give the volume it was made "
+            "from."
         )
-    return pixels
+    return levels
 
 
-def _levels(image: Image.Image, depth: int) -> np.ndarray | None:
-    """8-bit grey levels, or None where there are none; `depth` is the file's bits a channel."""
+_DEEP = "holds more than 8-bit grey levels"
+
+
+def _levels(image: Image.Image, depth: int) -> np.ndarray | str:
+    """8-bit grey levels, or what else the file holds; `depth` is the file's bits a channel."""
     if image.mode == "L" and "transparency" not in image.info:
         return np.array(image)
     if image.mode.startswith("I"):
         wide = np.array(image).astype(np.int64)
         if wide.max() <= 255:
             return wide.astype(np.uint8)
-        return (wide // 257).astype(np.uint8) if not (wide % 257).any() else None
+        return (wide // 257).astype(np.uint8) if not (wide % 257).any() else _DEEP
     if depth > 8:  # Pillow drops the low bytes of 16-bit colours
-        return None
+        return _DEEP
     red, green, blue, alpha = np.moveaxis(np.array(image.convert("RGBA")), -1, 0)
-    lossless = (red == green).all() and (red == blue).all() and (alpha == 255).all()
-    return red.copy() if lossless else None
+    if (alpha != 255).any():
+        return "has transparent pixels, which have no one grey level"
+    return red.copy() if (red == green).all() and (red == blue).all() else "holds colours"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oasis_jax.config import SPLITS
-from oasis_jax.data.slices import natural
+from oasis_jax.data.slices import natural, tidy, two_spellings
 from oasis_jax.data.volumes.nifti import Volume, read_volume, same_grid
 from oasis_jax.system.errors import UserError
 
@@ -93,6 +93,8 @@ def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
     for case, count in Counter(scan.case for scan in scans).items():
         if count > 1:
             problems.append(f"{count} scans would be named {case}: rename a subject or a session")
+    twins = two_spellings({scan.subject for scan in scans})
+    problems += [f"one subject in two spellings: {names}; rename the files of one" for names in twins]
     return scans, sorted(problems)
 
 
@@ -128,21 +130,24 @@ def split_subjects(scans: Sequence[Scan], fractions: tuple[float, float, float],
     return {people[i]: name for i, name in zip(order, names, strict=True)}
 
 
-def read_classes(scan: Scan, image: Volume, values: Values) -> np.ndarray:
+def read_classes(scan: Scan, image: Volume, values: Values, orientation: str | None = None) -> np.ndarray:
     """The class of each voxel of a scan, uint8 in RAS order as the image.
+
+    Values that were stored as scaled whole numbers are rounded within the error that this makes.
 
     Raises:
         UserError: the label volume cannot be read, does not belong to the image, or has values that no class claims.
     """
-    path, truth = scan.label, read_volume(scan.label)
+    path, truth = scan.label, read_volume(scan.label, orientation)
     if truth.hollow:
         raise UserError(f"{path} has {truth.hollow} voxels that are not finite numbers: label them.")
     if not same_grid(image, truth):
         raise UserError(f"{path} does not lie on the grid of {scan.image}: resample it to that grid.")
     out = np.zeros(truth.values.shape, np.uint8)
     known = np.zeros(truth.values.shape, bool)
-    whole = np.rint(truth.values)
-    whole = np.where(np.abs(truth.values - whole) < 1e-3, whole, truth.values)  # as left by a change of type
+    whole, rounding = np.rint(truth.values), truth.header.rounding
+    off = max(1e-3, 1.01 * rounding) if rounding < 0.5 else 1e-3  # 1e-3: as left by a change of type
+    whole = np.where(np.abs(truth.values - whole) < off, whole, truth.values)
     for k, claimed in enumerate(values):
         here = np.isin(whole, claimed)
         out[here], known = k, known | here
@@ -174,7 +179,7 @@ def _match(pattern: str) -> tuple[dict[tuple[str, str], Path], list[str]]:
         match = re.fullmatch(regex, path)
         if not match:
             continue
-        key = match["subject"], match.groupdict().get("session") or ""
+        key = tidy(match["subject"]), tidy(match.groupdict().get("session") or "")
         if key in found:
             problems.append(f"{found[key]} and {path} are both of {' '.join(filter(None, key))}")
         found[key] = Path(path)

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import shutil
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -510,14 +509,6 @@ def test_an_existing_folder_is_left_alone(discs: Path, known: Manifest, tmp_path
     with pytest.raises(UserError, match="exists already"):
         run(tmp_path, discs, known)
     assert os.listdir(tmp_path) == ["file"]
-
-
-def test_nibabel_is_asked_for_by_name(
-    discs: Path, known: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "nibabel", None)
-    with pytest.raises(UserError, match="pip install nibabel"):
-        run(tmp_path / "tree", discs, known)
 
 
 def test_an_interrupted_rebuild_leaves_nothing(discs: Path, known: Manifest, tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ def refused(folder: Path) -> dict[str, tuple[bytes, str]]:
     frames = [Image.fromarray(GREY), Image.fromarray(GREY[::-1].copy())]
     return {
         "16-bit": (saved(Image.fromarray(GREY.astype(np.uint16) * 200)), "more than 8-bit grey levels"),
-        "coloured": (saved(coloured), "more than 8-bit grey levels"),
-        "transparent": (saved(clear), "more than 8-bit grey levels"),
+        "coloured": (saved(coloured), "holds colours"),
+        "transparent": (saved(clear), "has transparent pixels"),
         "text": (b"no image at all", "cannot be read as a PNG image"),
         "JPEG": (saved(Image.fromarray(GREY), "JPEG"), "cannot be read as a PNG image"),
         "truncated": (whole[:-20], "cannot be read as a PNG image"),

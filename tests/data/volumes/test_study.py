@@ -16,7 +16,7 @@ from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.geometry import Cut
 from oasis_jax.data.slices import read_pair
 from oasis_jax.data.volumes.build import Rule, cut_scan
-from oasis_jax.data.volumes.study import Scan, find_scans, split_subjects
+from oasis_jax.data.volumes.study import Scan, find_scans, pair_scans, split_subjects
 from oasis_jax.system.errors import UserError
 
 RULE = Rule("axial", 0.5, 8.0, (48, 64), ((0,), (1,), (2,), (3,)))
@@ -107,6 +107,32 @@ def test_files_without_a_partner_are_named(study: Path, tmp_path: Path) -> None:
     assert "2 scans would be named 1-2-3" in find_scans(f"{pattern}/i.nii", f"{pattern}/l.nii")[1][0]
 
 
+def touch(folder: Path, *names: str) -> tuple[str, str]:
+    """Empty image and label files of subjects; their patterns."""
+    for name in names:
+        for kind in ("t1", "labels"):
+            (folder / kind / name).mkdir(parents=True)
+            (folder / kind / name / "x.nii").touch()
+    return f"{folder}/t1/{{subject}}/x.nii", f"{folder}/labels/{{subject}}/x.nii"
+
+
+@pytest.mark.parametrize(("one", "other"), [("A", "A "), ("A", "\xa0A"), ("Ren\xe9", "Rene\u0301")])
+def test_what_nobody_sees_in_a_name_makes_no_second_person(one: str, other: str, tmp_path: Path) -> None:
+    scans, problems = find_scans(*touch(tmp_path, one, "B", other))
+    assert len(scans) == 2
+    assert [f"are both of {one}" in problem for problem in problems] == [True, True]
+    (tmp_path / "t1" / other / "x.nii").unlink()
+    (tmp_path / "labels" / one / "x.nii").unlink()
+    scans, problems = find_scans(*touch(tmp_path))
+    assert (sorted(scan.subject for scan in scans), problems) == (sorted([one, "B"]), [])
+
+
+@pytest.mark.parametrize(("one", "other"), [("OAS1_0001", "oas1_0001"), ("A", "\uff21")])
+def test_a_person_in_two_spellings_is_refused(one: str, other: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"one subject in two spellings: {one}, {other}; rename"):
+        pair_scans(*touch(tmp_path, one, "B", other))
+
+
 def scan_of(folder: Path, values: np.ndarray, truth: np.ndarray, **options: tuple) -> Scan:
     image, label = save(folder / "i.nii.gz", values, **options), save(folder / "l.nii.gz", truth, **options)
     return Scan("s", "", image, label)
@@ -167,6 +193,27 @@ def test_every_broken_scan_is_listed_and_nothing_is_written(study: Path, tmp_pat
     )  # fmt: skip
     assert_mistake(done, "2 problem(s)", "2_l.nii holds the values 5, 6, 7, 8", "3_l.nii holds")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_broken_scan_is_left_out_and_costs_status_1(tmp_path: Path) -> None:
+    for k in range(4):
+        values, truth = brain((37, 50, 26))
+        save(tmp_path / f"{k}_i.nii", values)
+        save(tmp_path / f"{k}_l.nii", truth)
+    words = (
+        "data", "volumes", tmp_path / "out", "--images", f"{tmp_path}/{{subject}}_i.nii",
+        "--labels", f"{tmp_path}/{{subject}}_l.nii", "--frame", "48", "64",
+    )  # fmt: skip
+    scans = [Scan(str(k), "", Path(), Path()) for k in range(4)]
+    splits = split_subjects(scans, (0.7, 0.15, 0.15), 0)
+    spare = next(k for k in range(4) if list(splits.values()).count(splits[str(k)]) > 1)
+    (tmp_path / f"{spare}_i.nii").write_bytes(b"no volume")
+    done = command(*words)
+    assert done.returncode == 1, done.stderr
+    assert "3 scans of 3 subjects" in done.stdout
+    assert f"{spare}_i.nii cannot be read as a volume" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert set(load_dataset(tmp_path / "out").subjects) == {str(k) for k in range(4)} - {str(spare)}
 
 
 def test_a_tree_says_how_it_was_cut_and_a_damaged_record_is_noticed(tree: Path, tmp_path: Path) -> None:

@@ -1,0 +1,124 @@
+"""A command's signals and streams, from its first line on: Ctrl-C, SIGTERM and SIGHUP end it alike, and a screen that
+is closed or knows few letters does not.
+
+It imports nothing that takes time, so that it can stand before everything else.
+"""
+
+import io
+import os
+import signal
+import sys
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Handler = Callable[[int, FrameType | None], Any]
+
+_PATIENCE = 0.5
+"""Seconds after which an interruption that somebody swallowed is raised again."""
+
+_raised: Callable[[], object] = object
+"""The last `Interrupted`, while it is on its way, or None."""
+
+_terminals: list[int] = []
+"""Which of standard output and standard error were a terminal at the start."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """One of `SIGNALS` came; `number` says which."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+        global _raised
+        _raised = weakref.ref(self)
+
+
+def install() -> None:
+    """Until `raise_signals`, a signal ends the process at once: imports swallow exceptions, and nothing is made yet."""
+    _open_streams()
+    _terminals[:] = [number for number in (1, 2) if os.isatty(number)]
+    handle(end)
+
+
+def raise_signals() -> None:
+    """From now on, a signal raises `Interrupted` in the main thread, and once more where somebody swallowed it."""
+    handle(_raise)
+
+
+def handle(handler: Handler) -> dict[int, Any]:
+    """Let a function handle the signals; the handlers before it.
+
+    SIGHUP stays ignored where it was, under `nohup`. Where it came, the terminal is gone, and writing to it would fail.
+    """
+
+    def handle_one(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            for stream in _terminals:
+                _silence(stream)
+        handler(number, frame)
+
+    wanted = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    return {number: signal.signal(number, handle_one) for number in wanted}
+
+
+def sentence(number: int) -> str:
+    """What is said of a command that a signal ended."""
+    return f"Interrupted by {signal.Signals(number).name}. What was saved stays."
+
+
+def end(number: int, frame: FrameType | None) -> None:
+    with suppress(OSError):
+        os.write(2, f"{sentence(number)}\n".encode())
+    os._exit(128 + number)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    def again(alarm: int, frame: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+        if _raised() is None:
+            raise Interrupted(number)
+
+    signal.signal(signal.SIGALRM, again)
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+    raise Interrupted(number)  # no name holds it, so that it is gone when somebody swallows it
+
+
+class _Screen(io.TextIOWrapper):
+    """Standard error, where nobody may be listening any more: then it falls silent."""
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            _silence(self.fileno())
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            _silence(self.fileno())
+
+
+def _silence(stream: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, stream)
+    os.close(null)
+
+
+def _open_streams() -> None:
+    """A closed stream becomes an empty one, so that no file gets its number; letters it lacks are spelled out."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(number)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stderr = _Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace", line_buffering=True)

@@ -1,0 +1,258 @@
+"""What headers claim: sizes that no head has, repairs, damage and how a volume lies, each with its own sentence."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import fuzz
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers import save
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oasis_jax.data.volumes import header
+from oasis_jax.data.volumes.nifti import check_slices, read_volume, same_grid, slice_spacing, write_volume
+from oasis_jax.system.errors import UserError
+
+VALUES = np.arange(24 * 26 * 3, dtype=np.int16).reshape(24, 26, 3)
+
+
+def changed(path: Path, change: Callable[[np.ndarray], None], affine: np.ndarray | None = None) -> Path:
+    """A NIfTI-1 file whose header was changed after it was written, whatever nibabel thinks of it."""
+    nib.save(nib.Nifti1Image(VALUES, np.eye(4) if affine is None else affine), path)
+    content = bytearray(path.read_bytes())
+    fields = np.frombuffer(content, nib.Nifti1Header.template_dtype, 1)  # a view: what is set here is set there
+    change(fields)
+    path.write_bytes(bytes(content))
+    return path
+
+
+def lies_by_qform(fields: np.ndarray) -> None:
+    fields["qform_code"], fields["sform_code"] = 1, 0
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(UserError) as error:
+        read_volume(path)
+    assert str(path) in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "unit", "parts"),
+    [
+        ((1, 1, 1), 1, ("1000 x 1000 x 1000 mm", "metre")),
+        ((1, 1, 1), 3, ("0.001 x 0.001 x 0.001 mm", "micron")),
+        ((25, 1, 1), 2, ("25 x 1 x 1 mm", "mm")),
+        ((0.09, 1, 1), 0, ("0.09 x 1 x 1 mm", "no unit")),
+    ],
+)
+def test_sizes_that_no_head_has_are_refused_by_spacing_and_unit(
+    spacing: tuple[float, ...], unit: int, parts: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = changed(tmp_path / "a.nii", lambda f: f["xyzt_units"].fill(unit), np.diag([*spacing, 1.0]))
+    told = refusal(path)
+    assert all(part in told for part in ("those of a head are 0.1 to 20 mm", *parts))
+
+
+def test_a_field_of_view_beyond_a_metre_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nii", np.zeros((60, 3, 3), np.uint8), (17, 1, 1))
+    assert "reaches over 1020 x 3 x 3 mm" in refusal(path)
+    widest = read_volume(save(tmp_path / "b.nii", np.zeros((50, 3, 3), np.uint8), (20, 1, 0.1)))
+    assert widest.spacing == pytest.approx((20, 1, 0.1))
+
+
+def test_a_size_that_nibabel_would_make_up_is_refused_and_other_repairs_are_told_of_their_file(tmp_path: Path) -> None:
+    def lost(fields: np.ndarray) -> None:
+        lies_by_qform(fields)
+        fields["pixdim"][0, 3] = 0
+
+    assert "measure 0 mm (pixdim)" in refusal(changed(tmp_path / "a.nii", lost))
+    kept = read_volume(changed(tmp_path / "b.nii", lambda f: f["pixdim"][0, 1:4].fill(0)))  # its sform says the size
+    assert kept.spacing == (1, 1, 1)
+    assert any("pixdim" in note for note in kept.notes)
+    sound = read_volume(changed(tmp_path / "c.nii", lambda f: f["pixdim"][0, :1].fill(0)))  # as the standard allows
+    assert not sound.notes
+
+
+def test_what_is_wrong_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def quaternion(fields: np.ndarray) -> None:
+        lies_by_qform(fields)
+        fields["quatern_b"], fields["quatern_c"] = 1, 1
+
+    assert "its quaternion is no rotation" in refusal(changed(tmp_path / "a.nii", quaternion))
+    flat = np.eye(4)
+    flat[:3, 2] = [1, 0, 0.001]
+    assert "its axes lie in one plane" in refusal(changed(tmp_path / "b.nii", lambda f: None, flat))
+    assert "no finite numbers" in refusal(changed(tmp_path / "c.nii", lambda f: f["srow_x"].fill(np.nan)))
+    assert "begin 100000000 bytes" in refusal(changed(tmp_path / "d.nii", lambda f: f["vox_offset"].fill(1e8)))
+    assert "cut short" in refusal(changed(tmp_path / "e.nii", lambda f: f["dim"][0, 1:4].fill(500)))
+    nib.save(nib.Nifti1Image(np.zeros((20, 30), np.uint8), np.eye(4)), tmp_path / "f.nii")
+    assert "one slice of 20 x 30 pixels" in refusal(tmp_path / "f.nii")
+    nib.save(nib.Nifti1Image(np.zeros((20, 30, 3), np.complex64), np.eye(4)), tmp_path / "g.nii")
+    assert "not one real number a voxel" in refusal(tmp_path / "g.nii")
+    (tmp_path / "h.nii").write_bytes(b"")
+    assert "it is no NIfTI, Analyze or MGH file" in refusal(tmp_path / "h.nii")
+    nib.save(nib.AnalyzeImage(VALUES, np.eye(4)), tmp_path / "i.img")
+    (tmp_path / "i.img").unlink()
+    assert "i.img is missing beside it" in refusal(tmp_path / "i.hdr")
+    assert not capfd.readouterr().err  # nibabel says nothing past us
+
+
+def test_a_gzip_file_is_one_by_its_content_and_its_checksum_counts(tmp_path: Path) -> None:
+    plain = save(tmp_path / "a.nii", VALUES).read_bytes()
+    packed = bytearray(gzip.compress(plain))
+    (tmp_path / "b.nii").write_bytes(packed)
+    (tmp_path / "c.nii.gz").write_bytes(plain)
+    for name in ("b.nii", "c.nii.gz"):
+        assert np.array_equal(read_volume(tmp_path / name).values, VALUES)
+    (tmp_path / "d.nii.gz").write_bytes(packed[:-4])
+    assert "cut short" in refusal(tmp_path / "d.nii.gz")
+    packed[-8] ^= 1
+    (tmp_path / "e.nii.gz").write_bytes(packed)
+    assert "its checksum is wrong" in refusal(tmp_path / "e.nii.gz")
+    (tmp_path / "f.nii.gz").write_bytes(gzip.compress(plain + b"more"))
+    assert "goes on after the last voxel" in read_volume(tmp_path / "f.nii.gz").notes[0]
+
+
+def test_a_bomb_is_unpacked_no_further_than_its_header_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header, "_AFTER", 2**16)
+    unpacked = 0
+    read = gzip.GzipFile.read
+
+    def counted(file: gzip.GzipFile, size: int | None = -1) -> bytes:
+        nonlocal unpacked
+        unpacked += len(found := read(file, size))
+        return found
+
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(save(tmp_path / "a.nii", VALUES).read_bytes() + bytes(2**24)))
+    monkeypatch.setattr(gzip.GzipFile, "read", counted)
+    read_volume(tmp_path / "a.nii.gz")
+    assert unpacked < 2**18
+
+
+@pytest.mark.parametrize("name", ["a.mgz", "a.mgh"])
+def test_freesurfer_volumes_are_read_and_their_labels_lie_on_their_grid(name: str, tmp_path: Path) -> None:
+    affine = np.array([[-1.0, 0, 0, 90], [0, 0, 1.2, -110], [0, -1.1, 0, 100], [0, 0, 0, 1]])
+    nib.save(nib.MGHImage(VALUES, affine), tmp_path / name)
+    volume = read_volume(tmp_path / name)
+    assert np.array_equal(volume.values, VALUES.transpose(0, 2, 1)[::-1, :, ::-1])
+    assert np.allclose(volume.spacing, (1, 1.2, 1.1))
+    assert not volume.notes
+    write_volume(tmp_path / "l.nii.gz", volume.values.astype(np.int16), volume)
+    back = nib.load(tmp_path / "l.nii.gz")
+    assert np.array_equal(back.dataobj, VALUES)
+    assert np.allclose(back.affine, affine)
+    content = bytearray((tmp_path / name).read_bytes())
+    content = bytearray(gzip.decompress(content)) if name == "a.mgz" else content
+    content[28:30] = bytes(2)  # the flag without which nibabel makes up how it lies
+    (tmp_path / "b.mgh").write_bytes(content)
+    assert "no NIfTI, Analyze or MGH" in refusal(tmp_path / "b.mgh")
+
+
+def test_two_places_in_one_header_are_told(tmp_path: Path) -> None:
+    def moved(fields: np.ndarray) -> None:
+        fields["qform_code"], fields["qoffset_x"] = 1, 7
+
+    assert "differ, by up to 7" in read_volume(changed(tmp_path / "a.nii", moved)).notes[0]
+    assert not read_volume(changed(tmp_path / "b.nii", lambda f: f["qform_code"].fill(1))).notes
+    other = read_volume(changed(tmp_path / "c.nii", lambda f: f["pixdim"][0, 3:4].fill(3)))
+    assert "1 x 1 x 3 for its voxels (pixdim) and its sform 1 x 1 x 1" in other.notes[0]
+
+
+def test_values_that_cannot_count_are_told(tmp_path: Path) -> None:
+    values = np.ones((24, 24, 4))
+    values[:2, :12] = -1
+    told = read_volume(save(tmp_path / "a.nii", values.astype(np.int16))).notes
+    assert told == ("4.17 % of its voxels are below 0 and count as 0",)
+    assert "100 % of its voxels" in read_volume(save(tmp_path / "b.nii", np.full((24, 24, 4), -9, np.int16))).notes[0]
+    ringing = np.where(values < 0, -0.01, values).astype(np.float32)
+    assert not read_volume(save(tmp_path / "c.nii", ringing)).notes
+    values[0, 0] = 1e300
+    assert "4 voxels are not finite numbers, or too large" in read_volume(save(tmp_path / "d.nii", values)).notes[0]
+
+
+NUMBERS = st.floats(-1, 1).map(lambda x: round(x, 3))
+
+
+@st.composite
+def affines(draw: st.DrawFn) -> np.ndarray:
+    """Any rotation, voxels of 0.3 to 10 mm, and axes that lean on each other by up to 40 degrees."""
+    turn = np.linalg.qr(np.array(draw(st.lists(NUMBERS, min_size=9, max_size=9))).reshape(3, 3) + 2 * np.eye(3))[0]
+    shear = np.eye(3)
+    shear[np.triu_indices(3, 1)] = draw(st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=3))
+    signs = np.diag(draw(st.lists(st.sampled_from([-1.0, 1.0]), min_size=3, max_size=3)))
+    zooms = np.diag(draw(st.lists(st.floats(0.3, 10), min_size=3, max_size=3)))
+    out = np.eye(4)
+    out[:3, :3] = (turn @ shear @ zooms @ signs)[:, draw(st.permutations(range(3)))]
+    out[:3, 3] = draw(st.lists(st.floats(-200, 200), min_size=3, max_size=3))
+    return out
+
+
+@given(affines(), st.sampled_from([("mm", 1.0), ("meter", 1e3), ("micron", 1e-3), ("unknown", 1.0)]))
+def test_a_voxel_has_the_volume_that_its_affine_gives_it_and_labels_go_back_onto_it(
+    tmp_path_factory: pytest.TempPathFactory, affine: np.ndarray, unit: tuple[str, float]
+) -> None:
+    folder = tmp_path_factory.mktemp("affine")
+    stored = affine.copy()
+    stored[:3] /= unit[1]
+    image = nib.Nifti1Image(VALUES[:3, :4], stored)
+    image.header.set_xyzt_units(unit[0])
+    nib.save(image, folder / "a.nii")
+    volume = read_volume(folder / "a.nii")
+    a, b, c = affine[:3, :3].T
+    assert volume.voxel == pytest.approx(abs(np.dot(np.cross(a, b), c)), rel=1e-4)
+    for axis in ("sagittal", "coronal", "axial"):
+        assert np.prod(slice_spacing(volume, axis)) == pytest.approx(volume.voxel, rel=1e-4)
+    assert volume.rectangular == (not any("rectangular" in note for note in volume.notes))
+    at = np.argwhere(volume.values >= 0)  # every voxel lies where nibabel says that it lies
+    places = nib.affines.apply_affine(volume.affine, at)
+    theirs = nib.affines.apply_affine(affine, np.argwhere(VALUES[:3, :4] >= 0))
+    order, other = (np.argsort(v) for v in (volume.values.ravel(), VALUES[:3, :4].ravel()))
+    assert np.allclose(places[order], theirs[other], atol=1e-2)
+    write_volume(folder / "b.nii", volume.values.astype(np.int16), volume)
+    back = nib.load(folder / "b.nii")
+    assert np.array_equal(back.dataobj, VALUES[:3, :4])
+    assert np.array_equal(back.affine, nib.load(folder / "a.nii").affine)
+
+
+def test_the_same_voxels_stored_otherwise_are_one_grid(tmp_path: Path) -> None:
+    one = save(tmp_path / "a.nii", VALUES, (1, 1.5, 2))
+    affine = nib.load(one).affine
+    for way in ("LPI", "SAR", "PIL"):
+        nib.save(nib.load(one).as_reoriented(_turn(way)), tmp_path / "b.nii")
+        assert not np.array_equal(nib.load(tmp_path / "b.nii").affine, affine)
+        assert same_grid(read_volume(one), read_volume(tmp_path / "b.nii"))
+    assert not same_grid(read_volume(one), read_volume(save(tmp_path / "c.nii", VALUES, (1, 1.5, 2.1))))
+    far = np.diag([1, 1.5, 2, 1.0])
+    far[:3, 3] = 30, 40, 50
+    nib.save(nib.Nifti1Image(VALUES, far), tmp_path / "a.nii")
+    bare = nib.Nifti1Image(VALUES, None)  # it does not say where it lies
+    bare.header.set_zooms((1, 1.5, 2))
+    nib.save(bare, tmp_path / "d.nii")
+    assert same_grid(read_volume(one), read_volume(tmp_path / "d.nii", "RAS"))
+    bare.header.set_zooms((1, 1.5, 2.5))
+    nib.save(bare, tmp_path / "d.nii")
+    assert not same_grid(read_volume(one), read_volume(tmp_path / "d.nii", "RAS"))
+
+
+def _turn(way: str) -> np.ndarray:
+    return nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(way))
+
+
+def test_slices_one_pixel_high_are_no_slices(tmp_path: Path) -> None:
+    volume = read_volume(save(tmp_path / "a.nii", VALUES[:1]))
+    check_slices(Path("a.nii"), read_volume(save(tmp_path / "b.nii", VALUES)), "axial")
+    with pytest.raises(UserError, match=r"axial slices of 1 x 26 mm, too narrow for a head: it holds 1 sagittal"):
+        check_slices(Path("a.nii"), volume, "axial")
+
+
+def test_broken_files_are_read_or_refused_by_name(tmp_path: Path) -> None:
+    told = {}
+    for kind, path in fuzz.broken(tmp_path, 600):
+        told[kind, path.name] = fuzz.outcome(path)
+    assert {key: one for key, one in told.items() if one not in ("read", "read, with a note", "refused")} == {}
+    assert sum(one == "refused" for one in told.values()) > 200
+    assert sum(one != "refused" for one in told.values()) > 100

@@ -1,0 +1,235 @@
+"""What is written appears whole under its own name, whatever the name, and leaves nothing behind."""
+
+import csv
+import fcntl
+import json
+import os
+import resource
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_mistake, blob, command, write_tree
+
+from oasis_jax import train
+from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.slices import folders, write_png
+from oasis_jax.inference import outputs
+from oasis_jax.inference.outputs import Report
+from oasis_jax.report import tables
+from oasis_jax.runs import checkpoint
+from oasis_jax.system import files
+from oasis_jax.system.errors import UserError, explain
+from oasis_jax.training.optimizer import TrainState
+
+BAD = os.fsdecode(b"caf\xe9")
+"""A name from an old zip file: Latin-1, so no UTF-8."""
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    dead, young, living, stranger = (tmp_path / f".new.{n}.part" for n in range(4))
+    for folder in (dead, young, living, stranger):
+        folder.mkdir()
+        (folder / "slice.png").touch()
+    for folder in (dead, young, living):
+        (folder / files._LOCK).touch()
+    for folder in (dead, living):
+        os.utime(folder / files._LOCK, (time.time() - 3600,) * 2)
+    with (living / files._LOCK).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        files.write_folder(tmp_path / "new", lambda part: (part / "a").touch())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*(f.name for f in (young, living, stranger)), "new"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a"]
+
+
+def test_a_folder_is_locked_while_it_is_filled(tmp_path: Path) -> None:
+    def fill(part: Path) -> None:
+        with (part / files._LOCK).open() as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    files.write_folder(tmp_path / "new", fill)
+
+
+def test_errors_name_what_was_to_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    def fail(part: Path) -> None:
+        (part / "deep" / "er").write_text("")
+
+    def said(error: OSError) -> str:
+        known = explain(error)
+        assert known is not None
+        return known[0]
+
+    with pytest.raises(OSError) as caught:  # noqa: PT011
+        files.write_folder(tmp_path / "new", fail)
+    assert f"({tmp_path / 'new' / 'deep' / 'er'})" in said(caught.value)
+    with pytest.raises(OSError) as caught:  # noqa: PT011
+        files.write_folder(tmp_path / "file" / "new", fail)
+    assert f"({tmp_path / 'file' / 'new'})" in said(caught.value) or f"({tmp_path / 'file'})" in said(caught.value)
+    with pytest.raises(OSError) as caught:  # noqa: PT011
+        files.write_text(tmp_path / "nowhere" / "new.csv", "")
+    assert f"({tmp_path / 'nowhere' / 'new.csv'})" in said(caught.value)
+
+
+def test_text_with_any_name_is_utf_8(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "a.csv", files.csv_text(["file"], [[f"{BAD}.png"], ["é.png"]]))
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines() == ["file", r"caf\xe9.png", "é.png"]
+
+
+@pytest.fixture
+def latin(tmp_path: Path) -> Path:
+    """A tree under a name that is no UTF-8, with a person of such a name."""
+    root = tmp_path / f"tree {BAD}"
+    try:
+        root.mkdir()
+    except OSError:
+        pytest.skip("the file system takes UTF-8 only")
+    write_tree(root, slices=8, cases={"train": ("1", "2"), "validate": ("3",), "test": (BAD, "9")})
+    return root
+
+
+PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""A system that knows ASCII only."""
+
+
+def test_names_that_are_no_utf_8_are_evaluated(latin: Path, finished: Path, tmp_path: Path) -> None:
+    content = b"case,oasis_subject\n1,A\n2,B\n3,C\n9,D\ncaf\xe9,Ren\xe9 $x$\n"
+    (latin / "subjects.csv").write_bytes(content)
+    assert load_dataset(latin).subjects[BAD] == os.fsdecode(b"Ren\xe9 $x$")
+    shutil.copytree(finished, run := tmp_path / "run")
+    done = command("evaluate", run, "--data.root", latin)
+    assert done.returncode == 0, done.stderr
+    rows = (run / "evaluation/test/per_subject.csv").read_text(encoding="utf-8")
+    assert r"Ren\xe9 $x$,8," in rows
+    assert r"Ren\xe9 $x$" in (run / "evaluation/test/report.html").read_text(encoding="utf-8")
+
+
+def test_a_fingerprint_does_not_depend_on_the_locale(latin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = command("data", "check", latin)
+    assert first.returncode == 0, first.stderr
+    for name, value in PLAIN.items():
+        monkeypatch.setenv(name, value)
+    second = command("data", "check", latin)
+    assert second.returncode == 0, second.stderr
+    assert first.stdout.splitlines()[:3] == second.stdout.splitlines()[:3]
+
+
+def test_names_that_are_no_utf_8_are_labelled(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, _ = blob(np.random.default_rng(0))
+    (tmp_path / "in").mkdir()
+    for name in (f"{BAD}.png", "é.png"):
+        write_png(tmp_path / "in" / name, image)
+    for name, value in PLAIN.items():
+        monkeypatch.setenv(name, value)
+    done = command("predict", finished, tmp_path / "in", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / f"{BAD}_labels.png").is_file()
+    with (tmp_path / "out" / "tissue.csv").open(encoding="utf-8", newline="") as file:
+        assert sorted(row["file"] for row in csv.DictReader(file)) == [r"caf\xe9.png", "é.png"]
+
+
+def test_names_in_tables_are_taken_literally(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
+    tables.console().print(tables.score_table(metrics | {"data": "a[bold]b[/x] :brain:"}))
+    assert "a[bold]b[/x] :brain:, test" in capsys.readouterr().out
+
+
+def one_report(file: str, area: float) -> Report:
+    return Report(file, [[0, None, None, False, area, area, area]], None, ())
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row[:2] + row[-2:] for row in list(csv.reader(file))[1:]]
+
+
+def test_tables_keep_the_lines_of_files_labelled_before(tmp_path: Path) -> None:
+    assert outputs.write_tables(tmp_path, [one_report(f"{BAD}.png", 100.0), one_report("b.png", 200.0)]) == []
+    before = rows(tmp_path / "slices.csv")
+    assert outputs.write_tables(tmp_path, [one_report("b.png", 300.0), one_report("c.png", 400.0)]) == []
+    assert [row[0] for row in rows(tmp_path / "tissue.csv")] == [r"caf\xe9.png", "b.png", "c.png"]
+    after = rows(tmp_path / "slices.csv")
+    assert after[0] == before[0]
+    assert [row[-1] for row in after] == ["100.0", "300.0", "400.0"]
+    outputs.write_tables(tmp_path, [one_report(f"{BAD}.png", 500.0)])
+    assert [row[0] for row in rows(tmp_path / "slices.csv")] == ["b.png", "c.png", r"caf\xe9.png"]
+
+
+@pytest.mark.parametrize("content", [b"mine,too\n1,2\n", b"\xff\xfe\x00", b"", b'file,slice\n"a'])
+def test_a_table_that_is_another_is_kept_aside(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "tissue.csv").write_bytes(content)
+    (told,) = outputs.write_tables(tmp_path, [one_report("a.png", 1.0)])
+    assert "tissue.csv held something else than its table, which is now called old-tissue.csv" in told
+    assert (tmp_path / "old-tissue.csv").read_bytes() == content
+    assert [row[0] for row in rows(tmp_path / "tissue.csv")] == ["a.png"]
+
+
+def test_an_array_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk; what fits is written first."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+        with pytest.raises(OSError, match="File too large") as caught:
+            outputs._save_array(tmp_path / "a.npy", np.zeros(1 << 16, np.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert explain(caught.value) is not None
+
+
+def test_an_evaluation_that_cannot_be_written_is_shown(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, run := tmp_path / "run")
+    shutil.rmtree(run / "evaluation")
+    (run / "evaluation").touch()
+    done = command("evaluate", run)
+    assert_mistake(done, "A file is in the way of a folder", str(run / "evaluation"))
+    assert "hard, pooled over the split" in done.stdout
+    assert "Tables and pictures" not in done.stdout
+
+
+def test_data_that_moved_is_answered_with_the_option(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, run := tmp_path / "run")
+    content = json.loads((run / "config.json").read_text())
+    content["config"]["data"]["root"] = str(tmp_path / "gone")
+    (run / "config.json").write_text(json.dumps(content))
+    assert_mistake(command("evaluate", run), f"{tmp_path / 'gone'} is not a folder", "--data-root")
+
+
+def test_the_place_of_data_has_one_word_with_two_spellings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for word in ("--data-root=~/x", "--data.root=~/x"):
+        assert train.parse([word]).config.data.root == tmp_path / "x"
+
+
+def arrays(dtype: Any, **more: Any) -> TrainState:
+    return TrainState(jnp.int32(3), {"a": np.ones((2, 3), dtype), **more}, {"m": np.zeros(2, np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (arrays(np.float16), "params['a'] is float32 (2, 3), not float16 (2, 3)"),
+        (arrays(np.float32, b=np.ones(1, np.float32)), "params['b'] is absent, not float32 (1,)"),
+    ],
+)
+def test_a_checkpoint_of_other_arrays_is_not_called_damaged(asked: TrainState, says: str, tmp_path: Path) -> None:
+    with checkpoint.Store(tmp_path) as store:
+        store.save(arrays(np.float32), 1.0)
+    said: list[str] = []
+    with pytest.raises(UserError) as caught:
+        checkpoint.restore_latest(tmp_path, asked, said.append)
+    assert says in str(caught.value)
+    assert "damaged" not in str(caught.value)
+    assert not said
+    assert [card.step for card in checkpoint.cards(tmp_path)[0]] == [3]
+
+
+def test_a_person_is_found_in_the_table_by_a_name_that_is_no_utf_8(latin: Path) -> None:
+    (latin / "subjects.csv").write_bytes(b"case,oasis_subject\n1,A\n2,A\n3,C\n9,A\ncaf\xe9,E\n")
+    with pytest.raises(UserError, match="A: train, test"):
+        load_dataset(latin)
+    assert [path.name for path in folders(latin, "test")[0].glob(f"case_{BAD}_slice_0*")]
