@@ -3,8 +3,8 @@
 Run:  python benchmarks/augment.py [--turns 5] [--only mirror gamma ...]
 
 The whole step (augmentation, forward, backward, Adam) on a batch of 8 made-up slices of 256x256 with one neighbour on
-each side, once without augmentation and once with each kind alone, in turns. Prints the median of the ratios to the step
-without, turn by turn. Goal: at most 1.10 for each.
+each side, once without augmentation and once with each kind alone, in turns. Prints the median of the ratios to the
+step without, turn by turn. Goal: at most 1.10 for each.
 """
 
 import time

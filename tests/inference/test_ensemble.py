@@ -42,8 +42,8 @@ def make_run(folder: Path, seed: int = 0, settings: Config = SETTINGS) -> Run:
     made = run_folder.create(replace(settings, run=folder), FACTS)
     init, _ = unet.network(settings.model)
     params = jax.jit(init, static_argnums=1)(jax.random.key(seed), made.shape)
-    with checkpoint.Store(made.checkpoints) as store:
-        store.save(TrainState(jnp.asarray(3, jnp.int32), params, {"count": jnp.zeros(1)}), 0.5)
+    state = TrainState(jnp.asarray(3, jnp.int32), params, {"count": jnp.zeros(1)})
+    checkpoint.Store(made.checkpoints).save(state, 0.5)
     return made
 
 
