@@ -4,9 +4,9 @@ import base64
 import html
 import io
 import json
+import re
 from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -53,16 +53,32 @@ def report(metrics: dict[str, Any], found: Evaluated, curves: Path) -> str:
         f"Run {metrics['run']}, checkpoint of step {metrics['step']}; {tables.pixels(metrics['spacing_mm'])}; "
         f"data fingerprint {metrics['data_fingerprint'][:16]}."
     )
-    template = Template((resources.files("oasis_jax.report") / "report.html").read_text(encoding="utf-8"))
-    return template.substitute(
+    return _assemble(
         title=html.escape(title),
         facts=html.escape(facts),
         table=_table(known),
         notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(known)),
         charts=figures,
-        definitions=_DEFINITIONS,
         data=json.dumps(_data(found)).replace("<", "\\u003c"),
     )
+
+
+def _assemble(**parts: str) -> str:
+    """`report.html` with its style, its script and the definitions inside, and each part in place of its `<!--mark-->`.
+
+    All marks are replaced in one pass, so that a part may hold what looks like a mark.
+    """
+    folder = resources.files("oasis_jax.report")
+    page, style, script, definitions = (
+        (folder / name).read_text(encoding="utf-8")
+        for name in ("report.html", "report.css", "report.js", "definitions.html")
+    )
+    marks = {f"<!--{name}-->": text for name, text in parts.items()} | {
+        "<!--definitions-->": definitions,
+        '<link rel="stylesheet" href="report.css">': f"<style>\n{style}</style>",
+        '<script src="report.js"></script>': f"<script>\n{script}</script>",
+    }
+    return re.sub("|".join(map(re.escape, marks)), lambda mark: marks[mark[0]], page)
 
 
 def _data(found: Evaluated) -> dict[str, Any]:
@@ -114,27 +130,3 @@ def _table(found: dict[str, Any]) -> str:
         for name, texts in tables.rows(found)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-_DEFINITIONS = """<ul>
-<li><b>Hard Dice, pooled</b>: every pixel gets its most probable class; 2 I / (P + T) from pixel counts added over the
-split.</li>
-<li><b>Hard Dice per subject</b>: the same from the counts of each person's slices. A class that is absent from truth
-and prediction of a person is left out.</li>
-<li><b>Soft Dice</b>: 2 I / (P + T + 1e-6) from probabilities for each slice, then the mean over slices; a class absent
-from a slice's truth counts as 0 there.</li>
-<li><b>Interval</b>: 95 % of 10,000 bootstrap draws of whole subjects (percentiles); not given below 8 subjects.</li>
-<li><b>Jaccard, precision, recall</b>: I / (P + T - I), I / P and I / T from the pooled counts.</li>
-<li><b>Surface Dice</b> and <b>HD95</b>, as surface-distance 0.1 defines them, in 2D in each slice, or in 3D of whole
-volumes: the share of both surfaces that lies within 1 mm of the other, from sizes added up; and the larger of the two
-directed 95th percentiles of distances, mean over the slices (volumes) where truth and prediction have the class.</li>
-<li><b>Tissue</b>: the amount of each tissue in a scan, predicted minus true; from 8 subjects on, limits of agreement
-are the mean plus and minus 1.96 standard deviations (Bland and Altman 1986); ICC(A,1) is the intraclass correlation
-of absolute agreement of McGraw and Wong 1996. Both count every scan, also the second of a person, as one of its own.
-Of a person scanned again: the difference between the first two scans, predicted and true.</li>
-<li><b>Calibration</b>: pixels inside the true or the predicted brain, in 15 bins by the probability of their predicted
-class; the expected calibration error is the mean over pixels of the distance between the two shares of their bin (Guo
-et al. 2017).</li>
-<li><b>Baselines</b>: grey levels alone, slice by slice, inside the brain mask of the truth, which makes them oracles:
-three-class Otsu thresholds, and a mixture of three Gaussians.</li>
-<li><b>Foreground</b>: the mean of CSF, gray matter and white matter.</li></ul>"""

@@ -48,6 +48,7 @@ def page() -> str:
 def test_the_report_holds_all_it_needs_and_no_name_becomes_markup(page: str) -> None:
     outside = set(re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:|#)([^\"')\s>]+)", page)) - {"source;"}
     assert not {link for link in outside if not link.startswith("image")}, outside
+    assert not re.findall(r"<!--\w+-->", page), "a mark of the template is left"
     assert "<b>&bob" not in page
     assert "<i>mine" not in page
     assert "<u>r" not in page
