@@ -18,6 +18,7 @@ from oasis_jax.data.batches import Source
 from oasis_jax.data.open import open_data
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation import summary
+from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.inference import score
 from oasis_jax.metrics import surface
@@ -68,10 +69,17 @@ def main() -> None:
     )
     scores, counts = summary.measure(found)
     lap("other scores")
-    known = {"data": "repeated", "split": config.train.evaluate, "step": 0, "data_fingerprint": "-"}
+    about = EvaluationRecord(
+        run=trained.folder.name,
+        data="repeated",
+        split=config.train.evaluate,
+        step=0,
+        data_fingerprint="-",
+        spacing_mm=(1.0, 1.0, 1.0),
+    )
     with tempfile.TemporaryDirectory() as folder:
-        metrics = known | {"scores": scores | {"caveats": []}}
-        write_files(Path(folder), metrics, known | counts, found, trained.folder / "curves.png")
+        metrics, subjects = Metrics(**vars(about), scores=scores), SubjectCounts(**vars(about), **vars(counts))
+        write_files(Path(folder), metrics, subjects, found, trained.folder / "curves.png")
         lap("files and report")
         megabytes = (Path(folder) / "report.html").stat().st_size / 1e6
     print("; ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items()))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import tyro
@@ -11,6 +11,7 @@ from oasis_jax.config import Split
 from oasis_jax.data.open import open_data
 from oasis_jax.data.volumes import study
 from oasis_jax.evaluation import volumes
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.split import evaluate_split, split_mesh
 from oasis_jax.inference import ensemble, segment
 from oasis_jax.report.write import show, write_evaluation, write_split
@@ -52,7 +53,7 @@ class Arguments:
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
-def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[dict[str, Any], Path]:
+def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[Metrics, Path]:
     """Evaluate a checkpoint of a run on whole volumes, and write what it gives, as `evaluate` does.
 
     Raises:

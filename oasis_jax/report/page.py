@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from oasis_jax.classes import CLASSES, COLOURS, COUNT, NAMES
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.scores import Scores
 from oasis_jax.inference import score
 from oasis_jax.metrics import overlap
 from oasis_jax.report import charts, pictures, tables
@@ -22,42 +25,42 @@ _QUALITY = 60
 """Of the lossy WebP images: about 6 kB a slice of 256x256, with no difference that an eye sees at this size."""
 
 
-def report(metrics: dict[str, Any], found: Evaluated, curves: Path) -> str:
+def report(metrics: Metrics, found: Evaluated, curves: Path) -> str:
     """The report as HTML.
 
     Args:
-        metrics: the content of `metrics.json`.
+        metrics: the scores.
         found: the slices, their predictions and their counts.
         curves: the picture of the training curves; left out where there is none.
     """
-    known = metrics["scores"]
+    scores = metrics.scores
     drawn = [
         (
             "Hard Dice of each subject; the line is the median, the lowest is named",
-            charts.subjects(known["hard_dice_per_subject"]),
+            charts.subjects(scores.hard_dice_per_subject),
         ),
         ("Where the pixels of each true class went", charts.confusion(found.table.confusion.sum(0))),
         (
-            f"Tissue of each scan, predicted against true ({known['tissue']['of']}); lines: bias, limits of agreement",
-            charts.agreement(known["tissue"]),
+            f"Tissue of each scan, predicted against true ({scores.tissue.of}); lines: bias, limits of agreement",
+            charts.agreement(scores.tissue),
         ),
-        ("How sure and how right: pixels inside the true or predicted brain", charts.reliability(known["calibration"])),
+        ("How sure and how right: pixels inside the true or predicted brain", charts.reliability(scores.calibration)),
     ]
     figures = "".join(f"<h3>{title}</h3><figure>{svg}</figure>" for title, svg in drawn)
     if curves.is_file():
         inside = base64.b64encode(curves.read_bytes()).decode()
         image = f'<img alt="Loss and Dice by step" width="100%" src="data:image/png;base64,{inside}">'
         figures += f"<h3>Training</h3><figure>{image}</figure>"
-    title = f"{metrics['data']}, {metrics['split']}: {tables.size(known)}"
+    title = f"{metrics.data}, {metrics.split}: {tables.size(scores)}"
     facts = (
-        f"Run {metrics['run']}, checkpoint of step {metrics['step']}; {tables.pixels(metrics['spacing_mm'])}; "
-        f"data fingerprint {metrics['data_fingerprint'][:16]}."
+        f"Run {metrics.run}, checkpoint of step {metrics.step}; {tables.pixels(metrics.spacing_mm)}; "
+        f"data fingerprint {metrics.data_fingerprint[:16]}."
     )
     return _assemble(
         title=html.escape(title),
         facts=html.escape(facts),
-        table=_table(known),
-        notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(known)),
+        table=_table(scores),
+        notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(scores)),
         charts=figures,
         data=json.dumps(_data(found)).replace("<", "\\u003c"),
     )
@@ -104,7 +107,11 @@ def _data(found: Evaluated) -> dict[str, Any]:
     return {"classes": classes, "error": pictures.ERROR, "slices": rows}
 
 
-def _pictures(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> dict[str, str]:
+def _pictures(
+    image: UInt8[np.ndarray, "rows columns"],
+    truth: UInt8[np.ndarray, "rows columns"],
+    prediction: UInt8[np.ndarray, "rows columns"],
+) -> dict[str, str]:
     """Grey levels as lossy WebP, classes as one PNG of 16 greys, `4 truth + prediction`; both cut to the head."""
     box = pictures.shown_box(image, truth, prediction)
     grey, coded = io.BytesIO(), io.BytesIO()
@@ -122,11 +129,11 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 6)
 
 
-def _table(found: dict[str, Any]) -> str:
+def _table(scores: Scores) -> str:
     head = "".join(f"<th scope=col>{name}</th>" for name in ("", *CLASSES))
     body = "".join(
         f"<tr{' class=part' * name.startswith(' ')}><th scope=row>{html.escape(name)}</th>"
         + "".join(f"<td>{text}</td>" for text in texts)
-        for name, texts in tables.rows(found)
+        for name, texts in tables.rows(scores)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

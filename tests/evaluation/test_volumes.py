@@ -52,14 +52,14 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
         np.testing.assert_allclose(found.surfaces.hausdorff[i], wanted.hausdorff)
         np.testing.assert_allclose(found.surfaces.near[i], wanted.near)
         for name, k in (("CSF", 1), ("white matter", 3)):
-            amount = told["tissue"]["each"][case]["true"][name]
+            amount = told.tissue.each[case].true.named()[name]
             assert amount == pytest.approx((truth == k).sum() * np.prod(spacing) / 1000)
         counts = np.bincount((4 * truth.astype(int) + predicted).ravel(), minlength=16).reshape(4, 4)
         assert np.array_equal(found.table.confusion[mine].sum(0), counts)
-    assert (told["surfaces"]["each"], told["tissue"]["unit"], told["tissue"]["of"]) == ("volume", "ml", "whole volumes")
-    dice = told["hard_dice_per_subject"]["each"]
-    assert dice["x"]["CSF"] + 0.1 < dice["y"]["CSF"]  # the first is shifted; thick slices make rings of tissue rough
-    assert told["surfaces"]["hausdorff95_mm"]["CSF"] >= 1
+    assert (told.surfaces.each, told.tissue.unit, told.tissue.of) == ("volume", "ml", "whole volumes")
+    dice = told.hard_dice_per_subject.each
+    assert dice["x"].csf + 0.1 < dice["y"].csf  # the first is shifted; thick slices make rings of tissue rough
+    assert told.surfaces.hausdorff95_mm.csf >= 1
 
 
 def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
