@@ -9,6 +9,7 @@ over them (compiled before), the surfaces, all other scores, and the files with 
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import figures
@@ -39,13 +40,14 @@ def main() -> None:
     own = tree.splits[config.train.evaluate]
     pairs = [own[i % len(own)] for i in range(SLICES)]
     names = [str(i // PER_SUBJECT) for i in range(SLICES)]
-    files = Source(pairs, config.data)
-    source = [files[i] for i in range(len(files))]
     batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
+    source, few = (Source(some, replace(config.data, cache=True)) for some in (pairs, pairs[:batch]))
+    for i in range(len(source)):
+        source[i]  # read before the clock starts
     mesh = sharding.make_mesh(batch)
     _, params = restore.best_parameters(trained, mesh)
     step = score.compiled_eval_step(config, unet.network(config.model)[1], mesh)
-    score.score(step, params, source[:batch], config.data, batch, mesh)
+    score.score(step, params, few, config.data, batch, mesh)
 
     times, start = {}, time.perf_counter()
 
