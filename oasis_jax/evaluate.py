@@ -7,7 +7,7 @@ if __name__ == "__main__":
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import tyro
@@ -17,6 +17,7 @@ from oasis_jax.data.open import open_data
 from oasis_jax.data.volumes import study
 from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.evaluation import volumes
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.split import evaluate_split, split_mesh
 from oasis_jax.inference import ensemble, segment
 from oasis_jax.report.write import show, write_evaluation, write_split
@@ -61,11 +62,11 @@ class Arguments:
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
-def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[dict[str, Any], Path, list[str]]:
+def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[Metrics, Path, list[str]]:
     """Evaluate a checkpoint of a run on whole volumes, and write what it gives.
 
     Returns:
-        The content of `metrics.json`, its folder, and a sentence about each scan that could not be evaluated.
+        The scores, their folder, and a sentence about each scan that could not be evaluated.
 
     Raises:
         UserError: volumes that cannot be paired, none that can be used, or no such checkpoint.

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 
 from oasis_jax.config import Data
 from oasis_jax.data.batches import Source
@@ -68,7 +69,9 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, mesh: jax.shar
     return found
 
 
-def _surfaces(source: Source, predictions: np.ndarray, spacing: tuple[float, float]) -> SurfaceTable:
+def _surfaces(
+    source: Source, predictions: UInt8[np.ndarray, "slices rows columns"], spacing: tuple[float, float]
+) -> SurfaceTable:
     """The surfaces of every slice, in 2D."""
     pairs = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
     return surface.compare_slices(console.track(pairs, len(predictions), "Surfaces"), spacing)

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from oasis_jax.config import Config
 from oasis_jax.data import overlays
@@ -14,6 +15,7 @@ from oasis_jax.inference import score
 from oasis_jax.network import unet
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs.folder import Run
+from oasis_jax.runs.history import Validation
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import console, distributed, sharding
 from oasis_jax.training import optimizer, step
@@ -36,7 +38,7 @@ class _Program(NamedTuple):
     begin: Callable[[], TrainState]
     train_step: Callable[..., tuple[TrainState, dict[str, Any]]]
     batches: Callable[[int], Iterator[dict[str, Any]]]
-    validate: Callable[[TrainState], tuple[dict[str, Any], Any]]
+    validate: Callable[[TrainState], tuple[Validation, np.ndarray]]
     rate: Callable[[int], Any]
     mesh: jax.sharding.Mesh
     validate_every: int
@@ -78,7 +80,7 @@ def optimize(here: Run, tree: Dataset, stop: Stop) -> int:
                 log.settle()
                 numbers, panel = program.validate(now)
                 log.validation(taken, numbers, panel)
-                store.save(now, numbers["loss"])
+                store.save(now, numbers.loss)
                 saved = True
             if taken == program.total_steps or log.out_of_patience(here.config.train.patience):
                 break
@@ -124,7 +126,7 @@ def _prepare(settings: Config, tree: Dataset) -> _Program:
 
     shown = sorted({round(i * (len(validation) - 1) / (_PANEL - 1)) for i in range(_PANEL)})
 
-    def validate(now: TrainState) -> tuple[dict[str, Any], Any]:
+    def validate(now: TrainState) -> tuple[Validation, np.ndarray]:
         table, classes = score.score(eval_step, now.params, validation, settings.data, settings.train.batch, mesh)
         return score.headline(table), overlays.panel([validation[i] for i in shown], classes[shown])
 
