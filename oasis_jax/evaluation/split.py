@@ -3,10 +3,8 @@
 import jax
 import numpy as np
 
-from oasis_jax.config import Data
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
-from oasis_jax.data.geometry import Spacing
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.inference import score
 from oasis_jax.inference.ensemble import Ensemble
@@ -52,28 +50,18 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, mesh: jax.shar
         mesh,
         lambda items, total: console.track(items, total, f"Evaluating {split}"),
     )
-    spacing = pixel_spacing(trained, tree)
-    if spacing != config.data.spacing_mm != Data().spacing_mm:
-        mm = " ".join(map(str, spacing or ()))
-        console.say(f"Note: {tree.root} says that its pixels are {mm} mm; that is used, not data.spacing_mm.")
-    found = Evaluated(
+    return Evaluated(
         pairs=pairs,
         subjects=tree.subjects,
         slices=source,
         predictions=list(predictions),
         table=table,
-        surfaces=None if spacing is None else _surfaces(source, predictions, spacing[:2]),
-        spacing={pair.case: spacing for pair in pairs},
+        surfaces=None if tree.spacing is None else _surfaces(source, predictions, tree.spacing[:2]),
+        spacing={pair.case: tree.spacing for pair in pairs},
     )
-    return found
 
 
 def _surfaces(source: Source, predictions: np.ndarray, spacing: tuple[float, float]) -> SurfaceTable:
     """The surfaces of every slice, in 2D."""
     pairs = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
     return surface.compare_slices(console.track(pairs, len(predictions), "Surfaces"), spacing)
-
-
-def pixel_spacing(trained: Run, tree: Dataset) -> Spacing | None:
-    """What the tree says of itself comes before the settings."""
-    return tree.cut.spacing or trained.config.data.spacing_mm

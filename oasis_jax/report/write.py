@@ -15,7 +15,6 @@ from tensorboardX.summary import scalar
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.evaluation import summary
 from oasis_jax.evaluation.result import Evaluated
-from oasis_jax.evaluation.split import pixel_spacing
 from oasis_jax.inference import ensemble, score
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.report import csv_files, pictures, tables
@@ -85,13 +84,12 @@ def write_split(
 def is_current(metrics: dict[str, Any], trained: Run, tree: Dataset) -> bool:
     """Whether the content of a `metrics.json` is of the best checkpoint, of this data, and in these millimetres."""
     best = checkpoint.best(checkpoint.cards(trained.checkpoints)[0])
-    spacing = pixel_spacing(trained, tree)
     return (
         best is not None
         and metrics["step"] == best.step
         and metrics.get("averaged") is None
         and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
-        and metrics["spacing_mm"] == (None if spacing is None else list(spacing))
+        and metrics["spacing_mm"] == (None if tree.spacing is None else list(tree.spacing))
     )
 
 
