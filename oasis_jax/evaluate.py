@@ -13,11 +13,12 @@ import jax
 import tyro
 
 from oasis_jax.config import Split
+from oasis_jax.data.batches import Source
 from oasis_jax.data.open import open_data
 from oasis_jax.data.volumes import study
 from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.evaluation import volumes
-from oasis_jax.evaluation.split import evaluate_split, split_mesh
+from oasis_jax.evaluation.split import evaluate_split
 from oasis_jax.inference import ensemble, segment
 from oasis_jax.report.write import show, write_evaluation, write_split
 from oasis_jax.runs import folder as run_folder
@@ -140,9 +141,10 @@ def _evaluate_run(arguments: Arguments) -> None:
     if recorded not in (None, tree.fingerprints[split]):
         console.say(f"Note: {split} is not the {split} split that this run was started with.")
     _check_slices(split, arguments.slices, len(tree.splits[split]))
-    mesh = split_mesh(trained)
+    mesh = sharding.make_mesh(jax.device_count())
     networks = ensemble.load((trained, *map(run_folder.load, arguments.with_)), mesh, arguments.step, arguments.mirror)
-    found = evaluate_split(networks, tree, split, mesh)
+    source = Source(tree.splits[split], trained.config.data)
+    found = evaluate_split(networks, tree, split, source, mesh)
     show(*write_split(networks, tree, split, found, arguments.output, arguments.slices))
 
 

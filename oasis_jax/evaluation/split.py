@@ -11,42 +11,32 @@ from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import surface
 from oasis_jax.metrics.surface import SurfaceTable
 from oasis_jax.network import unet
-from oasis_jax.runs.folder import Run
-from oasis_jax.system import console, sharding
+from oasis_jax.system import console
 
 
-def split_mesh(trained: Run) -> jax.sharding.Mesh:
-    """All devices, and a batch of training rounded up to what they can share."""
-    return sharding.make_mesh(_batch(trained))
-
-
-def _batch(trained: Run) -> int:
-    return -(-trained.config.train.batch // jax.device_count()) * jax.device_count()
-
-
-def evaluate_split(networks: Ensemble, tree: Dataset, split: str, mesh: jax.sharding.Mesh) -> Evaluated:
+def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source, mesh: jax.sharding.Mesh) -> Evaluated:
     """Evaluate one or several networks on a split.
 
     Args:
         networks: whose probabilities are averaged.
         tree: the data.
         split: the split of the tree.
-        mesh: where their parameters lie.
+        source: its slices.
+        mesh: where the parameters lie.
 
     Raises:
         UserError: the networks were trained on slices of another size.
     """
-    trained = networks.runs[0]
-    config, pairs = trained.config, tree.splits[split]
+    config, pairs = networks.runs[0].config, tree.splits[split]
     for one in networks.runs:
         unet.check_frame(one.config.model, tree.size)
-    source = Source(pairs, config.data)
+    batch = -(-config.train.batch // mesh.size) * mesh.size  # that of training, as all devices can share it
     table, predictions = score.score(
         score.compiled_eval_step(config, networks.apply(), mesh),
         networks.params,
         source,
         config.data,
-        _batch(trained),
+        batch,
         mesh,
         lambda items, total: console.track(items, total, f"Evaluating {split}"),
     )
