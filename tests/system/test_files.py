@@ -217,8 +217,7 @@ def arrays(dtype: Any, **more: Any) -> TrainState:
     ],
 )
 def test_a_checkpoint_of_other_arrays_is_not_called_damaged(asked: TrainState, says: str, tmp_path: Path) -> None:
-    with checkpoint.Store(tmp_path) as store:
-        store.save(arrays(np.float32), 1.0)
+    checkpoint.Store(tmp_path).save(arrays(np.float32), 1.0)
     said: list[str] = []
     with pytest.raises(UserError) as caught:
         checkpoint.restore_latest(tmp_path, asked, said.append)
