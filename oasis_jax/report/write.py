@@ -27,6 +27,7 @@ from oasis_jax.system.files import printable, write_folder
 def write_evaluation(
     networks: Ensemble,
     found: Evaluated,
+    *,
     data: str,
     split: str,
     fingerprint: str,
@@ -67,6 +68,7 @@ def write_split(
     tree: Dataset,
     split: str,
     found: Evaluated,
+    *,
     output: Path | None = None,
     asked: Sequence[int] = (),
 ) -> tuple[dict[str, Any], Path]:
@@ -78,7 +80,17 @@ def write_split(
     name = "phantoms" if trained.config.data.root is None else tree.root.name
     folder = output or trained.evaluation(split + networks.name)
     cautions = summary.CAUTIONS.get(split, ())
-    return write_evaluation(networks, found, name, split, tree.fingerprints[split], folder, asked, cautions), folder
+    metrics = write_evaluation(
+        networks,
+        found,
+        data=name,
+        split=split,
+        fingerprint=tree.fingerprints[split],
+        folder=folder,
+        asked=asked,
+        caveats=cautions,
+    )
+    return metrics, folder
 
 
 def is_current(metrics: dict[str, Any], trained: Run, tree: Dataset) -> bool:
