@@ -17,8 +17,9 @@ import tyro
 from oasis_jax.data.volumes.inputs import Found, find_inputs, read_inputs
 from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.inference import outputs
+from oasis_jax.inference.label import Labelled, label
 from oasis_jax.inference.outputs import Report
-from oasis_jax.inference.segment import Labelled, Segmenter, label
+from oasis_jax.inference.segment import Segmenter
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding

@@ -21,7 +21,7 @@ from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.data.volumes.inputs import Found, Framing, find_inputs, read_input, read_inputs
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.inference import outputs
-from oasis_jax.inference.segment import Labelled, label
+from oasis_jax.inference.label import Labelled, label
 from oasis_jax.runs.folder import Trained
 
 LOOKS: Ranges = {"covered": (0.0, 1.0), "mean": (0.0, 255.0), "deviation": (0.0, 255.0)}

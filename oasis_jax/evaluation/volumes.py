@@ -17,8 +17,9 @@ from oasis_jax.data.volumes.inputs import Found, read_inputs
 from oasis_jax.data.volumes.nifti import Volume, check_slices, planes, read_volume, slice_spacing
 from oasis_jax.data.volumes.study import Scan, Values, read_classes
 from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.inference.label import Labelled, label
 from oasis_jax.inference.score import SliceTable, score_logits, tabulate
-from oasis_jax.inference.segment import Labelled, Segmenter, label
+from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics import surface
 from oasis_jax.metrics.surface import SurfaceTable
 from oasis_jax.system.errors import UserError, describe

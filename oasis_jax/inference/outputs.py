@@ -14,7 +14,7 @@ from oasis_jax.data.volumes.anatomy import heights
 from oasis_jax.data.volumes.frame import take
 from oasis_jax.data.volumes.inputs import Found
 from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
-from oasis_jax.inference.segment import Labelled
+from oasis_jax.inference.label import Labelled
 from oasis_jax.runs.folder import Trained
 from oasis_jax.system.files import csv_text, printable, write_text, write_whole
 

@@ -16,7 +16,8 @@ from oasis_jax.data.batches import Source
 from oasis_jax.data.slices import encode_png, find_slices, folders
 from oasis_jax.data.volumes.inputs import Found, read_input
 from oasis_jax.inference import ensemble, score
-from oasis_jax.inference.segment import Segmenter, label
+from oasis_jax.inference.label import label
+from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
