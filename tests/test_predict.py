@@ -249,7 +249,7 @@ def test_a_report_measures_in_mm_and_marks_heights(tmp_path: Path) -> None:
     values, truth = brain((74, 62, 18), spacing)
     one = label_one(save(tmp_path / "a.nii", values, spacing))._replace(classes=np.moveaxis(truth, 2, 0).copy())
     facts = outputs.report(one, Trained(Cut("axial", (0.5, 0.75)), LOOKS))
-    inside = [row[0] for row in facts.slices if row[2]]
+    inside = [each.number for each in facts.slices if each.in_trained_heights]
     shown = np.flatnonzero(truth.any(axis=(0, 1)))
     middle = (shown[0] + shown[-1]) / 2
     assert inside == [k for k in range(18) if middle - 0.2 <= k <= shown[0] + 0.76 * (shown[-1] - shown[0])]
