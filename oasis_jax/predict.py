@@ -14,7 +14,8 @@ from typing import Annotated
 
 import tyro
 
-from oasis_jax.data.volumes.inputs import Found, find_inputs, read_inputs
+from oasis_jax.data.volumes.finding import Found, find_inputs
+from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Labelled, label

@@ -17,7 +17,7 @@ from oasis_jax.config import Config, Data, Model
 from oasis_jax.data.appearance import MEASURES
 from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.slices import Slice, folders, write_png
-from oasis_jax.data.volumes.inputs import Framing
+from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.inference.ensemble import Ensemble

@@ -17,8 +17,10 @@ from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.geometry import Axis, Cut
 from oasis_jax.data.slices import folders, write_png
 from oasis_jax.data.volumes import inputs
+from oasis_jax.data.volumes.finding import Found, find_inputs
 from oasis_jax.data.volumes.frame import quantise
-from oasis_jax.data.volumes.inputs import Found, Framing, find_inputs, read_input, read_inputs
+from oasis_jax.data.volumes.inputs import read_input, read_inputs
+from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Labelled, label

@@ -12,8 +12,9 @@ import numpy as np
 
 from oasis_jax.data.geometry import Axis
 from oasis_jax.data.slices import Slice
+from oasis_jax.data.volumes.finding import Found
 from oasis_jax.data.volumes.frame import quantise
-from oasis_jax.data.volumes.inputs import Found, read_inputs
+from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import Volume, check_slices, planes, read_volume, slice_spacing
 from oasis_jax.data.volumes.study import Scan, Values, read_classes
 from oasis_jax.evaluation.result import Evaluated

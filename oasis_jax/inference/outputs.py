@@ -11,8 +11,8 @@ from PIL import Image
 from oasis_jax.classes import COLOURS, COUNT, NAMES, SHORT, STEP
 from oasis_jax.data import appearance, overlays
 from oasis_jax.data.volumes.anatomy import heights
+from oasis_jax.data.volumes.finding import Found
 from oasis_jax.data.volumes.frame import take
-from oasis_jax.data.volumes.inputs import Found
 from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
 from oasis_jax.inference.label import Labelled
 from oasis_jax.runs.folder import Trained

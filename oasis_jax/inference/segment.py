@@ -12,7 +12,7 @@ import numpy as np
 
 from oasis_jax.data.geometry import Size
 from oasis_jax.data.normalise import normalise
-from oasis_jax.data.volumes.inputs import Framing
+from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.inference import ensemble as ensembles
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.runs.folder import Run, Trained, trained_on

@@ -14,7 +14,8 @@ from jax import export as jax_export
 from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data.batches import Source
 from oasis_jax.data.slices import encode_png, find_slices, folders
-from oasis_jax.data.volumes.inputs import Found, read_input
+from oasis_jax.data.volumes.finding import Found
+from oasis_jax.data.volumes.inputs import read_input
 from oasis_jax.inference import ensemble, score
 from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
