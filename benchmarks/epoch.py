@@ -25,7 +25,7 @@ import tyro
 from oasis_jax.config import Config
 from oasis_jax.data.open import open_data
 from oasis_jax.train import parse
-from oasis_jax.training import loop
+from oasis_jax.training import program as programs
 from oasis_jax.training.setup import train
 
 
@@ -55,10 +55,10 @@ def timed(call: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]:
 
 def watch(times: Times) -> None:
     """Have the training loop's program note its times."""
-    prepare = loop._prepare
+    build = programs.build
 
-    def prepared(*words: Any) -> Any:
-        program = prepare(*words)
+    def built(*words: Any) -> Any:
+        program = build(*words)
 
         def batches(first: int) -> Iterator[Any]:
             given = program.batches(first)
@@ -67,9 +67,9 @@ def watch(times: Times) -> None:
                 times["start"].append(time.perf_counter())
                 yield take()
 
-        return program._replace(batches=batches, validate=timed(program.validate, times["validate"]))
+        return replace(program, batches=batches, validate=timed(program.validate, times["validate"]))
 
-    loop._prepare = prepared
+    programs.build = built
 
 
 def epoch_rows(times: Times, steps: int, batch: int) -> list[list[str]]:

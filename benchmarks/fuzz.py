@@ -23,7 +23,9 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
-from oasis_jax.data.volumes.inputs import Found, Framing, find_inputs, read_input
+from oasis_jax.data.volumes.finding import Found, find_inputs
+from oasis_jax.data.volumes.inputs import read_input
+from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.system.errors import UserError
 
 PATIENCE = 5.0

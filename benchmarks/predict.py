@@ -22,8 +22,7 @@ import numpy as np
 
 from oasis_jax.data.phantoms.dataset import default_tree
 from oasis_jax.data.slices import find_slices
-from oasis_jax.inference import ensemble
-from oasis_jax.inference.segment import segmenter
+from oasis_jax.inference.segment import Segmenter
 from oasis_jax.predict import Arguments, predict
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.system import sharding
@@ -33,8 +32,7 @@ SLICES, BATCH, TURNS = 544, 8, 3
 
 def seconds_of_network(trained: run_folder.Run, count: int) -> float:
     """The compiled network over so many slices, and nothing else."""
-    mesh = sharding.make_mesh(BATCH)
-    segment = segmenter(ensemble.load([trained], mesh), mesh)
+    segment = Segmenter.load([trained])
     frames = np.random.default_rng(0).integers(0, 256, (BATCH, *trained.shape)).astype(np.uint8)
     jax.block_until_ready(segment(frames))
     start = time.perf_counter()

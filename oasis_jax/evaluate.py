@@ -5,6 +5,7 @@ from oasis_jax.system import guard
 if __name__ == "__main__":
     guard.install()  # before the imports that take seconds
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +14,15 @@ import jax
 import tyro
 
 from oasis_jax.config import Split
+from oasis_jax.data.batches import Source
 from oasis_jax.data.open import open_data
 from oasis_jax.data.volumes import study
 from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.record import Metrics
-from oasis_jax.evaluation.split import evaluate_split, split_mesh
-from oasis_jax.inference import ensemble, segment
+from oasis_jax.evaluation.split import evaluate_split
+from oasis_jax.inference import ensemble
+from oasis_jax.inference.segment import Segmenter
 from oasis_jax.report.write import show, write_evaluation, write_split
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
@@ -62,8 +65,8 @@ class Arguments:
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
-def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[Metrics, Path, list[str]]:
-    """Evaluate a checkpoint of a run on whole volumes, and write what it gives.
+def evaluate_volumes(runs: Sequence[Run], arguments: Arguments) -> tuple[Metrics, Path, list[str]]:
+    """Evaluate checkpoints of runs on whole volumes, and write what they give to the folder of the first.
 
     Returns:
         The scores, their folder, and a sentence about each scan that could not be evaluated.
@@ -80,22 +83,17 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[Metrics, Path,
     check_orientation(arguments.orientation)
     values = arguments.values.by_class()
     scans = study.pair_scans(arguments.images, arguments.labels)
-    mesh = sharding.make_mesh(jax.device_count())
-    cut = run_folder.trained_on(trained).cut
-    networks = ensemble.load((trained, *map(run_folder.load, arguments.with_)), mesh, arguments.step, arguments.mirror)
+    segmenter = Segmenter.load(runs, mirror=arguments.mirror, step=arguments.step)
+    low, high = segmenter.trained.cut.heights
     found, problems = volumes.evaluate_volumes(
         scans,
-        values,
-        segment.framing(trained, cut),
-        segment.segmenter(networks, mesh),
-        segment.batch_sizes(trained),
-        trained.config.optim.cross_entropy,
-        console.track,
-        console.say,
-        arguments.orientation,
+        segmenter,
+        values=values,
+        track=console.track,
+        tell=console.say,
+        orientation=arguments.orientation,
     )
     _check_slices("volumes", arguments.slices, len(found.pairs))
-    low, high = cut.heights
     caveats = [
         f"Training saw slices from {low:.2f} to {high:.2f} of the brain's height; these are whole volumes, and what "
         "the network says of other heights is a guess."
@@ -106,8 +104,17 @@ def evaluate_volumes(trained: Run, arguments: Arguments) -> tuple[Metrics, Path,
         caveats.append("Surfaces are not compared, because the voxels of a volume are not rectangular.")
     fingerprint = volumes.fingerprint([scan for scan in scans if scan.case in found.subjects], console.track)
     data = Path(arguments.images).name
-    folder = arguments.output or trained.evaluation("volumes" + networks.name)
-    metrics = write_evaluation(networks, found, data, "volumes", fingerprint, folder, arguments.slices, caveats)
+    folder = arguments.output or runs[0].evaluation("volumes" + segmenter.ensemble.name)
+    metrics = write_evaluation(
+        segmenter.ensemble,
+        found,
+        data=data,
+        split="volumes",
+        fingerprint=fingerprint,
+        folder=folder,
+        asked=arguments.slices,
+        caveats=caveats,
+    )
     return metrics, folder, problems
 
 
@@ -121,10 +128,11 @@ def _evaluate_run(arguments: Arguments) -> None:
     trained = run_folder.load(arguments.run)
     if arguments.data_root is not None:
         trained = trained.at_data(arguments.data_root)
+    runs = (trained, *map(run_folder.load, arguments.with_))
     _check_output(arguments.output)
     sharding.start()
     if arguments.images is not None or arguments.labels is not None:
-        metrics, folder, problems = evaluate_volumes(trained, arguments)
+        metrics, folder, problems = evaluate_volumes(runs, arguments)
         show(metrics, folder)
         if problems:
             listing = "\n".join(f"  {problem}" for problem in problems)
@@ -141,10 +149,11 @@ def _evaluate_run(arguments: Arguments) -> None:
     if recorded not in (None, tree.fingerprints[split]):
         console.say(f"Note: {split} is not the {split} split that this run was started with.")
     _check_slices(split, arguments.slices, len(tree.splits[split]))
-    mesh = split_mesh(trained)
-    networks = ensemble.load((trained, *map(run_folder.load, arguments.with_)), mesh, arguments.step, arguments.mirror)
-    found = evaluate_split(networks, tree, split, mesh)
-    show(*write_split(networks, tree, split, found, arguments.output, arguments.slices))
+    mesh = sharding.make_mesh(jax.device_count())
+    networks = ensemble.load(runs, mesh, step=arguments.step, mirror=arguments.mirror)
+    source = Source(tree.splits[split], trained.config.data)
+    found = evaluate_split(networks, tree, split, source, mesh)
+    show(*write_split(networks, tree, split, found, output=arguments.output, asked=arguments.slices))
 
 
 def _check_slices(owner: str, asked: tuple[int, ...], count: int) -> None:

@@ -28,8 +28,8 @@ from oasis_jax.config import SPLITS
 from oasis_jax.data.normalise import normalise
 from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
-from oasis_jax.inference import ensemble
 from oasis_jax.inference.ensemble import Ensemble
+from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
@@ -46,7 +46,8 @@ SCHEMA = 1
 
 _MODEL, _CARD = "model.jax_export", "card.json"
 
-Segment = Callable[[Array], Array]
+Closed = Callable[[Array], Array]
+"""From slices to probabilities; nothing else is needed."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Arguments:
     """Put these runs into the file too: it gives the mean of their probabilities."""
 
 
-def segmenter(networks: Ensemble) -> Segment:
+def closed(networks: Ensemble) -> Closed:
     """From grey levels to probabilities, with the parameters and the normalisation inside.
 
     Returns:
@@ -88,8 +89,8 @@ def input_shape(run: Run) -> tuple[int, ...]:
     return run.shape if run.config.data.neighbours else run.size
 
 
-def lower(segment: Segment, shape: tuple[int, ...]) -> bytes:
-    """The serialised `jax.export` of a segmenter: for any batch, slices of one shape, all `PLATFORMS`."""
+def lower(segment: Closed, shape: tuple[int, ...]) -> bytes:
+    """The serialised `jax.export` of a closed network: for any batch, slices of one shape, all `PLATFORMS`."""
     (batch,) = jax_export.symbolic_shape("batch")
     slices = jax.ShapeDtypeStruct((batch, *shape), np.uint8)
     return bytes(jax_export.export(jax.jit(segment), platforms=PLATFORMS)(slices).serialize())
@@ -187,8 +188,8 @@ def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str,
         raise UserError(f"{output} exists already: name a new folder.")
     for one in runs:
         unet.check_frame(one.config.model, one.size)
-    networks = ensemble.load(runs, sharding.make_mesh(jax.device_count()), mirror=mirror)
-    lowered = lower(segmenter(networks), input_shape(runs[0]))
+    networks = Segmenter.load(runs, mirror=mirror).ensemble
+    lowered = lower(closed(networks), input_shape(runs[0]))
     card = describe(networks, read_metrics(networks), lowered)
 
     def fill(folder: Path) -> None:

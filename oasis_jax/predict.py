@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import tyro
 
-from oasis_jax.data.volumes.inputs import Found, find_inputs, read_inputs
+from oasis_jax.data.volumes.finding import Found, find_inputs
+from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import check_orientation
-from oasis_jax.inference import ensemble, outputs
+from oasis_jax.inference import outputs
+from oasis_jax.inference.label import Labelled, label
 from oasis_jax.inference.outputs import Report
-from oasis_jax.inference.segment import Labelled, batch_sizes, classifier, framing, label, segmenter
+from oasis_jax.inference.segment import Segmenter
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
@@ -56,7 +57,7 @@ class Arguments:
     """Slices at a time. None: 8 for each CPU, 64 for each accelerator."""
 
 
-def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
+def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     """Label all inputs and write what was asked for.
 
     Returns:
@@ -72,11 +73,9 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
     if not found:
         raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
     _check_free(found, arguments)
-    trusted = run_folder.trained_on(trained)
-    mesh = sharding.make_mesh(jax.device_count())
-    batch = batch_sizes(trained, arguments.batch)
-    networks = ensemble.load((trained, *map(run_folder.load, arguments.with_)), mesh, mirror=arguments.mirror)
-    segment = segmenter(networks, mesh)
+    runs = (run, *map(run_folder.load, arguments.with_))
+    segmenter = Segmenter.load(runs, mirror=arguments.mirror, batch=arguments.batch)
+    framing, trained = segmenter.framing, segmenter.trained
     arguments.output.mkdir(parents=True, exist_ok=True)
     reports: dict[str, Report] = {}
     alone = 0
@@ -88,8 +87,8 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
             shown.advance(task)
 
         def write(one: Labelled) -> Report:
-            facts = outputs.report(one, trusted, arguments.all_heights)
-            outputs.write(one, facts, arguments.output, trusted)
+            facts = outputs.report(one, trained, arguments.all_heights)
+            outputs.write(one, facts, arguments.output, trained)
             return facts
 
         def finish(one: Found, written: Future[Report]) -> None:
@@ -104,10 +103,9 @@ def predict(trained: Run, arguments: Arguments) -> tuple[int, list[str]]:
             shown.advance(task)
 
         writing: deque[tuple[Found, Future[Report]]] = deque()
-        look = classifier(segment, batch)
-        inputs = read_inputs(found, framing(trained, trusted.cut), arguments.orientation, fail, look)
+        inputs = read_inputs(found, framing, arguments.orientation, fail, segmenter.classify)
         try:
-            for one in label(inputs, segment, batch, arguments.probabilities):
+            for one in label(inputs, segmenter, arguments.probabilities):
                 alone += one.input.alone
                 writing.append((one.input.found, writers.submit(write, one)))
                 if len(writing) > _UNDER_WAY:
@@ -145,9 +143,9 @@ def _listing(title: str, problems: Sequence[str]) -> str:
 
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
-    trained = run_folder.load(arguments.run)
+    run = run_folder.load(arguments.run)
     sharding.start()
-    done, problems = predict(trained, arguments)
+    done, problems = predict(run, arguments)
     if done:
         print(f"Labels, overlays and tables: {arguments.output}", flush=True)
     if problems and not done:

@@ -13,14 +13,19 @@ from typing import Any, NamedTuple
 import nibabel as nib
 import numpy as np
 
+from oasis_jax.config import Config, Data, Model
+from oasis_jax.data.appearance import MEASURES
 from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.slices import Slice, folders, write_png
-from oasis_jax.data.volumes.inputs import Framing
+from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.record import Metrics, SubjectCounts
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.evaluation.summary import measure
+from oasis_jax.inference.ensemble import Ensemble
+from oasis_jax.inference.segment import Forward, Segmenter
 from oasis_jax.metrics.surface import compare_slices
+from oasis_jax.runs.folder import Run
 
 REPOSITORY = Path(__file__).parent.parent
 SIZE = (48, 64)
@@ -213,6 +218,17 @@ def by_grey(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Stands for the network: the class of `brain`'s grey levels, with certainty."""
     classes = np.digitize(frames[..., frames.shape[-1] // 2], [42, 127, 212]).astype(np.uint8)
     return classes, np.eye(4, dtype=np.float32)[classes]
+
+
+def stand_in(forward: Forward = by_grey) -> Segmenter:
+    """A segmenter whose answers come from a function, four slices at a time; it wants slices as `FRAMING` says."""
+    config = Config(data=Data(spacing_mm=None), model=Model(crop=FRAMING.seen))
+    facts = {
+        "slice_size": FRAMING.frame,
+        "slice_cut": {"axis": FRAMING.axis, "heights": [0.3, 0.7]},
+        "slice_looks": {name: [0.0, 255.0] for name in MEASURES},
+    }
+    return Segmenter(Ensemble((Run(Path("run"), config, facts),), (), (), mirror=False), forward, lambda _: 4)
 
 
 def brain(

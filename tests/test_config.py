@@ -53,7 +53,7 @@ def test_the_paper_experiment_has_the_papers_settings() -> None:
     assert augment.mirror
     assert all((augment.rotate, augment.scale, augment.elastic, augment.gamma))
     # L2 joins the gradient before Adam scales it: without a gradient, each step is one learning rate toward 0.
-    transform = optimizer(optim, settings.train.steps)
+    transform = optimizer(optim, rate)
     params = {"w": jnp.array([3.0, -2.0])}
     updates, _ = transform.update({"w": jnp.zeros(2)}, transform.init(params), params)
     np.testing.assert_allclose(updates["w"], [-5e-4, 5e-4], rtol=1e-2)

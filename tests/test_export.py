@@ -203,7 +203,7 @@ def test_every_kind_of_network_exports(settings: Config) -> None:
     alone = Run(Path("run"), settings, FACTS)
     card = checkpoint.Card(BEST, 0.25, {})
     networks = Ensemble((alone,), (card,), (parameters(settings, BEST),), mirror=False)
-    lowered = export.lower(export.segmenter(networks), SIZE)
+    lowered = export.lower(export.closed(networks), SIZE)
     answer = jax_export.deserialize(bytearray(lowered)).call(slices(2))
     assert answer.dtype == jnp.float32
     np.testing.assert_allclose(answer, probabilities(settings, slices(2)), rtol=0, atol=1e-6)

@@ -10,25 +10,27 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers import ALL_WAYS, FRAMING, SIZE, assert_mistake, blob, brain, by_grey, command, save
+from helpers import ALL_WAYS, FRAMING, SIZE, assert_mistake, blob, brain, by_grey, command, save, stand_in
 from PIL import Image
 
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.geometry import Axis, Cut
 from oasis_jax.data.slices import folders, write_png
 from oasis_jax.data.volumes import inputs
+from oasis_jax.data.volumes.finding import Found, find_inputs
 from oasis_jax.data.volumes.frame import quantise
-from oasis_jax.data.volumes.inputs import Found, Framing, find_inputs, read_input, read_inputs
+from oasis_jax.data.volumes.inputs import read_input, read_inputs
+from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.inference import outputs
-from oasis_jax.inference.segment import Labelled, classifier, label
+from oasis_jax.inference.label import Labelled, label
 from oasis_jax.runs.folder import Trained
 
 LOOKS: Ranges = {"covered": (0.0, 1.0), "mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
 
 
 def label_one(path: Path, framing: Framing = FRAMING, keep: bool = False, orientation: str | None = None) -> Labelled:
-    (one,) = label([read_input(Found(path, "one"), framing, orientation)], by_grey, lambda _: 4, keep)
+    (one,) = label([read_input(Found(path, "one"), framing, orientation)], stand_in(), keep)
     return one
 
 
@@ -107,16 +109,16 @@ def by_grey_without_scalp(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_brain_not_the_scalp_must_lie_where_the_network_looks(tmp_path: Path) -> None:
     values, truth = brain((60, 84, 30))
-    classify = classifier(by_grey_without_scalp, lambda _: 4)
+    segmenter = stand_in(by_grey_without_scalp)
     sizes = {(60, 84): (0, 0), (100, 150): (20, 55)}
     for size, (row, column) in sizes.items():  # in the middle, and far from it
         moved = np.zeros((*size, 30), np.int16)
         moved[row : row + 60, column : column + 84] = with_scalp(values, (31, 39))
         path = save(tmp_path / f"{row}.nii", moved)
-        item = read_input(Found(path, "one"), WINDOW, classify=classify)
+        item = read_input(Found(path, "one"), WINDOW, classify=segmenter.classify)
         assert item.place.frame == (64, 96)
         assert not item.notes
-        (one,) = label([item], by_grey_without_scalp, lambda _: 4, False)
+        (one,) = label([item], segmenter, False)
         seen = np.zeros(moved.shape[1::-1][::-1], bool)
         first = (8 - item.place.offset[0], 16 - item.place.offset[1])
         seen[max(first[0], 0) : first[0] + 48, max(first[1], 0) : first[1] + 64] = True
@@ -124,7 +126,7 @@ def test_the_brain_not_the_scalp_must_lie_where_the_network_looks(tmp_path: Path
         deep = (truth == 3).any(axis=(0, 1))
         found = np.where(seen, one.classes[deep], 0)[:, row : row + 60, column : column + 84]
         assert np.mean(found == np.moveaxis(truth, 2, 0)[deep]) > 0.99
-    middle = read_input(Found(tmp_path / "0.nii", "one"), WINDOW, classify=classify)
+    middle = read_input(Found(tmp_path / "0.nii", "one"), WINDOW, classify=segmenter.classify)
     assert middle.place.offset == (2, 6)
 
 
@@ -194,7 +196,7 @@ def test_there_is_no_tissue_in_the_air_or_in_empty_slices(tmp_path: Path) -> Non
 
     path = save(tmp_path / "a.nii", values)
     for keep in (False, True):
-        (one,) = label([read_input(Found(path, "one"), FRAMING)], raving, lambda _: 4, keep)
+        (one,) = label([read_input(Found(path, "one"), FRAMING)], stand_in(raving), keep)
         assert not one.classes[[0, -1]].any()
         assert not one.classes[:, 0].any()
         assert (one.classes[np.moveaxis(values > 0, 2, 0)] == 2).all()
@@ -210,13 +212,13 @@ def test_batches_run_on_from_file_to_file(tmp_path: Path) -> None:
         seen.append(len(frames))
         return by_grey(frames)
 
-    together = {one.input.found.name: one for one in label(inputs, counting, lambda _: 4, False)}
+    together = {one.input.found.name: one for one in label(inputs, stand_in(counting), False)}
     assert set(together) == {"0", "1", "2", "3"}
     assert set(seen) == {4}
     slices = sum(max(1, int(item.head.any(axis=(1, 2)).sum())) for item in inputs)
     assert len(seen) <= slices // 4 + 2
     for item in inputs:
-        (alone,) = label([item], by_grey, lambda _: 4, False)
+        (alone,) = label([item], stand_in(), False)
         assert np.array_equal(alone.classes, together[item.found.name].classes)
 
 
@@ -249,7 +251,7 @@ def test_a_report_measures_in_mm_and_marks_heights(tmp_path: Path) -> None:
     values, truth = brain((74, 62, 18), spacing)
     one = label_one(save(tmp_path / "a.nii", values, spacing))._replace(classes=np.moveaxis(truth, 2, 0).copy())
     facts = outputs.report(one, Trained(Cut("axial", (0.5, 0.75)), LOOKS))
-    inside = [row[0] for row in facts.slices if row[2]]
+    inside = [each.number for each in facts.slices if each.in_trained_heights]
     shown = np.flatnonzero(truth.any(axis=(0, 1)))
     middle = (shown[0] + shown[-1]) / 2
     assert inside == [k for k in range(18) if middle - 0.2 <= k <= shown[0] + 0.76 * (shown[-1] - shown[0])]

@@ -34,7 +34,7 @@ def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) 
     (there,) = sharding.to_devices([batch], mesh)
     if evaluate:
         return score.compiled_eval_step(settings, apply, mesh), (now, there)
-    transform = optimizer.optimizer(settings.optim, total_steps=1)
+    transform = optimizer.optimizer(settings.optim, optimizer.schedule(settings.optim, total_steps=1))
     train_step = partial(
         step.train_step,
         apply=apply,

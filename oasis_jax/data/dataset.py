@@ -11,7 +11,7 @@ from oasis_jax.config import SPLITS
 from oasis_jax.data import checks
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.checks import Contents
-from oasis_jax.data.geometry import Cut, parse_cut
+from oasis_jax.data.geometry import Cut, Spacing, parse_cut
 from oasis_jax.data.slices import Problem, Slice, find_slices, natural, tidy, two_spellings
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
@@ -39,6 +39,8 @@ class Dataset:
     """What the images of each split look like."""
     cut: Cut
     """How the slices were cut."""
+    spacing: Spacing | None
+    """Distance of rows, of columns and of slices, mm; None where nobody knows."""
 
 
 def load_dataset(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silent, shown: int = 20) -> Dataset:
@@ -74,7 +76,7 @@ def load_dataset(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = si
     extent = min(tops), max(bottoms), min(lefts), max(rights)
     fingerprints = {split: one.fingerprint for split, one in contents.items()}
     seen = {split: one.looks for split, one in contents.items()}
-    return Dataset(root, size, extent, index, subjects, fingerprints, seen, cut)
+    return Dataset(root, size, extent, index, subjects, fingerprints, seen, cut, cut.spacing)
 
 
 def _cut(root: Path) -> tuple[Cut, list[Problem]]:

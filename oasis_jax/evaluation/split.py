@@ -4,69 +4,52 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from oasis_jax.config import Data
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
-from oasis_jax.data.geometry import Spacing
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.inference import score
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import surface
 from oasis_jax.metrics.surface import SurfaceTable
 from oasis_jax.network import unet
-from oasis_jax.runs.folder import Run
-from oasis_jax.system import console, sharding
+from oasis_jax.system import console
 
 
-def split_mesh(trained: Run) -> jax.sharding.Mesh:
-    """All devices, and a batch of training rounded up to what they can share."""
-    return sharding.make_mesh(_batch(trained))
-
-
-def _batch(trained: Run) -> int:
-    return -(-trained.config.train.batch // jax.device_count()) * jax.device_count()
-
-
-def evaluate_split(networks: Ensemble, tree: Dataset, split: str, mesh: jax.sharding.Mesh) -> Evaluated:
+def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source, mesh: jax.sharding.Mesh) -> Evaluated:
     """Evaluate one or several networks on a split.
 
     Args:
         networks: whose probabilities are averaged.
         tree: the data.
         split: the split of the tree.
-        mesh: where their parameters lie.
+        source: its slices.
+        mesh: where the parameters lie.
 
     Raises:
         UserError: the networks were trained on slices of another size.
     """
-    trained = networks.runs[0]
-    config, pairs = trained.config, tree.splits[split]
+    config, pairs = networks.runs[0].config, tree.splits[split]
     for one in networks.runs:
         unet.check_frame(one.config.model, tree.size)
-    source = Source(pairs, config.data)
+    batch = -(-config.train.batch // mesh.size) * mesh.size  # that of training, as all devices can share it
     table, predictions = score.score(
         score.compiled_eval_step(config, networks.apply(), mesh),
         networks.params,
         source,
         config.data,
-        _batch(trained),
+        batch,
         mesh,
         lambda items, total: console.track(items, total, f"Evaluating {split}"),
     )
-    spacing = pixel_spacing(trained, tree)
-    if spacing != config.data.spacing_mm != Data().spacing_mm:
-        mm = " ".join(map(str, spacing or ()))
-        console.say(f"Note: {tree.root} says that its pixels are {mm} mm; that is used, not data.spacing_mm.")
-    found = Evaluated(
+    return Evaluated(
         pairs=pairs,
         subjects=tree.subjects,
         slices=source,
         predictions=list(predictions),
         table=table,
-        surfaces=None if spacing is None else _surfaces(source, predictions, spacing[:2]),
-        spacing={pair.case: spacing for pair in pairs},
+        surfaces=None if tree.spacing is None else _surfaces(source, predictions, tree.spacing[:2]),
+        spacing={pair.case: tree.spacing for pair in pairs},
     )
-    return found
 
 
 def _surfaces(
@@ -75,8 +58,3 @@ def _surfaces(
     """The surfaces of every slice, in 2D."""
     pairs = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
     return surface.compare_slices(console.track(pairs, len(predictions), "Surfaces"), spacing)
-
-
-def pixel_spacing(trained: Run, tree: Dataset) -> Spacing | None:
-    """What the tree says of itself comes before the settings."""
-    return tree.cut.spacing or trained.config.data.spacing_mm

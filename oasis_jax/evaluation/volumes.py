@@ -10,15 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oasis_jax.data.geometry import Axis, Size
+from oasis_jax.data.geometry import Axis
 from oasis_jax.data.slices import Slice
+from oasis_jax.data.volumes.finding import Found
 from oasis_jax.data.volumes.frame import quantise
-from oasis_jax.data.volumes.inputs import Found, Framing, read_inputs
+from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import Volume, check_slices, planes, read_volume, slice_spacing
 from oasis_jax.data.volumes.study import Scan, Values, read_classes
 from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.inference.label import Labelled, label
 from oasis_jax.inference.score import SliceTable, score_logits, tabulate
-from oasis_jax.inference.segment import Labelled, Segment, classifier, label
+from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics import surface
 from oasis_jax.metrics.surface import SurfaceTable
 from oasis_jax.system.errors import UserError, describe
@@ -26,11 +28,9 @@ from oasis_jax.system.errors import UserError, describe
 
 def evaluate_volumes(
     scans: Sequence[Scan],
+    segmenter: Segmenter,
+    *,
     values: Values,
-    framing: Framing,
-    segment: Segment,
-    batch: Callable[[Size], int],
-    cross_entropy: float,
     track: Callable[..., Iterable[Any]],
     tell: Callable[[str], None] = print,
     orientation: str | None = None,
@@ -39,11 +39,8 @@ def evaluate_volumes(
 
     Args:
         scans: T1 volumes and their label volumes.
+        segmenter: the networks.
         values: which values of the label volumes stand for each class.
-        framing: how the network was trained.
-        segment: the network.
-        batch: slices at a time for a size of frame.
-        cross_entropy: weight of the cross-entropy in the loss.
         track: shows progress.
         tell: takes what a user should know of a scan.
         orientation: where the axes of volumes lead that do not say so themselves.
@@ -56,6 +53,8 @@ def evaluate_volumes(
         UserError: no scan can be used; lists what is wrong with each.
     """
     problems: list[str] = []
+    framing = segmenter.framing
+    cross_entropy = segmenter.ensemble.runs[0].config.optim.cross_entropy
 
     def read(scan: Scan) -> bool:
         try:
@@ -67,9 +66,9 @@ def evaluate_volumes(
 
     of_case = {scan.case: scan for scan in track(scans, len(scans), "Checking volumes") if read(scan)}
     named = [Found(scan.image, case) for case, scan in of_case.items()]
-    inputs = read_inputs(named, framing, orientation, problems.append, classifier(segment, batch))
+    inputs = read_inputs(named, framing, orientation, problems.append, segmenter.classify)
     done: dict[str, _Scored] = {}
-    labelled = label(inputs, segment, batch, keep_probabilities=True)
+    labelled = label(inputs, segmenter, keep_probabilities=True)
     for one in track(labelled, len(of_case), "Evaluating volumes"):  # those of one size of frame after another
         case = one.input.found.name
         for note in one.input.notes:

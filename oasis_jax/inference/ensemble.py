@@ -89,7 +89,7 @@ def sentence(averaged: Averaged) -> str:
     return f"Probabilities are the mean over {who}{' and the mirror images' if averaged.mirror else ''}."
 
 
-def load(runs: Sequence[Run], mesh: jax.sharding.Mesh, at_step: int | None = None, mirror: bool = False) -> Ensemble:
+def load(runs: Sequence[Run], mesh: jax.sharding.Mesh, *, step: int | None = None, mirror: bool = False) -> Ensemble:
     """Restore the best checkpoint of each run, of the first one that of a step where asked for.
 
     Raises:
@@ -100,7 +100,7 @@ def load(runs: Sequence[Run], mesh: jax.sharding.Mesh, at_step: int | None = Non
     if mirror:
         for one in runs:
             mirror_shift(one.config.augment.mirror_axis, one.size[0])
-    restored = [restore.best_parameters(one, mesh, None if i else at_step) for i, one in enumerate(runs)]
+    restored = [restore.best_parameters(one, mesh, None if i else step) for i, one in enumerate(runs)]
     cards, params = zip(*restored, strict=True)
     return Ensemble(tuple(runs), cards, params, mirror)
 

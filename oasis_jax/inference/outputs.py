@@ -11,10 +11,10 @@ from PIL import Image
 from oasis_jax.classes import COLOURS, COUNT, NAMES, SHORT, STEP
 from oasis_jax.data import appearance, overlays
 from oasis_jax.data.volumes.anatomy import heights, is_cut_off
+from oasis_jax.data.volumes.finding import Found
 from oasis_jax.data.volumes.frame import take
-from oasis_jax.data.volumes.inputs import Found
 from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
-from oasis_jax.inference.segment import Labelled
+from oasis_jax.inference.label import Labelled
 from oasis_jax.runs.folder import Trained
 from oasis_jax.system.files import csv_text, printable, write_text, write_whole
 
@@ -25,12 +25,28 @@ _ROUNDING = 0.01
 """Of a brain's height, about one slice: the brain's top is found to within a slice or so."""
 
 
+class SliceSummary(NamedTuple):
+    """What the tables say of one slice."""
+
+    number: int
+    height: float | None
+    """From the base of the brain, 0, to its top, 1; None where that is unknown, as of a PNG file."""
+    in_trained_heights: bool | None
+    unlike_training: bool
+    areas: tuple[float, ...]
+    """Of CSF, gray and white matter, mm^2."""
+
+    @property
+    def tissue(self) -> float:
+        """Area of all three, mm^2."""
+        return sum(self.areas)
+
+
 class Report(NamedTuple):
     """What the tables say of one file."""
 
     file: str
-    slices: list[list[Any]]
-    """A row for each slice: number, height, whether in the trained heights, whether unlike training, areas in mm^2."""
+    slices: list[SliceSummary]
     millilitres: np.ndarray | None
     """Volume of CSF, gray and white matter over the slices that count; None where the distance of slices is unknown."""
     whole: bool
@@ -40,12 +56,12 @@ class Report(NamedTuple):
     @property
     def areas(self) -> np.ndarray:
         """Area of CSF, gray and white matter over all slices, mm^2."""
-        return np.sum([row[4:] for row in self.slices], axis=0)
+        return np.sum([one.areas for one in self.slices], axis=0)
 
     @property
     def outside(self) -> int:
         """Slices with brain outside the heights seen in training."""
-        return sum(row[2] is False and sum(row[4:]) > 0 for row in self.slices)
+        return sum(one.in_trained_heights is False and one.tissue > 0 for one in self.slices)
 
 
 def names(found: Found, probabilities: bool) -> list[str]:
@@ -81,19 +97,19 @@ def report(one: Labelled, trained: Trained, all_heights: bool = False) -> Report
     judged = [s for k, s in enumerate(strange) if item.head[k].any() and (trusted is None or trusted[k])]
     if sum(judged) > len(judged) / 2:
         notes.append("it looks unlike the training slices (share of the frame above air, mean and spread of grey)")
-    rows = [
-        [
-            k,
-            None if height is None else round(float(height[k]), 3),
-            None if trusted is None else bool(trusted[k]),
-            strange[k],
-            *(float(area) for area in areas[k]),
-        ]
+    slices = [
+        SliceSummary(
+            number=k,
+            height=None if height is None else float(height[k]),
+            in_trained_heights=None if trusted is None else bool(trusted[k]),
+            unlike_training=strange[k],
+            areas=tuple(map(float, areas[k])),
+        )
         for k in range(len(areas))
     ]
     counted = areas if trusted is None or all_heights else areas[trusted]
     millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
-    return Report(item.found.path.name, rows, millilitres, trusted is None or all_heights, tuple(notes))
+    return Report(item.found.path.name, slices, millilitres, trusted is None or all_heights, tuple(notes))
 
 
 def write(one: Labelled, facts: Report, folder: Path, trained: Trained) -> None:
@@ -140,13 +156,19 @@ def write_tables(folder: Path, reports: list[Report]) -> list[str]:
     units = [f"{name}_ml" for name in tissues] + [f"{name}_cm2" for name in tissues]
     header = ["file", "slices", "slices_outside_trained_heights", "heights_added_up", *units, "notes"]
     told = _continue_table(folder / TABLES[0], header, lines)
-    slices = [[one.file, *("" if x is None else x for x in row)] for one in reports for row in one.slices]
+    rows = [_slice_row(one.file, each) for one in reports for each in one.slices]
     header = ["file", "slice", "height", "in_trained_heights", "unlike_training", *(f"{name}_mm2" for name in tissues)]
-    told += _continue_table(folder / TABLES[1], header, slices)
+    told += _continue_table(folder / TABLES[1], header, rows)
     colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in COLOURS]
     table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(NAMES)]
     write_text(folder / TABLES[2], "index\tname\tcolor\n" + "".join(table))
     return told
+
+
+def _slice_row(file: str, one: SliceSummary) -> list[Any]:
+    height = None if one.height is None else round(one.height, 3)
+    known = (one.number, height, one.in_trained_heights, one.unlike_training)
+    return [file, *("" if value is None else value for value in known), *one.areas]
 
 
 def _continue_table(path: Path, header: list[str], lines: list[list[Any]]) -> list[str]:
@@ -186,7 +208,7 @@ def _picture(one: Labelled, facts: Report) -> np.ndarray:
     """A PNG slice under its labels; of a volume, a choice of slices that show any brain, each beside itself."""
     if one.input.volume is None:
         return overlays.tinted(*_same_size(one, 0))
-    shown = [k for k, row in enumerate(facts.slices) if sum(row[4:])] or list(range(len(one.classes)))
+    shown = [each.number for each in facts.slices if each.tissue] or list(range(len(one.classes)))
     chosen = [shown[i] for i in np.linspace(0, len(shown) - 1, min(_TILES, len(shown))).round().astype(int)]
     return overlays.mosaic([overlays.beside(*_same_size(one, k)) for k in chosen], columns=4)
 

@@ -10,7 +10,6 @@ from oasis_jax.data.dataset import Dataset
 from oasis_jax.evaluation import record, summary
 from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
 from oasis_jax.evaluation.result import Evaluated
-from oasis_jax.evaluation.split import pixel_spacing
 from oasis_jax.inference import ensemble, score
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.report import csv_files, events, pictures, tables
@@ -23,6 +22,7 @@ from oasis_jax.system.files import printable, write_folder
 def write_evaluation(
     networks: Ensemble,
     found: Evaluated,
+    *,
     data: str,
     split: str,
     fingerprint: str,
@@ -63,6 +63,7 @@ def write_split(
     tree: Dataset,
     split: str,
     found: Evaluated,
+    *,
     output: Path | None = None,
     asked: Sequence[int] = (),
 ) -> tuple[Metrics, Path]:
@@ -74,7 +75,17 @@ def write_split(
     name = "phantoms" if trained.config.data.root is None else tree.root.name
     folder = output or trained.evaluation(split + networks.name)
     cautions = summary.CAUTIONS.get(split, ())
-    return write_evaluation(networks, found, name, split, tree.fingerprints[split], folder, asked, cautions), folder
+    metrics = write_evaluation(
+        networks,
+        found,
+        data=name,
+        split=split,
+        fingerprint=tree.fingerprints[split],
+        folder=folder,
+        asked=asked,
+        caveats=cautions,
+    )
+    return metrics, folder
 
 
 def is_current(metrics: Metrics, trained: Run, tree: Dataset) -> bool:
@@ -85,7 +96,7 @@ def is_current(metrics: Metrics, trained: Run, tree: Dataset) -> bool:
         and metrics.step == best.step
         and metrics.averaged is None
         and metrics.data_fingerprint == tree.fingerprints.get(metrics.split)
-        and metrics.spacing_mm == pixel_spacing(trained, tree)
+        and metrics.spacing_mm == tree.spacing
     )
 
 

@@ -21,9 +21,8 @@ def schedule(config: Optim, total_steps: int) -> optax.Schedule:
     return optax.cosine_onecycle_schedule(total_steps, config.learning_rate)
 
 
-def optimizer(config: Optim, total_steps: int) -> optax.GradientTransformation:
+def optimizer(config: Optim, rate: optax.Schedule) -> optax.GradientTransformation:
     """Adam, with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101) or an L2 penalty where asked for."""
-    rate = schedule(config, total_steps)
     adam = optax.adamw(rate, weight_decay=config.weight_decay) if config.weight_decay else optax.adam(rate)
     return optax.chain(optax.add_decayed_weights(config.l2), adam) if config.l2 else adam
 

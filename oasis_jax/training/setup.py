@@ -8,23 +8,24 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any
 
+import jax
+
 from oasis_jax import config
 from oasis_jax.config import SPLITS, Config
-from oasis_jax.data.batches import check_batch
+from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.data.open import open_data
 from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
-from oasis_jax.evaluation.split import evaluate_split, split_mesh
+from oasis_jax.evaluation.split import evaluate_split
 from oasis_jax.inference import ensemble
-from oasis_jax.inference.mirror import mirror_shift
-from oasis_jax.network import unet
 from oasis_jax.report.write import is_current, show, write_split
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, distributed, guard, records, sharding
 from oasis_jax.system.errors import UserError
+from oasis_jax.training import program as programs
 from oasis_jax.training.loop import Stop, optimize
 
 
@@ -44,7 +45,8 @@ def train(settings: Config) -> None:
         _same_run(settings)  # a quick refusal, before any data is read
     split = settings.train.evaluate
     tree = open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", split)))
-    _check_fit(settings, tree)
+    # Whatever a user can get wrong about data and devices is found before a run folder is made.
+    program = programs.build(settings, tree)
     with run_folder.lock(settings.run):
         if run_folder.exists(settings.run):
             here = _same_run(settings)
@@ -53,18 +55,10 @@ def train(settings: Config) -> None:
         else:
             here = run_folder.create(settings, _facts(tree))
         with _stop_signals() as stop:
-            step = optimize(here, tree, stop)
+            step = optimize(here, program, stop)
         if number := max(distributed.gather(stop.signal)):
             _leave(here, step, number)
-        show(_final_scores(here, tree, split), here.evaluation(split))
-
-
-def _check_fit(settings: Config, tree: Dataset) -> None:
-    """Whatever a user can get wrong about data and devices is found before a run folder is made."""
-    unet.check_frame(settings.model, tree.size, tree.extent)
-    mirror_shift(settings.augment.mirror_axis, tree.size[0])
-    check_batch(len(tree.splits["train"]), settings.train.batch, distributed.process()[1])
-    sharding.make_mesh(settings.train.batch)
+        show(_final_scores(here, tree, split, program.sources[split], program.mesh), here.evaluation(split))
 
 
 def _facts(tree: Dataset) -> dict[str, Any]:
@@ -97,14 +91,13 @@ def _same_data(here: Run, tree: Dataset) -> None:
         )
 
 
-def _final_scores(here: Run, tree: Dataset, split: str) -> Metrics:
+def _final_scores(here: Run, tree: Dataset, split: str, source: Source, mesh: jax.sharding.Mesh) -> Metrics:
     """The evaluation of the best checkpoint: the one on disk where it is of this very checkpoint and data."""
     metrics = _scores_on_disk(here, tree, split)
     if shared := distributed.share(None if metrics is None else records.to_json(metrics)):
         return records.from_json(Metrics, shared)
-    mesh = split_mesh(here)
     networks = ensemble.load([here], mesh)
-    return write_split(networks, tree, split, evaluate_split(networks, tree, split, mesh))[0]
+    return write_split(networks, tree, split, evaluate_split(networks, tree, split, source, mesh))[0]
 
 
 def _scores_on_disk(here: Run, tree: Dataset, split: str) -> Metrics | None:

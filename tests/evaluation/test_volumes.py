@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers import ALL_WAYS, FRAMING, assert_mistake, brain, by_grey, command, patterns, save
+from helpers import ALL_WAYS, assert_mistake, brain, by_grey, command, patterns, save, stand_in
 
 from oasis_jax.data.volumes.nifti import read_volume
 from oasis_jax.data.volumes.study import Scan, read_classes
@@ -27,7 +27,7 @@ def untracked(items: object, total: int, title: str) -> object:
 
 
 def evaluate(scans: list[Scan]) -> Evaluated:
-    found, problems = volumes.evaluate_volumes(scans, VALUES, FRAMING, by_grey, lambda _: 4, 1.0, untracked)  # pyright: ignore
+    found, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, track=untracked)  # pyright: ignore
     assert not problems
     return found
 
@@ -117,7 +117,7 @@ def test_one_bad_scan_is_a_sentence_and_the_others_are_evaluated(tmp_path: Path)
         return by_grey(frames)
 
     def run(scans: list[Scan]) -> tuple[Evaluated, list[str]]:
-        return volumes.evaluate_volumes(scans, VALUES, FRAMING, counting, lambda _: 4, 1.0, untracked)  # pyright: ignore
+        return volumes.evaluate_volumes(scans, stand_in(counting), values=VALUES, track=untracked)  # pyright: ignore
 
     found, problems = run([bad, sound, far, other])
     assert found.cases == ["x-a", "y-b"]

@@ -13,10 +13,12 @@ from jax import export as jax_export
 
 from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data.batches import Source
-from oasis_jax.data.geometry import Cut
 from oasis_jax.data.slices import encode_png, find_slices, folders
-from oasis_jax.data.volumes.inputs import Found, read_input
-from oasis_jax.inference import ensemble, score, segment
+from oasis_jax.data.volumes.finding import Found
+from oasis_jax.data.volumes.inputs import read_input
+from oasis_jax.inference import ensemble, score
+from oasis_jax.inference.label import label
+from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
@@ -141,9 +143,9 @@ def test_predict_gives_the_labels_of_evaluate_pixel_by_pixel(runs: tuple[Run, Ru
     step = score.compiled_eval_step(SETTINGS, networks.apply(), mesh)
     source = Source(slices, SETTINGS.data)
     _, wanted = score.score(step, networks.params, source, SETTINGS.data, 8, mesh)
-    framing = segment.framing(runs[0], Cut())
-    inputs = [read_input(Found(one.image, one.image.stem), framing) for one in slices]
-    found = segment.label(inputs, segment.segmenter(networks, mesh), lambda _: 8, keep_probabilities=False)
+    segmenter = Segmenter.load([runs[0]], mirror=mirror, batch=8)
+    inputs = [read_input(Found(one.image, one.image.stem), segmenter.framing) for one in slices]
+    found = label(inputs, segmenter, keep_probabilities=False)
     for one, classes, item in zip(found, wanted, inputs, strict=True):
         assert one.input is item
         np.testing.assert_array_equal(one.classes[0], classes)
@@ -191,6 +193,5 @@ def test_every_command_averages_and_says_so(runs: tuple[Run, Run], data: Path, t
     lowered = bytearray((tmp_path / "model" / card["model"]["file"]).read_bytes())
     grey = np.random.default_rng(2).integers(0, 256, (2, *SIZE, 3)).astype(np.uint8)
     answer = jax_export.deserialize(lowered).call(grey)
-    networks = ensemble.load(runs, sharding.make_mesh(4), mirror=True)
-    wanted = segment.segmenter(networks, sharding.make_mesh(4))(np.concatenate([grey, grey]))[1][:2]
+    wanted = Segmenter.load(runs, mirror=True)(np.concatenate([grey, grey]))[1][:2]
     np.testing.assert_allclose(answer, wanted, atol=1e-5)

@@ -1,0 +1,27 @@
+"""Opening the data of a config: its spacing is settled there, once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import write_tree
+
+from oasis_jax.config import Config, Data
+from oasis_jax.data.geometry import Cut, write_cut
+from oasis_jax.data.open import open_data
+
+
+def test_what_a_tree_says_of_its_spacing_comes_before_the_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Config(data=Data(root=write_tree(tmp_path / "tree"), spacing_mm=(2.0, 2.0, None)))
+    assert open_data(settings, ("test",)).spacing == (2.0, 2.0, None)
+    assert open_data(replace(settings, data=replace(settings.data, spacing_mm=None)), ("test",)).spacing is None
+    write_cut(tmp_path / "tree", Cut(spacing=(0.9, 0.9, 3.0)))
+    usual = replace(settings, data=replace(settings.data, spacing_mm=Data().spacing_mm))
+    assert open_data(usual, ("test",)).spacing == (0.9, 0.9, 3.0)
+    assert "Note" not in capsys.readouterr().err  # nobody asked for another one
+    assert open_data(settings, ("test",)).spacing == (0.9, 0.9, 3.0)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "pixels are 0.9 0.9 3.0 mm" in said
+    assert "data.spacing_mm is not used" in said
