@@ -30,6 +30,7 @@ from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.state import TrainState
+from oasis_jax.runs.store import Store
 from oasis_jax.system import files, records
 from oasis_jax.system.errors import UserError
 
@@ -73,7 +74,7 @@ def make_run(folder: Path, settings: Config = SETTINGS) -> Path:
     for step, loss in ((BEST, 0.25), (OTHER, 0.5)):
         params = parameters(settings, step)
         now = TrainState(jnp.asarray(step, jnp.int32), params, {"count": jnp.zeros(1)})
-        checkpoint.Store(made.checkpoints).save(now, loss)
+        Store(made.checkpoints).save(now, loss)
     for split, step in (("validate", OTHER), ("test", BEST)):
         made.evaluation(split).mkdir(parents=True)
         (made.evaluation(split) / "metrics.json").write_text(record.text(evaluation(split, step)))

@@ -5,6 +5,7 @@ import jax
 from oasis_jax.network import unet
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs.folder import Run
+from oasis_jax.runs.store import Store
 from oasis_jax.system import console, sharding
 from oasis_jax.training.log import Log
 from oasis_jax.training.program import Program
@@ -39,7 +40,7 @@ def optimize(run: Run, program: Program, stop: Stop) -> int:
         console.say(f"Resuming {run.folder} after step {card.step} of {program.total_steps}.")
     first = int(state.step)
     batches, vote = program.batches(first), sharding.Vote(program.mesh)
-    store = checkpoint.Store(run.checkpoints)
+    store = Store(run.checkpoints)
     taken = first
     with Log(run, first, program.total_steps, program.rate) as log:
         for taken in range(first, program.total_steps + 1):

@@ -20,7 +20,7 @@ from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.split import evaluate_split
 from oasis_jax.inference import ensemble
 from oasis_jax.report.write import is_current, show, write_split
-from oasis_jax.runs import checkpoint
+from oasis_jax.runs import arrays
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, distributed, guard, records, sharding
@@ -37,7 +37,7 @@ def train(settings: Config) -> None:
         SystemExit: a signal stopped the run; all is saved.
     """
     config.validate(settings)
-    checkpoint.check_folder(settings.run)
+    arrays.check_folder(settings.run)
     if settings.data.root is not None:  # so that the run can be evaluated from any folder
         settings = replace(settings, data=replace(settings.data, root=settings.data.root.absolute()))
     sharding.start()

@@ -20,10 +20,10 @@ from oasis_jax.inference import ensemble, score
 from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
-from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.state import TrainState
+from oasis_jax.runs.store import Store
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 
@@ -45,7 +45,7 @@ def make_run(folder: Path, seed: int = 0, settings: Config = SETTINGS) -> Run:
     init, _ = unet.network(settings.model)
     params = jax.jit(init, static_argnums=1)(jax.random.key(seed), made.shape)
     state = TrainState(jnp.asarray(3, jnp.int32), params, {"count": jnp.zeros(1)})
-    checkpoint.Store(made.checkpoints).save(state, 0.5)
+    Store(made.checkpoints).save(state, 0.5)
     return made
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from oasis_jax.runs import checkpoint
+from oasis_jax.runs import arrays, checkpoint
 from oasis_jax.runs.state import TrainState
+from oasis_jax.runs.store import Store
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 
@@ -30,7 +31,7 @@ def abstract(devices: int = 1) -> TrainState:
 
 
 def write(folder: Path, losses: list[float | None]) -> None:
-    store = checkpoint.Store(folder)
+    store = Store(folder)
     for i, loss in enumerate(losses):
         store.save(state(i + 1), loss)
 
@@ -67,7 +68,7 @@ def test_the_earlier_of_two_equally_good_is_the_best(tmp_path: Path) -> None:
 @pytest.mark.parametrize("devices", [1, 4])
 def test_any_number_of_devices_restores_the_latest(tmp_path: Path, devices: int) -> None:
     mesh = jax.make_mesh((4 // devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[: 4 // devices])
-    checkpoint.Store(tmp_path).save(jax.device_put(state(7), sharding.replicated(mesh)), 0.1)
+    Store(tmp_path).save(jax.device_put(state(7), sharding.replicated(mesh)), 0.1)
     (restored, card), said = restore(tmp_path, devices)
     assert card.step == 7
     assert not said
@@ -106,7 +107,7 @@ def test_no_damage_to_the_latest_goes_unnoticed_or_loses_the_one_before(tmp_path
                 assert said == ["The checkpoint of step 2 is damaged; it is now called damaged-2."], name
                 assert (copy / "damaged-2").is_dir()
             if kind == "flipped":  # training can go on
-                checkpoint.Store(copy).save(state(3), 0.3)
+                Store(copy).save(state(3), 0.3)
                 assert [card.step for card in checkpoint.cards(copy)[0]][-1] == 3, name
 
 
@@ -135,7 +136,7 @@ def test_no_sound_checkpoint_at_all_is_said(tmp_path: Path) -> None:
 def test_a_step_damaged_twice_is_set_aside_twice(tmp_path: Path) -> None:
     write(tmp_path, [0.5])
     for name in ("damaged-2", "damaged-2-1"):
-        checkpoint.Store(tmp_path).save(state(2), 0.4)
+        Store(tmp_path).save(state(2), 0.4)
         for path in damages(tmp_path / "2/rest"):
             path.write_bytes(b"x")
         assert restore(tmp_path)[1] == [f"The checkpoint of step 2 is damaged; it is now called {name}."]
@@ -156,30 +157,30 @@ def test_a_save_that_does_not_read_back_is_said_and_costs_no_older_checkpoint(
     damage: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, [0.5, 0.2, 0.4])
-    sound = checkpoint.ocp.save_checkpointables
+    sound = arrays.ocp.save_checkpointables
 
     def broken(path: str, parts: dict[str, Any]) -> None:
         sound(path, parts)
         damage(Path(path))
 
-    monkeypatch.setattr(checkpoint.ocp, "save_checkpointables", broken)
+    monkeypatch.setattr(arrays.ocp, "save_checkpointables", broken)
     with pytest.raises(UserError, match=r"step 4 was written .* cannot be read back; it is now called damaged-4"):
-        checkpoint.Store(tmp_path).save(state(4), 0.1)
+        Store(tmp_path).save(state(4), 0.1)
     assert [card.step for card in checkpoint.cards(tmp_path)[0]] == [2, 3]
     monkeypatch.undo()
     (restored, card), said = restore(tmp_path)
     assert (card.step, said) == (3, [])
     same(restored, state(3))
-    checkpoint.Store(tmp_path).save(state(4), 0.1)
+    Store(tmp_path).save(state(4), 0.1)
     assert [card.step for card in checkpoint.cards(tmp_path)[0]] == [3, 4]
 
 
 def test_the_first_save_that_does_not_read_back_leaves_a_run_that_starts_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint.ocp, "save_checkpointables", lambda path, parts: Path(path).mkdir(parents=True))
+    monkeypatch.setattr(arrays.ocp, "save_checkpointables", lambda path, parts: Path(path).mkdir(parents=True))
     with pytest.raises(UserError, match="cannot be read back"):
-        checkpoint.Store(tmp_path).save(state(1), 0.1)
+        Store(tmp_path).save(state(1), 0.1)
     assert restore(tmp_path) == (None, [])
 
 
@@ -189,7 +190,7 @@ def test_what_a_killed_process_left_half_done_is_removed_and_nothing_else(tmp_pa
     for name in ("4.orbax-checkpoint-tmp", "0.pruned", "damaged-1", "notes.pruned"):
         (tmp_path / name / "params").mkdir(parents=True)
     assert restore(tmp_path)[0][1].step == 3
-    checkpoint.Store(tmp_path)
+    Store(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"2", "3", "damaged-1", "notes.pruned"}
 
 
@@ -200,7 +201,7 @@ ODD = ("a [copy]", "x*y", "why?", "back\\slash", "gs:", os.fsdecode(b"caf\xe9"))
 def test_a_path_under_which_orbax_loses_what_it_wrote_is_refused(name: str, tmp_path: Path) -> None:
     for folder in (tmp_path / name, tmp_path / name / "runs" / "one"):
         with pytest.raises(UserError, match=r"^Checkpoints cannot be kept in .* because its absolute path holds"):
-            checkpoint.check_folder(folder)
+            arrays.check_folder(folder)
 
 
 PLAIN = ("plain", "with é and 脳", "a{b}c", "100%", "a#b", "a:b", "~", "two\nlines", "a]b", " ", "%5B", "a|b;'\"")
@@ -208,7 +209,7 @@ PLAIN = ("plain", "with é and 脳", "a{b}c", "100%", "a#b", "a:b", "~", "two\nl
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_every_other_path_keeps_checkpoints(name: str, tmp_path: Path) -> None:
-    checkpoint.check_folder(tmp_path / name)
+    arrays.check_folder(tmp_path / name)
     write(tmp_path / name, [0.5])
     same(restore(tmp_path / name)[0][0], state(1))
 

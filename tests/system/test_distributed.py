@@ -341,22 +341,24 @@ import os, sys
 from pathlib import Path
 import jax
 import jax.numpy as jnp
-from oasis_jax import checkpoint, hosts, parallel
-from oasis_jax.errors import run_command
-from oasis_jax.state import TrainState
+from oasis_jax.runs import arrays
+from oasis_jax.runs.state import TrainState
+from oasis_jax.runs.store import Store
+from oasis_jax.system import distributed, sharding
+from oasis_jax.system.errors import run_command
 
 def unreadable(path, abstract):
     raise ValueError("not for this process")
 
 def main():
-    with hosts.joined(True, "same"):
-        same = parallel.replicated(parallel.make_mesh(jax.device_count()))
-        store = checkpoint.Store(Path(sys.argv[1]))
+    with distributed.joined(True, "same"):
+        same = sharding.replicated(sharding.make_mesh(jax.device_count()))
+        store = Store(Path(sys.argv[1]))
         for step in range(1, 6):
             make = lambda: TrainState(jnp.asarray(step), {"kernel": jnp.arange(100.0) + step}, {"mu": jnp.zeros(100)})
             store.save(jax.jit(make, out_shardings=same)(), 1 / step)
             if step == 4 and os.environ["JAX_PROCESS_ID"] == os.environ["FAILS"]:
-                checkpoint._load = unreadable
+                arrays.read_alone = unreadable
 
 run_command(main)
 """

@@ -19,9 +19,10 @@ from oasis_jax import train
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import folders, write_png
 from oasis_jax.inference import outputs
-from oasis_jax.inference.outputs import Report
+from oasis_jax.inference.outputs import Report, SliceSummary
 from oasis_jax.report import tables
 from oasis_jax.runs import checkpoint
+from oasis_jax.runs.store import Store
 from oasis_jax.system import files
 from oasis_jax.system.errors import UserError, explain
 from oasis_jax.training.optimizer import TrainState
@@ -140,7 +141,7 @@ def test_names_in_tables_are_taken_literally(finished: Path, capsys: pytest.Capt
 
 
 def one_report(file: str, area: float) -> Report:
-    return Report(file, [[0, None, None, False, area, area, area]], None, ())
+    return Report(file, [SliceSummary(0, None, None, False, (area, area, area))], None, True, ())
 
 
 def rows(path: Path) -> list[list[str]]:
@@ -217,7 +218,7 @@ def arrays(dtype: Any, **more: Any) -> TrainState:
     ],
 )
 def test_a_checkpoint_of_other_arrays_is_not_called_damaged(asked: TrainState, says: str, tmp_path: Path) -> None:
-    checkpoint.Store(tmp_path).save(arrays(np.float32), 1.0)
+    Store(tmp_path).save(arrays(np.float32), 1.0)
     said: list[str] = []
     with pytest.raises(UserError) as caught:
         checkpoint.restore_latest(tmp_path, asked, said.append)
