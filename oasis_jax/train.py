@@ -81,7 +81,7 @@ Without an experiment file it is the quickstart: made-up heads, minutes on a CPU
 Examples:
   python -m oasis_jax.train
   python -m oasis_jax.train experiments/oasis.py --data.root keras_png_slices_data
-  python -m oasis_jax.train experiments/seed.py --data.root DIR --run runs/mine --optim.learning-rate 1e-3"""
+  python -m oasis_jax.train experiments/original.py --data.root DIR --run runs/mine --optim.learning-rate 1e-3"""
 
 
 if __name__ == "__main__":
