@@ -27,7 +27,7 @@ import tyro
 REPOSITORY = Path(__file__).parent.parent
 LONGEST = 3600
 """Seconds for one part."""
-SEED, OASIS = "experiments/seed.py", "experiments/oasis.py"
+ORIGINAL, OASIS = "experiments/original.py", "experiments/oasis.py"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def parts(arguments: Arguments) -> dict[str, list[str]]:
         few, whole = ["--batch", "2", "--turns", "2", "--size", "64", "64"], [*tiny, "--train.batch", "64"]
         sizes = ["--batch", "1", "2", "--size", "32", "64", "--slices", "50", "100"]
         return {
-            "step": ["step.py", SEED, *few, "--steps", "2", "--against", "torch-compiled", *tiny],
+            "step": ["step.py", ORIGINAL, *few, "--steps", "2", "--against", "torch-compiled", *tiny],
             "floor": ["floor.py", OASIS, *few, *trace, "--side", "256", "--copy-mib", "8", *tiny],
             "input": ["input.py", OASIS, "--turns", "2", "--batches", "5", "--threads", "2", *data],
             "epoch": ["epoch.py", OASIS, "--slices", "400", *data, *whole],
@@ -63,9 +63,9 @@ def parts(arguments: Arguments) -> dict[str, list[str]]:
     every = ["--batch", "8", "32", "128", "--dtype", "float32", "bfloat16"]
     steps = ["--turns", "7", "--steps", "30", "--against", "torch-compiled"]
     return {
-        "step, seed": ["step.py", SEED, *every, *steps],
+        "step, original": ["step.py", ORIGINAL, *every, *steps],
         "step, oasis": ["step.py", OASIS, *every, *steps],
-        "floor, seed": ["floor.py", SEED, *every],
+        "floor, original": ["floor.py", ORIGINAL, *every],
         "floor, oasis": ["floor.py", OASIS, *every, *trace],
         "input": ["input.py", OASIS, "--threads", "1", "2", "4", "8", *data],
         **{

@@ -2,10 +2,10 @@
 
 Run:  python benchmarks/convolution.py [--batch 8] [--turns 3]
 
-First a row for each size of 3x3 convolution in the seed's network: GFLOP, and GFLOP/s of the forward pass, of the
+First a row for each size of 3x3 convolution in the original's network: GFLOP, and GFLOP/s of the forward pass, of the
 gradient of the input, and of that of the kernel as XLA makes it and as `oasis_jax.network.convolution` does. Then
-the whole training step of the seed: as it is, with XLA's own gradients, and with plain convolutions of repeated pixels,
-in turns.
+the whole training step of the original: as it is, with XLA's own gradients, and with plain convolutions of repeated
+pixels, in turns.
 """
 
 import sys
@@ -82,8 +82,8 @@ WAYS: dict[str, tuple[Any, str, Any]] = {
 
 
 def step_rows(batch: int, turns: int) -> list[list[str]]:
-    """The seed's training step as it is and with each of `WAYS`, in turns."""
-    settings, size = parse(["experiments/seed.py"]).config, (256, 256)
+    """The original's training step as it is and with each of `WAYS`, in turns."""
+    settings, size = parse(["experiments/original.py"]).config, (256, 256)
     parameters = ours.initial(settings, size)
     programs = {name: ours.build(settings, parameters) for name in ("as it is", *WAYS)}
     there = programs["as it is"].put(worker.make_batch(batch, size))
@@ -115,7 +115,7 @@ def main() -> None:
     print(figures.markdown(head, [rates(arguments.batch, *shape, arguments.turns) for shape in SHAPES]))
     sys.stdout.flush()
     print()
-    head = ["seed's training step", "s", "time over that of the step as it is"]
+    head = ["original's training step", "s", "time over that of the step as it is"]
     print(figures.markdown(head, step_rows(arguments.batch, arguments.turns)))
 
 

@@ -1,14 +1,14 @@
-"""The flagship: the seed's network with instance normalisation and neighbouring slices, for the OASIS slices.
+"""The flagship: the original's network with instance normalisation and neighbouring slices, for the OASIS slices.
 
 Claim:    every class beyond hard Dice 0.95, pooled over the validate split of OASIS, after one epoch of 1,208 steps.
-Command:  python -m oasis_jax.train experiments/oasis.py --data.root keras_png_slices_data
+Command:  python -m oasis_jax.train oasis --data.root keras_png_slices_data
 Score:    after one epoch, OASIS (keras_png_slices_data), validate (1,120 slices of 35 subjects), hard Dice pooled:
-          CSF 0.9586, gray matter 0.9648, white matter 0.9780. On the 544 test slices: goal, not measured.
+          CSF 0.9586, gray matter 0.9648, white matter 0.9780. On the 544 test slices: not measured.
 Cost:     7 epochs, 8,456 steps of 8 slices: 0.54 s each on 2 idle CPU cores.
 
-What differs from the seed, each chosen on validate splits (benchmarks/results.md has the trials): the slices below and
-above as further channels, for the labels were made in 3D; mirroring about row 129, where the atlas's brain mask nearly
-mirrors onto itself; a network that looks at the central 144x176 pixels, which hold every labelled one; instance
+What differs from the original, each chosen on validate splits (benchmarks/results.md has the trials): the slices below
+and above as further channels, for the labels were made in 3D; mirroring about row 129, where the atlas's brain mask
+nearly mirrors onto itself; a network that looks at the central 144x176 pixels, which hold every labelled one; instance
 normalisation and linear 1x1 segmentation layers as in the paper; slices normalised to mean 0 and deviation 1;
 cross-entropy added to the Dice loss; AdamW with a one-cycle learning rate; random gamma in place of dropout. For slices
 of your own, leave the axis and the window to the data: --augment.mirror-axis None --model.crop None.

@@ -3,8 +3,8 @@
 Claim:    this program trains the paper's network: pre-activation context modules, instance normalisation, linear 1x1
           segmentation layers summed upward, dropout 0.3; multi-class Dice loss alone; Adam at 5e-4 times 0.985 an epoch
           of 100 batches, L2 1e-5; rotation, scale, elastic deformation, gamma and mirroring; 300 epochs.
-Command:  python -m oasis_jax.train experiments/paper.py --data.root keras_png_slices_data
-Score:    goal, not measured at this length.
+Command:  python -m oasis_jax.train paper --data.root keras_png_slices_data
+Score:    not measured at this length.
 Cost:     30,000 steps of 8 slices, 25 passes over the 9,664 training slices: hours on a GPU, half a day on 2 CPU cores.
 
 What 2D changes: slices in place of patches of 128x128x128 voxels, so 8 a batch in place of 2; mirroring of left and

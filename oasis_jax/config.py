@@ -69,7 +69,7 @@ class Augment:
 
 @dataclass(frozen=True)
 class Model:
-    """The Improved U-Net. The seed's network is stem 16 with all else as `experiments/seed.py` sets it."""
+    """The Improved U-Net. The original's network is stem 16 with all else as `experiments/original.py` sets it."""
 
     stem: int = 8
     """Filters of the first convolution; each of the four levels below has twice as many as the one above."""

@@ -34,8 +34,10 @@ from oasis_jax.system.errors import UserError, leave_some, run_command
 
 @dataclass(frozen=True)
 class Arguments:
-    """Evaluate the best checkpoint of a run on a split, or on whole volumes, and write tables, pictures and a report to
-    RUN/evaluation/SPLIT, or RUN/evaluation/volumes."""
+    """Evaluate the best checkpoint of a run on a split, or on whole volumes.
+
+    It writes tables, pictures and a report to RUN/evaluation/SPLIT, or RUN/evaluation/volumes.
+    """
 
     run: Annotated[Path, tyro.conf.Positional]
     """Run folder, as training made it; its config says all else."""

@@ -33,6 +33,16 @@ class Arguments:
     """Train with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
+def named_experiments() -> dict[str, Path]:
+    """The files of the experiments that come with the program, by name.
+
+    They lie beside the package in a checkout, and in it where a wheel was installed.
+    """
+    inside = Path(__file__).parent / "experiments"
+    folder = inside if inside.is_dir() else Path(__file__).parent.parent / "experiments"
+    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+
+
 def load_experiment(path: Path) -> Config:
     """The `config` that an experiment file exports.
 
@@ -40,7 +50,8 @@ def load_experiment(path: Path) -> Config:
         UserError: no such file, or it exports no `Config`.
     """
     if not path.is_file():
-        raise UserError(f"There is no experiment file {path}; options start with two dashes.")
+        known = ", ".join(named_experiments())
+        raise UserError(f"There is no experiment file {path}: name a file, or {known}. Options start with two dashes.")
     try:
         exported = runpy.run_path(str(path)).get("config")
     except Exception as error:  # whatever the user's own code raises
@@ -51,7 +62,7 @@ def load_experiment(path: Path) -> Config:
 
 
 def parse(words: list[str]) -> Arguments:
-    """What a command line says: an experiment file, or none, and then options.
+    """What a command line says: an experiment, by name or as a file, or none, and then options.
 
     Raises:
         UserError: an experiment that cannot be used, or one after an option.
@@ -61,9 +72,9 @@ def parse(words: list[str]) -> Arguments:
     named = words and not words[0].startswith("-")
     return command_line(
         Arguments,
-        default=Arguments(load_experiment(Path(words[0])) if named else Config()),
+        default=Arguments(load_experiment(named_experiments().get(words[0], Path(words[0]))) if named else Config()),
         args=words[1:] if named else words,
-        prog="python -m oasis_jax.train [EXPERIMENT.py]",
+        prog="python -m oasis_jax.train [EXPERIMENT]",
         description=_HELP,
     )
 
@@ -76,12 +87,13 @@ def main() -> None:
 
 _HELP = """\
 Train an Improved U-Net on brain slices, keep the checkpoint with the lowest validation loss, and report its Dice.
-Without an experiment file it is the quickstart: made-up heads, minutes on a CPU. Started again, it resumes.
+An experiment is one of oasis, original, paper and quickstart, or a Python file that exports a `config`. Without one it
+is the quickstart: made-up heads, minutes on a CPU. Started again, it resumes.
 
 Examples:
   python -m oasis_jax.train
-  python -m oasis_jax.train experiments/oasis.py --data.root keras_png_slices_data
-  python -m oasis_jax.train experiments/seed.py --data.root DIR --run runs/mine --optim.learning-rate 1e-3"""
+  python -m oasis_jax.train oasis --data.root keras_png_slices_data
+  python -m oasis_jax.train my_experiment.py --data.root DIR --run runs/mine --optim.learning-rate 1e-3"""
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ def test_the_quickstart_is_the_default() -> None:
     assert load_experiment(REPOSITORY / "experiments/quickstart.py") == Config()
 
 
-def test_the_seed_experiment_has_the_seeds_settings() -> None:
-    settings = load_experiment(REPOSITORY / "experiments/seed.py")
+def test_the_original_experiment_has_its_settings() -> None:
+    settings = load_experiment(REPOSITORY / "experiments/original.py")
     assert (settings.train.epochs, settings.train.batch) == (80, 8)
     assert (settings.optim.learning_rate, settings.optim.schedule) == (1e-4, "constant")
     assert (settings.optim.weight_decay, settings.optim.cross_entropy) == (0, 0)

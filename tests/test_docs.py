@@ -1,28 +1,129 @@
 """What the pages tell people to type works."""
 
+import html
 import os
 import re
+import shlex
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
 
+import pytest
+import table
 from helpers import REPOSITORY
+
+from oasis_jax import config
+from oasis_jax.system.arguments import command_line
+
+PAGES = [path for pattern in ("*.md", "docs/*.md", "benchmarks/*.md") for path in sorted(REPOSITORY.glob(pattern))]
+RESULTS = re.compile(r"<!-- results -->\n(.*?)<!-- end of results -->", re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def program_lines() -> list[Any]:
+    """Each line of a page that starts one of the programs: its name and its words."""
+    lines = []
+    for page in PAGES:
+        for line in "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
+            if found := re.search(r"(?:-m\s+oasis_jax\.|^oasis-)(\w+)([^\"]*(?:\"[^\"]*\"[^\"]*)*)", line):
+                words = shlex.split(found[2], comments=True)
+                lines.append(pytest.param(found[1], words, id=f"{page.name}: {found[1]} {' '.join(words)}"))
+    return lines
+
+
+@pytest.mark.parametrize(("name", "words"), program_lines())
+def test_every_command_is_understood(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Understood(Exception):
+        pass
+
+    def read_only(kind: Any, **options: Any) -> NoReturn:
+        raise Understood(command_line(kind, **options))
+
+    program = import_module("oasis_jax.data.__main__" if name == "data" else f"oasis_jax.{name}")
+    monkeypatch.setattr(program, "command_line", read_only)
+    monkeypatch.setattr(sys, "argv", [name, *words])
+    with pytest.raises(Understood) as found:
+        program.main()
+    if name == "train":
+        config.validate(found.value.args[0].config)
+
+
+def test_commands_were_found() -> None:
+    assert {one.values[0] for one in program_lines()} == {"train", "evaluate", "predict", "compare", "export", "data"}
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiles twice as fast
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=REPOSITORY, env=environment
+    )
 
 
 def test_the_drivers_example_runs_and_agrees() -> None:
-    text = (REPOSITORY / "docs/parallel.md").read_text()
-    found = re.search(r"```python\n(.*?)```", text, re.DOTALL)
-    assert found
-    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiles twice as fast
-    done = subprocess.run(
-        [sys.executable, "-c", found[1]], capture_output=True, text=True, check=False, cwd=REPOSITORY, env=environment
-    )
+    (example,) = blocks(REPOSITORY / "docs/drivers.md", "python")
+    done = run(example)
     assert done.returncode == 0, done.stderr
     losses = done.stdout.split()
     assert len(losses) == 3
     assert len(set(losses)) == 1
 
 
-def test_every_file_the_readme_names_exists() -> None:
-    text = (REPOSITORY / "README.md").read_text()
-    for name in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert (REPOSITORY / name).exists(), name
+def test_the_example_of_prediction_labels_an_array(finished: Path) -> None:
+    (example,) = blocks(REPOSITORY / "docs/prediction.md", "python")
+    more = """
+assert classes.dtype == np.uint8 and classes.shape == slices.shape[:3]
+assert probabilities.dtype == np.float32 and (classes == probabilities.argmax(-1)).all()
+assert np.allclose(probabilities.sum(-1), 1)
+"""
+    done = run(example.replace('"runs/quickstart"', repr(str(finished))) + more)
+    assert done.returncode == 0, done.stderr
+
+
+def plain(text: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]*>|\*\*", "", text)).split())
+
+
+def test_the_report_and_the_page_define_the_metrics_alike(finished: Path) -> None:
+    page, report = (REPOSITORY / "docs/metrics.md").read_text(), finished / "evaluation/test/report.html"
+    defined = page[page.index("<!-- definitions -->") : page.index("<!-- end of definitions -->")]
+    told = plain(report.read_text())
+    for definition in re.split(r"^- ", defined, flags=re.MULTILINE)[1:]:
+        assert plain(definition) in told
+
+
+def test_the_table_of_results_is_written_into_the_readme(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "README.md"
+    page.write_text((REPOSITORY / "README.md").read_text())
+    monkeypatch.setattr(sys, "argv", ["table.py", "test", str(finished), "--into", str(page)])
+    table.main()
+    (found,), (shown,) = RESULTS.findall(page.read_text()), RESULTS.findall((REPOSITORY / "README.md").read_text())
+    lines = found.splitlines()
+    assert lines[0] == shown.splitlines()[0]
+    assert [line.split(" | ")[1] for line in lines[2:4]] == ["finished", "Otsu in the true brain mask (oracle)"]
+    assert lines[4] == table.PUBLISHED
+    assert table.PUBLISHED in shown
+    assert "--data.root 'tree with spaces é' --run runs/finished " in lines[7]
+    assert RESULTS.sub("", page.read_text()) == RESULTS.sub("", (REPOSITORY / "README.md").read_text())
+
+
+def headings(page: Path) -> set[str]:
+    """The names by which a link finds a heading, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_place_that_a_page_links_to_exists(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        name, _, heading = link.partition("#")
+        if not re.match(r"\w+:", link):
+            target = (page.parent / name).resolve() if name else page
+            assert target.exists(), link
+            assert not heading or heading in headings(target), link

@@ -20,6 +20,7 @@ from jax import export as jax_export
 
 from oasis_jax import export
 from oasis_jax.config import Config, Data, Model
+from oasis_jax.data.neighbours import neighbour_rows
 from oasis_jax.data.normalise import normalise
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation import record
@@ -58,7 +59,7 @@ ABSENT = {"oasis_jax", "flax", "orbax", "grain", "optax", "PIL", "jaxtyping", "t
 def parameters(settings: Config, step: int) -> unet.Params:
     """Initial ones: zero biases, which XLA leaves out where it knows them, round otherwise than any others."""
     init, _ = unet.network(settings.model)
-    return jax.jit(init, static_argnums=1)(jax.random.key(step), (*SIZE, 1))
+    return jax.jit(init, static_argnums=1)(jax.random.key(step), (*SIZE, settings.data.channels))
 
 
 @cache
@@ -101,9 +102,10 @@ def probabilities(settings: Config, grey: np.ndarray) -> np.ndarray:
     _, apply = unet.network(settings.model)
 
     def answer(params: unet.Params, grey: jax.Array) -> jax.Array:
-        return jax.nn.softmax(apply(params, normalise(grey[..., None], settings.data.normalise)))
+        return jax.nn.softmax(apply(params, normalise(grey, settings.data.normalise)))
 
-    return np.asarray(jax.jit(answer)(parameters(settings, BEST), grey))
+    channels = grey.reshape(*grey.shape[:3], -1)
+    return np.asarray(jax.jit(answer)(parameters(settings, BEST), channels))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def artefact(trained: Path) -> Path:
-    """What the command made of the run, where the README's example looks for it; do not change it."""
+    """What the command made of the run, where the page's example looks for it; do not change it."""
     folder = trained.parent / "my_model"
     done = command("export", trained, "--output", folder)
     assert done.returncode == 0, done.stderr
@@ -122,21 +124,21 @@ def artefact(trained: Path) -> Path:
     return folder
 
 
-def run_example(cwd: Path, more: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the README's example beside its artefact where, of all that this package needs, there is only JAX.
+def run_example(cwd: Path, more: str = "", neighbours: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run the examples of docs/export.md beside an artefact where, of all that this package needs, there is only JAX.
 
     It compiles as this process does, and divides its threads as this one does, so that rounding is the same.
     """
-    example = re.search(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
-    assert example
-    code = ONLY_JAX.format(names=ABSENT) + example[1] + more
+    examples = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/export.md").read_text(), re.DOTALL)
+    assert len(examples) == 2
+    code = ONLY_JAX.format(names=ABSENT) + "\n".join(examples[: 1 + neighbours]) + more
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=cwd, timeout=120,
         env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_NUM_CPU_DEVICES": str(jax.device_count())},
     )  # fmt: skip
 
 
-def test_the_readmes_example_answers_as_the_model_for_batches_of_any_size(artefact: Path, tmp_path: Path) -> None:
+def test_the_pages_example_answers_as_the_model_for_batches_of_any_size(artefact: Path, tmp_path: Path) -> None:
     grey = slices(8)
     np.save(tmp_path / "slices.npy", grey)
     (tmp_path / "my_model").symlink_to(artefact)
@@ -148,6 +150,19 @@ def test_the_readmes_example_answers_as_the_model_for_batches_of_any_size(artefa
             assert answer.dtype == np.float32
             assert np.ptp(answer, axis=(0, 1, 2)).min() > 0.1  # not the same everywhere anyhow
             np.testing.assert_allclose(answer, probabilities(SETTINGS, grey[:n]), rtol=0, atol=1e-6)
+
+
+def test_the_pages_example_of_a_network_with_neighbours_answers_as_the_network(tmp_path: Path) -> None:
+    settings = Config(data=Data(neighbours=2), model=Model(stem=2, crop=None))
+    export.export([run_folder.load(make_run(tmp_path / "run", settings))], tmp_path / "my_model")
+    head = slices(5)
+    np.save(tmp_path / "head.npy", head)
+    save = "np.save('answer.npy', segment(with_neighbours(np.load('head.npy'), reach)))"
+    done = run_example(tmp_path, save, neighbours=True)
+    assert done.returncode == 0, done.stderr
+    seen = head[neighbour_rows([("1", k) for k in range(len(head))], 2)]
+    expected = probabilities(settings, np.moveaxis(seen, 1, -1))
+    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), expected, rtol=0, atol=1e-6)
 
 
 def test_the_example_notices_a_damaged_file(artefact: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from trees import draw, repeat
 from oasis_jax.data.dataset import load_dataset
 
 NETWORKS = {
-    "seed": 'Model(stem=2, norm="none", segmentation="3x3", dropout=0.3, crop=None)',
+    "original": 'Model(stem=2, norm="none", segmentation="3x3", dropout=0.3, crop=None)',
     "oasis": 'Model(stem=2, norm="instance", segmentation="1x1", dropout=0.0, crop=(96, 64))',
     "paper": 'Model(stem=2, norm="instance", segmentation="3x3", pre_activation=True, dropout=0.3, crop=None)',
 }

@@ -365,3 +365,10 @@ def test_help_is_worth_reading(module: str) -> None:
     }
     for part in parts[module]:
         assert part in done.stdout
+
+
+def test_experiments_that_come_with_the_program_have_names(data: Path, tmp_path: Path) -> None:
+    assert_mistake(command("train", "oasi"), "no experiment file oasi", "or oasis, original, paper, quickstart")
+    done = command("train", "paper", *options(data, tmp_path / "run", "--train.steps", "1"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run/config.json").read_text())["config"]["model"]["pre_activation"]

@@ -1,7 +1,7 @@
-"""The Improved U-Net of `oasis_jax.network.unet` in Keras on TensorFlow, the seed's framework, with its loss and Adam.
+"""The Improved U-Net of `oasis_jax.network.unet` in Keras on TensorFlow, the original's framework, with loss and Adam.
 
-Layers are Keras's own, steps are `tf.function`s. Instance normalisation, which the seed did not have, is Keras's group
-normalisation with groups of one channel.
+Layers are Keras's own, steps are `tf.function`s. Instance normalisation, which the original did not have, is Keras's
+group normalisation with groups of one channel.
 """
 
 import os

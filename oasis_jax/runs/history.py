@@ -51,7 +51,7 @@ class Row:
 
     @property
     def kind(self) -> str:
-        """train or validate."""
+        """Which kind of line it is: train or validate."""
         return "train" if isinstance(self.numbers, Training) else "validate"
 
     def line(self) -> str:

@@ -38,8 +38,10 @@ def leave_some(sentence: str) -> NoReturn:
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run a command; a `UserError` or a failing disk ends in a sentence on stderr and status 2, a signal in 128 and
-    its number."""
+    """Run a command to its end, whatever ends it.
+
+    A `UserError` or a failing disk ends in a sentence on stderr and status 2, a signal in status 128 and its number.
+    """
     warnings.showwarning = _tell_warning
     guard.raise_signals()  # so that half-made folders are removed on the way out
     try:

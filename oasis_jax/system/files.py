@@ -100,7 +100,7 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def printable(text: str) -> str:
-    """A text that may hold names of files, without the bytes in these that are no UTF-8: `caf\\xe9.png`."""
+    r"""A text that may hold names of files, without the bytes in these that are no UTF-8: `caf\xe9.png`."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

@@ -1,7 +1,7 @@
-"""A command's signals and streams, from its first line on: Ctrl-C, SIGTERM and SIGHUP end it alike, and a screen that
-is closed or knows few letters does not.
+"""A command's signals and streams, from its first line on.
 
-It imports nothing that takes time, so that it can stand before everything else.
+Ctrl-C, SIGTERM and SIGHUP end it alike, and a screen that is closed or knows few letters does not. It imports nothing
+that takes time, so that it can stand before everything else.
 """
 
 import io

@@ -16,7 +16,7 @@ def random_case(seed: int, batch: int = 3, size: int = 6) -> tuple[jax.Array, ja
     return logits, jnp.asarray(rng.integers(0, 4, (batch, size, size)), jnp.uint8)
 
 
-def test_loss_is_one_minus_the_seeds_mean_soft_dice() -> None:
+def test_loss_is_one_minus_the_originals_mean_soft_dice() -> None:
     logits, label = random_case(0)
     p, t = np.asarray(jax.nn.softmax(logits)), np.eye(4)[np.asarray(label)]
     expected = [

@@ -9,8 +9,8 @@ from oasis_jax.config import Model
 from oasis_jax.network import unet
 from oasis_jax.system.errors import UserError
 
-SEED = Model(stem=16, norm="none", pre_activation=False, segmentation="3x3", dropout=0.3, crop=None)
-SMALL = replace(SEED, stem=2)
+ORIGINAL = Model(stem=16, norm="none", pre_activation=False, segmentation="3x3", dropout=0.3, crop=None)
+SMALL = replace(ORIGINAL, stem=2)
 
 
 def compiled(config: Model) -> tuple[unet.Init, unet.Apply]:
@@ -18,8 +18,8 @@ def compiled(config: Model) -> tuple[unet.Init, unet.Apply]:
     return jax.jit(init, static_argnums=1), jax.jit(apply)
 
 
-def test_seed_network_has_the_documented_number_of_parameters() -> None:
-    init, _ = unet.network(SEED)
+def test_the_originals_network_has_the_documented_number_of_parameters() -> None:
+    init, _ = unet.network(ORIGINAL)
     assert unet.count_parameters(jax.eval_shape(lambda: init(jax.random.key(0), (256, 256, 1)))) == 2_779_472
 
 

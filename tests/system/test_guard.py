@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ class Finder:
 
 sys.meta_path.insert(0, Finder())
 sys.argv[1:] = ["--help"]
+if CONSOLE:
+    from oasis_jax import entry
+    sys.exit(getattr(entry, COMMAND)())
 runpy.run_module("oasis_jax." + COMMAND, run_name="__main__", alter_sys=True)
 """
 """A command that gets a signal while it imports a module that swallows what is raised in it."""
@@ -41,9 +45,11 @@ def run_code(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(("name", "number"), list(zip(COMMANDS, 2 * guard.SIGNALS, strict=True)))
-def test_a_signal_while_a_command_imports_ends_it(name: str, number: signal.Signals) -> None:
+@pytest.mark.parametrize("console", [False, True], ids=["python -m", "console"])
+def test_a_signal_while_a_command_imports_ends_it(name: str, number: signal.Signals, console: bool) -> None:
     module = "jax" if name != "compare" else "tyro"
-    done = run_code(f"MODULE, NUMBER, COMMAND = {module!r}, {int(number)}, {name!r}\n{AT_IMPORT}")
+    told = f"MODULE, NUMBER, COMMAND, CONSOLE = {module!r}, {int(number)}, {name!r}, {console}"
+    done = run_code(f"{told}\n{AT_IMPORT}")
     assert done.returncode == 128 + number, done
     assert done.stdout == ""
     assert done.stderr == f"Interrupted by {number.name}. What was saved stays.\n"
@@ -56,7 +62,7 @@ def test_a_signal_that_is_swallowed_comes_again_and_what_is_half_made_goes(
     code = f"""
 import os, time
 from pathlib import Path
-from oasis_jax import errors, guard, storage
+from oasis_jax.system import errors, files, guard
 guard.install()
 
 def fill(part):
@@ -67,7 +73,7 @@ def fill(part):
     time.sleep(30)
     print("went on")
 
-errors.run_command(lambda: storage.write_folder(Path({str(tmp_path / "made")!r}), fill))
+errors.run_command(lambda: files.write_folder(Path({str(tmp_path / "made")!r}), fill))
 """
     done = run_code(code)
     assert done.returncode == 128 + number, done
@@ -80,7 +86,7 @@ def test_nohup_is_respected() -> None:
     code = """
 import os, signal
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-from oasis_jax import errors, guard
+from oasis_jax.system import errors, guard
 guard.install()
 os.kill(os.getpid(), signal.SIGHUP)
 errors.run_command(lambda: (os.kill(os.getpid(), signal.SIGHUP), print("went on")))
@@ -128,11 +134,18 @@ def test_no_file_gets_the_number_of_a_closed_stream() -> None:
 import os
 for number in (0, 1, 2):
     os.close(number)
-from oasis_jax import guard
+from oasis_jax.system import guard
 guard.install()
 assert os.open("/dev/null", os.O_RDONLY) > 2
 """
     assert run_code(code).returncode == 0
+
+
+def test_each_command_has_a_console_command() -> None:
+    scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {f"oasis-{name}": f"oasis_jax.entry:{name}" for name in COMMANDS}
+    done = run_code("from oasis_jax.entry import data; import sys; sys.argv[1:] = ['check', 'none']; data()")
+    assert_mistake(done, "is not a folder")
 
 
 def test_the_package_lists_its_commands() -> None:

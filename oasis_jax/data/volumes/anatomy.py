@@ -124,8 +124,9 @@ def _refilled(head: np.ndarray, gaps: list[int], shown: np.ndarray) -> np.ndarra
 
 
 def brain_planes(head: Head, gap: float, axis: Axis, count: int = 8) -> np.ndarray:
-    """Planes that should show a section of the brain, by number, evenly spaced: of axial ones those from 40 to 80 mm
-    below the top of the head; of others, or where less of a head is there, the middle half.
+    """Planes that should show a section of the brain, by number, evenly spaced.
+
+    Axial planes: those from 40 to 80 mm below the top of the head. Other planes, or a shorter head: the middle half.
 
     Args:
         head: where the head lies.
@@ -165,8 +166,10 @@ def brain_span(brain: np.ndarray, spacing: float, axis: Axis) -> tuple[float, in
 
 
 def is_cut_off(brain: np.ndarray, spacing: float, axis: Axis) -> bool:
-    """Whether the volume ends inside the brain, so that nobody can tell the heights of its slices; arguments as
-    `brain_span`."""
+    """Whether the volume ends inside the brain, so that nobody can tell the heights of its slices.
+
+    Arguments are those of `brain_span`.
+    """
     span = brain_span(brain, spacing, axis)
     if span is None:
         return False
