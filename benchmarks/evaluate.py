@@ -9,6 +9,7 @@ over them (compiled before), the surfaces, all other scores, and the files with 
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import figures
@@ -18,6 +19,7 @@ from oasis_jax.data.batches import Source
 from oasis_jax.data.open import open_data
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation import summary
+from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.inference import score
 from oasis_jax.metrics import surface
@@ -38,13 +40,14 @@ def main() -> None:
     own = tree.splits[config.train.evaluate]
     pairs = [own[i % len(own)] for i in range(SLICES)]
     names = [str(i // PER_SUBJECT) for i in range(SLICES)]
-    files = Source(pairs, config.data)
-    source = [files[i] for i in range(len(files))]
     batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
+    source, few = (Source(some, replace(config.data, cache=True)) for some in (pairs, pairs[:batch]))
+    for i in range(len(source)):
+        source[i]  # read before the clock starts
     mesh = sharding.make_mesh(batch)
     _, params = restore.best_parameters(trained, mesh)
     step = score.compiled_eval_step(config, unet.network(config.model)[1], mesh)
-    score.score(step, params, source[:batch], config.data, batch, mesh)
+    score.score(step, params, few, config.data, batch, mesh)
 
     times, start = {}, time.perf_counter()
 
@@ -68,10 +71,17 @@ def main() -> None:
     )
     scores, counts = summary.measure(found)
     lap("other scores")
-    known = {"data": "repeated", "split": config.train.evaluate, "step": 0, "data_fingerprint": "-"}
+    about = EvaluationRecord(
+        run=trained.folder.name,
+        data="repeated",
+        split=config.train.evaluate,
+        step=0,
+        data_fingerprint="-",
+        spacing_mm=(1.0, 1.0, 1.0),
+    )
     with tempfile.TemporaryDirectory() as folder:
-        metrics = known | {"scores": scores | {"caveats": []}}
-        write_files(Path(folder), metrics, known | counts, found, trained.folder / "curves.png")
+        metrics, subjects = Metrics(**vars(about), scores=scores), SubjectCounts(**vars(about), **vars(counts))
+        write_files(Path(folder), metrics, subjects, found, trained.folder / "curves.png")
         lap("files and report")
         megabytes = (Path(folder) / "report.html").stat().st_size / 1e6
     print("; ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items()))

@@ -6,7 +6,6 @@ The runs lie in FOLDER afterwards, and are resumed when they are there. Prints h
 difference of each class; the goal is at most 0.002 in any class. On a GPU float32 has TF32 products.
 """
 
-import json
 import subprocess
 import sys
 from importlib.metadata import version
@@ -15,6 +14,8 @@ from pathlib import Path
 import figures
 
 from oasis_jax import classes
+from oasis_jax.evaluation import record
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.runs import folder as run_folder
 
 GOAL = 0.002
@@ -27,10 +28,9 @@ def train(folder: Path, words: list[str], dtype: str) -> tuple[list[float], str]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     trained = run_folder.load(folder / dtype)
     split = trained.config.train.evaluate
-    metrics = json.loads((trained.evaluation(split) / "metrics.json").read_text())
-    scores = metrics["scores"]["hard_dice_pooled"]
-    described = f"{metrics['data']}, {split}: {metrics['scores']['slices']} slices"
-    return [scores[name] for name in classes.NAMES], described
+    metrics = record.read(Metrics, trained.evaluation(split) / "metrics.json")
+    scores = metrics.scores.hard_dice_pooled.named()
+    return [scores[name] for name in classes.NAMES], f"{metrics.data}, {split}: {metrics.scores.slices} slices"
 
 
 def table(dice: dict[str, list[float]]) -> str:

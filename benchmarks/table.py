@@ -11,9 +11,11 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 from oasis_jax import classes
+from oasis_jax.evaluation import record
+from oasis_jax.evaluation.by_class import ByClass
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.metrics import baselines
 from oasis_jax.runs import folder as run_folder
 
@@ -28,38 +30,45 @@ def row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def numbers(values: dict[str, float | None], names: tuple[str, ...] = classes.NAMES, digits: int = 4) -> list[str]:
+def number(value: float | None, digits: int = 4) -> str:
+    """A score, for people."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def numbers(values: ByClass) -> list[str]:
     """A text for each class."""
-    return ["-" if values[name] is None else f"{values[name]:.{digits}f}" for name in names]
+    return [number(values.named()[name]) for name in classes.NAMES]
 
 
-def data_of(metrics: dict[str, Any]) -> str:
+def data_of(metrics: Metrics) -> str:
     """What a score is of."""
-    found = metrics["scores"]
-    return f"{metrics['data']}, {metrics['split']}: {found['slices']} slices of {found['subjects']} subjects"
+    return f"{metrics.data}, {metrics.split}: {metrics.scores.slices} slices of {metrics.scores.subjects} subjects"
 
 
-def run_row(here: run_folder.Run, metrics: dict[str, Any]) -> str:
+def run_row(here: run_folder.Run, metrics: Metrics) -> str:
     """The line of a run."""
-    found, mean = metrics["scores"], ("foreground mean",)
+    scores = metrics.scores
     steps = max(json.loads(line)["step"] for line in here.metrics.read_text().splitlines())
-    surfaces = found["surfaces"]
+    near = distance = None
+    if scores.surfaces is not None:
+        near = scores.surfaces.surface_dice_pooled.foreground_mean
+        distance = scores.surfaces.hausdorff95_mm.foreground_mean
     return row(
         data_of(metrics),
         here.folder.name,
-        f"{steps} ({metrics['step']})",
-        *numbers(found["hard_dice_pooled"]),
-        *(["-", "-"] if surfaces is None else numbers(surfaces["surface_dice_pooled"], mean)),
-        *([] if surfaces is None else numbers(surfaces["hausdorff95_mm"], mean, 2)),
-        *numbers(found["soft_dice_per_slice"], mean),
+        f"{steps} ({metrics.step})",
+        *numbers(scores.hard_dice_pooled),
+        number(near),
+        number(distance, 2),
+        number(scores.soft_dice_per_slice.foreground_mean),
     )
 
 
-def baseline_rows(metrics: dict[str, Any]) -> list[str]:
+def baseline_rows(metrics: Metrics) -> list[str]:
     """The lines of the baselines on a run's data."""
-    found = metrics["scores"]["baselines"]
+    known = metrics.scores.baselines
     return [
-        row(data_of(metrics), title, "-", *numbers(found[name]["hard_dice_pooled"]), "-", "-", "-")
+        row(data_of(metrics), title, "-", *numbers(known[name].hard_dice_pooled), "-", "-", "-")
         for name, (title, _) in baselines.METHODS.items()
     ]
 
@@ -79,11 +88,11 @@ def main() -> None:
     runs = [run_folder.load(Path(folder)) for folder in folders]
     lines, seen = [row(*HEAD), "|" + "---|" * len(HEAD), GOAL], set()
     for here in runs:
-        metrics = json.loads((here.evaluation(split) / "metrics.json").read_text())
+        metrics = record.read(Metrics, here.evaluation(split) / "metrics.json")
         lines.append(run_row(here, metrics))
-        if metrics["data_fingerprint"] not in seen:
+        if metrics.data_fingerprint not in seen:
             lines += baseline_rows(metrics)
-        seen.add(metrics["data_fingerprint"])
+        seen.add(metrics.data_fingerprint)
     block = "\n".join([*lines, "", "```sh", GOAL_COMMAND, *map(command, runs), "```", ""])
     if into is None:
         print(block)

@@ -18,6 +18,7 @@ from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 from oasis_jax.report import tables
 from oasis_jax.report.tables import result_tables
 from oasis_jax.runs import folder as run_folder
+from oasis_jax.system import records
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, run_command
 
@@ -42,15 +43,15 @@ def main() -> None:
     subjects, found, told = evaluations(arguments.runs, split)
     compared = [comparison.compare(found[0], other, subjects) for other in found[1:]]
     if arguments.json:
-        print(json.dumps({"split": split, "comparisons": compared}, indent=1, allow_nan=False))
+        print(json.dumps({"split": split, "comparisons": records.to_json(compared)}, indent=1, allow_nan=False))
         return
     console = tables.console()
     for one in compared:
         for table in result_tables(one):
             console.print(table)
     print(f"{told} Pooled scores, differences paired by subject.", *summary.CAUTIONS.get(split, ()), sep="\n")
-    scores = [score for one in compared for score in one["scores"].values()]
-    if any(None in score["p"].values() for score in scores if score["p"]):
+    tests = [score.p for one in compared for score in one.scores.values() if score.p is not None]
+    if any(None in p.named().values() for p in tests):
         print(f"No p where fewer than {FEWEST_SUBJECTS} subjects have the class in both evaluations.")
     runs = found[: len(arguments.runs)]
     if "surface_dice" in runs[0].counts and (others := [one.name for one in runs if "surface_dice" not in one.counts]):

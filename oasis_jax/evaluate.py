@@ -8,7 +8,7 @@ if __name__ == "__main__":
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import tyro
@@ -19,6 +19,7 @@ from oasis_jax.data.open import open_data
 from oasis_jax.data.volumes import study
 from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.evaluation import volumes
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.split import evaluate_split
 from oasis_jax.inference import ensemble
 from oasis_jax.inference.segment import Segmenter
@@ -64,11 +65,11 @@ class Arguments:
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
-def evaluate_volumes(runs: Sequence[Run], arguments: Arguments) -> tuple[dict[str, Any], Path, list[str]]:
+def evaluate_volumes(runs: Sequence[Run], arguments: Arguments) -> tuple[Metrics, Path, list[str]]:
     """Evaluate checkpoints of runs on whole volumes, and write what they give to the folder of the first.
 
     Returns:
-        The content of `metrics.json`, its folder, and a sentence about each scan that could not be evaluated.
+        The scores, their folder, and a sentence about each scan that could not be evaluated.
 
     Raises:
         UserError: volumes that cannot be paired, none that can be used, or no such checkpoint.

@@ -26,12 +26,14 @@ from jaxtyping import Array, Float, UInt8
 from oasis_jax import classes, config
 from oasis_jax.config import SPLITS
 from oasis_jax.data.normalise import normalise
+from oasis_jax.evaluation import record
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
-from oasis_jax.system import sharding
+from oasis_jax.system import records, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, run_command
 from oasis_jax.system.files import write_folder, write_text, write_whole
@@ -94,12 +96,12 @@ def lower(segment: Closed, shape: tuple[int, ...]) -> bytes:
     return bytes(jax_export.export(jax.jit(segment), platforms=PLATFORMS)(slices).serialize())
 
 
-def describe(networks: Ensemble, scores: dict[str, Any], lowered: bytes) -> dict[str, Any]:
+def describe(networks: Ensemble, metrics: dict[str, Metrics], lowered: bytes) -> dict[str, Any]:
     """The content of `card.json`.
 
     Args:
         networks: what was exported.
-        scores: what its evaluations wrote, by split.
+        metrics: what its evaluations wrote, by split.
         lowered: the content of the model file.
     """
     trained, chosen = networks.runs[0], networks.cards[0]
@@ -146,8 +148,8 @@ def describe(networks: Ensemble, scores: dict[str, Any], lowered: bytes) -> dict
             **{name: facts[name] for name in ("slice_cut", "slice_looks") if name in facts},
         },
         "checkpoint": {"step": chosen.step, "validation_loss": chosen.loss},
-        "averaged": networks.averaged,
-        "scores": scores,
+        "averaged": records.to_json(networks.averaged),
+        "scores": records.to_json(metrics),
         "config": config.to_json(anonymous),
         "versions": {"trained": facts["versions"], "exported": run_folder.versions()},
         "exported": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -155,30 +157,20 @@ def describe(networks: Ensemble, scores: dict[str, Any], lowered: bytes) -> dict
     }
 
 
-def read_scores(networks: Ensemble) -> dict[str, Any]:
+def read_metrics(networks: Ensemble) -> dict[str, Metrics]:
     """What evaluations of these very networks wrote (`metrics.json`), by split.
 
     Raises:
-        UserError: a `metrics.json` is damaged.
+        UserError: a `metrics.json` is damaged, or another version of the program wrote it.
     """
     trained, step = networks.runs[0], networks.cards[0].step
     files = {split: trained.evaluation(split + networks.name) / "metrics.json" for split in SPLITS}
-    found = {split: _read_metrics(path) for split, path in files.items() if path.is_file()}
+    found = {split: record.read(Metrics, path) for split, path in files.items() if path.is_file()}
     return {
         split: metrics
         for split, metrics in found.items()
-        if metrics["step"] == step and metrics.get("averaged") == networks.averaged
+        if metrics.step == step and metrics.averaged == networks.averaged
     }
-
-
-def _read_metrics(path: Path) -> dict[str, Any]:
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        if not {"step", "scores"} <= set(metrics):
-            raise ValueError("it has no step or no scores")
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is damaged: evaluate {path.parent.name} again, or remove it.") from error
-    return metrics
 
 
 def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str, Any]:
@@ -198,7 +190,7 @@ def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str,
         unet.check_frame(one.config.model, one.size)
     networks = Segmenter.load(runs, mirror=mirror).ensemble
     lowered = lower(closed(networks), input_shape(runs[0]))
-    card = describe(networks, read_scores(networks), lowered)
+    card = describe(networks, read_metrics(networks), lowered)
 
     def fill(folder: Path) -> None:
         write_whole(folder / _MODEL, lambda part: part.write_bytes(lowered))

@@ -30,25 +30,26 @@ def test_differences_are_pooled_and_tests_paired_by_subject() -> None:
     names = [f"s{i}" for i in range(12)]
     a, b = confusions(0, 12, 0.05), confusions(0, 12, 0.06)
     found = comparison.compare(Evaluation("a", {"hard_dice": a}), Evaluation("b", {"hard_dice": b}), names)
-    dice = found["scores"]["hard_dice"]
+    dice = found.scores["hard_dice"]
     pooled = overlap.hard_dice(a.sum(0)) - overlap.hard_dice(b.sum(0))
     each = overlap.hard_dice(a) - overlap.hard_dice(b)
     for k, name in enumerate(("background", "CSF", "gray matter", "white matter")):
-        assert dice["difference"][name] == pytest.approx(pooled[k])
-        assert dice["interval"]["low"][name] < pooled[k] < dice["interval"]["high"][name]
-        assert dice["each"]["s3"][name] == pytest.approx(each[3, k])
+        assert dice.difference.named()[name] == pytest.approx(pooled[k])
+        assert dice.interval.low.named()[name] < pooled[k] < dice.interval.high.named()[name]
+        assert dice.each["s3"].named()[name] == pytest.approx(each[3, k])
         if k:
-            assert dice["p"][name] == pytest.approx(stats.wilcoxon(each[:, k]).pvalue)
-            assert dice["p"][name] <= dice["p_holm"][name] <= 3 * dice["p"][name] + 1e-12
-    assert dice["difference"]["foreground mean"] == pytest.approx(pooled[1:].mean())
-    assert "surface_dice" not in found["scores"]
+            p, p_holm = dice.p.named()[name], dice.p_holm.named()[name]
+            assert p == pytest.approx(stats.wilcoxon(each[:, k]).pvalue)
+            assert p <= p_holm <= 3 * p + 1e-12
+    assert dice.difference.foreground_mean == pytest.approx(pooled[1:].mean())
+    assert "surface_dice" not in found.scores
 
 
 def test_few_subjects_get_neither_interval_nor_p() -> None:
     ours, theirs = (Evaluation(name, {"hard_dice": confusions(1, 7, 0.1)}) for name in "ab")
-    found = comparison.compare(ours, theirs, list("abcdefg"))["scores"]["hard_dice"]
-    assert found["interval"] is found["p"] is found["p_holm"] is None
-    assert set(found["each"]) == set("abcdefg")
+    found = comparison.compare(ours, theirs, list("abcdefg")).scores["hard_dice"]
+    assert found.interval is found.p is found.p_holm is None
+    assert set(found.each) == set("abcdefg")
 
 
 def test_runs_are_compared_with_each_other_and_with_the_baselines(finished: Path, tmp_path: Path) -> None:

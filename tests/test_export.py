@@ -8,18 +8,22 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import REPOSITORY, SIZE, assert_mistake, blob, command
+from helpers import REPOSITORY, SIZE, assert_mistake, blob, command, evaluated, files_of
 from jax import export as jax_export
 
 from oasis_jax import export
 from oasis_jax.config import Config, Data, Model
 from oasis_jax.data.normalise import normalise
+from oasis_jax.data.slices import Slice
+from oasis_jax.evaluation import record
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.network import unet
 from oasis_jax.runs import checkpoint
@@ -27,7 +31,7 @@ from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.state import TrainState
 from oasis_jax.runs.store import Store
-from oasis_jax.system import files
+from oasis_jax.system import files, records
 from oasis_jax.system.errors import UserError
 
 SETTINGS = Config(data=Data(root=Path("/private/folder/of_slices")), model=Model(stem=2, crop=(32, 48)))
@@ -57,6 +61,13 @@ def parameters(settings: Config, step: int) -> unet.Params:
     return jax.jit(init, static_argnums=1)(jax.random.key(step), (*SIZE, 1))
 
 
+@cache
+def evaluation(split: str, step: int) -> Metrics:
+    image, truth = blob(np.random.default_rng(0))
+    found = evaluated([Slice("1", 0, Path(), Path())], {"1": "anna"}, [(image, truth)], [truth])
+    return files_of(found, split=split, step=step)[0]
+
+
 def make_run(folder: Path, settings: Config = SETTINGS) -> Path:
     """What training leaves, without the training: two checkpoints, the earlier one better."""
     made = run_folder.create(replace(settings, run=folder), FACTS)
@@ -66,8 +77,7 @@ def make_run(folder: Path, settings: Config = SETTINGS) -> Path:
         Store(made.checkpoints).save(now, loss)
     for split, step in (("validate", OTHER), ("test", BEST)):
         made.evaluation(split).mkdir(parents=True)
-        metrics = {"split": split, "step": step, "scores": {"slices": 16}}
-        (made.evaluation(split) / "metrics.json").write_text(json.dumps(metrics))
+        (made.evaluation(split) / "metrics.json").write_text(record.text(evaluation(split, step)))
     return folder
 
 
@@ -171,7 +181,7 @@ def test_the_card_tells_all_that_a_user_needs(artefact: Path) -> None:
         "slice_cut": FACTS["slice_cut"],
     }
     assert card["checkpoint"] == {"step": BEST, "validation_loss": 0.25}
-    assert card["scores"] == {"test": {"split": "test", "step": BEST, "scores": {"slices": 16}}}
+    assert card["scores"] == {"test": records.to_json(evaluation("test", BEST))}
     assert card["config"]["model"]["stem"] == 2
     assert {"jax", "flax"} <= set(card["versions"]["exported"])
     assert {path.name for path in artefact.iterdir()} == {"card.json", card["model"]["file"]}
@@ -214,7 +224,7 @@ def test_each_mistake_is_named_and_leaves_nothing(trained: Path, tmp_path: Path)
     shutil.copytree(trained, tmp_path / "copy")
     copy = run_folder.load(tmp_path / "copy")
     (copy.evaluation("validate") / "metrics.json").write_text("{")
-    with pytest.raises(UserError, match=r"metrics.json is damaged: evaluate validate again, or remove it\."):
+    with pytest.raises(UserError, match=r"metrics.json is damaged \(.*\): evaluate validate again, or remove it\."):
         export.export([copy], output)
     (copy.evaluation("validate") / "metrics.json").unlink()
 

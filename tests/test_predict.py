@@ -261,6 +261,12 @@ def test_a_report_measures_in_mm_and_marks_heights(tmp_path: Path) -> None:
         assert told.millilitres is not None
         counts = np.bincount(counted.ravel(), minlength=4)[1:]
         assert np.allclose(told.millilitres, counts * 0.5 * 0.8 * 2 / 1000)
+    slab = one.classes.copy()
+    slab[:5] = slab[-5:] = slab[9]  # a volume that ends inside the brain
+    part = outputs.report(one._replace(classes=slab), Trained(Cut("axial", (0.5, 0.75)), LOOKS))
+    assert part.millilitres is not None
+    assert part.millilitres.sum() == pytest.approx((slab > 0).sum() * 0.5 * 0.8 * 2 / 1000)
+    assert "it ends inside the brain, so the heights of its slices are unknown, and all are added up" in part.notes
     assert "outside the heights seen in training and are left out" in outputs.sentence(facts)
     assert "outside the heights seen in training and are added up" in outputs.sentence(whole)
     strange: Ranges = LOOKS | {"mean": (1.0, 2.0)}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.slices import Slice
@@ -17,10 +18,10 @@ class Evaluated(NamedTuple):
     pairs: Sequence[Slice]
     subjects: dict[str, str]
     """The person of each case."""
-    slices: Sequence[tuple[np.ndarray, np.ndarray]]
-    """Grey levels and true classes of each slice, uint8 `(H, W)`; slices of different cases may differ in size."""
-    predictions: Sequence[np.ndarray]
-    """Predicted classes of each slice, uint8 `(H, W)`."""
+    slices: Sequence[tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]]
+    """Grey levels and true classes of each slice; slices of different cases may differ in size."""
+    predictions: Sequence[UInt8[np.ndarray, "rows columns"]]
+    """Predicted classes of each slice."""
     table: SliceTable
     surfaces: SurfaceTable | None
     """A row for each slice, or for each case of whole volumes, cases sorted; None where the spacing is unknown."""

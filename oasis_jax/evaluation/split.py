@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
@@ -51,7 +52,9 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
     )
 
 
-def _surfaces(source: Source, predictions: np.ndarray, spacing: tuple[float, float]) -> SurfaceTable:
+def _surfaces(
+    source: Source, predictions: UInt8[np.ndarray, "slices rows columns"], spacing: tuple[float, float]
+) -> SurfaceTable:
     """The surfaces of every slice, in 2D."""
     pairs = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
     return surface.compare_slices(console.track(pairs, len(predictions), "Surfaces"), spacing)

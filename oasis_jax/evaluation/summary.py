@@ -1,4 +1,4 @@
-"""All scores of a split as plain JSON values: pooled over it, by subject, and with intervals. Pure numpy.
+"""All scores of a split: pooled over it, by subject, and with intervals. Pure numpy.
 
 Definitions. **Soft, per slice** (the seed's): `2 I / (P + T + 1e-6)` of each slice from probabilities, mean over
 slices; a class absent from a slice's truth counts as 0 there, and such slices are counted. **Pooled**: argmax, from
@@ -7,18 +7,32 @@ standard deviation and minimum over persons; a class absent from both truth and 
 such persons are counted. **Interval**: 95 %, from whole subjects drawn again; only from 8 subjects on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float, Float64, Int64, Num
 
 from oasis_jax import classes
-from oasis_jax.classes import by_class
 from oasis_jax.evaluation import tissue
+from oasis_jax.evaluation.by_class import ByClass, CountByClass, CountByTissue, IntervalByClass
+from oasis_jax.evaluation.record import Counts, SurfaceSums
 from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.scores import (
+    BaselineIntervals,
+    BaselineScores,
+    Calibration,
+    Interval,
+    OverlapIntervals,
+    Scores,
+    SubjectDice,
+    SurfaceIntervals,
+    SurfaceScores,
+    TissueScores,
+)
 from oasis_jax.inference.score import SliceTable
 from oasis_jax.metrics import aggregate, baselines, bootstrap, calibration, surface
-from oasis_jax.metrics.bootstrap import Interval, Score
+from oasis_jax.metrics.bootstrap import Score
 from oasis_jax.metrics.calibration import BinCounts
 from oasis_jax.metrics.overlap import OVERLAP, dice, hard_dice
 from oasis_jax.metrics.surface import SurfaceTable
@@ -30,71 +44,126 @@ CAUTIONS = {
 """What the scores of a split flatter, a sentence each."""
 
 
-def summarise(table: SliceTable, subjects: Sequence[str]) -> dict[str, Any]:
-    """Overlap and reliability of a split.
+def measure(evaluated: Evaluated, caveats: Sequence[str] = ()) -> tuple[Scores, Counts]:
+    """All scores of an evaluation, and the counts of each subject.
+
+    Args:
+        evaluated: slices and their predictions.
+        caveats: what a reader of the scores must know, a sentence each.
+    """
+    people = evaluated.people
+    histograms = np.stack([baselines.histogram(*evaluated.slices[i]) for i in range(len(evaluated.pairs))])
+    tables = {name: baselines.confusion(histograms, method) for name, (_, method) in baselines.METHODS.items()}
+    names, confusion = aggregate.sums(evaluated.table.confusion, people)
+    counts = Counts(
+        subjects=tuple(names),
+        spacing={case: evaluated.spacing[case] for case in evaluated.cases},
+        confusion=confusion,
+        surfaces=None if evaluated.surfaces is None else surface_sums(evaluated.surfaces, _owners(evaluated)),
+        baselines={name: aggregate.sums(table, people)[1] for name, table in tables.items()},
+    )
+    return score(evaluated.table, people, counts, of_surfaces(evaluated, counts), of_tissue(evaluated), caveats), counts
+
+
+def score(
+    table: SliceTable,
+    people: Sequence[str],
+    counts: Counts,
+    surfaces: SurfaceScores | None,
+    tissues: TissueScores,
+    caveats: Sequence[str] = (),
+) -> Scores:
+    """The scores of a split.
 
     Args:
         table: the slices.
-        subjects: the person of each slice.
+        people: the subject of each slice.
+        counts: of the same slices.
+        surfaces: their scores.
+        tissues: their scores.
+        caveats: what a reader must know.
     """
-    names, counts = aggregate.sums(table.confusion, subjects)
-    soft = dice(table.soft)
-    overlap = {f"{name}_pooled": (with_foreground(score), counts) for name, score in OVERLAP.items()}
+    values, intervals = {}, {}
+    for name, overlap in OVERLAP.items():
+        values[f"{name}_pooled"], intervals[f"{name}_pooled"] = _pooled(with_foreground(overlap), counts.confusion)
     with np.errstate(all="ignore"):
-        return {
-            "slices": len(subjects),
-            "subjects": len(names),
-            "loss": float(table.loss.mean(dtype=np.float64)),
-            "soft_dice_per_slice": by_class(_add_foreground(soft.mean(0, dtype=np.float64))),
-            "slices_without_class": _counts((table.soft.true <= 0).sum(0)),
-            **_pooled(overlap),
-            "hard_dice_per_subject": _per_subject(names, with_foreground(hard_dice)(counts)),
-            "calibration": _calibration(table.bins, subjects),
-        }
+        return Scores(
+            slices=len(people),
+            subjects=len(counts.subjects),
+            loss=float(table.loss.mean(dtype=np.float64)),
+            soft_dice_per_slice=ByClass.of(_add_foreground(dice(table.soft).mean(0, dtype=np.float64))),
+            slices_without_class=CountByClass.of((table.soft.true <= 0).sum(0)),
+            **values,
+            intervals=OverlapIntervals(**intervals),
+            hard_dice_per_subject=_per_subject(counts.subjects, with_foreground(hard_dice)(counts.confusion)),
+            calibration=_calibration(table.bins, people),
+            surfaces=surfaces,
+            tissue=tissues,
+            baselines={name: of_baseline(table) for name, table in counts.baselines.items()},
+            caveats=tuple(caveats),
+        )
 
 
-def of_surfaces(table: SurfaceTable, subjects: Sequence[str], each: Literal["slice", "volume"]) -> dict[str, Any]:
-    """Distances between surfaces.
+def of_surfaces(evaluated: Evaluated, counts: Counts) -> SurfaceScores | None:
+    """Distances between surfaces; None where the size of the pixels is unknown."""
+    if evaluated.surfaces is None or counts.surfaces is None:
+        return None
+    each: Literal["slice", "volume"] = "volume" if evaluated.whole else "slice"
+    dice, dice_interval = _pooled(surface_score, counts.surfaces.surface_dice_pooled)
+    distance, distance_interval = _pooled(surface_score, counts.surfaces.hausdorff95_mm)
+    average = aggregate.average(evaluated.surfaces.hausdorff)
+    return SurfaceScores(
+        each=each,
+        tolerance_mm=surface.TOLERANCE,
+        surface_dice_pooled=dice,
+        hausdorff95_mm=distance,
+        intervals=SurfaceIntervals(dice_interval, distance_interval),
+        without_class=CountByTissue.of(average.undefined),
+        infinite=CountByTissue.of(average.infinite),
+    )
+
+
+def surface_sums(table: SurfaceTable, subjects: Sequence[str]) -> SurfaceSums:
+    """What `surface_score` divides, for each subject, sorted.
 
     Args:
         table: a row for each slice (in 2D) or volume (in 3D).
-        subjects: the person of each row.
-        each: what a row is.
-    """
-    distance = aggregate.average(table.hausdorff)
-    return {
-        "each": each,
-        "tolerance_mm": surface.TOLERANCE,
-        **_pooled({name: (surface_score, sums) for name, sums in surface_sums(table, subjects).items()}),
-        "without_class": _foreground_counts(distance.undefined),
-        "infinite": _foreground_counts(distance.infinite),
-    }
-
-
-def surface_sums(table: SurfaceTable, subjects: Sequence[str]) -> dict[str, np.ndarray]:
-    """What `surface_score` divides, for each person, sorted: `(S, 2, 3)` by the name of the score.
-
-    Of the surface Dice, the size of both surfaces that is near and their whole size; of the Hausdorff distance, the
-    finite distances added up and how many they are, so that its score is their mean.
+        subjects: the subject of each row.
     """
     finite = np.isfinite(table.hausdorff)
-    parts = {
-        "surface_dice_pooled": (table.near, table.size),
-        "hausdorff95_mm": (np.where(finite, table.hausdorff, 0), finite),
-    }
-    return {name: aggregate.sums(np.stack(pair, axis=1), subjects)[1] for name, pair in parts.items()}
+    near, distance = (
+        aggregate.sums(np.stack(pair, axis=1), subjects)[1]
+        for pair in ((table.near, table.size), (np.where(finite, table.hausdorff, 0), finite))
+    )
+    return SurfaceSums(near, distance)
 
 
-def surface_score(sums: np.ndarray) -> np.ndarray:
-    """A score of surfaces `(..., 5)` by class from any group of `surface_sums` added up, `(..., 2, 3)`."""
+def surface_score(sums: Float[np.ndarray, "*groups 2 3"]) -> Float[np.ndarray, "*groups 5"]:
+    """A score of surfaces by class from one of `SurfaceSums`, those of any group added up."""
     with np.errstate(invalid="ignore", divide="ignore"):
         values = sums[..., 0, :] / sums[..., 1, :]
     return _add_foreground(np.concatenate([np.full((*values.shape[:-1], 1), np.nan), values], axis=-1))
 
 
-def of_baseline(confusion: np.ndarray, subjects: Sequence[str]) -> dict[str, Any]:
-    """Hard Dice of a baseline, pooled, from the counts of each slice `(N, 4, 4)`."""
-    return _pooled({"hard_dice_pooled": (with_foreground(hard_dice), aggregate.sums(confusion, subjects)[1])})
+def of_tissue(evaluated: Evaluated) -> TissueScores:
+    """Amounts of tissue: in one unit, pixels where that of some scan is another one."""
+    units = {case: tissue.unit(spacing) for case, spacing in evaluated.spacing.items()}
+    if len({unit.name for unit in units.values()}) > 1:
+        units = dict.fromkeys(units, tissue.unit(None))
+    names: set[tissue.UnitName] = {unit.name for unit in units.values()}
+    scans = tissue.measure(
+        evaluated.table.confusion,
+        [pair.case for pair in evaluated.pairs],
+        evaluated.subjects,
+        {case: unit.amount for case, unit in units.items()},
+    )
+    return tissue.summarise(scans, names.pop(), evaluated.whole)
+
+
+def of_baseline(confusion: Int64[np.ndarray, "subjects 4 4"]) -> BaselineScores:
+    """Hard Dice of a baseline, pooled, from the counts of each subject."""
+    value, interval = _pooled(with_foreground(hard_dice), confusion)
+    return BaselineScores(value, BaselineIntervals(interval))
 
 
 def with_foreground(score: Score) -> Score:
@@ -102,111 +171,66 @@ def with_foreground(score: Score) -> Score:
     return lambda counts: _add_foreground(score(counts))
 
 
-def interval_by_class(spread: Interval | None) -> dict[str, Any] | None:
+def interval_by_class(spread: bootstrap.Interval | None) -> IntervalByClass | None:
     """An interval's two ends by class; None without one."""
-    return None if spread is None else {"low": by_class(spread.low), "high": by_class(spread.high)}
+    return None if spread is None else IntervalByClass(ByClass.of(spread.low), ByClass.of(spread.high))
 
 
-def _pooled(parts: dict[str, tuple[Score, np.ndarray]]) -> dict[str, Any]:
-    """Scores by name, each of all its subjects' counts added up, and under `intervals` how far they may be off."""
-    intervals = {name: interval_by_class(bootstrap.interval(*part)) for name, part in parts.items()}
-    return {name: by_class(score(counts.sum(0))) for name, (score, counts) in parts.items()} | {"intervals": intervals}
+def _owners(evaluated: Evaluated) -> list[str]:
+    """The subject of each row of the surfaces."""
+    return [evaluated.subjects[case] for case in evaluated.cases] if evaluated.whole else evaluated.people
 
 
-def _per_subject(names: Sequence[str], values: np.ndarray) -> dict[str, Any]:
-    """Hard Dice `(S, 5)` of each person."""
-    return {
-        "mean": by_class(_over(np.mean, values)),
-        "standard_deviation": by_class(_over(_deviation, values)),
-        "worst": by_class(_over(np.min, values)),
-        "subjects_left_out": _counts(np.isnan(values[:, : classes.COUNT]).sum(0)),
-        "each": {name: by_class(row) for name, row in zip(names, values, strict=True)},
-    }
+def _pooled(score: Score, counts: Num[np.ndarray, "subjects ..."]) -> tuple[ByClass, IntervalByClass | None]:
+    """A score of all subjects' counts added up, and how far it may be off."""
+    return ByClass.of(score(counts.sum(0))), interval_by_class(bootstrap.interval(score, counts))
 
 
-def _calibration(bins: BinCounts, subjects: Sequence[str]) -> dict[str, Any]:
+def _per_subject(names: Sequence[str], values: Float64[np.ndarray, "subjects 5"]) -> SubjectDice:
+    return SubjectDice(
+        mean=ByClass.of(_over(np.mean, values)),
+        standard_deviation=ByClass.of(_over(_deviation, values)),
+        worst=ByClass.of(_over(np.min, values)),
+        subjects_left_out=CountByClass.of(np.isnan(values[:, : classes.COUNT]).sum(0)),
+        each={name: ByClass.of(row) for name, row in zip(names, values, strict=True)},
+    )
+
+
+def _calibration(bins: BinCounts, subjects: Sequence[str]) -> Calibration:
     """Expected calibration error inside the union of the brains, and the curve."""
     _, counts = aggregate.sums(np.stack([np.asarray(part, np.float64) for part in bins], axis=1), subjects)
 
-    def error(sums: np.ndarray) -> np.ndarray:
+    def error(sums: Float64[np.ndarray, "*groups 3 15"]) -> Float64[np.ndarray, "*groups"]:
         return calibration.expected_calibration_error(BinCounts(*np.moveaxis(sums, -2, 0)))
 
     spread, total = bootstrap.interval(error, counts), BinCounts(*counts.sum(0))
     curve = calibration.curve(total)
-    return {
-        "expected_error": _plain(error(counts.sum(0))),
-        "interval": None if spread is None else {"low": _plain(spread.low), "high": _plain(spread.high)},
-        "pixels": [int(x) for x in total.pixels],
-        "confidence": [_plain(x) for x in curve.confidence],
-        "accuracy": [_plain(x) for x in curve.accuracy],
-    }
+    return Calibration(
+        expected_error=_plain(error(counts.sum(0))),
+        interval=None if spread is None else Interval(_plain(spread.low), _plain(spread.high)),
+        pixels=tuple(int(x) for x in total.pixels),
+        confidence=tuple(_plain(x) for x in curve.confidence),
+        accuracy=tuple(_plain(x) for x in curve.accuracy),
+    )
 
 
-def _over(statistic: Any, values: np.ndarray) -> np.ndarray:
+def _over(
+    statistic: Callable[[np.ndarray], Any], values: Float64[np.ndarray, "subjects classes"]
+) -> Float64[np.ndarray, " classes"]:
     """A statistic of each column without its NaNs; NaN for a column that has nothing else."""
     columns = [column[~np.isnan(column)] for column in values.T]
     return np.array([statistic(column) if column.size else np.nan for column in columns])
 
 
-def _deviation(values: np.ndarray) -> float:
+def _deviation(values: Float64[np.ndarray, " subjects"]) -> float:
     """Sample standard deviation; NaN below two values."""
     return float(np.std(values, ddof=1)) if values.size > 1 else float("nan")
 
 
-def _add_foreground(values: np.ndarray) -> np.ndarray:
-    """`(..., 4)` by class to `(..., 5)`: the mean over the foreground classes behind them."""
+def _add_foreground(values: Float[np.ndarray, "*groups 4"]) -> Float[np.ndarray, "*groups 5"]:
+    """The mean over the foreground classes behind the classes."""
     return np.concatenate([values, values[..., list(classes.FOREGROUND)].mean(-1, keepdims=True)], axis=-1)
 
 
 def _plain(value: Any) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _counts(values: np.ndarray) -> dict[str, int]:
-    return {name: int(x) for name, x in zip(classes.NAMES, values, strict=True)}
-
-
-def _foreground_counts(values: np.ndarray) -> dict[str, int]:
-    return {classes.NAMES[k]: int(x) for k, x in zip(classes.FOREGROUND, values, strict=True)}
-
-
-def measure(found: Evaluated) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All scores of an evaluation.
-
-    Returns:
-        What `metrics.json` holds as `scores`, and the content of `subjects.json`: the counts of each person, from which
-        any pooled score can be had and two evaluations compared.
-    """
-    people = found.people
-    histograms = np.stack([baselines.histogram(*found.slices[i]) for i in range(len(found.pairs))])
-    confusions = {name: baselines.confusion(histograms, method) for name, (_, method) in baselines.METHODS.items()}
-    units = {case: tissue.unit(spacing) for case, spacing in found.spacing.items()}
-    if len({unit.name for unit in units.values()}) > 1:
-        units = dict.fromkeys(units, tissue.unit(None))
-    scans = tissue.measure(
-        found.table.confusion,
-        [pair.case for pair in found.pairs],
-        found.subjects,
-        {case: unit.amount for case, unit in units.items()},
-    )
-    surfaces, distances = None, {}
-    if found.surfaces is not None:
-        rows = [found.subjects[case] for case in found.cases] if found.whole else people
-        surfaces = of_surfaces(found.surfaces, rows, "volume" if found.whole else "slice")
-        distances = surface_sums(found.surfaces, rows)
-    names, counts = aggregate.sums(found.table.confusion, people)
-    return (
-        {
-            **summarise(found.table, people),
-            "surfaces": surfaces,
-            "tissue": tissue.summarise(scans, next(iter(units.values())).name, found.whole),
-            "baselines": {name: of_baseline(table, people) for name, table in confusions.items()},
-        },
-        {
-            "subjects": names,
-            "spacing": {case: found.spacing[case] for case in found.cases},
-            "confusion": counts.tolist(),
-            "surfaces": {name: sums.tolist() for name, sums in distances.items()},
-            "baselines": {name: aggregate.sums(table, people)[1].tolist() for name, table in confusions.items()},
-        },
-    )

@@ -5,20 +5,25 @@ distance of its slices is unknown, areas added over the slices; where nothing is
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
 from oasis_jax import classes
 from oasis_jax.data.geometry import Spacing
+from oasis_jax.evaluation.by_class import ByTissue
+from oasis_jax.evaluation.scores import Retest, RetestDifference, ScanTissue, TissueScores
 from oasis_jax.metrics import aggregate, agreement, overlap
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
+
+UnitName = Literal["pixels", "cm²", "ml"]
 
 
 class Unit(NamedTuple):
     """What one pixel stands for."""
 
-    name: str
+    name: UnitName
     amount: float
     """Of one pixel, in this unit."""
 
@@ -36,19 +41,22 @@ class Scan(NamedTuple):
 
     case: str
     subject: str
-    true: np.ndarray
-    """float64 `(3,)`, in the unit."""
-    predicted: np.ndarray
-    """float64 `(3,)`, in the unit."""
+    true: Float64[np.ndarray, "3"]
+    """In the unit."""
+    predicted: Float64[np.ndarray, "3"]
+    """In the unit."""
 
 
 def measure(
-    confusion: np.ndarray, cases: Sequence[str], subjects: dict[str, str], amounts: dict[str, float]
+    confusion: Int64[np.ndarray, "slices 4 4"],
+    cases: Sequence[str],
+    subjects: dict[str, str],
+    amounts: dict[str, float],
 ) -> list[Scan]:
     """Measure each scan.
 
     Args:
-        confusion: counts of each slice, `(N, 4, 4)`.
+        confusion: pixels of each slice by true class (row) and predicted class (column).
         cases: the scan of each slice.
         subjects: the person of each scan.
         amounts: what one pixel of each scan stands for.
@@ -62,54 +70,58 @@ def measure(
     ]
 
 
-def summarise(found: Sequence[Scan], unit: str, whole: bool) -> dict[str, Any]:
-    """Agreement over scans, as plain JSON values.
+def summarise(scans: Sequence[Scan], unit: UnitName, whole: bool) -> TissueScores:
+    """Agreement over scans.
 
     Args:
-        found: the scans.
+        scans: the scans.
         unit: of their amounts.
         whole: whether they are whole volumes, not slabs of one.
     """
-    true, predicted = (np.array([getattr(scan, side) for scan in found]).reshape(-1, 3) for side in Scan._fields[2:])
+    true, predicted = (
+        np.array([getattr(scan, side) for scan in scans]).reshape(-1, 3) for side in ("true", "predicted")
+    )
     agreed = agreement.agreement(true, predicted)
-    if len({scan.subject for scan in found}) < FEWEST_SUBJECTS:  # a guess, as intervals are
+    if len({scan.subject for scan in scans}) < FEWEST_SUBJECTS:  # a guess, as intervals are
         agreed = agreed._replace(**dict.fromkeys(("low", "high", "icc"), np.full(3, np.nan)))
-    return {
-        "unit": unit,
-        "of": "whole volumes" if whole else "the slices of each scan",
-        "scans": len(found),
-        **{name: _named(values) for name, values in agreed._asdict().items()},
-        "retest": _retest(found),
-        "each": {
-            scan.case: {"subject": scan.subject, "true": _named(scan.true), "predicted": _named(scan.predicted)}
-            for scan in found
+    return TissueScores(
+        unit=unit,
+        of="whole volumes" if whole else "the slices of each scan",
+        scans=len(scans),
+        bias=ByTissue.of(agreed.bias),
+        low=ByTissue.of(agreed.low),
+        high=ByTissue.of(agreed.high),
+        icc=ByTissue.of(agreed.icc),
+        retest=_retest(scans),
+        each={
+            scan.case: ScanTissue(scan.subject, ByTissue.of(scan.true), ByTissue.of(scan.predicted)) for scan in scans
         },
-    }
+    )
 
 
-def _retest(found: Sequence[Scan]) -> dict[str, Any] | None:
-    """The difference between the first two scans of a person: how large, and in percent of their mean.
+def _retest(scans: Sequence[Scan]) -> Retest | None:
+    """The difference between the first two scans of each subject that was scanned again.
 
     Truth has one too, because a head lies otherwise in its second scan, and because labels of software vary; a
     prediction that differs no more than the truth is as repeatable.
     """
     of_subject: dict[str, list[Scan]] = {}
-    for scan in found:
+    for scan in scans:
         of_subject.setdefault(scan.subject, []).append(scan)
     twice = [both[:2] for both in of_subject.values() if len(both) > 1]
     if not twice:
         return None
-    out: dict[str, Any] = {"subjects": len(twice)}
-    for side in ("true", "predicted"):
-        first, second = (np.array([getattr(pair[i], side) for pair in twice]) for i in (0, 1))
-        difference, middle = np.abs(second - first), (first + second) / 2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            percent = (100 * difference / middle).mean(0)
-        out[side] = {"mean_difference": _named(difference.mean(0)), "percent": _named(percent)}
-    return out
+    true, predicted = (
+        _difference(*(np.array([getattr(pair[i], side) for pair in twice]) for i in (0, 1)))
+        for side in ("true", "predicted")
+    )
+    return Retest(len(twice), true, predicted)
 
 
-def _named(values: np.ndarray) -> dict[str, float | None]:
-    return {
-        classes.NAMES[k]: None if np.isnan(x) else float(x) for k, x in zip(classes.FOREGROUND, values, strict=True)
-    }
+def _difference(
+    first: Float64[np.ndarray, "subjects 3"], second: Float64[np.ndarray, "subjects 3"]
+) -> RetestDifference:
+    difference, middle = np.abs(second - first), (first + second) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        percent = (100 * difference / middle).mean(0)
+    return RetestDifference(ByTissue.of(difference.mean(0)), ByTissue.of(percent))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,25 @@ from oasis_jax.network.unet import Apply
 from oasis_jax.runs import checkpoint, restore
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a mean."""
+
+    run: str
+    """Name of its folder."""
+    step: int
+    """Of its checkpoint."""
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """Over what probabilities were averaged."""
+
+    runs: tuple[Member, ...]
+    mirror: bool
+    """Whether over mirror images too."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +68,12 @@ class Ensemble:
         return apply
 
     @property
-    def averaged(self) -> dict[str, Any] | None:
-        """What was averaged, as plain JSON values; None for one network alone."""
+    def averaged(self) -> Averaged | None:
+        """What was averaged; None for one network alone."""
         if len(self.runs) == 1 and not self.mirror:
             return None
-        members = [{"run": one.folder.name, "step": card.step} for one, card in zip(self.runs, self.cards, strict=True)]
-        return {"runs": members, "mirror": self.mirror}
+        members = [Member(one.folder.name, card.step) for one, card in zip(self.runs, self.cards, strict=True)]
+        return Averaged(tuple(members), self.mirror)
 
     @property
     def name(self) -> str:
@@ -64,11 +82,11 @@ class Ensemble:
         return several + ("-mirror" if self.mirror else "")
 
 
-def sentence(averaged: dict[str, Any]) -> str:
-    """What was averaged (`Ensemble.averaged`), for people."""
-    members = [f"{one['run']} (step {one['step']})" for one in averaged["runs"]]
+def sentence(averaged: Averaged) -> str:
+    """What was averaged, for people."""
+    members = [f"{one.run} (step {one.step})" for one in averaged.runs]
     who = members[0] if len(members) == 1 else f"the {len(members)} networks {', '.join(members)}"
-    return f"Probabilities are the mean over {who}{' and the mirror images' if averaged['mirror'] else ''}."
+    return f"Probabilities are the mean over {who}{' and the mirror images' if averaged.mirror else ''}."
 
 
 def load(runs: Sequence[Run], mesh: jax.sharding.Mesh, *, step: int | None = None, mirror: bool = False) -> Ensemble:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from oasis_jax.classes import COLOURS, COUNT, NAMES, SHORT, STEP
 from oasis_jax.data import appearance, overlays
-from oasis_jax.data.volumes.anatomy import heights
+from oasis_jax.data.volumes.anatomy import heights, is_cut_off
 from oasis_jax.data.volumes.finding import Found
 from oasis_jax.data.volumes.frame import take
 from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
@@ -87,7 +87,10 @@ def report(one: Labelled, trained: Trained, all_heights: bool = False) -> Report
     gap = None if item.volume is None else slice_spacing(item.volume, trained.cut.axis)[2]
     pixel = 1.0 if item.volume is None or gap is None else item.volume.voxel / gap
     areas = counts[:, 1:] * pixel
-    height = None if gap is None else heights(areas.sum(1), gap, trained.cut.axis)
+    brain, axis = areas.sum(1), trained.cut.axis
+    height = None if gap is None or is_cut_off(brain, gap, axis) else heights(brain, gap, axis)
+    if gap is not None and is_cut_off(brain, gap, axis):
+        notes.append("it ends inside the brain, so the heights of its slices are unknown, and all are added up")
     low, high = trained.cut.heights
     trusted = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
     strange = appearance.unlike(list(item.slices), trained.looks)

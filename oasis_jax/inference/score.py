@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Float32, Int64, Shaped, UInt8
 
 from oasis_jax import classes
 from oasis_jax.config import Config, Data
@@ -18,16 +18,16 @@ from oasis_jax.metrics.overlap import OVERLAP, hard_dice
 from oasis_jax.network import unet
 from oasis_jax.network.loss import slice_losses
 from oasis_jax.network.unet import Apply, Params
+from oasis_jax.runs.history import Validation
 from oasis_jax.system import distributed, sharding
 
 
 class SliceTable(NamedTuple):
     """One row a slice, in the order of the split."""
 
-    loss: np.ndarray
-    """float32 `(N,)`."""
-    confusion: np.ndarray
-    """int64 `(N, 4, 4)`, pixels by true class (row) and predicted class (column)."""
+    loss: Float32[np.ndarray, " slices"]
+    confusion: Int64[np.ndarray, "slices 4 4"]
+    """Pixels by true class (row) and predicted class (column)."""
     soft: overlap.Overlap
     """Soft sums, each float32 `(N, 4)`."""
     bins: BinCounts
@@ -77,11 +77,11 @@ def score(
     batch: int,
     mesh: jax.sharding.Mesh,
     track: Callable[..., Any] | None = None,
-) -> tuple[SliceTable, np.ndarray]:
+) -> tuple[SliceTable, UInt8[np.ndarray, "slices rows columns"]]:
     """Run a compiled `eval_step` over every slice of a source once.
 
     Returns:
-        The table, one row a slice in order, and the predicted classes uint8 `(N, H, W)`.
+        The table, one row a slice in order, and the predicted classes.
     """
     batches = evaluation_batches(source, data, batch=batch, processes=distributed.process())
     on_devices = sharding.to_devices(batches, mesh)
@@ -94,8 +94,8 @@ def score(
     return tabulate({name: values[rows] for name, values in merged.items()}), merged["prediction"][rows]
 
 
-def tabulate(outputs: dict[str, np.ndarray]) -> SliceTable:
-    """The table of slices from what `score_logits` gave, `(N, ...)` each."""
+def tabulate(outputs: dict[str, Shaped[np.ndarray, "slices ..."]]) -> SliceTable:
+    """The table of slices from what `score_logits` gave of each."""
     soft = overlap.Overlap(*(outputs[name] for name in overlap.Overlap._fields))
     bins = BinCounts(*(outputs[name] for name in BinCounts._fields))
     return SliceTable(outputs["loss"], outputs["confusion"].astype(np.int64), soft, bins)
@@ -105,24 +105,20 @@ def _untracked(items: Any, total: int) -> Any:
     return items
 
 
-def headline(table: SliceTable) -> dict[str, Any]:
-    """What a validation reports: mean loss, expected calibration error, and of each class, as lists of 4, soft Dice and
-    the pooled overlap scores.
-
-    An undefined score, as of a class absent from truth and prediction, is None.
-    """
+def headline(table: SliceTable) -> Validation:
+    """What a validation reports."""
     total = table.confusion.sum(0)
     error = calibration.expected_calibration_error(BinCounts(*(part.sum(0, dtype=np.float64) for part in table.bins)))
-    return {
-        "loss": float(table.loss.mean(dtype=np.float64)),
-        "calibration_error": None if np.isnan(error) else float(error),
-        "soft_dice": overlap.dice(table.soft).mean(0, dtype=np.float64).tolist(),
-        **{name: [None if np.isnan(x) else float(x) for x in score(total)] for name, score in OVERLAP.items()},
-    }
+    return Validation(
+        loss=float(table.loss.mean(dtype=np.float64)),
+        calibration_error=None if np.isnan(error) else float(error),
+        soft_dice=tuple(overlap.dice(table.soft).mean(0, dtype=np.float64).tolist()),
+        **{name: tuple(None if np.isnan(x) else float(x) for x in of(total)) for name, of in OVERLAP.items()},
+    )
 
 
-def slice_ranking(table: SliceTable) -> np.ndarray:
-    """Foreground mean of each slice's hard Dice over the classes it has, `(N,)`; NaN for an empty slice."""
+def slice_ranking(table: SliceTable) -> Float[np.ndarray, " slices"]:
+    """Foreground mean of each slice's hard Dice over the classes it has; NaN for an empty slice."""
     scores = hard_dice(table.confusion)[:, classes.FOREGROUND]
     counted = ~np.isnan(scores)
     with np.errstate(invalid="ignore"):

@@ -10,28 +10,31 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Float64, Int64, Num, Shaped
 
 
 class Average(NamedTuple):
     """The mean of each column, and what it does not hold."""
 
-    mean: np.ndarray
-    """float64 `(...)`: over the finite scores; NaN where there is none."""
-    undefined: np.ndarray
-    """int64 `(...)`: scores left out because they are NaN, as of a class absent from truth and prediction."""
-    infinite: np.ndarray
-    """int64 `(...)`: scores left out because they are infinite, as the distance to a class that one side lacks."""
+    mean: Float64[np.ndarray, "..."]
+    """Over the finite scores; NaN where there is none."""
+    undefined: Int64[np.ndarray, "..."]
+    """Scores left out because they are NaN, as of a class absent from truth and prediction."""
+    infinite: Int64[np.ndarray, "..."]
+    """Scores left out because they are infinite, as the distance to a class that one side lacks."""
 
 
-def sums(values: np.ndarray, groups: Sequence[str]) -> tuple[list[str], np.ndarray]:
+def sums(
+    values: Shaped[np.ndarray, " rows *counts"], groups: Sequence[str]
+) -> tuple[list[str], Num[np.ndarray, " groups *counts"]]:
     """Add the rows of each group.
 
     Args:
-        values: `(N, ...)`, counts or lengths of each slice.
-        groups: the group of each row, N names: its subject, say.
+        values: counts or lengths of each slice.
+        groups: the group of each row: its subject, say.
 
     Returns:
-        The names, sorted, and their sums `(G, ...)`: int64 of integers, float64 of floats.
+        The names, sorted, and their sums: int64 of integers, float64 of floats.
     """
     names, member = np.unique(np.array(groups), return_inverse=True)
     kind = np.float64 if np.issubdtype(values.dtype, np.floating) else np.int64
@@ -40,8 +43,8 @@ def sums(values: np.ndarray, groups: Sequence[str]) -> tuple[list[str], np.ndarr
     return names.tolist(), total
 
 
-def average(scores: np.ndarray) -> Average:
-    """Mean over the rows of `(G, ...)` scores; what is not finite is left out and counted."""
+def average(scores: Float[np.ndarray, "groups ..."]) -> Average:
+    """Mean over the rows; what is not finite is left out and counted."""
     finite = np.isfinite(scores)
     with np.errstate(invalid="ignore"):
         mean = np.where(finite, scores, 0).sum(0, dtype=np.float64) / finite.sum(0)

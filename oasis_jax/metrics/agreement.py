@@ -7,30 +7,33 @@ do: it is 1 for volumes that are all twice too large.
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Num
 
 
 class Agreement(NamedTuple):
-    """Of the S subjects' volumes, each of the shape behind S (one value a class)."""
+    """Of the volumes of subjects: a value each class, in the unit of the volumes but for `icc`."""
 
-    bias: np.ndarray
+    bias: Float[np.ndarray, " classes"]
     """Mean of predicted minus true."""
-    low: np.ndarray
+    low: Float[np.ndarray, " classes"]
     """Lower 95 % limit of agreement."""
-    high: np.ndarray
+    high: Float[np.ndarray, " classes"]
     """Upper 95 % limit of agreement."""
-    icc: np.ndarray
+    icc: Float[np.ndarray, " classes"]
     """ICC(A,1); 1 is perfect agreement."""
 
 
-def agreement(true: np.ndarray, predicted: np.ndarray) -> Agreement:
+def agreement(
+    true: Num[np.ndarray, " subjects *classes"], predicted: Num[np.ndarray, " subjects *classes"]
+) -> Agreement:
     """Compare the volumes of the same subjects.
 
     The limits are `bias ± 1.96 s`, s the standard deviation of the differences with S - 1 below the line: about 95 of
     100 differences lie between them if they are normal (Bland & Altman 1986, Lancet 327:307). For `icc` see `icc_a1`.
 
     Args:
-        true: `(S, ...)`.
-        predicted: `(S, ...)`.
+        true: in any one unit.
+        predicted: in the same unit.
 
     Returns:
         All four; limits and ICC are NaN below two subjects.
@@ -42,17 +45,17 @@ def agreement(true: np.ndarray, predicted: np.ndarray) -> Agreement:
     return Agreement(bias, bias - spread, bias + spread, icc_a1(np.stack([true, predicted], axis=1)))
 
 
-def icc_a1(ratings: np.ndarray) -> np.ndarray:
+def icc_a1(ratings: Num[np.ndarray, "subjects raters *classes"]) -> Float[np.ndarray, "*classes"]:
     """ICC(A,1): two-way random effects, absolute agreement, single measure (McGraw & Wong 1996, table 4).
 
     `(MSR - MSE) / (MSR + (k - 1) MSE + k (MSC - MSE) / n)`, with the mean squares of the n subjects (rows, MSR), of the
     k raters (columns, MSC) and of what is left (MSE). It is ICC(2,1) of Shrout & Fleiss (1979).
 
     Args:
-        ratings: `(n, k, ...)`.
+        ratings: of n subjects by k raters.
 
     Returns:
-        `(...)`, at most 1; NaN below two subjects, or where all ratings are one number.
+        At most 1; NaN below two subjects, or where all ratings are one number.
     """
     ratings = np.asarray(ratings, np.float64)
     n, k = ratings.shape[:2]

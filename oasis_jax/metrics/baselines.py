@@ -8,6 +8,7 @@ they look at, so they are computed from it.
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Int, Int64, UInt8
 
 from oasis_jax.classes import COUNT, FOREGROUND
 
@@ -18,18 +19,20 @@ _ROUNDS, _STILL = 1000, 1e-3
 _NARROWEST = 1.0
 """Least variance, in squared grey levels: less would be a spike on one level."""
 
-Method = Callable[[np.ndarray], np.ndarray]
-"""From counts of brain pixels by grey level `(N, 256)` to the class of each grey level, `(N, 256)`, 1 to 3."""
+Method = Callable[[Int[np.ndarray, "slices 256"]], Int[np.ndarray, "slices 256"]]
+"""From counts of brain pixels by grey level to the class of each grey level, 1 to 3."""
 
 
-def histogram(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Pixels of a slice by true class and grey level, int64 `(4, 256)`, from uint8 `(H, W)` each."""
+def histogram(
+    image: UInt8[np.ndarray, "rows columns"], truth: UInt8[np.ndarray, "rows columns"]
+) -> Int64[np.ndarray, "4 256"]:
+    """Pixels of a slice by true class and grey level."""
     pairs = truth.astype(np.intp).ravel() * _LEVELS + image.ravel()
     return np.bincount(pairs, minlength=COUNT * _LEVELS).reshape(COUNT, _LEVELS)
 
 
-def confusion(histograms: np.ndarray, method: Method) -> np.ndarray:
-    """What a method makes of slices: int64 `(N, 4, 4)` from their histograms `(N, 4, 256)`."""
+def confusion(histograms: Int64[np.ndarray, "slices 4 256"], method: Method) -> Int64[np.ndarray, "slices 4 4"]:
+    """What a method makes of slices, from their histograms: pixels by true class (row) and predicted class (column)."""
     brain = histograms.copy()
     brain[:, 0] = 0
     classes = method(brain.sum(1))
@@ -38,12 +41,12 @@ def confusion(histograms: np.ndarray, method: Method) -> np.ndarray:
     return out
 
 
-def otsu(counts: np.ndarray) -> np.ndarray:
+def otsu(counts: Int[np.ndarray, "slices 256"]) -> Int[np.ndarray, "slices 256"]:
     """Two thresholds that make the variance between three classes largest (Otsu 1979), for each slice by itself."""
     return np.stack([_otsu(one) for one in counts])
 
 
-def _otsu(counts: np.ndarray) -> np.ndarray:
+def _otsu(counts: Int[np.ndarray, "256"]) -> Int[np.ndarray, "256"]:
     """Of all pairs of thresholds; the first of several that are equally good."""
     levels = np.arange(_LEVELS)
     # The weight and the sum of greys up to each level, and from one level to another.
@@ -59,7 +62,7 @@ def _otsu(counts: np.ndarray) -> np.ndarray:
     return 1 + (levels > low[best]).astype(np.int64) + (levels > high[best])
 
 
-def mixture(counts: np.ndarray) -> np.ndarray:
+def mixture(counts: Int[np.ndarray, "slices 256"]) -> Int[np.ndarray, "slices 256"]:
     """A mixture of three Gaussians of one variance for each slice, by expectation-maximisation from Otsu's classes.
 
     Each grey level gets the most probable component (Dempster, Laird & Rubin 1977). With a variance for each component

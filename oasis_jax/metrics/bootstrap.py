@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Float64, Int64, Num
 
 FEWEST_SUBJECTS = 8
 RESAMPLES = 10_000
@@ -19,13 +20,15 @@ Score = Callable[[np.ndarray], np.ndarray]
 class Interval(NamedTuple):
     """95 % of the resampled scores lie between; each of the score's shape."""
 
-    low: np.ndarray
-    high: np.ndarray
-    undefined: np.ndarray
-    """int64: resamples that left the score undefined (its class was in none of their subjects); they are left out."""
+    low: Float[np.ndarray, "*scores"]
+    high: Float[np.ndarray, "*scores"]
+    undefined: Int64[np.ndarray, "*scores"]
+    """Resamples that left the score undefined (its class was in none of their subjects); they are left out."""
 
 
-def interval(score: Score, counts: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Interval | None:
+def interval(
+    score: Score, counts: Num[np.ndarray, "subjects ..."], seed: int = 0, resamples: int = RESAMPLES
+) -> Interval | None:
     """95 % percentile bootstrap interval of a pooled score (Efron & Tibshirani 1993, chapter 13).
 
     Each resample draws as many subjects as there are, with replacement, adds their counts and scores the sum; the ends
@@ -34,7 +37,7 @@ def interval(score: Score, counts: np.ndarray, seed: int = 0, resamples: int = R
 
     Args:
         score: the score.
-        counts: `(S, *counts)`, summed over the slices of each subject.
+        counts: summed over the slices of each subject.
         seed: of the draw.
         resamples: how many.
 
@@ -47,7 +50,11 @@ def interval(score: Score, counts: np.ndarray, seed: int = 0, resamples: int = R
 
 
 def paired_interval(
-    score: Score, ours: np.ndarray, theirs: np.ndarray, seed: int = 0, resamples: int = RESAMPLES
+    score: Score,
+    ours: Num[np.ndarray, " subjects *counts"],
+    theirs: Num[np.ndarray, " subjects *counts"],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Interval | None:
     """The same of the difference `score(ours) - score(theirs)`: one draw of subjects serves both runs.
 
@@ -64,15 +71,17 @@ def paired_interval(
     return _percentiles(score(both[:, 0]) - score(both[:, 1]))
 
 
-def _resampled(counts: np.ndarray, seed: int, resamples: int) -> np.ndarray:
-    """Pooled counts of each resample, float64 `(resamples, *counts)`; whole numbers are exact below 2**53."""
+def _resampled(
+    counts: Num[np.ndarray, " subjects *counts"], seed: int, resamples: int
+) -> Float64[np.ndarray, " resamples *counts"]:
+    """Pooled counts of each resample; whole numbers are exact below 2**53."""
     subjects = len(counts)
     times = np.random.default_rng(seed).multinomial(subjects, np.full(subjects, 1 / subjects), resamples)
     pooled = times.astype(np.float64) @ counts.reshape(subjects, -1).astype(np.float64)
     return pooled.reshape(resamples, *counts.shape[1:])
 
 
-def _percentiles(scores: np.ndarray) -> Interval:
+def _percentiles(scores: Float[np.ndarray, " resamples *scores"]) -> Interval:
     columns = [column[~np.isnan(column)] for column in scores.reshape(len(scores), -1).T]
     ends = [np.percentile(column, (2.5, 97.5)) if column.size else (np.nan, np.nan) for column in columns]
     low, high = np.array(ends).T.reshape(2, *scores.shape[1:])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Float64, UInt8
 
 BINS = 15
 """Bin m (from 0) holds confidences above m / 15 up to (m + 1) / 15. Four classes leave those below 1/4 empty."""
@@ -28,11 +28,11 @@ class BinCounts(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """The reliability diagram, each `(..., 15)`; NaN in an empty bin."""
+    """The reliability diagram; NaN in an empty bin."""
 
-    confidence: np.ndarray
+    confidence: Float64[np.ndarray, "*groups 15"]
     """Mean confidence of the bin's pixels."""
-    accuracy: np.ndarray
+    accuracy: Float64[np.ndarray, "*groups 15"]
     """Share of them that is right."""
 
 

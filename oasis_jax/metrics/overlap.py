@@ -1,7 +1,8 @@
 """Overlap scores, soft and hard, from one table of sums.
 
 Dice of a class is `2 I / (P + T)`: I its intersection, P the predicted and T the true amount (Dice 1945). Soft sums
-weigh pixels by probability, hard sums count them.
+weigh pixels by probability, hard sums count them. A `confusion` counts pixels by true class (row) and predicted class
+(column), of a slice or of any group of slices added up.
 """
 
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Num, UInt8
 
 from oasis_jax import classes
 
@@ -55,14 +56,14 @@ def hard_overlap(table: Any) -> Overlap:
     return Overlap(table.diagonal(axis1=-2, axis2=-1), table.sum(-2), table.sum(-1))
 
 
-def hard_dice(confusion: np.ndarray) -> np.ndarray:
-    """`2 I / (P + T)` of each class, `(..., 4)` from `(..., 4, 4)` counts; NaN where P + T is 0."""
+def hard_dice(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*groups 4"]:
+    """`2 I / (P + T)` of each class; NaN where P + T is 0."""
     with np.errstate(invalid="ignore"):
         return dice(hard_overlap(confusion), epsilon=0.0)
 
 
-def jaccard(confusion: np.ndarray) -> np.ndarray:
-    """`I / (P + T - I)` of each class, `(..., 4)` from `(..., 4, 4)` counts (Jaccard 1912).
+def jaccard(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*groups 4"]:
+    """`I / (P + T - I)` of each class (Jaccard 1912).
 
     NaN where P + T is 0, as for the hard Dice: a class that neither has cannot be got right or wrong.
     """
@@ -71,8 +72,8 @@ def jaccard(confusion: np.ndarray) -> np.ndarray:
         return sums.intersection / (sums.predicted + sums.true - sums.intersection)
 
 
-def precision(confusion: np.ndarray) -> np.ndarray:
-    """`I / P` of each class, `(..., 4)` from `(..., 4, 4)` counts: the share of the predicted class that is right.
+def precision(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*groups 4"]:
+    """`I / P` of each class: the share of the predicted class that is right.
 
     NaN where P is 0: nothing was predicted that could be right or wrong. A class missed altogether has no precision
     then, and a recall and a Dice of 0.
@@ -82,8 +83,8 @@ def precision(confusion: np.ndarray) -> np.ndarray:
         return sums.intersection / sums.predicted
 
 
-def recall(confusion: np.ndarray) -> np.ndarray:
-    """`I / T` of each class, `(..., 4)` from `(..., 4, 4)` counts: the share of the true class that was found.
+def recall(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*groups 4"]:
+    """`I / T` of each class: the share of the true class that was found.
 
     NaN where T is 0: there was nothing to find. A class predicted where there is none has no recall then, and a
     precision and a Dice of 0.
@@ -94,4 +95,4 @@ def recall(confusion: np.ndarray) -> np.ndarray:
 
 
 OVERLAP = {"hard_dice": hard_dice, "jaccard": jaccard, "precision": precision, "recall": recall}
-"""The overlap scores by name: each from counts `(..., 4, 4)` to `(..., 4)`."""
+"""The overlap scores by name: each from counts by true class (row) and predicted class (column)."""

@@ -6,22 +6,25 @@ With five subjects the Wilcoxon test cannot reach p = 0.05 at all. Below 8 there
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float64
 from scipy import stats
 
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 
 
-def wilcoxon(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray | None:
+def wilcoxon(
+    ours: Float[np.ndarray, "subjects classes"], theirs: Float[np.ndarray, "subjects classes"]
+) -> Float64[np.ndarray, " classes"] | None:
     """Two-sided p of the signed-rank test (Wilcoxon 1945) that the paired scores of each class differ.
 
     Zero differences are dropped. SciPy's defaults decide between the exact and the approximate distribution.
 
     Args:
-        ours: `(S, classes)` scores of each subject.
+        ours: scores of each subject.
         theirs: of the other run, the same subjects in the same order.
 
     Returns:
-        `(classes,)`; 1 where no subject differs, NaN for a class that fewer than 8 subjects have in both runs. None
+        1 where no subject differs, NaN for a class that fewer than 8 subjects have in both runs. None
         below 8 subjects.
     """
     if len(ours) < FEWEST_SUBJECTS:
@@ -29,7 +32,7 @@ def wilcoxon(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray | None:
     return np.array([_wilcoxon(column[~np.isnan(column)]) for column in (ours - theirs).T])
 
 
-def holm(p: np.ndarray) -> np.ndarray:
+def holm(p: Float[np.ndarray, " classes"]) -> Float64[np.ndarray, " classes"]:
     """Adjust p values `(classes,)` for their number (Holm 1979); NaN stays and is not counted.
 
     Sorted ascending, the i-th of m is multiplied by m - i (i from 0), is no less than the one before, and at most 1.
@@ -40,7 +43,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def _wilcoxon(differences: np.ndarray) -> float:
+def _wilcoxon(differences: Float[np.ndarray, " subjects"]) -> float:
     if len(differences) < FEWEST_SUBJECTS:
         return np.nan
     if not differences.any():

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float64, Num, UInt8
 from scipy import ndimage
 from surface_distance import lookup_tables
 
@@ -32,33 +33,36 @@ TOLERANCE = 1.0
 class Distances(NamedTuple):
     """Each surface element of one mask: its distance to the other mask's surface, and its size."""
 
-    distance: np.ndarray
-    """mm, float64 `(K,)`, ascending; infinite where the other mask is empty."""
-    size: np.ndarray
-    """mm of contour, or mm² of surface, float64 `(K,)`."""
+    distance: Float64[np.ndarray, " elements"]
+    """mm, ascending; infinite where the other mask is empty."""
+    size: Float64[np.ndarray, " elements"]
+    """mm of contour, or mm² of surface."""
 
 
 class SurfaceTable(NamedTuple):
-    """By foreground class (CSF, gray matter, white matter), each float64 `(3,)`, or `(N, 3)` of N slices.
+    """By foreground class (CSF, gray matter, white matter), or by slice (volume) and foreground class.
 
     Surface Dice is `surface_dice(near, size)`. Add `near` and `size` over the slices of a subject for the subject's.
     """
 
-    hausdorff: np.ndarray
+    hausdorff: Float64[np.ndarray, "*rows 3"]
     """mm; NaN for a class absent from truth and prediction, infinite for one absent from one of them."""
-    near: np.ndarray
+    near: Float64[np.ndarray, "*rows 3"]
     """mm (mm² of volumes): size of both surfaces within the tolerance of the other."""
-    size: np.ndarray
+    size: Float64[np.ndarray, "*rows 3"]
     """mm (mm² of volumes): size of both surfaces."""
 
 
 def compare(
-    truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float], tolerance: float = TOLERANCE
+    truth: UInt8[np.ndarray, "*pixels"],
+    prediction: UInt8[np.ndarray, "*pixels"],
+    spacing: Sequence[float],
+    tolerance: float = TOLERANCE,
 ) -> SurfaceTable:
     """Compare the surfaces of each foreground class.
 
     Args:
-        truth: classes 0 to 3 of a slice `(H, W)` or of a whole volume `(D, H, W)`.
+        truth: classes 0 to 3 of a slice (rows, columns) or of a whole volume (slices, rows, columns).
         prediction: the same of the prediction.
         spacing: mm from one pixel to the next along each axis: (row, column), of a volume all three.
         tolerance: mm within which a surface element counts as near.
@@ -79,7 +83,7 @@ def compare_slices(
     return SurfaceTable(*map(np.stack, zip(*tables, strict=True)))
 
 
-def surface_dice(near: np.ndarray, size: np.ndarray) -> np.ndarray:
+def surface_dice(near: Num[np.ndarray, "*groups"], size: Num[np.ndarray, "*groups"]) -> Float64[np.ndarray, "*groups"]:
     """Normalised surface Dice, range 0 to 1, of any group of slices added up; NaN where there is no surface.
 
     The part of both surfaces that lies within the tolerance of the other (Nikolov et al. 2018).
@@ -99,12 +103,14 @@ def hausdorff(true: Distances, predicted: Distances, percentile: float = PERCENT
     return max(_percentile(side, percentile) for side in (true, predicted) if side.size.size)
 
 
-def surface_distances(true: np.ndarray, predicted: np.ndarray, spacing: Sequence[float]) -> tuple[Distances, Distances]:
+def surface_distances(
+    true: Bool[np.ndarray, "*pixels"], predicted: Bool[np.ndarray, "*pixels"], spacing: Sequence[float]
+) -> tuple[Distances, Distances]:
     """From each element of one surface to the nearest of the other.
 
     Args:
-        true: bool mask of 2 or 3 dimensions.
-        predicted: bool mask of the same shape.
+        true: mask of 2 or 3 dimensions.
+        predicted: mask of the same shape.
         spacing: mm along each axis.
 
     Returns:

@@ -4,32 +4,31 @@ import io
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from oasis_jax import classes
+from oasis_jax.evaluation.scores import Calibration, SubjectDice, TissueScores
 from oasis_jax.system.files import printable
 
 COLOURS, MARKS = ("#666666", "#0072B2", "#E69F00", "#009E73"), "ovs^"
 """Of the classes, on white: from the Okabe-Ito palette."""
 
 
-def subjects(per_subject: dict[str, Any]) -> str:
-    """Hard Dice of each subject, a column of points for each class of the foreground, the worst ones named.
-
-    Args:
-        per_subject: `hard_dice_per_subject` of `summary.summarise`.
-    """
+def subjects(dice: SubjectDice) -> str:
+    """Hard Dice of each subject, a column of points for each class of the foreground, the worst ones named."""
     figure = _figure(7.0, 3.6)
     axes = figure.subplots()
     for column, k in enumerate(classes.FOREGROUND):
         name = classes.NAMES[k]
-        found = {person: row[name] for person, row in per_subject["each"].items() if row[name] is not None}
-        values = np.array(list(found.values()))
+        each = {person: row.named()[name] for person, row in dice.each.items()}
+        each = {person: value for person, value in each.items() if value is not None}
+        values = np.array(list(each.values()))
         spread = _spread(values)
         axes.plot(column + spread, values, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=6)
         if values.size:
             middle = np.median(values)
             axes.plot([column - 0.3, column + 0.3], [middle, middle], color="black", linewidth=1.5)
-            worst = min(found, key=lambda person: found[person])
+            worst = min(each, key=each.__getitem__)
             axes.annotate(printable(worst), (column + spread[values.argmin()], values.min()), xytext=(9, -3),
                           textcoords="offset points", fontsize=8, parse_math=False)  # fmt: skip
     axes.set_xticks(range(len(classes.FOREGROUND)), [classes.NAMES[k] for k in classes.FOREGROUND])
@@ -38,8 +37,8 @@ def subjects(per_subject: dict[str, Any]) -> str:
     return _svg(figure)
 
 
-def confusion(counts: np.ndarray) -> str:
-    """Pixels by true class (row) and predicted class (column), `(4, 4)`, as shares of each row."""
+def confusion(counts: Int[np.ndarray, "4 4"]) -> str:
+    """Pixels by true class (row) and predicted class (column), as shares of each row."""
     figure = _figure(4.6, 3.6)
     axes = figure.subplots()
     total = counts.sum(1, keepdims=True)
@@ -55,52 +54,44 @@ def confusion(counts: np.ndarray) -> str:
     return _svg(figure)
 
 
-def agreement(tissue: dict[str, Any]) -> str:
-    """Bland-Altman plots: of each scan the difference against the mean of predicted and true, a panel each tissue.
-
-    Args:
-        tissue: what `tissue.summarise` gives.
-    """
+def agreement(tissue: TissueScores) -> str:
+    """Bland-Altman plots: of each scan the difference against the mean of predicted and true, a panel each tissue."""
     figure = _figure(8.4, 3.2)
-    unit, each = tissue["unit"], tissue["each"].values()
     for axes, k in zip(figure.subplots(1, len(classes.FOREGROUND)), classes.FOREGROUND, strict=True):
         name = classes.NAMES[k]
-        true, predicted = (np.array([scan[side][name] for scan in each], float) for side in ("true", "predicted"))
+        true = np.array([scan.true.named()[name] for scan in tissue.each.values()], float)
+        predicted = np.array([scan.predicted.named()[name] for scan in tissue.each.values()], float)
         axes.plot((true + predicted) / 2, predicted - true, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=5)
         axes.axhline(0, color="0.7", linewidth=0.8)
-        for line, style in (("bias", "-"), ("low", "--"), ("high", "--")):
-            if tissue[line][name] is not None:
-                axes.axhline(tissue[line][name], color="black", linewidth=1.2, linestyle=style)
+        for line, style in ((tissue.bias, "-"), (tissue.low, "--"), (tissue.high, "--")):
+            if (value := line.named()[name]) is not None:
+                axes.axhline(value, color="black", linewidth=1.2, linestyle=style)
         axes.set_title(name, fontsize=10)
-        axes.set_xlabel(f"mean of both, {unit}", fontsize=9)
+        axes.set_xlabel(f"mean of both, {tissue.unit}", fontsize=9)
         axes.tick_params(labelsize=8)
         axes.margins(y=0.25)
-    figure.axes[0].set_ylabel(f"predicted - true, {unit}", fontsize=9)
+    figure.axes[0].set_ylabel(f"predicted - true, {tissue.unit}", fontsize=9)
     return _svg(figure)
 
 
-def reliability(calibration: dict[str, Any]) -> str:
-    """How often pixels are right against how sure they are, above the share of pixels in each bin.
-
-    Args:
-        calibration: `calibration` of what `summary.summarise` gives.
-    """
+def reliability(calibration: Calibration) -> str:
+    """How often pixels are right against how sure they are, above the share of pixels in each bin."""
     figure = _figure(4.6, 4.4)
     curve, share = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    used = [k for k, count in enumerate(calibration["pixels"]) if count]
-    confidence, accuracy = ([calibration[name][k] for k in used] for name in ("confidence", "accuracy"))
+    used = [k for k, count in enumerate(calibration.pixels) if count]
+    confidence, accuracy = ([side[k] for k in used] for side in (calibration.confidence, calibration.accuracy))
     curve.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="as right as sure")
     curve.plot(confidence, accuracy, "o-", color=COLOURS[1], markersize=4, label="this network")
     curve.set(ylabel="share that is right", xlim=(0.2, 1.01), ylim=(0, 1.02))
     curve.legend(fontsize=8, loc="upper left")
     curve.grid(alpha=0.3)
-    pixels = np.array([calibration["pixels"][k] for k in used], float)
+    pixels = np.array([calibration.pixels[k] for k in used], float)
     share.bar(confidence, 100 * pixels / max(pixels.sum(), 1), width=0.04, color=COLOURS[1], alpha=0.7)
     share.set(xlabel="probability of the predicted class", ylabel="% of pixels", yscale="log")
     return _svg(figure)
 
 
-def _spread(values: np.ndarray) -> np.ndarray:
+def _spread(values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
     """Sideways offsets, -0.2 to 0.2, that keep equal values apart: by rank, the golden ratio on and on."""
     order = values.argsort().argsort()
     return 0.4 * ((order * 0.618034) % 1 - 0.5)

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from oasis_jax import classes
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation import summary
+from oasis_jax.evaluation.record import SubjectCounts
+from oasis_jax.evaluation.scores import TissueScores
 from oasis_jax.inference.score import SliceTable, slice_ranking
 from oasis_jax.metrics.overlap import OVERLAP, dice
 from oasis_jax.metrics.surface import SurfaceTable, surface_dice
@@ -44,42 +47,40 @@ def per_slice_csv(
     return csv_text([*where, *_COLUMNS[:4], "soft_dice", *_COLUMNS[4:], "slice_foreground_dice", "slice_loss"], lines)
 
 
-def per_subject_csv(counts: dict[str, Any], people: Sequence[str]) -> str:
+def per_subject_csv(counts: SubjectCounts, people: Sequence[str]) -> str:
     """A line for each person and class; an undefined score is left empty.
 
     Args:
-        counts: the content of a `subjects.json`.
+        counts: of the subjects.
         people: the person of each slice.
     """
-    confusion = np.array(counts["confusion"])
-    overlap = [score(confusion) for score in OVERLAP.values()]
-    surfaces = [summary.surface_score(np.array(sums)) for sums in counts["surfaces"].values()]
-    surfaces = surfaces or [np.full((len(confusion), len(classes.CLASSES)), np.nan)] * 2
+    overlap = [score(counts.confusion) for score in OVERLAP.values()]
+    surfaces = [np.full((len(counts.subjects), len(classes.CLASSES)), np.nan)] * 2
+    if (sums := counts.surfaces) is not None:
+        surfaces = [summary.surface_score(part) for part in (sums.surface_dice_pooled, sums.hausdorff95_mm)]
     slices = Counter(people)
     lines = [
         [name, slices[name], classes.NAMES[k], *_numbers([column[i, k] for column in (*overlap, *surfaces)])]
-        for i, name in enumerate(counts["subjects"])
+        for i, name in enumerate(counts.subjects)
         for k in range(classes.COUNT)
     ]
     return csv_text(["subject", "slices", "class", *_COLUMNS], lines)
 
 
-def tissue_csv(tissue: dict[str, Any]) -> str:
-    """A line for each scan and tissue: how much is true and how much predicted.
-
-    Args:
-        tissue: `tissue` of the scores.
-    """
+def tissue_csv(tissue: TissueScores) -> str:
+    """A line for each scan and tissue: how much is true and how much predicted."""
     lines = [
-        [case, scan["subject"], name, tissue["unit"], *_numbers([scan["true"][name], scan["predicted"][name]])]
-        for case, scan in tissue["each"].items()
-        for name in scan["true"]
+        [case, scan.subject, name, tissue.unit, *_numbers([true, scan.predicted.named()[name]])]
+        for case, scan in tissue.each.items()
+        for name, true in scan.true.named().items()
     ]
     return csv_text(["case", "subject", "class", "unit", "true", "predicted"], lines)
 
 
-def _surface_columns(count: int, surfaces: SurfaceTable | None) -> tuple[np.ndarray, np.ndarray]:
-    """Surface Dice and HD95 by slice and class, `(N, 4)` each; NaN where there is none."""
+def _surface_columns(
+    count: int, surfaces: SurfaceTable | None
+) -> tuple[Float[np.ndarray, "slices 4"], Float[np.ndarray, "slices 4"]]:
+    """Surface Dice and HD95 (mm) by slice and class; NaN where there is none."""
     near, farthest = np.full((2, count, classes.COUNT), np.nan)
     if surfaces is not None:
         near[:, classes.FOREGROUND] = surface_dice(surfaces.near, surfaces.size)

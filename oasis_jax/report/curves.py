@@ -1,28 +1,31 @@
 """The curves of a training run as a picture."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from oasis_jax import classes
 from oasis_jax.report import charts
+from oasis_jax.runs.history import Row, Training, Validation
 
 
-def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
+def draw_curves(rows: Sequence[Row], path: Path) -> None:
     """Loss and hard validation Dice by step, as a PNG."""
     from matplotlib.figure import Figure
 
-    train = [row for row in rows if row["kind"] == "train"]
-    checked = [row for row in rows if row["kind"] == "validate"]
+    train = [(row.step, row.numbers.loss) for row in rows if isinstance(row.numbers, Training)]
+    checked = [(row.step, row.numbers) for row in rows if isinstance(row.numbers, Validation)]
+    steps = [step for step, _ in checked]
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot([r["step"] for r in train], [r["loss"] for r in train], color="0.7", label="train, each step")
-    left.plot([r["step"] for r in checked], [r["loss"] for r in checked], "o-", color="C0", label="validate")
+    left.plot([step for step, _ in train], [loss for _, loss in train], color="0.7", label="train, each step")
+    left.plot(steps, [numbers.loss for _, numbers in checked], "o-", color="C0", label="validate")
     left.set(xlabel="step", ylabel="loss", yscale="log")
     left.legend()
     for k, name in enumerate(classes.NAMES):
         right.plot(
-            [r["step"] for r in checked],
-            [float("nan") if r["hard_dice"][k] is None else r["hard_dice"][k] for r in checked],
+            steps,
+            [math.nan if (dice := numbers.hard_dice[k]) is None else dice for _, numbers in checked],
             f"{charts.MARKS[k]}-",
             color=charts.COLOURS[k],
             label=name,

@@ -4,16 +4,19 @@ import base64
 import html
 import io
 import json
+import re
 from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from oasis_jax.classes import CLASSES, COLOURS, COUNT, NAMES
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.scores import Scores
 from oasis_jax.inference import score
 from oasis_jax.metrics import overlap
 from oasis_jax.report import charts, pictures, tables
@@ -22,47 +25,63 @@ _QUALITY = 60
 """Of the lossy WebP images: about 6 kB a slice of 256x256, with no difference that an eye sees at this size."""
 
 
-def report(metrics: dict[str, Any], found: Evaluated, curves: Path) -> str:
+def report(metrics: Metrics, found: Evaluated, curves: Path) -> str:
     """The report as HTML.
 
     Args:
-        metrics: the content of `metrics.json`.
+        metrics: the scores.
         found: the slices, their predictions and their counts.
         curves: the picture of the training curves; left out where there is none.
     """
-    known = metrics["scores"]
+    scores = metrics.scores
     drawn = [
         (
             "Hard Dice of each subject; the line is the median, the lowest is named",
-            charts.subjects(known["hard_dice_per_subject"]),
+            charts.subjects(scores.hard_dice_per_subject),
         ),
         ("Where the pixels of each true class went", charts.confusion(found.table.confusion.sum(0))),
         (
-            f"Tissue of each scan, predicted against true ({known['tissue']['of']}); lines: bias, limits of agreement",
-            charts.agreement(known["tissue"]),
+            f"Tissue of each scan, predicted against true ({scores.tissue.of}); lines: bias, limits of agreement",
+            charts.agreement(scores.tissue),
         ),
-        ("How sure and how right: pixels inside the true or predicted brain", charts.reliability(known["calibration"])),
+        ("How sure and how right: pixels inside the true or predicted brain", charts.reliability(scores.calibration)),
     ]
     figures = "".join(f"<h3>{title}</h3><figure>{svg}</figure>" for title, svg in drawn)
     if curves.is_file():
         inside = base64.b64encode(curves.read_bytes()).decode()
         image = f'<img alt="Loss and Dice by step" width="100%" src="data:image/png;base64,{inside}">'
         figures += f"<h3>Training</h3><figure>{image}</figure>"
-    title = f"{metrics['data']}, {metrics['split']}: {tables.size(known)}"
+    title = f"{metrics.data}, {metrics.split}: {tables.size(scores)}"
     facts = (
-        f"Run {metrics['run']}, checkpoint of step {metrics['step']}; {tables.pixels(metrics['spacing_mm'])}; "
-        f"data fingerprint {metrics['data_fingerprint'][:16]}."
+        f"Run {metrics.run}, checkpoint of step {metrics.step}; {tables.pixels(metrics.spacing_mm)}; "
+        f"data fingerprint {metrics.data_fingerprint[:16]}."
     )
-    template = Template((resources.files("oasis_jax.report") / "report.html").read_text(encoding="utf-8"))
-    return template.substitute(
+    return _assemble(
         title=html.escape(title),
         facts=html.escape(facts),
-        table=_table(known),
-        notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(known)),
+        table=_table(scores),
+        notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(scores)),
         charts=figures,
-        definitions=_DEFINITIONS,
         data=json.dumps(_data(found)).replace("<", "\\u003c"),
     )
+
+
+def _assemble(**parts: str) -> str:
+    """`report.html` with its style, its script and the definitions inside, and each part in place of its `<!--mark-->`.
+
+    All marks are replaced in one pass, so that a part may hold what looks like a mark.
+    """
+    folder = resources.files("oasis_jax.report")
+    page, style, script, definitions = (
+        (folder / name).read_text(encoding="utf-8")
+        for name in ("report.html", "report.css", "report.js", "definitions.html")
+    )
+    marks = {f"<!--{name}-->": text for name, text in parts.items()} | {
+        "<!--definitions-->": definitions,
+        '<link rel="stylesheet" href="report.css">': f"<style>\n{style}</style>",
+        '<script src="report.js"></script>': f"<script>\n{script}</script>",
+    }
+    return re.sub("|".join(map(re.escape, marks)), lambda mark: marks[mark[0]], page)
 
 
 def _data(found: Evaluated) -> dict[str, Any]:
@@ -88,7 +107,11 @@ def _data(found: Evaluated) -> dict[str, Any]:
     return {"classes": classes, "error": pictures.ERROR, "slices": rows}
 
 
-def _pictures(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> dict[str, str]:
+def _pictures(
+    image: UInt8[np.ndarray, "rows columns"],
+    truth: UInt8[np.ndarray, "rows columns"],
+    prediction: UInt8[np.ndarray, "rows columns"],
+) -> dict[str, str]:
     """Grey levels as lossy WebP, classes as one PNG of 16 greys, `4 truth + prediction`; both cut to the head."""
     box = pictures.shown_box(image, truth, prediction)
     grey, coded = io.BytesIO(), io.BytesIO()
@@ -106,35 +129,11 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 6)
 
 
-def _table(found: dict[str, Any]) -> str:
+def _table(scores: Scores) -> str:
     head = "".join(f"<th scope=col>{name}</th>" for name in ("", *CLASSES))
     body = "".join(
         f"<tr{' class=part' * name.startswith(' ')}><th scope=row>{html.escape(name)}</th>"
         + "".join(f"<td>{text}</td>" for text in texts)
-        for name, texts in tables.rows(found)
+        for name, texts in tables.rows(scores)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-_DEFINITIONS = """<ul>
-<li><b>Hard Dice, pooled</b>: every pixel gets its most probable class; 2 I / (P + T) from pixel counts added over the
-split.</li>
-<li><b>Hard Dice per subject</b>: the same from the counts of each person's slices. A class that is absent from truth
-and prediction of a person is left out.</li>
-<li><b>Soft Dice</b>: 2 I / (P + T + 1e-6) from probabilities for each slice, then the mean over slices; a class absent
-from a slice's truth counts as 0 there.</li>
-<li><b>Interval</b>: 95 % of 10,000 bootstrap draws of whole subjects (percentiles); not given below 8 subjects.</li>
-<li><b>Jaccard, precision, recall</b>: I / (P + T - I), I / P and I / T from the pooled counts.</li>
-<li><b>Surface Dice</b> and <b>HD95</b>, as surface-distance 0.1 defines them, in 2D in each slice, or in 3D of whole
-volumes: the share of both surfaces that lies within 1 mm of the other, from sizes added up; and the larger of the two
-directed 95th percentiles of distances, mean over the slices (volumes) where truth and prediction have the class.</li>
-<li><b>Tissue</b>: the amount of each tissue in a scan, predicted minus true; from 8 subjects on, limits of agreement
-are the mean plus and minus 1.96 standard deviations (Bland and Altman 1986); ICC(A,1) is the intraclass correlation
-of absolute agreement of McGraw and Wong 1996. Both count every scan, also the second of a person, as one of its own.
-Of a person scanned again: the difference between the first two scans, predicted and true.</li>
-<li><b>Calibration</b>: pixels inside the true or the predicted brain, in 15 bins by the probability of their predicted
-class; the expected calibration error is the mean over pixels of the distance between the two shares of their bin (Guo
-et al. 2017).</li>
-<li><b>Baselines</b>: grey levels alone, slice by slice, inside the brain mask of the truth, which makes them oracles:
-three-class Otsu thresholds, and a mixture of three Gaussians.</li>
-<li><b>Foreground</b>: the mean of CSF, gray matter and white matter.</li></ul>"""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from oasis_jax import classes
 from oasis_jax.system.files import printable
@@ -11,8 +12,14 @@ ERROR = (204, 121, 167)
 """RGB of a wrong pixel: vermilion of the Okabe-Ito palette, far from the colours of the classes for every reader."""
 
 
-def draw_slice(path: Path, title: str, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> None:
-    """Draw one slice to a PNG file. All arrays are uint8 `(H, W)`: grey levels, true and predicted classes."""
+def draw_slice(
+    path: Path,
+    title: str,
+    image: UInt8[np.ndarray, "rows columns"],
+    truth: UInt8[np.ndarray, "rows columns"],
+    prediction: UInt8[np.ndarray, "rows columns"],
+) -> None:
+    """Draw one slice, grey levels, true and predicted classes, to a PNG file."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -40,7 +47,11 @@ def draw_slice(path: Path, title: str, image: np.ndarray, truth: np.ndarray, pre
     figure.savefig(path, format="png", dpi=110)
 
 
-def shown_box(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> tuple[slice, slice]:
+def shown_box(
+    image: UInt8[np.ndarray, "rows columns"],
+    truth: UInt8[np.ndarray, "rows columns"],
+    prediction: UInt8[np.ndarray, "rows columns"],
+) -> tuple[slice, slice]:
     """The rows and columns that show anything, with a margin; all of them where nothing is shown."""
     shown = (image > 24) | (truth > 0) | (prediction > 0)
     rows, columns = (np.flatnonzero(shown.any(axis=1 - axis)) for axis in (0, 1))

@@ -1,23 +1,18 @@
 """What an evaluation writes: scores, tables, the report, TensorBoard events and pictures."""
 
-import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
-from tensorboardX.summary import scalar
 
 from oasis_jax.data.dataset import Dataset
-from oasis_jax.evaluation import summary
+from oasis_jax.evaluation import record, summary
+from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.inference import ensemble, score
 from oasis_jax.inference.ensemble import Ensemble
-from oasis_jax.report import csv_files, pictures, tables
+from oasis_jax.report import csv_files, events, pictures, tables
 from oasis_jax.report.page import report
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs.folder import Run
@@ -34,27 +29,27 @@ def write_evaluation(
     folder: Path,
     asked: Sequence[int] = (),
     caveats: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Metrics:
     """Score what was found and write a folder anew; return the content of its `metrics.json`."""
     trained, averaged = networks.runs[0], networks.averaged
-    scores, counts = summary.measure(found)
-    scores["caveats"] = [*caveats, *([] if averaged is None else [ensemble.sentence(averaged)])]
+    caveats = [*caveats, *([] if averaged is None else [ensemble.sentence(averaged)])]
+    scores, counts = summary.measure(found, caveats)
     spacings = set(found.spacing.values())
-    known = {
-        "run": trained.folder.name,
-        "data": data,
-        "split": split,
-        "step": networks.cards[0].step,
-        "averaged": averaged,
-        "data_fingerprint": fingerprint,
-        "spacing_mm": spacings.pop() if len(spacings) == 1 else None,
-    }
-    metrics = known | {"scores": scores}
+    about = EvaluationRecord(
+        run=trained.folder.name,
+        data=data,
+        split=split,
+        step=networks.cards[0].step,
+        averaged=averaged,
+        data_fingerprint=fingerprint,
+        spacing_mm=spacings.pop() if len(spacings) == 1 else None,
+    )
+    metrics, subjects = Metrics(**vars(about), scores=scores), SubjectCounts(**vars(about), **vars(counts))
     if jax.process_index() == 0:
         try:
             write_folder(
                 folder,
-                lambda part: write_files(part, metrics, known | counts, found, trained.folder / "curves.png", asked),
+                lambda part: write_files(part, metrics, subjects, found, trained.folder / "curves.png", asked),
                 replace=True,
             )
         except OSError:  # what took so long to find is not lost with the place to keep it
@@ -71,7 +66,7 @@ def write_split(
     *,
     output: Path | None = None,
     asked: Sequence[int] = (),
-) -> tuple[dict[str, Any], Path]:
+) -> tuple[Metrics, Path]:
     """Write the evaluation of a split of a tree, as `write_evaluation` does; return the folder too.
 
     Where no `output` is named, it is one in the folder of the first run.
@@ -93,19 +88,19 @@ def write_split(
     return metrics, folder
 
 
-def is_current(metrics: dict[str, Any], trained: Run, tree: Dataset) -> bool:
-    """Whether the content of a `metrics.json` is of the best checkpoint, of this data, and in these millimetres."""
+def is_current(metrics: Metrics, trained: Run, tree: Dataset) -> bool:
+    """Whether an evaluation is of the best checkpoint, of this data, and in these millimetres."""
     best = checkpoint.best(checkpoint.cards(trained.checkpoints)[0])
     return (
         best is not None
-        and metrics["step"] == best.step
-        and metrics.get("averaged") is None
-        and metrics["data_fingerprint"] == tree.fingerprints[metrics["split"]]
-        and metrics["spacing_mm"] == (None if tree.spacing is None else list(tree.spacing))
+        and metrics.step == best.step
+        and metrics.averaged is None
+        and metrics.data_fingerprint == tree.fingerprints.get(metrics.split)
+        and metrics.spacing_mm == tree.spacing
     )
 
 
-def show(metrics: dict[str, Any], folder: Path | None = None) -> None:
+def show(metrics: Metrics, folder: Path | None = None) -> None:
     """Print an evaluation's table on the standard output, and the folder that holds it."""
     if jax.process_index() == 0:
         tables.console().print(tables.score_table(metrics))
@@ -115,8 +110,8 @@ def show(metrics: dict[str, Any], folder: Path | None = None) -> None:
 
 def write_files(
     part: Path,
-    metrics: dict[str, Any],
-    counts: dict[str, Any],
+    metrics: Metrics,
+    counts: SubjectCounts,
     found: Evaluated,
     curves: Path,
     asked: Sequence[int] = (),
@@ -133,28 +128,20 @@ def write_files(
     """
     surfaces = None if found.whole else found.surfaces
     texts = {
-        "metrics.json": json.dumps(metrics, indent=2, allow_nan=False) + "\n",
-        "subjects.json": json.dumps(counts, allow_nan=False) + "\n",
+        "metrics.json": record.text(metrics, indent=2),
+        "subjects.json": record.text(counts),
         "per_slice.csv": csv_files.per_slice_csv(found.pairs, found.subjects, found.table, surfaces),
         "per_subject.csv": csv_files.per_subject_csv(counts, found.people),
-        "tissue.csv": csv_files.tissue_csv(metrics["scores"]["tissue"]),
+        "tissue.csv": csv_files.tissue_csv(metrics.scores.tissue),
         "report.html": report(metrics, found, curves),
     }
     for name, text in texts.items():
         (part / name).write_text(printable(text), encoding="utf-8")
-    _write_events(part, metrics)
+    events.write_events(part / "events", metrics)
     _draw(part / "slices", metrics, found, asked)
 
 
-def _write_events(part: Path, metrics: dict[str, Any]) -> None:
-    """The scores for TensorBoard, at the step of the checkpoint."""
-    events = EventsWriter(str(part / "events"))
-    for name, value in tables.scalars(metrics["scores"]):
-        events.write_event(Event(wall_time=time.time(), step=metrics["step"], summary=scalar(name, value)))
-    events.close()
-
-
-def _draw(folder: Path, metrics: dict[str, Any], found: Evaluated, asked: Sequence[int]) -> None:
+def _draw(folder: Path, metrics: Metrics, found: Evaluated, asked: Sequence[int]) -> None:
     """Pictures of the worst, the median and the best slice, and of those asked for."""
     folder.mkdir()
     ranking = score.slice_ranking(found.table)
@@ -166,7 +153,7 @@ def _draw(folder: Path, metrics: dict[str, Any], found: Evaluated, asked: Sequen
         image, truth = found.slices[i]
         pair = found.pairs[i]
         title = (
-            f"{metrics['data']}, {metrics['split']}, index {i}: case {pair.case}, slice {pair.number}; "
+            f"{metrics.data}, {metrics.split}, index {i}: case {pair.case}, slice {pair.number}; "
             f"foreground Dice {ranking[i]:.4f}"
         )
         file = folder / f"{name}_case_{pair.case}_slice_{pair.number}.png"

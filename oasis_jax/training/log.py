@@ -1,25 +1,23 @@
-"""The log of a run: `metrics.jsonl`, TensorBoard, curves, and a progress bar. Process 0 only.
+"""The log of a run: `metrics.jsonl`, TensorBoard, curves, and a progress bar. Process 0 only."""
 
-A line of `metrics.jsonl` is a JSON object with `step`, `kind` ("train" or "validate") and its numbers.
-"""
-
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboardX.summary import image, scalar
 
 from oasis_jax import classes
 from oasis_jax.report.curves import draw_curves
+from oasis_jax.runs import history
 from oasis_jax.runs.folder import Run
-from oasis_jax.system import distributed
+from oasis_jax.runs.history import Row, Training, Validation
+from oasis_jax.system import distributed, records
 from oasis_jax.system.console import bar, console, say
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import write_text, write_whole
@@ -35,14 +33,14 @@ class Log:
     def __init__(self, run: Run, first: int, total_steps: int, rate: Callable[[int], Any]):
         self._run, self._rate = run, rate
         self._main = jax.process_index() == 0
-        self._rows = distributed.share(read_metrics(run.metrics, first))  # patience must end everywhere at once
-        self._validations = [row for row in self._rows if row["kind"] == "validate"]
+        lines = [row.line() for row in history.read(run.metrics, first)]
+        lines = distributed.share(lines)  # patience must end everywhere at once
+        self._rows = [history.parse(line) for line in lines]
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._bar = bar("{task.fields[note]}")
         self._task = self._bar.add_task("Training", total=total_steps, completed=first, note="compiling")
         if self._main:
-            text = "".join(json.dumps(row) + "\n" for row in self._rows)
-            write_text(run.metrics, text)
+            write_text(run.metrics, "".join(line + "\n" for line in lines))
             self._file = run.metrics.open("a", encoding="utf-8")
             # The writer without a thread of its own, which would hang for ever on a full disk.
             (run.folder / "tensorboard").mkdir(exist_ok=True)
@@ -75,19 +73,20 @@ class Log:
             return
         step, metrics = self._pending
         self._pending = None
-        numbers = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        self._check(step, {"training loss": numbers["loss"], "gradient norm": numbers["gradient_norm"]})
-        self._write(step, "train", numbers | {"learning_rate": float(self._rate(step - 1))})
-        self._bar.update(self._task, completed=step, note=self._note(numbers["loss"]))
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        numbers = Training(**values, learning_rate=float(self._rate(step - 1)))
+        self._check(step, {"training loss": numbers.loss, "gradient norm": numbers.gradient_norm})
+        self._write(Row(step, numbers))
+        self._bar.update(self._task, completed=step, note=self._note(numbers.loss))
 
-    def validation(self, step: int, numbers: dict[str, Any], panel: np.ndarray) -> None:
-        """Write the scores of a validation, a picture of some of its slices (RGB uint8), and the curves anew.
+    def validation(self, step: int, numbers: Validation, panel: UInt8[np.ndarray, "rows columns 3"]) -> None:
+        """Write the scores of a validation, a picture of some of its slices (RGB), and the curves anew.
 
         Raises:
             UserError: its loss is not finite.
         """
-        self._check(step, {"validation loss": numbers["loss"]})
-        self._validations.append(self._write(step, "validate", numbers))
+        self._check(step, {"validation loss": numbers.loss})
+        self._write(Row(step, numbers))
         self._bar.update(self._task, note=self._note())
         if not console.is_terminal:  # a log file shows no bar
             say(f"Step {step}: {self._note()}")
@@ -99,7 +98,7 @@ class Log:
 
     def out_of_patience(self, patience: int | None) -> bool:
         """Whether the last `patience` validations all had a higher loss than the best before them."""
-        losses = [row["loss"] for row in self._validations]
+        losses = [numbers.loss for numbers in self._validations]
         return patience is not None and bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= patience
 
     def _check(self, step: int, numbers: dict[str, float]) -> None:
@@ -109,42 +108,30 @@ class Log:
                 "lower --optim.learning-rate and name another --run."
             )
 
-    def _write(self, step: int, kind: str, numbers: dict[str, Any]) -> dict[str, Any]:
-        row = {"step": step, "kind": kind, **numbers}
+    @property
+    def _validations(self) -> list[Validation]:
+        return [row.numbers for row in self._rows if isinstance(row.numbers, Validation)]
+
+    def _write(self, row: Row) -> None:
         self._rows.append(row)
         if self._main:
-            self._file.write(json.dumps(row) + "\n")
+            self._file.write(row.line() + "\n")
             self._file.flush()
-            for name, value in _scalars(numbers):
-                event = Event(wall_time=time.time(), step=step, summary=scalar(f"{kind}/{name}", value))
+            for name, value in _scalars(row.numbers):
+                event = Event(wall_time=time.time(), step=row.step, summary=scalar(f"{row.kind}/{name}", value))
                 self._events.write_event(event)
-        return row
 
     def _note(self, loss: float | None = None) -> str:
         parts = [] if loss is None else [f"loss {loss:.3f}"]
-        if self._validations:
-            last = self._validations[-1]
-            dice = "/".join("-" if x is None else f"{x:.3f}".lstrip("0") for x in last["hard_dice"][1:])
-            parts.append(f"validate {last['loss']:.3f}, Dice {'/'.join(classes.SHORT[1:])} {dice}")
+        if validations := self._validations:
+            last = validations[-1]
+            dice = "/".join("-" if x is None else f"{x:.3f}".lstrip("0") for x in last.hard_dice[1:])
+            parts.append(f"validate {last.loss:.3f}, Dice {'/'.join(classes.SHORT[1:])} {dice}")
         return "  ".join(parts)
 
 
-def read_metrics(path: Path, last_step: int | None = None) -> list[dict[str, Any]]:
-    """Lines of a `metrics.jsonl` up to a step; a line that a crash cut short, or that is damaged, is left out."""
-    rows = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                row = json.loads(line)
-                if (last_step is None or row["step"] <= last_step) and math.isfinite(row["loss"]) and row["kind"]:
-                    rows.append(row)
-            except (ValueError, KeyError, TypeError):
-                continue
-    return rows
-
-
-def _scalars(numbers: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    for name, value in numbers.items():
+def _scalars(numbers: Training | Validation) -> Iterator[tuple[str, float]]:
+    for name, value in records.to_json(numbers).items():
         if isinstance(value, list):
             pairs = zip((f"{name}/{label}" for label in classes.NAMES), value, strict=True)
             yield from ((key, number) for key, number in pairs if number is not None)

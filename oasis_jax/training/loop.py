@@ -50,7 +50,7 @@ def optimize(run: Run, program: Program, stop: Stop) -> int:
                 log.settle()
                 numbers, panel = program.validate(state)
                 log.validation(taken, numbers, panel)
-                store.save(state, numbers["loss"])
+                store.save(state, numbers.loss)
                 saved = True
             if taken == program.total_steps or log.out_of_patience(program.patience):
                 break

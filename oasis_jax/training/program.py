@@ -16,6 +16,7 @@ from oasis_jax.inference import score
 from oasis_jax.inference.mirror import mirror_shift
 from oasis_jax.inference.score import EvalStep
 from oasis_jax.network import unet
+from oasis_jax.runs.history import Validation
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import distributed, sharding
 from oasis_jax.training import optimizer, step
@@ -40,7 +41,7 @@ class Program:
     """From state, batch and root key to the next state and its metrics; the old state is used up."""
     batches: Callable[[int], Iterator[dict[str, Any]]]
     """The batches on devices, from a step on."""
-    validate: Callable[[TrainState], tuple[dict[str, Any], np.ndarray]]
+    validate: Callable[[TrainState], tuple[Validation, np.ndarray]]
     """The scores of the validation split, and a picture of some of its slices, RGB uint8."""
     rate: Callable[[int], Any]
     """The learning rate of a step."""
@@ -108,10 +109,10 @@ def _batches(settings: Config, source: Source, mesh: jax.sharding.Mesh, first: i
 
 def _validation(
     settings: Config, source: Source, eval_step: EvalStep, mesh: jax.sharding.Mesh
-) -> Callable[[TrainState], tuple[dict[str, Any], np.ndarray]]:
+) -> Callable[[TrainState], tuple[Validation, np.ndarray]]:
     shown = sorted({round(i * (len(source) - 1) / (_PANEL - 1)) for i in range(_PANEL)})
 
-    def validate(state: TrainState) -> tuple[dict[str, Any], np.ndarray]:
+    def validate(state: TrainState) -> tuple[Validation, np.ndarray]:
         table, classes = score.score(eval_step, state.params, source, settings.data, settings.train.batch, mesh)
         return score.headline(table), overlays.panel([source[i] for i in shown], classes[shown])
 

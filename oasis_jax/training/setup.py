@@ -1,7 +1,6 @@
 """A run from its config to its evaluated best checkpoint."""
 
 import dataclasses
-import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +15,15 @@ from oasis_jax.config import SPLITS, Config
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.data.open import open_data
+from oasis_jax.evaluation import record
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.split import evaluate_split
 from oasis_jax.inference import ensemble
-from oasis_jax.report import tables
 from oasis_jax.report.write import is_current, show, write_split
 from oasis_jax.runs import arrays
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
-from oasis_jax.system import console, distributed, guard, sharding
+from oasis_jax.system import console, distributed, guard, records, sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program as programs
 from oasis_jax.training.loop import Stop, optimize
@@ -91,21 +91,21 @@ def _same_data(here: Run, tree: Dataset) -> None:
         )
 
 
-def _final_scores(here: Run, tree: Dataset, split: str, source: Source, mesh: jax.sharding.Mesh) -> dict:
+def _final_scores(here: Run, tree: Dataset, split: str, source: Source, mesh: jax.sharding.Mesh) -> Metrics:
     """The evaluation of the best checkpoint: the one on disk where it is of this very checkpoint and data."""
-    if scores := distributed.share(_scores_on_disk(here, tree, split)):
-        return scores
+    metrics = _scores_on_disk(here, tree, split)
+    if shared := distributed.share(None if metrics is None else records.to_json(metrics)):
+        return records.from_json(Metrics, shared)
     networks = ensemble.load([here], mesh)
     return write_split(networks, tree, split, evaluate_split(networks, tree, split, source, mesh))[0]
 
 
-def _scores_on_disk(here: Run, tree: Dataset, split: str) -> dict | None:
+def _scores_on_disk(here: Run, tree: Dataset, split: str) -> Metrics | None:
     try:
-        metrics = json.loads((here.evaluation(split) / "metrics.json").read_text(encoding="utf-8"))
-        tables.score_table(metrics)  # another version of the program may have kept other scores
-        return metrics if is_current(metrics, here, tree) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # not there yet, or damaged
+        metrics = record.read(Metrics, here.evaluation(split) / "metrics.json")
+    except (OSError, UserError):
+        return None  # not there yet, damaged, or of another version: it will be made again
+    return metrics if is_current(metrics, here, tree) else None
 
 
 @contextmanager

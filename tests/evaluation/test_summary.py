@@ -7,17 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import blob, command, evaluated, write_tree
+from helpers import blob, command, evaluated, files_of, write_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation import tissue
+from oasis_jax.evaluation.by_class import ByTissue
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.evaluation.summary import measure
 from oasis_jax.metrics import agreement, surface
 from oasis_jax.report.write import write_files
+from oasis_jax.system import records
 
 metrics_of = pytest.importorskip("sklearn.metrics")
 NAMES = ("background", "CSF", "gray matter", "white matter")
@@ -41,9 +43,7 @@ CASES = [("1", "anna", 3), ("2", "bob", 1), ("3", "anna", 2)]
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluated, Path]:
     found = made(0, CASES)
     folder = tmp_path_factory.mktemp("evaluation")
-    scores, counts = measure(found)
-    known = {"run": "r", "data": "mine", "split": "test", "step": 3, "data_fingerprint": "0" * 64, "spacing_mm": None}
-    write_files(folder, known | {"scores": scores | {"caveats": []}}, known | counts, found, Path("nowhere"))
+    write_files(folder, *files_of(found), found, Path("nowhere"))
     return found, folder
 
 
@@ -114,44 +114,47 @@ def test_the_unit_says_what_is_known_of_the_spacing() -> None:
     assert tissue.unit((0.5, 2.0, 4.0)) == ("ml", pytest.approx(0.004))
     assert tissue.unit((0.5, 2.0, None)) == ("cm²", pytest.approx(0.01))
     assert tissue.unit(None) == ("pixels", 1.0)
-    assert measure(made(0, CASES, None))[0]["surfaces"] is None
-    assert measure(made(0, CASES, (2.0, 2.0, None)))[0]["tissue"]["unit"] == "cm²"
+    assert measure(made(0, CASES, None))[0].surfaces is None
+    assert measure(made(0, CASES, (2.0, 2.0, None)))[0].tissue.unit == "cm²"
 
 
 def test_agreement_is_over_scans_and_a_rescan_is_compared_with_the_first() -> None:
     cases = [*((str(i), f"s{i}", 2) for i in range(8)), ("9", "s0", 1)]
-    told = measure(made(1, cases))[0]["tissue"]
+    told = measure(made(1, cases))[0].tissue
     true, predicted = (
-        np.array([[scan[side][name] for name in NAMES[1:]] for scan in told["each"].values()])
+        np.array([list(getattr(scan, side).named().values()) for scan in told.each.values()])
         for side in ("true", "predicted")
     )
     wanted = agreement.agreement(true, predicted)
     for name in ("bias", "low", "high", "icc"):
-        assert list(told[name].values()) == pytest.approx(getattr(wanted, name))
-    assert told["scans"] == 9
-    assert told["retest"]["subjects"] == 1
-    for side, values in (("true", true), ("predicted", predicted)):
+        assert list(getattr(told, name).named().values()) == pytest.approx(getattr(wanted, name))
+    assert told.scans == 9
+    assert told.retest is not None
+    assert told.retest.subjects == 1
+    for side, values in ((told.retest.true, true), (told.retest.predicted, predicted)):
         difference = abs(values[8] - values[0])
-        assert list(told["retest"][side]["mean_difference"].values()) == pytest.approx(difference)
+        assert list(side.mean_difference.named().values()) == pytest.approx(difference)
         percent = 100 * difference / ((values[0] + values[8]) / 2)
-        assert list(told["retest"][side]["percent"].values()) == pytest.approx(percent)
-    few = measure(made(1, cases[:7]))[0]["tissue"]
-    assert few["retest"] is None
-    assert None not in few["bias"].values()
-    assert {value for name in ("low", "high", "icc") for value in few[name].values()} == {None}
+        assert list(side.percent.named().values()) == pytest.approx(percent)
+    few = measure(made(1, cases[:7]))[0].tissue
+    assert few.retest is None
+    assert None not in few.bias.named().values()
+    assert few.low == few.high == few.icc == ByTissue(None, None, None)
 
 
 def test_from_eight_subjects_on_every_pooled_score_has_an_interval_that_holds_it() -> None:
     cases = [(str(i), f"s{i}", 2) for i in range(8)]
     few, many = measure(made(2, cases[:7]))[0], measure(made(2, cases))[0]
-    for told in (few, few["surfaces"]):
-        assert set(told["intervals"].values()) == {None}
-    for told in (many, many["surfaces"]):
-        for name, spread in told["intervals"].items():
-            for k, value in told[name].items():
+    for told in (few, few.surfaces, *few.baselines.values()):
+        assert set(vars(told.intervals).values()) == {None}
+    for told in (many, many.surfaces, *many.baselines.values()):
+        for name, interval in vars(told.intervals).items():
+            low, high = interval.low.named(), interval.high.named()
+            for k, value in getattr(told, name).named().items():
                 if value is not None:
-                    assert spread["low"][k] <= value <= spread["high"][k], (name, k)
-    assert many["calibration"]["interval"]["low"] <= many["calibration"]["expected_error"]
+                    assert low[k] <= value <= high[k], (name, k)
+    assert few.calibration.interval is None
+    assert many.calibration.interval.low <= many.calibration.expected_error <= many.calibration.interval.high
 
 
 def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_borne() -> None:
@@ -160,18 +163,18 @@ def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_borne() -> Non
     predictions = [np.minimum(p, 2) for p in found.predictions]
     bare = evaluated(found.pairs, found.subjects, slices, predictions)
     told, counts = measure(bare)
-    assert told["hard_dice_pooled"]["white matter"] is None
-    assert told["surfaces"]["surface_dice_pooled"]["white matter"] is None
-    assert told["surfaces"]["without_class"]["white matter"] == len(found.pairs)
-    assert told["hard_dice_per_subject"]["subjects_left_out"]["white matter"] == 2
-    assert told["tissue"]["icc"]["white matter"] is None
-    assert told["hard_dice_pooled"]["CSF"] > 0.5
-    json.dumps([told, counts], allow_nan=False)
+    assert told.hard_dice_pooled.white_matter is None
+    assert told.surfaces.surface_dice_pooled.white_matter is None
+    assert told.surfaces.without_class.white_matter == len(found.pairs)
+    assert told.hard_dice_per_subject.subjects_left_out.white_matter == 2
+    assert told.tissue.icc.white_matter is None
+    assert told.hard_dice_pooled.csf > 0.5
+    json.dumps(records.to_json([told, counts]), allow_nan=False)
     only = made(4, [("1", "anna", 1)])
     told = measure(only)[0]
-    assert told["hard_dice_per_subject"]["standard_deviation"]["CSF"] is None
-    assert told["tissue"]["low"]["CSF"] is None
-    json.dumps(told, allow_nan=False)
+    assert told.hard_dice_per_subject.standard_deviation.csf is None
+    assert told.tissue.low.csf is None
+    json.dumps(records.to_json(told), allow_nan=False)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -186,10 +189,11 @@ def test_no_score_depends_on_the_order_of_slices_or_on_mirroring(seed: int) -> N
         [found.predictions[i][::-1, ::-1].copy() for i in order],
     )
     ours, theirs = measure(found)[1], measure(turned)[1]
-    assert ours["confusion"] == theirs["confusion"]
-    assert ours["baselines"] == theirs["baselines"]
-    for name, sums in ours["surfaces"].items():
-        np.testing.assert_allclose(sums, theirs["surfaces"][name], rtol=1e-9)
+    np.testing.assert_array_equal(ours.confusion, theirs.confusion)
+    for name, table in ours.baselines.items():
+        np.testing.assert_array_equal(table, theirs.baselines[name])
+    for name, sums in vars(ours.surfaces).items():
+        np.testing.assert_allclose(sums, getattr(theirs.surfaces, name), rtol=1e-9)
 
 
 def test_a_tree_without_a_class_trains_and_evaluates_to_the_end(tmp_path: Path) -> None:
@@ -214,7 +218,7 @@ def test_a_tree_without_a_class_trains_and_evaluates_to_the_end(tmp_path: Path) 
     rows = table(run / "evaluation/test/per_subject.csv")
     assert [row["slices"] for row in rows if row["class"] == "CSF"] == ["4", "1"]
     assert (run / "evaluation/test/report.html").stat().st_size > 10_000
-    # The same command in other millimetres, or after scores that this version cannot show, evaluates again.
+    # The same command in other millimetres, or after scores that are not of this version, evaluates again.
     metrics = run / "evaluation/test/metrics.json"
     for spacing, damage in ((["2", "2", "None"], {}), (["2", "2", "None"], {"tissue": {}})):
         content = json.loads(metrics.read_text())

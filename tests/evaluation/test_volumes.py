@@ -12,6 +12,7 @@ from helpers import ALL_WAYS, assert_mistake, brain, by_grey, command, patterns,
 from oasis_jax.data.volumes.nifti import read_volume
 from oasis_jax.data.volumes.study import Scan, read_classes
 from oasis_jax.evaluation import volumes
+from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.evaluation.summary import measure
 from oasis_jax.metrics import surface
@@ -58,14 +59,14 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
         np.testing.assert_allclose(found.surfaces.hausdorff[i], wanted.hausdorff)
         np.testing.assert_allclose(found.surfaces.near[i], wanted.near)
         for name, k in (("CSF", 1), ("white matter", 3)):
-            amount = told["tissue"]["each"][case]["true"][name]
+            amount = told.tissue.each[case].true.named()[name]
             assert amount == pytest.approx((truth == k).sum() * np.prod(spacing) / 1000)
         counts = np.bincount((4 * truth.astype(int) + predicted).ravel(), minlength=16).reshape(4, 4)
         assert np.array_equal(found.table.confusion[mine].sum(0), counts)
-    assert (told["surfaces"]["each"], told["tissue"]["unit"], told["tissue"]["of"]) == ("volume", "ml", "whole volumes")
-    dice = told["hard_dice_per_subject"]["each"]
-    assert dice["x"]["CSF"] + 0.1 < dice["y"]["CSF"]  # the first is shifted; thick slices make rings of tissue rough
-    assert told["surfaces"]["hausdorff95_mm"]["CSF"] >= 1
+    assert (told.surfaces.each, told.tissue.unit, told.tissue.of) == ("volume", "ml", "whole volumes")
+    dice = told.hard_dice_per_subject.each
+    assert dice["x"].csf + 0.1 < dice["y"].csf  # the first is shifted; thick slices make rings of tissue rough
+    assert told.surfaces.hausdorff95_mm.csf >= 1
 
 
 def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
@@ -140,13 +141,16 @@ def test_a_sheared_volume_has_its_own_millilitres_and_no_surfaces(tmp_path: Path
         nib.save(nib.Nifti1Image(array, affine), tmp_path / f"{name}.nii")
     found = evaluate([Scan("s", "", tmp_path / "i.nii", tmp_path / "l.nii")])
     assert found.surfaces is None
-    told, counts = measure(found)
-    assert told["surfaces"] is None
-    known = {"run": "r", "data": "d", "split": "volumes", "step": 1, "data_fingerprint": "0" * 64, "spacing_mm": None}
+    scores, counts = measure(found)
+    assert scores.surfaces is None
+    about = EvaluationRecord(
+        run="r", data="d", split="volumes", step=1, averaged=None, data_fingerprint="0" * 64, spacing_mm=None
+    )
+    metrics, subjects = Metrics(**vars(about), scores=scores), SubjectCounts(**vars(about), **vars(counts))
     (out := tmp_path / "out").mkdir()
-    write_files(out, known | {"scores": told | {"caveats": []}}, known | counts, found, tmp_path / "none.png")
+    write_files(out, metrics, subjects, found, tmp_path / "none.png")
     assert (out / "report.html").exists()
-    assert told["tissue"]["each"]["s"]["true"]["CSF"] == pytest.approx((truth == 1).sum() / 1000)
+    assert scores.tissue.each["s"].true.csf == pytest.approx((truth == 1).sum() / 1000)
 
 
 def test_labels_without_a_place_and_through_scaled_int16_are_those_of_the_scan(tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oasis_jax.classes import COUNT, NAMES
-from oasis_jax.evaluation import summary
+from oasis_jax.evaluation import summary, tissue
+from oasis_jax.evaluation.by_class import ByClass, CountByClass
+from oasis_jax.evaluation.record import Counts
+from oasis_jax.evaluation.scores import Scores
 from oasis_jax.inference.score import SliceTable, slice_ranking
-from oasis_jax.metrics import overlap
+from oasis_jax.metrics import aggregate, baselines, overlap
 from oasis_jax.metrics.calibration import BinCounts
 
 
@@ -27,6 +30,20 @@ def masks(seed: int, count: int = 6, classes: int = 4) -> tuple[np.ndarray, np.n
     return truth, prediction, confusion
 
 
+def scores(confusion: np.ndarray, people: list[str]) -> Scores:
+    """Of these counts; the baselines have the same."""
+    names, counts = aggregate.sums(confusion.astype(np.int64), people)
+    known = Counts(
+        subjects=tuple(names),
+        spacing={},
+        confusion=counts,
+        surfaces=None,
+        baselines=dict.fromkeys(baselines.METHODS, counts),
+    )
+    scans = tissue.measure(confusion, people, {name: name for name in names}, dict.fromkeys(names, 1.0))
+    return summary.score(table(confusion), people, known, None, tissue.summarise(scans, "pixels", whole=False))
+
+
 def plain_dice(truth: np.ndarray, prediction: np.ndarray, k: int) -> float:
     a, b = truth == k, prediction == k
     return 2 * (a & b).sum() / (a.sum() + b.sum())
@@ -37,47 +54,46 @@ def plain_dice(truth: np.ndarray, prediction: np.ndarray, k: int) -> float:
 def test_pooled_and_subject_scores_equal_dice_of_all_their_pixels_together(seed: int) -> None:
     truth, prediction, confusion = masks(seed)
     people = ["a", "a", "b", "c", "c", "c"]
-    found = summary.summarise(table(confusion), people)
+    found = scores(confusion, people)
     who = np.array(people)
     for k, name in enumerate(NAMES):
-        assert found["hard_dice_pooled"][name] == pytest.approx(plain_dice(truth, prediction, k))
+        assert found.hard_dice_pooled.named()[name] == pytest.approx(plain_dice(truth, prediction, k))
         each = [plain_dice(truth[who == p], prediction[who == p], k) for p in "abc"]
-        by_subject = found["hard_dice_per_subject"]
-        assert [by_subject["each"][p][name] for p in "abc"] == pytest.approx(each)
-        assert by_subject["mean"][name] == pytest.approx(np.mean(each))
-        assert by_subject["standard_deviation"][name] == pytest.approx(np.std(each, ddof=1))
-        assert by_subject["worst"][name] == pytest.approx(min(each))
-    foreground = [np.mean([by_subject["each"][p][name] for name in NAMES[1:]]) for p in "abc"]
-    assert by_subject["worst"]["foreground mean"] == pytest.approx(min(foreground))
-    assert by_subject["standard_deviation"]["foreground mean"] == pytest.approx(np.std(foreground, ddof=1))
-    pooled = found["hard_dice_pooled"]
+        by_subject = found.hard_dice_per_subject
+        assert [by_subject.each[p].named()[name] for p in "abc"] == pytest.approx(each)
+        assert by_subject.mean.named()[name] == pytest.approx(np.mean(each))
+        assert by_subject.standard_deviation.named()[name] == pytest.approx(np.std(each, ddof=1))
+        assert by_subject.worst.named()[name] == pytest.approx(min(each))
+    foreground = [np.mean([by_subject.each[p].named()[name] for name in NAMES[1:]]) for p in "abc"]
+    assert by_subject.worst.foreground_mean == pytest.approx(min(foreground))
+    assert by_subject.standard_deviation.foreground_mean == pytest.approx(np.std(foreground, ddof=1))
+    pooled = found.hard_dice_pooled.named()
     assert pooled["foreground mean"] == pytest.approx(np.mean([pooled[n] for n in NAMES[1:]]))
-    assert (found["slices"], found["subjects"]) == (6, 3)
+    assert (found.slices, found.subjects) == (6, 3)
 
 
 def test_a_class_absent_everywhere_is_left_out_of_hard_scores_and_counted() -> None:
     _, _, confusion = masks(0, classes=3)
-    found = summary.summarise(table(confusion), ["a", "a", "b", "b", "c", "c"])
-    name = NAMES[3]
-    assert found["hard_dice_pooled"][name] is None
-    assert found["hard_dice_pooled"]["foreground mean"] is None
-    assert found["hard_dice_per_subject"]["mean"][name] is None
-    assert found["hard_dice_per_subject"]["subjects_left_out"] == dict(zip(NAMES, (0, 0, 0, 3), strict=True))
-    assert found["slices_without_class"][name] == 6
-    assert found["soft_dice_per_slice"][name] == 0
+    found = scores(confusion, ["a", "a", "b", "b", "c", "c"])
+    assert found.hard_dice_pooled.white_matter is None
+    assert found.hard_dice_pooled.foreground_mean is None
+    assert found.hard_dice_per_subject.mean.white_matter is None
+    assert found.hard_dice_per_subject.subjects_left_out == CountByClass(0, 0, 0, 3)
+    assert found.slices_without_class.white_matter == 6
+    assert found.soft_dice_per_slice.white_matter == 0
 
 
 def test_a_predicted_class_that_is_not_there_scores_0_and_is_not_left_out() -> None:
     confusion = np.zeros((1, 4, 4), np.int64)
     confusion[0, 0] = [30, 0, 0, 5]
-    found = summary.summarise(table(confusion), ["a"])
-    assert found["hard_dice_pooled"][NAMES[3]] == 0
-    assert found["hard_dice_per_subject"]["subjects_left_out"][NAMES[3]] == 0
+    found = scores(confusion, ["a"])
+    assert found.hard_dice_pooled.white_matter == 0
+    assert found.hard_dice_per_subject.subjects_left_out.white_matter == 0
 
 
 def test_one_subject_has_no_standard_deviation() -> None:
-    found = summary.summarise(table(masks(1)[2]), ["a"] * 6)
-    assert set(found["hard_dice_per_subject"]["standard_deviation"].values()) == {None}
+    found = scores(masks(1)[2], ["a"] * 6)
+    assert found.hard_dice_per_subject.standard_deviation == ByClass(*[None] * 5)
 
 
 def test_slices_are_ranked_by_the_foreground_classes_they_have() -> None:
@@ -93,7 +109,7 @@ def test_slices_are_ranked_by_the_foreground_classes_they_have() -> None:
 def test_counts_do_not_overflow_on_a_large_split() -> None:
     confusion = np.zeros((3, 4, 4), np.int64)
     confusion[:, 1, 1] = 2**40
-    assert summary.summarise(table(confusion), ["a", "b", "c"])["hard_dice_pooled"]["CSF"] == 1
+    assert scores(confusion, ["a", "b", "c"]).hard_dice_pooled.csf == 1
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 4))

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import blob, evaluated
+from helpers import blob, evaluated, files_of
 
 from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.phantoms.head import draw_slice, make_head
 from oasis_jax.data.slices import Slice
+from oasis_jax.evaluation.by_class import ByClass, CountByClass
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.result import Evaluated
-from oasis_jax.evaluation.summary import measure
+from oasis_jax.evaluation.scores import SubjectDice
 from oasis_jax.report import charts
 from oasis_jax.report.page import report
 
@@ -23,7 +25,7 @@ SUBJECTS = {"1": "anna", "2": "<b>&bob</b>", "3": "anna"}
 PAIRS = [Slice(case, number, Path(), Path()) for case in ("1", "2", "3") for number in range(3)]
 
 
-def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> tuple[dict[str, Any], Evaluated]:
+def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> tuple[Metrics, Evaluated]:
     """Nine slices; slice `i` has `10 i` pixels of its brain predicted as background, the last slice no brain at all."""
     rng = np.random.default_rng(0)
     slices = [blob(rng) for _ in PAIRS[:-1]] + [(np.zeros((48, 64), np.uint8), np.zeros((48, 64), np.uint8))]
@@ -34,10 +36,8 @@ def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> tuple[dict[str, Any
     return measured(evaluated(PAIRS, SUBJECTS, slices, list(predictions), spacing))
 
 
-def measured(found: Evaluated) -> tuple[dict[str, Any], Evaluated]:
-    known = {"run": "<u>r", "data": "<i>mine", "split": "test", "step": 7, "data_fingerprint": "0" * 64}
-    known |= {"spacing_mm": [1.0, 1.0, None]}
-    return known | {"scores": measure(found)[0] | {"caveats": []}}, found
+def measured(found: Evaluated) -> tuple[Metrics, Evaluated]:
+    return files_of(found, run="<u>r", data="<i>mine", spacing_mm=(1.0, 1.0, None))[0], found
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,7 @@ def page() -> str:
 def test_the_report_holds_all_it_needs_and_no_name_becomes_markup(page: str) -> None:
     outside = set(re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:|#)([^\"')\s>]+)", page)) - {"source;"}
     assert not {link for link in outside if not link.startswith("image")}, outside
+    assert not re.findall(r"<!--\w+-->", page), "a mark of the template is left"
     assert "<b>&bob" not in page
     assert "<i>mine" not in page
     assert "<u>r" not in page
@@ -56,7 +57,7 @@ def test_the_report_holds_all_it_needs_and_no_name_becomes_markup(page: str) -> 
     assert [one["wrong"] for one in inside["slices"]] == [0, 10, 20, 30, 40, 50, 60, 70, 0]
     assert inside["slices"][-1]["foreground"] is None
     metrics, _ = evaluation()
-    for value in metrics["scores"]["hard_dice_pooled"].values():
+    for value in metrics.scores.hard_dice_pooled.named().values():
         assert f"<td>{value:.4f}</td>" in page
 
 
@@ -71,11 +72,13 @@ def test_544_slices_stay_below_15_mb() -> None:
 
 
 def test_charts_name_the_worst_subject_and_bear_absent_classes() -> None:
-    each = {"anna": {"CSF": 0.9, "gray matter": None, "white matter": 0.8}, "bob": dict.fromkeys(["CSF"], 0.5)}
-    each["bob"] |= {"gray matter": None, "white matter": 0.9}
-    drawn = charts.subjects({"each": each})
+    each = {"anna": ByClass(1.0, 0.9, None, 0.8, None), "bob": ByClass(1.0, 0.5, None, 0.9, None)}
+    none = ByClass(*[None] * 5)
+    dice = SubjectDice(none, none, none, CountByClass(0, 0, 2, 0), each)
+    drawn = charts.subjects(dice)
     assert drawn.startswith("<svg")
-    assert drawn == charts.subjects({"each": each})
+    assert drawn == charts.subjects(dice)
+    assert "bob" in drawn
     assert charts.confusion(np.zeros((4, 4), int)).startswith("<svg")
 
 

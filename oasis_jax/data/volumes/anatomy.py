@@ -25,6 +25,9 @@ _BRIDGED = 5
 _TOLD = 0.01
 """Size of what is not head, as a share of the head, from which on it is told."""
 
+_CUT_OFF = 0.25
+"""Of the largest section of a brain: a section at the end of a volume that is larger is no base and no top."""
+
 _MARGIN = 2
 """Thinned pixels, so 4 mm, that still count as head around it: dark CSF at the rim of a brain without its skull."""
 
@@ -159,6 +162,16 @@ def brain_span(brain: np.ndarray, spacing: float, axis: Axis) -> tuple[float, in
         return None
     base, top = float(shown[0]), int(shown[-1])
     return (max(base, top - BRAIN_MM / spacing) if axis == "axial" else base), top
+
+
+def is_cut_off(brain: np.ndarray, spacing: float, axis: Axis) -> bool:
+    """Whether the volume ends inside the brain, so that nobody can tell the heights of its slices; arguments as
+    `brain_span`."""
+    span = brain_span(brain, spacing, axis)
+    if span is None:
+        return False
+    large = _CUT_OFF * float(brain.max())
+    return bool(brain[-1] > large or (span[0] == 0 and brain[0] > large))
 
 
 def heights(brain: np.ndarray, spacing: float, axis: Axis) -> np.ndarray | None:

@@ -12,8 +12,8 @@ from oasis_jax.data.volumes.frame import Place, fit, middle, put, quantise
 _SCALP = 24
 """Pixels of the head that may lie outside of what the network sees: scalp, skull and fluid around the brain."""
 
-_LOOKS = 3
-"""How often the network looks for the brain: where it sees only a part of it, it looks again there."""
+_LOOKS = 4
+"""How often the network looks for the brain: in the middle, in the middle of the head, then around what it found."""
 
 _SMALLEST_BRAIN = 24
 """Pixels of 1 mm: what is labelled in a narrower range is no section of a brain."""
@@ -70,16 +70,14 @@ def place_volume(
     if whole.frame == framing.frame or classify is None:
         return whole, _frame_notes(whole, framing, "head")
     planes = values[brain_planes(head, gap, framing.axis)]
+    place = middle(size, framing.frame)  # where slices of training lie; an atlas's brain must lie there to the pixel
     for _ in range(_LOOKS):
-        start = fit(size, _shrunk(box, framing.seen), framing.frame, framing.seen)
-        classes = np.asarray(classify(cut_frames(planes, start, gap, framing)))
-        brain, cut = _labelled(classes, start, framing)
-        if brain is None:
-            break
-        if not cut:
-            place = fit(size, brain, framing.frame, framing.seen)
+        classes = np.asarray(classify(cut_frames(planes, place, gap, framing)))
+        brain, cut = _labelled(classes, place, framing)
+        if brain is not None and not cut:
             return place, _frame_notes(place, framing, "brain")
-        box = brain
+        box = brain or box
+        place = fit(size, _shrunk(box, framing.seen), framing.frame, framing.seen)
     note = (
         f"its brain was not found, so the network sees the whole head, in a frame of {whole.frame[0]}x{whole.frame[1]}"
     )

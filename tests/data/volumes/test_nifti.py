@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oasis_jax.data.geometry import AXES, Axis
-from oasis_jax.data.volumes.anatomy import find_head, head_notes, heights
+from oasis_jax.data.volumes.anatomy import find_head, head_notes, heights, is_cut_off
 from oasis_jax.data.volumes.nifti import (
     Volume,
     check_orientation,
@@ -249,6 +249,17 @@ def test_every_piece_of_head_size_is_head_and_the_rest_is_told() -> None:
     assert "apart from the head (2 % of its size)" in head_notes(head)[0]
     assert head_notes(find_head(np.full((3, 30, 30), 7.0))) == ["no head was found in it, so nothing is labelled"]
     assert head_notes(find_head(np.full((3, 30, 30), -7.0))) == ["no head was found in it, so nothing is labelled"]
+
+
+def test_a_volume_that_ends_inside_the_brain_is_told_from_a_whole_one() -> None:
+    dome = np.sqrt(np.clip(1 - np.linspace(-1, 1, 120) ** 2, 0, None)) * 100
+    assert not is_cut_off(dome, 1.0, "axial")
+    assert is_cut_off(dome[:90], 1.0, "axial")
+    assert is_cut_off(dome[30:], 1.0, "axial")
+    assert is_cut_off(dome[44:76], 1.0, "axial")
+    neck = np.concatenate([np.full(80, 60.0), dome[20:]])  # a network labels neck: it lies further below than any brain
+    assert not is_cut_off(neck, 1.0, "axial")
+    assert not is_cut_off(np.zeros(9), 1.0, "axial")
 
 
 def test_heights_run_from_the_base_of_the_brain_to_its_top() -> None:

@@ -1,0 +1,76 @@
+"""A value of each class, or of each tissue, by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from oasis_jax.classes import CLASSES
+from oasis_jax.system import records
+
+_CSF, _GRAY, _WHITE, _MEAN = map(records.key, CLASSES[1:])
+
+
+Values = TypeVar("Values")
+
+
+class _Named:
+    """What the four records share. In JSON, and in `named`, their fields have the names of `classes.CLASSES`."""
+
+    @classmethod
+    def of(cls: type[Values], values: np.ndarray | Sequence[Any]) -> Values:
+        """From numbers in the order of the fields; NaN, an undefined one, becomes None."""
+        make: Any = cls
+        return make(*(None if np.isnan(value) else value.item() for value in np.asarray(values)))
+
+    def named(self) -> dict[str, Any]:
+        """Values by the name of their class, in the order of the fields."""
+        return records.to_json(self)
+
+
+@dataclass(frozen=True)
+class ByClass(_Named):
+    """A score of each class and its mean over the foreground classes; None where it is undefined."""
+
+    background: float | None
+    csf: float | None = field(metadata=_CSF)
+    gray_matter: float | None = field(metadata=_GRAY)
+    white_matter: float | None = field(metadata=_WHITE)
+    foreground_mean: float | None = field(metadata=_MEAN)
+
+
+@dataclass(frozen=True)
+class ByTissue(_Named):
+    """A value of each foreground class; None where it is undefined."""
+
+    csf: float | None = field(metadata=_CSF)
+    gray_matter: float | None = field(metadata=_GRAY)
+    white_matter: float | None = field(metadata=_WHITE)
+
+
+@dataclass(frozen=True)
+class CountByClass(_Named):
+    """How many slices, or subjects, of each class."""
+
+    background: int
+    csf: int = field(metadata=_CSF)
+    gray_matter: int = field(metadata=_GRAY)
+    white_matter: int = field(metadata=_WHITE)
+
+
+@dataclass(frozen=True)
+class CountByTissue(_Named):
+    """How many slices, or volumes, of each foreground class."""
+
+    csf: int = field(metadata=_CSF)
+    gray_matter: int = field(metadata=_GRAY)
+    white_matter: int = field(metadata=_WHITE)
+
+
+@dataclass(frozen=True)
+class IntervalByClass:
+    """The ends of 95 % intervals."""
+
+    low: ByClass
+    high: ByClass

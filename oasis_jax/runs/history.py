@@ -1,0 +1,83 @@
+"""The history of a run, `metrics.jsonl`: a JSON object a line, with `step`, `kind` and the numbers of that kind."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from oasis_jax.system import records
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training step reports (kind "train")."""
+
+    gradient_norm: float
+    """Euclidean norm of the whole gradient."""
+    loss: float
+    """Mean over the slices of the batch."""
+    learning_rate: float
+    """Of this step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What a validation reports (kind "validate"); tuples hold the four classes, None where a score is undefined.
+
+    Those with a default are missing in older runs.
+    """
+
+    loss: float
+    """Mean over the slices of the split."""
+    calibration_error: float | None = None
+    """Expected calibration error, 0 to 1."""
+    soft_dice: tuple[float, ...]
+    """Mean over slices."""
+    hard_dice: tuple[float | None, ...]
+    """Pooled over the split, as the following ones are."""
+    jaccard: tuple[float | None, ...] = ()
+    precision: tuple[float | None, ...] = ()
+    recall: tuple[float | None, ...] = ()
+
+
+KINDS: dict[str, type[Training] | type[Validation]] = {"train": Training, "validate": Validation}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line."""
+
+    step: int
+    numbers: Training | Validation
+
+    @property
+    def kind(self) -> str:
+        """train or validate."""
+        return "train" if isinstance(self.numbers, Training) else "validate"
+
+    def line(self) -> str:
+        """What `parse` reads."""
+        return json.dumps({"step": self.step, "kind": self.kind, **records.to_json(self.numbers)})
+
+
+def parse(line: str) -> Row:
+    """Read one line.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    values = json.loads(line)
+    if not isinstance(values, dict) or values.get("kind") not in [*KINDS] or type(values.get("step")) is not int:
+        raise ValueError("no kind or no step")
+    return Row(values["step"], records.from_json(KINDS[values["kind"]], values))
+
+
+def read(path: Path, last_step: int | None = None) -> list[Row]:
+    """The rows up to a step; a line that a crash cut short, or that is damaged, is left out."""
+    rows = []
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                rows.append(parse(line))
+            except ValueError:
+                continue
+    return [row for row in rows if last_step is None or row.step <= last_step]

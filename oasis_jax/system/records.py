@@ -1,0 +1,109 @@
+"""Records, which are frozen dataclasses, as plain JSON values and back: what is read has its type, or is refused."""
+
+import dataclasses
+import sys
+import types
+import typing
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import AbstractArray, jaxtyped
+
+Record = TypeVar("Record")
+
+_LARGEST = sys.float_info.max
+
+
+def key(name: str) -> dict[str, str]:
+    """Metadata of a field that JSON calls by a name which Python does not allow."""
+    return {"key": name}
+
+
+def to_json(value: Any) -> Any:
+    """Plain JSON values of a record, or of what one may hold; arrays and tuples become lists."""
+    if dataclasses.is_dataclass(value):
+        return {_key(field): to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {name: to_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def from_json(kind: type[Record], values: Any) -> Record:
+    """Build a record from `to_json`'s values.
+
+    A field may be a record, a finite number, a string, a bool, a `Literal`, an array with a shape of jaxtyping, any of
+    these or None, or a tuple or a dict of them. Axes of one name have one length in the whole record. A field with a
+    default may be missing; entries that are no field are passed over.
+
+    Raises:
+        ValueError: an entry is missing, or is not of its type; or what the record itself raises.
+    """
+    arrays: list[_Array] = []
+    record = _read(kind, values, kind.__name__, arrays)
+    with jaxtyped("context"):  # in here one name of an axis has one length
+        for array in arrays:
+            if not isinstance(array.values, array.kind):
+                raise ValueError(f"{array.name} has another length than other arrays: {array.values.shape}")
+    return record
+
+
+class _Array(NamedTuple):
+    """An array that was read, and the type it must have."""
+
+    name: str
+    kind: Any
+    values: np.ndarray
+
+
+def _read(kind: Any, value: Any, name: str, arrays: list[_Array]) -> Any:
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        return _read_record(kind, value, name, arrays)
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else _read(parts[0], value, name, arrays)
+    if origin is dict and isinstance(value, dict):
+        return {entry: _read(parts[1], item, f"{name}.{entry}", arrays) for entry, item in value.items()}
+    if origin is tuple and isinstance(value, list):
+        kinds = parts[:1] * len(value) if parts[-1] is ... else parts
+        if len(kinds) == len(value):
+            pairs = enumerate(zip(kinds, value, strict=True))
+            return tuple(_read(one, item, f"{name}[{i}]", arrays) for i, (one, item) in pairs)
+    if origin is Literal and value in parts:
+        return value
+    if isinstance(kind, type) and issubclass(kind, AbstractArray) and isinstance(value, list):
+        arrays.append(_Array(name, kind, _read_array(kind, value, name)))
+        return arrays[-1].values
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST:
+        return float(value)
+    if origin is None and type(value) is kind and kind is not float:
+        return value
+    shown = repr(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+    wanted = kind if origin else getattr(kind, "__name__", kind)
+    raise ValueError(f"{name} is {shown[:60]} and must be {wanted}")
+
+
+def _read_record(kind: Any, values: dict[str, Any], name: str, arrays: list[_Array]) -> Any:
+    hints, read = typing.get_type_hints(kind), {}
+    for field in dataclasses.fields(kind):
+        entry = _key(field)
+        if entry in values:
+            read[field.name] = _read(hints[field.name], values[entry], f"{name}.{entry}", arrays)
+        elif field.default is dataclasses.MISSING:
+            raise ValueError(f"{name} has no {entry}")
+    return kind(**read)
+
+
+def _read_array(kind: Any, values: list[Any], name: str) -> np.ndarray:
+    array = np.asarray(values)  # a list of unequal lists raises ValueError
+    (dtype,) = kind.dtypes
+    if np.can_cast(array.dtype, dtype, "safe"):
+        array = array.astype(dtype)
+    if not isinstance(array, kind) or not np.isfinite(array).all():
+        raise ValueError(f"{name} is an array {array.dtype} {array.shape} and must be finite, {dtype} ({kind.dim_str})")
+    return array
+
+
+def _key(field: "dataclasses.Field[Any]") -> str:
+    return field.metadata.get("key", field.name)

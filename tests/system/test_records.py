@@ -1,0 +1,83 @@
+"""Records come back from JSON as they were, and anything else is refused with the name of what is wrong."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from jaxtyping import Float64, Int64
+
+from oasis_jax.system import records
+
+
+@dataclass(frozen=True)
+class Part:
+    wet: float | None = field(metadata=records.key("wet matter"))
+
+
+@dataclass(frozen=True)
+class Whole:
+    name: str
+    kind: Literal["a", "b"]
+    count: int
+    size: tuple[float, float | None]
+    names: tuple[str, ...]
+    parts: dict[str, Part]
+    counts: Int64[np.ndarray, "subjects 2"]
+    sums: Float64[np.ndarray, "subjects 3"] | None
+    new: bool = False
+
+
+WHOLE = Whole("é", "b", 2, (0.5, None), ("x", "y"), {"p": Part(0.25)}, np.arange(4).reshape(2, 2), np.ones((2, 3)))
+
+
+def values(**changed: Any) -> dict[str, Any]:
+    return json.loads(json.dumps(records.to_json(WHOLE))) | changed
+
+
+def test_a_record_comes_back_as_it_was() -> None:
+    assert values()["parts"] == {"p": {"wet matter": 0.25}}
+    back = records.from_json(Whole, values())
+    assert records.to_json(back) == records.to_json(WHOLE)
+    assert (back.counts.dtype, back.sums.dtype, back.size) == (np.int64, np.float64, (0.5, None))  # pyright: ignore
+
+
+def test_older_and_newer_values_are_read_where_they_hold_what_is_needed() -> None:
+    changed = values(later=1, size=[1, 2], sums=[[1, 2, 3], [4, 5, 6]])
+    del changed["new"]
+    back = records.from_json(Whole, changed)
+    assert back.new is False
+    assert back.size == (1.0, 2.0)
+    assert back.sums is not None
+    assert back.sums.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"name": None}, "Whole.name is None and must be str"),
+        ({"kind": "c"}, "Whole.kind is 'c' and must be typing.Literal"),
+        ({"kind": []}, "Whole.kind is a list"),
+        ({"count": True}, "Whole.count is True and must be int"),
+        ({"count": 2.0}, "Whole.count is 2.0 and must be int"),
+        ({"size": [1, 2, 3]}, "Whole.size is a list"),
+        ({"size": ["1", 2]}, r"Whole.size\[0\] is '1' and must be float"),
+        ({"size": [10**400, 2]}, r"Whole.size\[0\] is 1000"),
+        ({"size": [float("nan"), 2]}, r"Whole.size\[0\] is nan"),
+        ({"parts": {"p": {}}}, "Whole.parts.p has no wet matter"),
+        ({"parts": {"p": 3}}, "Whole.parts.p is 3 and must be Part"),
+        ({"parts": []}, "Whole.parts is a list"),
+        ({"counts": [[1, 2, 3]] * 2}, "Whole.counts is an array"),
+        ({"counts": [[1.5, 2]] * 2}, "Whole.counts is an array"),
+        ({"counts": [[10**30, 2]] * 2}, "Whole.counts is an array"),
+        ({"counts": [[1, 2], [3]]}, "inhomogeneous"),
+        ({"counts": [["a", {}]] * 2}, "Whole.counts is an array"),
+        ({"counts": 3}, "Whole.counts is 3"),
+        ({"sums": [[1, 2, 3]]}, "Whole.sums has another length than other arrays"),  # of one subject, counts of two
+        ({"sums": [[1, 2, float("inf")]] * 2}, "must be finite"),
+    ],
+)
+def test_a_value_of_another_type_is_named(changed: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        records.from_json(Whole, values(**changed))
