@@ -4,9 +4,10 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
@@ -18,6 +19,14 @@ SPLITS = ("train", "validate", "test")
 Split = Literal["train", "validate", "test"]
 
 
+Value = TypeVar("Value")
+
+
+def setting(default: Value, wanted: str, rule: Callable[[Value], bool]) -> Value:
+    """A setting with a range: `rule` says whether a value lies in it, `wanted` says so to people."""
+    return field(default=default, metadata={"wanted": wanted, "rule": rule})
+
+
 @dataclass(frozen=True)
 class Data:
     """Which slices, and how they reach the network."""
@@ -26,14 +35,18 @@ class Data:
     """Folder of keras_png_slices_train, _validate, _test and their _seg_ twins. None: made-up heads (phantoms)."""
     normalise: Method = "zscore"
     """scale: grey level / 255, as the seed does. zscore: mean 0, deviation 1 for each slice."""
-    spacing_mm: tuple[float, float, float | None] | None = (1.0, 1.0, 1.0)
+    spacing_mm: tuple[float, float, float | None] | None = setting(
+        (1.0, 1.0, 1.0),
+        "three numbers above 0, the last or all None where unknown",
+        lambda mm: mm is None or all(x is None or 0 < x < math.inf for x in mm),
+    )
     """Distance of rows, of columns and of slices, mm (OASIS: 1), for distances between surfaces and volumes of tissue;
     None for the last or for all: unknown. A tree that `data volumes` made knows its own, which is used instead."""
     cache: bool = True
     """Hold the decoded slices in memory as uint8 once they are read (128 KiB a pair; 1.3 GB for 9,664 pairs)."""
-    threads: int = 2
+    threads: int = setting(2, "at least 1", lambda n: n >= 1)
     """Threads that read, decode and normalise ahead of the device."""
-    neighbours: int = 0
+    neighbours: int = setting(0, "from 0 to 8", lambda n: 0 <= n <= 8)
     """Slices below and slices above of the same case that the network sees as further channels. 0: the slice alone."""
 
     @property
@@ -48,22 +61,26 @@ class Augment:
 
     mirror: bool = False
     """Swap left and right (the row axis) for half of the slices."""
-    mirror_axis: float | None = None
+    mirror_axis: float | None = setting(
+        None,
+        "a row of the slices, a multiple of 0.5, or None",
+        lambda row: row is None or (row >= 0 and (2 * row).is_integer()),
+    )
     """Row about which slices are mirrored, here and by `--mirror`; it may lie half way between two. None: the middle.
     129 for the genuine OASIS slices, whose brains lie 1.5 rows off the middle."""
-    rotate: float = 0.0
+    rotate: float = setting(0.0, "from 0 to 180 degrees", lambda x: 0 <= x <= 180)
     """Largest rotation, degrees."""
-    scale: float = 0.0
+    scale: float = setting(0.0, "from 0 to below 1", lambda x: 0 <= x < 1)
     """Largest relative change of size: 0.1 means 0.9 to 1.1."""
-    shift: float = 0.0
+    shift: float = setting(0.0, "0 or more pixels", lambda x: 0 <= x < math.inf)
     """Largest shift along either axis, pixels."""
-    elastic: float = 0.0
+    elastic: float = setting(0.0, "0 or more pixels", lambda x: 0 <= x < math.inf)
     """Typical displacement of the smooth elastic warp, pixels."""
-    gamma: float = 0.0
+    gamma: float = setting(0.0, "from 0 to 3", lambda x: 0 <= x <= 3)
     """Largest change of log gamma: 0.3 means an exponent from exp(-0.3) to exp(0.3)."""
-    bias_field: float = 0.0
+    bias_field: float = setting(0.0, "from 0 to 2", lambda x: 0 <= x <= 2)
     """Typical logarithm of a smooth field that brightens some parts and darkens others, as a scanner's coil does."""
-    strip: float = 0.0
+    strip: float = setting(0.0, "from 0 to 1", lambda x: 0 <= x <= 1)
     """Share of slices shown without skull: all but the labelled brain black, normalised anew."""
 
 
@@ -71,7 +88,7 @@ class Augment:
 class Model:
     """The Improved U-Net. The original's network is stem 16 with all else as `experiments/original.py` sets it."""
 
-    stem: int = 8
+    stem: int = setting(8, "at least 1", lambda n: n >= 1)
     """Filters of the first convolution; each of the four levels below has twice as many as the one above."""
     norm: Literal["none", "instance"] = "instance"
     """Normalisation of each hidden convolution: none (the seed) or instance (the paper)."""
@@ -79,9 +96,11 @@ class Model:
     """Context modules normalise and activate before each convolution (the paper), not after (the seed)."""
     segmentation: Literal["3x3", "1x1"] = "1x1"
     """Segmentation layers: 3x3 with LeakyReLU (the seed) or linear 1x1 (the paper)."""
-    dropout: float = 0.0
+    dropout: float = setting(0.0, "from 0 to below 1", lambda x: 0 <= x < 1)
     """Share of values dropped between the two convolutions of a context module (0.3 in seed and paper)."""
-    crop: tuple[int, int] | None = (176, 208)
+    crop: tuple[int, int] | None = setting(
+        (176, 208), "multiples of 16 or None", lambda sides: sides is None or all(n > 0 and n % 16 == 0 for n in sides)
+    )
     """Central rows and columns the network sees; around them it answers background. None: all of the slice."""
     # OASIS slices are 176x208 scans padded to 256x256, so this crop loses nothing and computes 1.8 times less.
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -92,16 +111,16 @@ class Model:
 class Optim:
     """The loss and Adam."""
 
-    learning_rate: float = 4e-3
+    learning_rate: float = setting(4e-3, "above 0", lambda x: 0 < x < math.inf)
     """Adam's learning rate; the peak of the schedule."""
     schedule: Literal["constant", "one_cycle", "exponential"] = "one_cycle"
     """constant; one_cycle: a cosine rise over the first 30 % of the steps and a cosine fall to nearly 0; exponential:
     times 0.985 every 100 steps, which the paper calls an epoch."""
-    weight_decay: float = 1e-4
+    weight_decay: float = setting(1e-4, "0 or more", lambda x: 0 <= x < math.inf)
     """Decoupled weight decay (AdamW); 0 is plain Adam."""
-    l2: float = 0.0
+    l2: float = setting(0.0, "0 or more", lambda x: 0 <= x < math.inf)
     """Weight of half the sum of the squared parameters, added to the loss (the paper: 1e-5)."""
-    cross_entropy: float = 1.0
+    cross_entropy: float = setting(1.0, "0 or more", lambda x: 0 <= x < math.inf)
     """Weight of the mean pixel cross-entropy added to the Dice loss; 0 is the Dice loss alone."""
 
 
@@ -109,17 +128,17 @@ class Optim:
 class Train:
     """How long, how large, from which seed."""
 
-    epochs: int = 6
+    epochs: int = setting(6, "at least 1", lambda n: n >= 1)
     """Passes over the training slices."""
-    steps: int | None = None
+    steps: int | None = setting(None, "None or at least 1", lambda n: n is None or n >= 1)
     """Steps in all, in place of `epochs`; the learning rate's schedule ends with them. None: `epochs` counts."""
-    validate_every: int | None = None
+    validate_every: int | None = setting(None, "None or at least 1", lambda n: n is None or n >= 1)
     """Steps from one validation and checkpoint to the next; the last step always has one. None: an epoch."""
-    batch: int = 8
+    batch: int = setting(8, "at least 1", lambda n: n >= 1)
     """Slices a step, over all devices and processes together."""
-    seed: int = 0
+    seed: int = setting(0, "from 0 to 4294967295", lambda n: 0 <= n < 2**32)
     """Root of all randomness: initial parameters, order of slices, dropout, augmentation."""
-    patience: int | None = None
+    patience: int | None = setting(None, "None or at least 1", lambda n: n is None or n >= 1)
     """Stop after so many validations without a lower loss. None: run to the end."""
     evaluate: Split = "test"
     """Split that the final evaluation reports. Keep it at validate while you choose a recipe."""
@@ -140,57 +159,24 @@ class Config:
 
 def validate(config: Config) -> Config:
     """Return the config unchanged, or raise `UserError` naming every value out of range."""
-    a, m, o, t = config.augment, config.model, config.optim, config.train
-    rules = [
-        (
-            "data.spacing_mm",
-            config.data.spacing_mm,
-            config.data.spacing_mm is None or all(mm is None or 0 < mm < math.inf for mm in config.data.spacing_mm),
-            "three numbers above 0, the last or all None where unknown",
-        ),
-        ("data.threads", config.data.threads, config.data.threads >= 1, "at least 1"),
-        ("data.neighbours", config.data.neighbours, 0 <= config.data.neighbours <= 8, "from 0 to 8"),
-        (
-            "augment.mirror_axis",
-            a.mirror_axis,
-            a.mirror_axis is None or (a.mirror_axis >= 0 and (2 * a.mirror_axis).is_integer()),
-            "a row of the slices, a multiple of 0.5, or None",
-        ),
-        ("augment.rotate", a.rotate, 0 <= a.rotate <= 180, "from 0 to 180 degrees"),
-        ("augment.scale", a.scale, 0 <= a.scale < 1, "from 0 to below 1"),
-        ("augment.shift", a.shift, 0 <= a.shift < math.inf, "0 or more pixels"),
-        ("augment.elastic", a.elastic, 0 <= a.elastic < math.inf, "0 or more pixels"),
-        ("augment.gamma", a.gamma, 0 <= a.gamma <= 3, "from 0 to 3"),
-        ("augment.bias_field", a.bias_field, 0 <= a.bias_field <= 2, "from 0 to 2"),
-        ("augment.strip", a.strip, 0 <= a.strip <= 1, "from 0 to 1"),
-        ("model.stem", m.stem, m.stem >= 1, "at least 1"),
-        (
-            "model.crop",
-            m.crop,
-            m.crop is None or all(n > 0 and n % 16 == 0 for n in m.crop),
-            "multiples of 16 or None",
-        ),
-        ("model.dropout", m.dropout, 0 <= m.dropout < 1, "from 0 to below 1"),
-        ("optim.learning_rate", o.learning_rate, 0 < o.learning_rate < math.inf, "above 0"),
-        ("optim.weight_decay", o.weight_decay, 0 <= o.weight_decay < math.inf, "0 or more"),
-        ("optim.l2", o.l2, 0 <= o.l2 < math.inf, "0 or more"),
-        ("optim.cross_entropy", o.cross_entropy, 0 <= o.cross_entropy < math.inf, "0 or more"),
-        ("train.epochs", t.epochs, t.epochs >= 1, "at least 1"),
-        ("train.steps", t.steps, t.steps is None or t.steps >= 1, "None or at least 1"),
-        (
-            "train.validate_every",
-            t.validate_every,
-            t.validate_every is None or t.validate_every >= 1,
-            "None or at least 1",
-        ),
-        ("train.batch", t.batch, t.batch >= 1, "at least 1"),
-        ("train.seed", t.seed, 0 <= t.seed < 2**32, "from 0 to 4294967295"),
-        ("train.patience", t.patience, t.patience is None or t.patience >= 1, "None or at least 1"),
-    ]
-    wrong = [f"{name} is {value!r} and must be {want}" for name, value, right, want in rules if not right]
+    wrong = []
+    for part in ("data", "augment", "model", "optim", "train"):
+        settings = getattr(config, part)
+        for one in dataclasses.fields(settings):
+            value, rule = getattr(settings, one.name), one.metadata.get("rule")
+            if rule and not rule(value):
+                wrong.append(f"{part}.{one.name} is {value!r} and must be {one.metadata['wanted']}")
     if wrong:
         raise UserError("; ".join(wrong) + ".")
     return config
+
+
+class UnknownSetting(UserError):
+    """Values hold settings that this version of the program lacks; `names` are theirs."""
+
+    def __init__(self, message: str, names: list[str]):
+        super().__init__(message)
+        self.names = names
 
 
 def to_json(config: Config) -> dict[str, Any]:
@@ -212,7 +198,8 @@ def from_json(values: Any, kind: type = Config, name: str = "config") -> Any:
     A setting that is missing did not exist when the values were written; its default is what was done before.
 
     Raises:
-        UserError: a key is unknown, or a value has the wrong type.
+        UnknownSetting: there is none of that name.
+        UserError: a part is missing, or a value has the wrong type.
     """
     hints = {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
     if not isinstance(values, dict):
@@ -220,7 +207,8 @@ def from_json(values: Any, kind: type = Config, name: str = "config") -> Any:
     if missing := [key for key, hint in hints.items() if dataclasses.is_dataclass(hint) and key not in values]:
         raise UserError(f"{name} lacks {', '.join(missing)}.")
     if unknown := sorted(set(values) - set(hints)):
-        raise UserError(f"{name} has no setting {', '.join(unknown)}; it has {', '.join(hints)}.")
+        keys = [f"{name}.{key}".removeprefix("config.") for key in unknown]
+        raise UnknownSetting(f"{name} has no setting {', '.join(unknown)}; it has {', '.join(hints)}.", keys)
     return kind(**{key: _typed(value, hints[key], f"{name}.{key}") for key, value in values.items()})
 
 

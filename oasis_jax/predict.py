@@ -22,7 +22,7 @@ from oasis_jax.inference.label import Labelled, label
 from oasis_jax.inference.outputs import Report
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.runs import folder as run_folder
-from oasis_jax.runs.folder import Run
+from oasis_jax.runs.folder import Run, Trained
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, describe, leave_some, run_command
@@ -66,13 +66,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     Raises:
         UserError: nothing to label, files in the way, or no sound checkpoint.
     """
-    check_orientation(arguments.orientation)
-    if arguments.batch is not None and arguments.batch < 1:
-        raise UserError(f"--batch is {arguments.batch} and must be at least 1.")
-    found, problems = find_inputs(arguments.inputs)
-    if not found:
-        raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
-    _check_free(found, arguments)
+    found, problems = _check(arguments)
     runs = (run, *map(run_folder.load, arguments.with_))
     segmenter = Segmenter.load(runs, mirror=arguments.mirror, batch=arguments.batch)
     framing, trained = segmenter.framing, segmenter.trained
@@ -85,11 +79,6 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
         def fail(reason: str) -> None:
             problems.append(reason)
             shown.advance(task)
-
-        def write(one: Labelled) -> Report:
-            facts = outputs.report(one, trained, arguments.all_heights)
-            outputs.write(one, facts, arguments.output, trained)
-            return facts
 
         def finish(one: Found, written: Future[Report]) -> None:
             try:
@@ -107,19 +96,40 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
         try:
             for one in label(inputs, segmenter, arguments.probabilities):
                 alone += one.input.alone
-                writing.append((one.input.found, writers.submit(write, one)))
+                writing.append((one.input.found, writers.submit(_write, one, trained, arguments)))
                 if len(writing) > _UNDER_WAY:
                     finish(*writing.popleft())
             for one in writing:
                 finish(*one)
         finally:  # interrupted or not, what was labelled is in the tables
-            if reports:
-                done = [reports[one.name] for one in found if one.name in reports]
-                for sentence in outputs.write_tables(arguments.output, done):
-                    console.say(f"Note: {sentence}")
+            _write_tables([reports[one.name] for one in found if one.name in reports], arguments.output)
     if alone:
         console.say(f"PNG files without a neighbouring slice beside them, which stand in for it: {alone}.")
     return len(reports), problems
+
+
+def _check(arguments: Arguments) -> tuple[list[Found], list[str]]:
+    """The files to label and what is wrong with others; UserError where there is none, or something is in the way."""
+    check_orientation(arguments.orientation)
+    if arguments.batch is not None and arguments.batch < 1:
+        raise UserError(f"--batch is {arguments.batch} and must be at least 1.")
+    found, problems = find_inputs(arguments.inputs)
+    if not found:
+        raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
+    _check_free(found, arguments)
+    return found, problems
+
+
+def _write(one: Labelled, trained: Trained, arguments: Arguments) -> Report:
+    facts = outputs.report(one, trained, arguments.all_heights)
+    outputs.write(one, facts, arguments.output, trained)
+    return facts
+
+
+def _write_tables(reports: list[Report], folder: Path) -> None:
+    if reports:
+        for sentence in outputs.write_tables(folder, reports):
+            console.say(f"Note: {sentence}")
 
 
 def _check_free(found: Sequence[Found], arguments: Arguments) -> None:

@@ -56,15 +56,13 @@ def evaluate_volumes(
     framing = segmenter.framing
     cross_entropy = segmenter.ensemble.runs[0].config.optim.cross_entropy
 
-    def read(scan: Scan) -> bool:
+    of_case: dict[str, Scan] = {}
+    for scan in track(scans, len(scans), "Checking volumes"):
         try:
             read_truth(scan, read_volume(scan.image, orientation), framing.axis, values, orientation)
+            of_case[scan.case] = scan
         except Exception as error:
             problems.append(describe(scan.image, error))
-            return False
-        return True
-
-    of_case = {scan.case: scan for scan in track(scans, len(scans), "Checking volumes") if read(scan)}
     named = [Found(scan.image, case) for case, scan in of_case.items()]
     inputs = read_inputs(named, framing, orientation, problems.append, segmenter.classify)
     done: dict[str, _Scored] = {}
@@ -79,19 +77,7 @@ def evaluate_volumes(
             problems.append(describe(one.input.found.path, error))
     if not done:
         raise UserError("\n".join(["None of the volumes can be evaluated:", *(f"  {one}" for one in problems)]))
-    flat = all(one.surfaces is not None for one in done.values())
-    surfaces = [done[case].surfaces for case in sorted(done)]
-    found = Evaluated(
-        pairs=[pair for one in done.values() for pair in one.pairs],
-        subjects={case: of_case[case].subject for case in done},
-        slices=[pair for one in done.values() for pair in one.slices],
-        predictions=[plane for one in done.values() for plane in one.predictions],
-        table=jax.tree.map(lambda *parts: np.concatenate(parts), *(one.table for one in done.values())),
-        surfaces=SurfaceTable(*map(np.stack, zip(*surfaces, strict=True))) if flat else None,
-        spacing={case: one.spacing for case, one in done.items()},
-        whole=True,
-    )
-    return found, problems
+    return _joined(done, {case: of_case[case].subject for case in done}), problems
 
 
 class _Scored(NamedTuple):
@@ -103,6 +89,21 @@ class _Scored(NamedTuple):
     table: SliceTable
     surfaces: SurfaceTable | None
     spacing: tuple[float, float, float]
+
+
+def _joined(done: dict[str, _Scored], subjects: dict[str, str]) -> Evaluated:
+    flat = all(one.surfaces is not None for one in done.values())
+    surfaces = [done[case].surfaces for case in sorted(done)]
+    return Evaluated(
+        pairs=[pair for one in done.values() for pair in one.pairs],
+        subjects=subjects,
+        slices=[pair for one in done.values() for pair in one.slices],
+        predictions=[plane for one in done.values() for plane in one.predictions],
+        table=jax.tree.map(lambda *parts: np.concatenate(parts), *(one.table for one in done.values())),
+        surfaces=SurfaceTable(*map(np.stack, zip(*surfaces, strict=True))) if flat else None,
+        spacing={case: one.spacing for case, one in done.items()},
+        whole=True,
+    )
 
 
 def _score(

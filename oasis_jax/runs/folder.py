@@ -120,10 +120,11 @@ def load(folder: Path) -> Run:
     """Read a run folder; its config names the folder where it now lies.
 
     Raises:
-        UserError: there is no run, or its config.json is damaged.
+        UserError: there is no run, or its config.json is damaged or of another version that has more settings.
     """
     if not exists(folder):
         raise UserError(f"{folder} is not a run: it has no config.json. Train one, or name another folder.")
+    provenance: dict[str, Any] = {}
     try:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         values = content["config"] | {"run": str(folder)}
@@ -132,8 +133,19 @@ def load(folder: Path) -> Run:
         if [type(side) for side in provenance["slice_size"]] != [int, int]:
             raise ValueError(f"slice_size is {provenance['slice_size']}")
         return Run(folder, config_module.validate(config_module.from_json(values)), provenance)
+    except config_module.UnknownSetting as error:
+        raise UserError(_unknown(folder / "config.json", provenance.get("versions"), error)) from error
     except (ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(f"{folder / 'config.json'} is damaged ({error}): put it back or train anew.") from error
+
+
+def _unknown(path: Path, wrote: Any, error: config_module.UnknownSetting) -> str:
+    """What to say of settings that this version lacks: another one wrote them, or somebody changed the file."""
+    writer = wrote.get("oasis_jax") if isinstance(wrote, dict) else None
+    if writer in (None, __version__):
+        return f"{path} is damaged ({error}): put it back or train anew."
+    names = f"a setting {error.names[0]}" if len(error.names) == 1 else f"settings {', '.join(error.names)}"
+    return f"{path} was written by oasis_jax {writer}, which has {names} that this version lacks: use that version."
 
 
 @contextmanager

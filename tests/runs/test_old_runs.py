@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from helpers import command, write_tree
 
+from oasis_jax import __version__
 from oasis_jax.config import Data
 from oasis_jax.runs import folder as run_folder
+from oasis_jax.system.errors import UserError
 
 ARCHIVE = Path(__file__).parent / "run_of_version_0.1.0.tar.gz"
 
@@ -38,6 +40,20 @@ def test_settings_that_it_lacks_have_the_values_of_before(old: Path) -> None:
     assert trained.config.data.neighbours == Data().neighbours == 0
     assert trained.shape == (48, 64, 1)
     assert (trained.config.augment.gamma, trained.config.augment.strip) == (0.2, 0.0)
+
+
+def test_a_setting_of_another_version_is_no_damage(old: Path) -> None:
+    file = old / "config.json"
+    content = json.loads(file.read_text())
+    content["config"]["data"]["sharpness"] = 1
+    content["provenance"]["versions"]["oasis_jax"] = "99.0"
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"written by oasis_jax 99\.0, which has a setting data\.sharpness that this"):
+        run_folder.load(old)
+    content["provenance"]["versions"]["oasis_jax"] = __version__
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"damaged .*no setting sharpness"):
+        run_folder.load(old)
 
 
 def test_it_evaluates_to_the_same_numbers(old: Path) -> None:
