@@ -104,7 +104,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
         finally:  # interrupted or not, what was labelled is in the tables
             _write_tables([reports[one.name] for one in found if one.name in reports], arguments.output)
     if alone:
-        console.say(f"PNG files without a neighbouring slice beside them, which stand in for it: {alone}.")
+        console.say(f"{alone} PNG file(s) have no neighbouring slice beside them and stand in for it themselves.")
     return len(reports), problems
 
 

@@ -187,6 +187,24 @@ def test_neighbours_of_a_png_file_are_found_by_name(tmp_path: Path) -> None:
         assert item.alone == alone
 
 
+def test_a_neighbour_that_cannot_be_used_is_said_and_does_not_stop_its_neighbours(tmp_path: Path) -> None:
+    for k in (1, 2, 5, 7):
+        write_png(tmp_path / f"case_7_slice_{k}.nii.png", np.full((48, 64), k, np.uint8))
+    (tmp_path / "case_7_slice_3.nii.png").write_bytes(b"no image")
+    framing = Framing((48, 64), (48, 64), "axial", neighbours=1, gap=1.0)
+
+    def read(k: int) -> tuple[list[int], tuple[str, ...]]:
+        item = read_input(Found(tmp_path / f"case_7_slice_{k}.nii.png", "one"), framing)
+        return item.frames[0, 0, 0].tolist(), item.notes
+
+    broken = "its neighbour case_7_slice_3.nii.png cannot be used, so the slice itself stands in for it"
+    assert read(2) == ([1, 2, 2], (broken,))
+    gap = "slice {} of its case is missing, so the slice itself stands in for it"
+    assert read(5) == ([5, 5, 5], (gap.format("4 and 6"),))
+    assert read(7) == ([7, 7, 7], (gap.format(6),))
+    assert read(1) == ([1, 1, 2], ())  # the end of a case
+
+
 def test_there_is_no_tissue_in_the_air_or_in_empty_slices(tmp_path: Path) -> None:
     values, _ = brain((37, 50, 30))
 

@@ -109,7 +109,13 @@ def _subjects(root: Path, index: Index) -> tuple[dict[str, str], list[Problem]]:
         if len(names) > 1
     ]
     subjects = {case: min(names) for case, names in people.items()}
-    problems += [("subject in two spellings", names) for names in two_spellings(subjects.values())]
+    problems += [
+        (
+            "subject in two spellings",
+            f"{names}: write one of them in subjects.csv, or rename one if they are two people",
+        )
+        for names in two_spellings(subjects.values())
+    ]
     return subjects, problems
 
 

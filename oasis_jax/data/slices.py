@@ -22,6 +22,9 @@ from oasis_jax.system.errors import UserError
 
 _NAME = re.compile(r"(?:case|seg)_(?P<case>.+)_slice_(?P<number>\d+)(?:\.nii)?\.png")
 
+_NUMBERED = re.compile(r"(.+_slice_)(\d+)(\D*)")
+"""The name of a slice whose neighbours can be found."""
+
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 """What Pillow raises on a damaged image."""
 
@@ -81,20 +84,27 @@ def neighbour_files(path: Path, reach: int) -> list[Path]:
 
     Where there is none of a number, the one before is repeated, as in `neighbours.neighbour_rows`.
     """
-    name = re.fullmatch(r"(.+_slice_)(\d+)(\D*)", path.name)
-
-    def named(number: int) -> Path | None:
-        if name is None or number < 0:
-            return None
-        texts = (str(number), f"{number:0{len(name[2])}d}")
-        files = (path.with_name(f"{name[1]}{text}{name[3]}") for text in texts)
-        return next((file for file in files if file.is_file()), None)
-
     below, above = [path], [path]
     for distance in range(1, reach + 1):
         for found, step in ((below, -distance), (above, distance)):
-            found.append((named(int(name[2]) + step) if name else None) or found[-1])
+            found.append(_beside(path, step) or found[-1])
     return [*reversed(below), *above[1:]]
+
+
+def missing_neighbours(path: Path) -> list[int]:
+    """Numbers of the slices next to one that are not there, though the case goes on behind them."""
+    number = int(match[2]) if (match := _NUMBERED.fullmatch(path.name)) else 0
+    return [number + step for step in (-1, 1) if not _beside(path, step) and _beside(path, 2 * step)]
+
+
+def _beside(path: Path, step: int) -> Path | None:
+    """The file of the slice `step` numbers on, if there is one."""
+    name = _NUMBERED.fullmatch(path.name)
+    if name is None or (number := int(name[2]) + step) < 0:
+        return None
+    texts = (str(number), f"{number:0{len(name[2])}d}")
+    files = (path.with_name(f"{name[1]}{text}{name[3]}") for text in texts)
+    return next((file for file in files if file.is_file()), None)
 
 
 def tidy(name: str) -> str:

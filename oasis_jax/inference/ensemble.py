@@ -95,7 +95,9 @@ def load(runs: Sequence[Run], mesh: jax.sharding.Mesh, *, step: int | None = Non
     Raises:
         UserError: runs that do not see the same slices in the same way, or without a sound checkpoint.
     """
-    for one in runs[1:]:
+    for i, one in enumerate(runs[1:], 1):
+        if any(one.folder.resolve() == other.folder.resolve() for other in runs[:i]):
+            raise UserError(f"{one.folder} would be averaged with itself: name another run after --with.")
         _check_alike(runs[0], one)
     if mirror:
         for one in runs:
@@ -109,7 +111,7 @@ def _check_alike(first: Run, other: Run) -> None:
     """Two networks can be averaged where one input serves both."""
     facts = {
         "slices of {0[0]}x{0[1]}": (first.size, other.size),
-        "{0} neighbours on each side": (first.config.data.neighbours, other.config.data.neighbours),
+        "{0} neighbour(s) on each side": (first.config.data.neighbours, other.config.data.neighbours),
         "slices normalised by {0}": (first.config.data.normalise, other.config.data.normalise),
         "slices cut as {0}": (first.provenance.get("slice_cut"), other.provenance.get("slice_cut")),
     }

@@ -19,12 +19,17 @@ def mirror_shift(axis: float | None, rows: int) -> int:
         Rows, downward. In a larger frame around the same middle it stays the same.
 
     Raises:
-        UserError: the slices have no such row.
+        UserError: the slices have no such row, or it does not lie in the middle half of them.
     """
     if axis is None:
         return 0
     if not 0 <= axis <= rows - 1:
         raise UserError(f"augment.mirror_axis is {axis:g}, but slices have rows 0 to {rows - 1}: name one of them.")
+    if not rows / 4 <= axis <= 3 * rows / 4:
+        raise UserError(
+            f"augment.mirror_axis is {axis:g}, far from the middle of slices with rows 0 to {rows - 1}: "
+            "name the row between left and right."
+        )
     return round(2 * axis) - (rows - 1)
 
 

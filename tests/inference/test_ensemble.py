@@ -119,7 +119,7 @@ def test_what_the_networks_see_grows_with_the_frame(runs: tuple[Run, Run]) -> No
 def test_runs_that_do_not_see_alike_are_refused(runs: tuple[Run, Run], tmp_path: Path) -> None:
     mesh = sharding.make_mesh(4)
     others = {
-        "trained on 0 neighbours on each side": replace(SETTINGS, data=Data()),
+        r"trained on 0 neighbour\(s\) on each side": replace(SETTINGS, data=Data()),
         "trained on slices normalised by scale": replace(SETTINGS, data=Data(neighbours=1, normalise="scale")),
     }
     for i, (sentence, settings) in enumerate(others.items()):
@@ -129,6 +129,11 @@ def test_runs_that_do_not_see_alike_are_refused(runs: tuple[Run, Run], tmp_path:
     other = run_folder.create(replace(SETTINGS, run=tmp_path / "size"), FACTS | {"slice_size": [64, 64]})
     with pytest.raises(UserError, match=r"slices of 64x64, .* on slices of 64x80: leave it out of --with"):
         ensemble.load([runs[0], other], mesh)
+    with pytest.raises(UserError, match="first would be averaged with itself: name another run after --with"):
+        ensemble.load([runs[0], runs[1], runs[0]], mesh)
+    off = run_folder.create(replace(SETTINGS, run=tmp_path / "off", augment=Augment(mirror_axis=5.0)), FACTS)
+    with pytest.raises(UserError, match="mirror_axis is 5, far from the middle of slices with rows 0 to 63"):
+        ensemble.load([off], mesh, mirror=True)
     axis = replace(SETTINGS, augment=Augment(mirror_axis=70.0))
     other = run_folder.create(replace(axis, run=tmp_path / "axis"), FACTS)
     with pytest.raises(UserError, match="mirror_axis is 70, but slices have rows 0 to 63"):
@@ -181,7 +186,7 @@ def test_every_command_averages_and_says_so(runs: tuple[Run, Run], data: Path, t
     lonely.write_bytes(image.read_bytes())
     done = command("predict", first, image, lonely, "--output", tmp_path / "labels", *more)
     assert done.returncode == 0, done.stderr
-    assert "without a neighbouring slice beside them, which stand in for it: 1." in done.stderr
+    assert "1 PNG file(s) have no neighbouring slice beside them and stand in for it themselves." in done.stderr
 
     done = command("export", first, "--output", tmp_path / "model", *more)
     assert done.returncode == 0, done.stderr

@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from oasis_jax.data.slices import neighbour_files
+from oasis_jax.data.slices import missing_neighbours, neighbour_files
 from oasis_jax.data.volumes.anatomy import find_head, head_notes
 from oasis_jax.data.volumes.finding import Found
 from oasis_jax.data.volumes.frame import Place, middle, put, take
@@ -23,7 +24,7 @@ from oasis_jax.data.volumes.nifti import (
 from oasis_jax.data.volumes.placing import Classify, Framing, cut_frames, place_slice, place_volume
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.data.volumes.resample import Grid, resample
-from oasis_jax.system.errors import describe
+from oasis_jax.system.errors import UserError, describe
 
 _AHEAD = 4
 """Files that are read before they are asked for; few, because a volume takes a tenth of a gigabyte."""
@@ -86,25 +87,49 @@ def read_input(
     place, place_notes = place_volume(values, head, gap, framing, classify)
     frames = cut_frames(values, place, gap, framing)
     notes = (*volume.notes, *head_notes(head), *_air_notes(values, head.mask))
-    notes += (*thickness_notes(volume, framing.axis), *place_notes)
+    notes += (*thickness_notes(volume, framing.axis, framing.gap), *place_notes)
     return Input(found, frames, head.mask, place, sides, volume, notes)
 
 
 def _read_png(found: Found, framing: Framing) -> Input:
-    paths = neighbour_files(found.path, framing.neighbours)
-    files = {path: read_grey(path) for path in paths}
-    grey = files[found.path]
-    images = [files[path] if files[path].shape == grey.shape else grey for path in paths]
+    grey = read_grey(found.path)
+    images, beside = _neighbour_images(found.path, grey, framing.neighbours)
     sides = Grid(grey.shape[0], 1.0), Grid(grey.shape[1], 1.0)
     place, notes = middle((sides[0].own, sides[1].own), framing.frame), ()
     if grey.shape != framing.frame:  # one of the trained size is placed as those of training are
         place, notes = place_slice(grey, framing)
     if not grey.any():
         notes = ("it is black, so nothing is labelled",)
+    notes += beside
     shown = np.full((1, *grey.shape), grey.any())  # a slice as it stands: what the network says of it is the answer
     frames = np.stack([put(one, place) for one in images], axis=-1)[None]
     alone = framing.neighbours > 0 and all(one is grey for one in images)
     return Input(found, frames, shown, place, sides, None, notes, alone)
+
+
+def _neighbour_images(path: Path, grey: np.ndarray, reach: int) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """The slices around a PNG slice; for one that cannot be used the slice itself, and a note."""
+    files, notes = {path: grey}, []
+    paths = neighbour_files(path, reach)
+    for other in paths:
+        if other in files:
+            continue
+        files[other] = _like(other, grey)
+        if files[other] is grey:
+            notes.append(f"its neighbour {other.name} cannot be used, so the slice itself stands in for it")
+    if reach and (missing := missing_neighbours(path)):
+        names = " and ".join(map(str, missing))
+        notes.append(f"slice {names} of its case is missing, so the slice itself stands in for it")
+    return [files[other] for other in paths], tuple(notes)
+
+
+def _like(path: Path, grey: np.ndarray) -> np.ndarray:
+    """The grey levels of a file where it can be read and has the size of `grey`; `grey` itself where not."""
+    try:
+        other = read_grey(path)
+    except UserError:
+        return grey
+    return other if other.shape == grey.shape else grey
 
 
 def read_inputs(

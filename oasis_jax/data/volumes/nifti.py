@@ -134,10 +134,14 @@ def stacked(slices: np.ndarray, axis: Axis) -> np.ndarray:
     return np.moveaxis(slices, 0, AXES.index(axis))
 
 
-def thickness_notes(volume: Volume, axis: Axis) -> list[str]:
-    """What a user should know of slices or pixels much coarser than the 1 mm of OASIS."""
+def thickness_notes(volume: Volume, axis: Axis, trained: float | None = None) -> list[str]:
+    """What a user should know of slices or pixels much coarser than the 1 mm of OASIS.
+
+    `trained` is the distance, in mm, of the slices that a network was trained on.
+    """
     *pixel, gap = slice_spacing(volume, axis)
-    notes = [f"its slices are {gap:.1f} mm apart, those of OASIS 1 mm"] if gap > _THICK else []
+    others = "those of OASIS 1 mm" if trained is None else f"those of training {trained:g} mm"
+    notes = [f"its slices are {gap:.1f} mm apart, {others}"] if gap > max(_THICK, trained or 0) else []
     return notes + ([f"its pixels are {max(pixel):.1f} mm wide, those of OASIS 1 mm"] if max(pixel) > _THICK else [])
 
 
