@@ -422,7 +422,7 @@ def test_the_command_labels_a_folder_and_reports_the_broken_at_the_end(
     assert rows[-1]["slices"] == "3"
     with (out / "slices.csv").open(newline="") as file:
         within = [int(row["slice"]) for row in csv.DictReader(file) if row["in_trained_heights"] == "True"]
-    assert rows[-1]["heights_added_up"] == "trained"
+    assert rows[-1]["heights_added_up"] == "all"
     assert float(rows[-1]["CSF_ml"]) == pytest.approx((turned[:, :, within] == 1).sum() / 1000, abs=0.01)
     assert rows[0]["CSF_ml"] == ""
     with (out / "slices.csv").open(newline="") as file:

@@ -126,7 +126,7 @@ def _read_subjects(table: Path) -> dict[str, set[str]]:
         rows = csv.DictReader(file)
         rows.fieldnames = [tidy(name) for name in rows.fieldnames or ()]
         for row in rows:
-            case, subject = tidy(printable(row["case"] or "")), tidy(printable(row["oasis_subject"] or ""))
+            case, subject = tidy(printable(row["case"] or "")), tidy(row["oasis_subject"] or "")
             known.setdefault(case, set()).update([subject] if subject else [])
     return known
 

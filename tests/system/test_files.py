@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from helpers import assert_mistake, blob, command, write_tree
 from oasis_jax import train
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import folders, write_png
+from oasis_jax.evaluation import record
+from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference import outputs
 from oasis_jax.inference.outputs import Report, SliceSummary
 from oasis_jax.report import tables
@@ -135,8 +138,8 @@ def test_names_that_are_no_utf_8_are_labelled(finished: Path, tmp_path: Path, mo
 
 
 def test_names_in_tables_are_taken_literally(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
-    tables.console().print(tables.score_table(metrics | {"data": "a[bold]b[/x] :brain:"}))
+    metrics = record.read(Metrics, finished / "evaluation/test/metrics.json")
+    tables.console().print(tables.score_table(replace(metrics, data="a[bold]b[/x] :brain:")))
     assert "a[bold]b[/x] :brain:, test" in capsys.readouterr().out
 
 
