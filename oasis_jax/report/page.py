@@ -20,6 +20,7 @@ from oasis_jax.evaluation.scores import Scores
 from oasis_jax.inference import score
 from oasis_jax.metrics import overlap
 from oasis_jax.report import charts, pictures, tables
+from oasis_jax.system.files import printable
 
 _QUALITY = 60
 """Of the lossy WebP images: about 6 kB a slice of 256x256, with no difference that an eye sees at this size."""
@@ -93,8 +94,8 @@ def _data(found: Evaluated) -> dict[str, Any]:
         image, truth = found.slices[i]
         rows.append(
             {
-                "subject": found.subjects[pair.case],
-                "case": pair.case,
+                "subject": printable(found.subjects[pair.case]),
+                "case": printable(pair.case),
                 "number": pair.number,
                 "foreground": _number(rank[i]),
                 "dice": [_number(x) for x in dice[i]],
