@@ -110,7 +110,7 @@ def test_names_that_are_no_utf_8_are_evaluated(latin: Path, finished: Path, tmp_
     assert done.returncode == 0, done.stderr
     rows = (run / "evaluation/test/per_subject.csv").read_text(encoding="utf-8")
     assert r"Ren\xe9 $x$,8," in rows
-    assert r"Ren\xe9 $x$" in (run / "evaluation/test/report.html").read_text(encoding="utf-8")
+    assert json.dumps(r"Ren\xe9 $x$") in (run / "evaluation/test/report.html").read_text(encoding="utf-8")
 
 
 def test_a_fingerprint_does_not_depend_on_the_locale(latin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
