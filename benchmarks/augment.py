@@ -54,7 +54,7 @@ def compiled(settings: Config) -> tuple[Any, TrainState]:
     """The step under jit, and a state to start from."""
     mesh = sharding.make_mesh(BATCH)
     init, apply = unet.network(settings.model)
-    transform = optimizer.optimizer(settings.optim, total_steps=1000)
+    transform = optimizer.optimizer(settings.optim, optimizer.schedule(settings.optim, 1000))
     change = partial(augment, config=settings.augment, method=settings.data.normalise, window=settings.model.crop)
     train_step = partial(
         step.train_step, apply=apply, transform=transform, augment=change, cross_entropy=settings.optim.cross_entropy

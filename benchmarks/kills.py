@@ -162,7 +162,7 @@ def arrays(folder: Path) -> tuple[Any, int]:
     """Parameters and optimizer state of the last checkpoint, and its step."""
     here = run_folder.load(folder)
     init, _ = unet.network(here.config.model)
-    transform = optimizer.optimizer(here.config.optim, EPOCHS * EPOCH_STEPS)
+    transform = optimizer.optimizer(here.config.optim, optimizer.schedule(here.config.optim, EPOCHS * EPOCH_STEPS))
     begin = partial(optimizer.initial_state, jax.random.key(0), here.shape, init, transform)
     abstract = sharding.on_mesh(jax.eval_shape(begin), sharding.make_mesh(here.config.train.batch))
     restored = checkpoint.restore_latest(here.checkpoints, abstract, print)
