@@ -133,7 +133,7 @@ def size(scores: Scores) -> str:
 
 
 def pixels(spacing: Spacing | None) -> str:
-    """The spacing of the pixels for people; None is said to be unknown."""
+    """The spacing of the pixels for people; None reads as unknown."""
     if spacing is None:
         return "spacing of the pixels unknown, or each volume's own"
     row, column, gap = spacing

@@ -59,7 +59,7 @@ def run_command(command: Callable[[], None]) -> None:
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
-    """What a command says of that which ended it, and its exit status; None for what nobody foresaw."""
+    """The message and exit status for an exception; None if it is unexpected."""
     match error:
         case UserError():
             return f"error: {error}", 2

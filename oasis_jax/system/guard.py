@@ -67,7 +67,7 @@ def handle(handler: Handler) -> dict[int, Any]:
 
 
 def sentence(number: int) -> str:
-    """What is said of a command that a signal ended."""
+    """The message of a command that a signal ended."""
     return f"Interrupted by {signal.Signals(number).name}. What was saved stays."
 
 
