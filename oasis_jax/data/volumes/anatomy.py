@@ -64,8 +64,8 @@ def find_head(planes: np.ndarray) -> Head:
     head, beside = _pieces(np.delete(body, gaps, axis=0))
     if not head.any():
         return Head(slice(0, 0), slice(0, 0), np.zeros(planes.shape, bool))
-    head = _refilled(head, gaps, (thin > 0).any(axis=(1, 2)))
-    rows, columns = (_doubled(head.any(axis=(0, other)), planes.shape[3 - other]) for other in (2, 1))
+    head = _refilled(head, gaps, np.any(thin > 0, axis=(1, 2)))
+    rows, columns = (_doubled(np.any(head, axis=(0, other)), planes.shape[3 - other]) for other in (2, 1))
     flat = np.zeros((3, 3, 3), bool)
     flat[1] = ndimage.generate_binary_structure(2, 1)
     near = ndimage.binary_dilation(head, flat, iterations=_MARGIN)
