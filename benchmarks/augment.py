@@ -77,7 +77,7 @@ def batch(channels: int) -> dict[str, np.ndarray]:
 
 def main() -> None:
     arguments = tyro.cli(Arguments)
-    sharding.start()
+    sharding.configure_jax()
     settings = load_experiment(Path(__file__).parent.parent / "experiments" / "oasis.py")
     kinds = {name: KINDS[name] for name in ("none", *(arguments.only or [name for name in KINDS if name != "none"]))}
     steps = {name: compiled(replace(settings, augment=change)) for name, change in kinds.items()}

@@ -35,7 +35,7 @@ SLICES, PER_SUBJECT = 544, 32
 def main() -> None:
     trained = run_folder.load(Path(sys.argv[1]))
     config = trained.config
-    sharding.start()
+    sharding.configure_jax()
     tree = open_data(config, (config.train.evaluate,))
     own = tree.splits[config.train.evaluate]
     pairs = [own[i % len(own)] for i in range(SLICES)]
@@ -45,7 +45,7 @@ def main() -> None:
     for i in range(len(source)):
         source[i]  # read before the clock starts
     mesh = sharding.make_mesh(batch)
-    _, params = restore.best_parameters(trained, mesh)
+    _, params = restore.load_best(trained, mesh)
     step = score.compiled_eval_step(config, unet.network(config.model)[1], mesh)
     score.score(step, params, few, config.data, batch, mesh)
 

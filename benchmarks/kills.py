@@ -150,7 +150,7 @@ def moment(folder: Path, said: str) -> str:
         return MOMENTS[2]
     if any(name.endswith(".pruned") for name in names(folder)):
         return MOMENTS[4]
-    found = checkpoint.cards(folder / "checkpoints")[0]
+    found = checkpoint.list_checkpoints(folder / "checkpoints")[0]
     if len(found) > len({card.step for card in (*found[-2:], checkpoint.best(found)) if card}):
         return MOMENTS[3]
     if "Training" not in said and "Resuming" not in said:
@@ -164,7 +164,7 @@ def arrays(folder: Path) -> tuple[Any, int]:
     init, _ = unet.network(here.config.model)
     transform = optimizer.optimizer(here.config.optim, optimizer.schedule(here.config.optim, EPOCHS * EPOCH_STEPS))
     begin = partial(optimizer.initial_state, jax.random.key(0), here.shape, init, transform)
-    abstract = sharding.on_mesh(jax.eval_shape(begin), sharding.make_mesh(here.config.train.batch))
+    abstract = sharding.abstract_on(jax.eval_shape(begin), sharding.make_mesh(here.config.train.batch))
     restored = checkpoint.restore_latest(here.checkpoints, abstract, print)
     assert restored is not None, folder
     return restored[0], restored[1].step
@@ -177,7 +177,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     return {
         "step": step,
         "arrays": [(value.dtype, value.shape, value.tobytes()) for value in map(np.asarray, jax.tree.leaves(now))],
-        "checkpoints": checkpoint.cards(folder / "checkpoints"),
+        "checkpoints": checkpoint.list_checkpoints(folder / "checkpoints"),
         "files": sorted(names(folder)),
         "metrics": (folder / "metrics.jsonl").read_text(),
         "evaluation": evaluation,
@@ -224,7 +224,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         os.environ["OASIS_JAX_CACHE"] = str(base / "cache")
-        sharding.start()
+        sharding.configure_jax()
         data = trees.repeat(base / "tree", trees.draw(base / "drawn", SIZE), COUNTS)
         want, seconds = undisturbed(data, base / "undisturbed")
         with ThreadPoolExecutor() as pool:

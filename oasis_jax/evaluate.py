@@ -28,7 +28,7 @@ from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
-from oasis_jax.system.distributed import Flag, joined
+from oasis_jax.system.distributed import Flag, initialize
 from oasis_jax.system.errors import UserError, leave_some, run_command
 
 
@@ -122,7 +122,7 @@ def evaluate_volumes(runs: Sequence[Run], arguments: Arguments) -> tuple[Metrics
 
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.evaluate")
-    with joined(arguments.distributed, arguments):
+    with initialize(arguments.distributed, arguments):
         _evaluate_run(arguments)
 
 
@@ -132,7 +132,7 @@ def _evaluate_run(arguments: Arguments) -> None:
         trained = trained.at_data(arguments.data_root)
     runs = (trained, *map(run_folder.load, arguments.with_))
     _check_output(arguments.output)
-    sharding.start()
+    sharding.configure_jax()
     if arguments.images is not None or arguments.labels is not None:
         metrics, folder, problems = evaluate_volumes(runs, arguments)
         show(metrics, folder)

@@ -36,7 +36,7 @@ from oasis_jax.runs.folder import Run
 from oasis_jax.system import records, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, run_command
-from oasis_jax.system.files import write_folder, write_text, write_whole
+from oasis_jax.system.files import atomic_folder, atomic_write, write_text
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """The one file is lowered for all of these."""
@@ -104,7 +104,7 @@ def describe(networks: Ensemble, metrics: dict[str, Metrics], lowered: bytes) ->
         metrics: what its evaluations wrote, by split.
         lowered: the content of the model file.
     """
-    trained, chosen = networks.runs[0], networks.cards[0]
+    trained, chosen = networks.runs[0], networks.checkpoints[0]
     settings, facts, size = trained.config, trained.provenance, list(trained.size)
     root = settings.data.root
     # A card travels: where things lay on this machine is nobody's business.
@@ -163,7 +163,7 @@ def read_metrics(networks: Ensemble) -> dict[str, Metrics]:
     Raises:
         UserError: a `metrics.json` is damaged, or another version of the program wrote it.
     """
-    trained, step = networks.runs[0], networks.cards[0].step
+    trained, step = networks.runs[0], networks.checkpoints[0].step
     files = {split: trained.evaluation(split + networks.name) / "metrics.json" for split in SPLITS}
     found = {split: record.read(Metrics, path) for split, path in files.items() if path.is_file()}
     return {
@@ -193,17 +193,17 @@ def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str,
     card = describe(networks, read_metrics(networks), lowered)
 
     def fill(folder: Path) -> None:
-        write_whole(folder / _MODEL, lambda part: part.write_bytes(lowered))
+        atomic_write(folder / _MODEL, lambda part: part.write_bytes(lowered))
         write_text(folder / _CARD, json.dumps(card, indent=2) + "\n")
 
-    write_folder(output, fill)
+    atomic_folder(output, fill)
     return card
 
 
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.export")
     runs = [run_folder.load(folder) for folder in (arguments.run, *arguments.with_)]
-    sharding.start()
+    sharding.configure_jax()
     # StableHLO names source files for debuggers; without their folders it says nothing about this machine.
     jax.config.update("jax_hlo_source_file_canonicalization_regex", ".*/")
     card = export(runs, arguments.output, arguments.mirror)

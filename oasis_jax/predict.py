@@ -18,8 +18,8 @@ from oasis_jax.data.volumes.finding import Found, find_inputs
 from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.inference import outputs
-from oasis_jax.inference.label import Labelled, label
-from oasis_jax.inference.outputs import Report
+from oasis_jax.inference.label import Segmentation, label
+from oasis_jax.inference.outputs import FileSummary
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run, Trained
@@ -71,7 +71,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     segmenter = Segmenter.load(runs, mirror=arguments.mirror, batch=arguments.batch)
     framing, trained = segmenter.framing, segmenter.trained
     arguments.output.mkdir(parents=True, exist_ok=True)
-    reports: dict[str, Report] = {}
+    reports: dict[str, FileSummary] = {}
     alone = 0
     with console.bar() as shown, ThreadPoolExecutor(2) as writers:
         task = shown.add_task("Labelling", total=len(found))
@@ -80,7 +80,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
             problems.append(reason)
             shown.advance(task)
 
-        def finish(one: Found, written: Future[Report]) -> None:
+        def finish(one: Found, written: Future[FileSummary]) -> None:
             try:
                 reports[one.name] = written.result()
             except OSError:  # the disk is full, say: no fault of one file
@@ -91,7 +91,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
             print(outputs.sentence(reports[one.name]), flush=True)
             shown.advance(task)
 
-        writing: deque[tuple[Found, Future[Report]]] = deque()
+        writing: deque[tuple[Found, Future[FileSummary]]] = deque()
         inputs = read_inputs(found, framing, arguments.orientation, fail, segmenter.classify)
         try:
             for one in label(inputs, segmenter, arguments.probabilities):
@@ -120,13 +120,13 @@ def _check(arguments: Arguments) -> tuple[list[Found], list[str]]:
     return found, problems
 
 
-def _write(one: Labelled, trained: Trained, arguments: Arguments) -> Report:
+def _write(one: Segmentation, trained: Trained, arguments: Arguments) -> FileSummary:
     facts = outputs.report(one, trained, arguments.all_heights)
     outputs.write(one, facts, arguments.output, trained)
     return facts
 
 
-def _write_tables(reports: list[Report], folder: Path) -> None:
+def _write_tables(reports: list[FileSummary], folder: Path) -> None:
     if reports:
         for sentence in outputs.write_tables(folder, reports):
             console.say(f"Note: {sentence}")
@@ -154,7 +154,7 @@ def _listing(title: str, problems: Sequence[str]) -> str:
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
     run = run_folder.load(arguments.run)
-    sharding.start()
+    sharding.configure_jax()
     done, problems = predict(run, arguments)
     if done:
         print(f"Labels, overlays and tables: {arguments.output}", flush=True)

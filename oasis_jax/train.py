@@ -19,7 +19,7 @@ import tyro
 from oasis_jax import config
 from oasis_jax.config import Config
 from oasis_jax.system.arguments import command_line
-from oasis_jax.system.distributed import Flag, joined
+from oasis_jax.system.distributed import Flag, initialize
 from oasis_jax.system.errors import UserError, run_command
 from oasis_jax.training.setup import train
 
@@ -81,7 +81,7 @@ def parse(words: list[str]) -> Arguments:
 
 def main() -> None:
     arguments = parse(sys.argv[1:])
-    with joined(arguments.distributed, arguments):
+    with initialize(arguments.distributed, arguments):
         train(arguments.config)
 
 

@@ -217,7 +217,7 @@ def test_the_artefact_does_not_tell_where_things_lay(artefact: Path) -> None:
 )
 def test_every_kind_of_network_exports(settings: Config) -> None:
     alone = Run(Path("run"), settings, FACTS)
-    card = checkpoint.Card(BEST, 0.25, {})
+    card = checkpoint.CheckpointInfo(BEST, 0.25, {})
     networks = Ensemble((alone,), (card,), (parameters(settings, BEST),), mirror=False)
     lowered = export.lower(export.closed(networks), SIZE)
     answer = jax_export.deserialize(bytearray(lowered)).call(slices(2))
@@ -268,5 +268,5 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
-        files.write_folder(tmp_path / "model", half)
+        files.atomic_folder(tmp_path / "model", half)
     assert list(tmp_path.iterdir()) == []

@@ -23,13 +23,15 @@ from oasis_jax.data.volumes.inputs import read_input, read_inputs
 from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.inference import outputs
-from oasis_jax.inference.label import Labelled, label
+from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.runs.folder import Trained
 
 LOOKS: Ranges = {"covered": (0.0, 1.0), "mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
 
 
-def label_one(path: Path, framing: Framing = FRAMING, keep: bool = False, orientation: str | None = None) -> Labelled:
+def label_one(
+    path: Path, framing: Framing = FRAMING, keep: bool = False, orientation: str | None = None
+) -> Segmentation:
     (one,) = label([read_input(Found(path, "one"), framing, orientation)], stand_in(), keep)
     return one
 

@@ -45,7 +45,7 @@ def lines(run: Path) -> list[dict]:
 
 def outcome(run: Path) -> tuple:
     """Everything that must not depend on how often a run was stopped: all parameters, optimizer state, metrics."""
-    return checkpoint.cards(run / "checkpoints"), lines(run)
+    return checkpoint.list_checkpoints(run / "checkpoints"), lines(run)
 
 
 def read_events(path: Path) -> list[tuple[int, list]]:
@@ -84,7 +84,7 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
 
 def test_the_best_checkpoint_is_the_one_of_lowest_validation_loss_and_is_what_is_evaluated(finished: Path) -> None:
     losses = {row["step"]: row["loss"] for row in lines(finished) if row["kind"] == "validate"}
-    best = checkpoint.best(checkpoint.cards(finished / "checkpoints")[0])
+    best = checkpoint.best(checkpoint.list_checkpoints(finished / "checkpoints")[0])
     assert best is not None
     assert best.step == min(losses, key=losses.__getitem__)
     assert "16 slices of 2 subjects" in (finished / "evaluation/test/report.html").read_text()
@@ -175,7 +175,7 @@ def test_a_damaged_latest_checkpoint_falls_back_and_says_so(data: Path, finished
 def test_a_damaged_best_checkpoint_gives_way_to_the_next_best(data: Path, finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "damaged best"
     shutil.copytree(finished, run)
-    first, second = checkpoint.by_loss(checkpoint.cards(run / "checkpoints")[0])[:2]
+    first, second = checkpoint.by_loss(checkpoint.list_checkpoints(run / "checkpoints")[0])[:2]
     for path in (run / f"checkpoints/{first.step}/params").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[:-20])
@@ -265,13 +265,13 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(data: Path, finishe
     wait_for(process, lambda: (run / "checkpoints/8").is_dir())
     process.send_signal(signal.SIGTERM)
     process.communicate()
-    kept = checkpoint.cards(run / "checkpoints")[0]
+    kept = checkpoint.list_checkpoints(run / "checkpoints")[0]
     limited = subprocess.run(
         ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash", *words],
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert_mistake(limited, "Cannot write the checkpoint of step", "File too large")
-    assert [card for card in checkpoint.cards(run / "checkpoints")[0] if card in kept] == kept
+    assert [card for card in checkpoint.list_checkpoints(run / "checkpoints")[0] if card in kept] == kept
     assert command("train", *options(data, run)).returncode == 0
     assert outcome(run) == outcome(finished)
 
@@ -336,7 +336,7 @@ def test_a_run_can_be_counted_in_steps(data: Path, tmp_path: Path) -> None:
     assert [row["step"] for row in rows if row["kind"] == "validate"] == [4, 6]
     rates = [row["learning_rate"] for row in rows if row["kind"] == "train"]
     assert max(rates) > 10 * rates[-1]  # the cycle ends with the steps
-    good, damaged = checkpoint.cards(tmp_path / "run/checkpoints")
+    good, damaged = checkpoint.list_checkpoints(tmp_path / "run/checkpoints")
     assert ([card.step for card in good], damaged) == ([4, 6], [])
 
 

@@ -18,7 +18,7 @@ from peers import Arrays, Program
 
 def initial(settings: Config, size: tuple[int, int]) -> Arrays:
     """Parameters as training starts from, by "module/name"; biases are not zero, so that a forgotten one is seen."""
-    sharding.start()
+    sharding.configure_jax()
     init, _ = unet.network(settings.model)
     params = jax.jit(init, static_argnums=1)(jax.random.key(settings.train.seed), (*size, settings.data.channels))
     rng = np.random.default_rng(settings.train.seed)
@@ -58,7 +58,7 @@ def unflatten(parameters: Arrays) -> unet.Params:
 
 def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
     """The package, without augmentation. `exact` asks for float32 products where a GPU would take TF32."""
-    sharding.start()
+    sharding.configure_jax()
     jax.config.update("jax_default_matmul_precision", "highest" if exact else None)
     params = unflatten(parameters)
     _, apply = unet.network(settings.model)

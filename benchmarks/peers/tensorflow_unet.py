@@ -16,7 +16,7 @@ from keras import layers
 
 from oasis_jax import classes
 from oasis_jax.config import Config, Model
-from peers import CERTAIN, EPSILON, LEAK, LEVELS, Arrays, Program
+from peers import BACKGROUND_LOGIT, EPSILON, LEAKY_SLOPE, LEVELS, Arrays, Program
 
 
 def network(config: Model, size: tuple[int, int]) -> keras.Model:
@@ -29,7 +29,7 @@ def network(config: Model, size: tuple[int, int]) -> keras.Model:
     def norm_act(x: Any, name: str) -> Any:
         if config.norm == "instance":
             x = layers.GroupNormalization(groups=-1, epsilon=1e-5, name=f"{name}_norm")(x)
-        return layers.LeakyReLU(negative_slope=LEAK)(x)
+        return layers.LeakyReLU(negative_slope=LEAKY_SLOPE)(x)
 
     def block(x: Any, features: int, name: str, kernel: int = 3, stride: int = 1) -> Any:
         return norm_act(conv(x, features, name, kernel, stride), name)
@@ -52,7 +52,7 @@ def network(config: Model, size: tuple[int, int]) -> keras.Model:
     def segmentation(x: Any, name: str) -> Any:
         if config.segmentation == "1x1":
             return conv(x, classes.COUNT, name, kernel=1)
-        return layers.LeakyReLU(negative_slope=LEAK)(conv(x, classes.COUNT, name))
+        return layers.LeakyReLU(negative_slope=LEAKY_SLOPE)(conv(x, classes.COUNT, name))
 
     image = keras.Input((*size, 1))
     crop = config.crop or size
@@ -78,7 +78,7 @@ def network(config: Model, size: tuple[int, int]) -> keras.Model:
     if config.crop:
         pads = [(0, 0), *around, (0, 0)]
         background, others = keras.ops.pad(logits[..., :1], pads), logits[..., 1:]
-        others = keras.ops.pad(others, pads, constant_values=-CERTAIN)
+        others = keras.ops.pad(others, pads, constant_values=-BACKGROUND_LOGIT)
         logits = keras.ops.concatenate([background, others], -1)
     return keras.Model(image, logits)
 

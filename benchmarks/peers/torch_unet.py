@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from oasis_jax import classes
 from oasis_jax.config import Config, Model
-from peers import CERTAIN, EPSILON, LEAK, LEVELS, Arrays, Program
+from peers import BACKGROUND_LOGIT, EPSILON, LEAKY_SLOPE, LEVELS, Arrays, Program
 
 Tensors = dict[str, torch.Tensor]
 LAST = torch.channels_last
@@ -30,7 +30,7 @@ def network(config: Model) -> Callable[[Tensors, torch.Tensor, bool], torch.Tens
         def norm_act(x: torch.Tensor, name: str) -> torch.Tensor:
             if config.norm == "instance":
                 x = instance_norm(x, weights[f"{name}_norm/scale"], weights[f"{name}_norm/bias"])
-            return F.leaky_relu(x, LEAK)
+            return F.leaky_relu(x, LEAKY_SLOPE)
 
         def block(x: torch.Tensor, name: str, stride: int = 1) -> torch.Tensor:
             return norm_act(conv(x, name, stride), name)
@@ -44,7 +44,7 @@ def network(config: Model) -> Callable[[Tensors, torch.Tensor, bool], torch.Tens
 
         def segmentation(x: torch.Tensor, name: str) -> torch.Tensor:
             y = conv(x, name)
-            return y if config.segmentation == "1x1" else F.leaky_relu(y, LEAK)
+            return y if config.segmentation == "1x1" else F.leaky_relu(y, LEAKY_SLOPE)
 
         x, skips = image, []
         for level in range(LEVELS):
@@ -71,7 +71,7 @@ def network(config: Model) -> Callable[[Tensors, torch.Tensor, bool], torch.Tens
             top, left = (rows - height) // 2, (columns - width) // 2
             logits = whole(weights, image[:, :, top : top + height, left : left + width], dropping)
         around = (left, columns - width - left, top, rows - height - top)
-        return torch.cat([F.pad(logits[:, :1], around), F.pad(logits[:, 1:], around, value=-CERTAIN)], 1)
+        return torch.cat([F.pad(logits[:, :1], around), F.pad(logits[:, 1:], around, value=-BACKGROUND_LOGIT)], 1)
 
     return forward
 

@@ -31,7 +31,7 @@ def ranges(measures: list[tuple[float, float, float]]) -> Ranges:
     return {name: (min(values), max(values)) for name, values in zip(MEASURES, columns, strict=False)}
 
 
-def unlike(slices: list[np.ndarray], ranges: Ranges) -> list[bool]:
+def out_of_range(slices: list[np.ndarray], ranges: Ranges) -> list[bool]:
     """Whether each slice lies beyond the ranges, widened by a quarter of their width on either side."""
     return [
         any(

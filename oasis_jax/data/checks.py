@@ -29,7 +29,7 @@ class Contents(NamedTuple):
     extent: tuple[int, int, int, int]
     """First and last row, first and last column with a label above background, over all slices; first > last where
     there is none."""
-    looks: Ranges
+    ranges: Ranges
     """What the images look like."""
     fingerprint: str
     """SHA-256 over names and contents of all files, in order."""
@@ -38,7 +38,7 @@ class Contents(NamedTuple):
     """Where it is remembered that these files passed; None without a cache."""
 
 
-_NOWHERE = (2**31, -1, 2**31, -1)
+_EMPTY_EXTENT = (2**31, -1, 2**31, -1)
 
 
 def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
@@ -50,12 +50,12 @@ def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker)
     return (stamp and _recall(stamp)) or _check(stamp, split, pairs, track)
 
 
-def stamp(contents: Contents) -> None:
+def remember_passed(contents: Contents) -> None:
     """Remember, in the cache folder where there is one, that these files passed, as they were before they were read."""
     if contents.stamp is None:
         return
     (size,) = contents.sizes
-    facts = {"size": size, "extent": contents.extent, "looks": contents.looks, "fingerprint": contents.fingerprint}
+    facts = {"size": size, "extent": contents.extent, "looks": contents.ranges, "fingerprint": contents.fingerprint}
     try:
         contents.stamp.parent.mkdir(parents=True, exist_ok=True)
         write_text(contents.stamp, json.dumps(facts))
@@ -76,7 +76,7 @@ def _recall(path: Path) -> Contents | None:
 def _check(stamp: Path | None, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
     files = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
     sizes: dict[tuple[int, int], int] = {}
-    problems, digest, extent, measures = [], hashlib.sha256(), _NOWHERE, []
+    problems, digest, extent, measures = [], hashlib.sha256(), _EMPTY_EXTENT, []
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         found = track(pool.map(lambda file: _check_file(*file), files), len(files), f"Checking {split}")
         for (path, _), file in zip(files, found, strict=True):
@@ -88,16 +88,16 @@ def _check(stamp: Path | None, split: str, pairs: Sequence[Slice], track: Tracke
                 sizes[file.size] = sizes.get(file.size, 0) + 1
             a, b = extent, file.extent
             extent = min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])
-            if file.looks:
-                measures.append(file.looks)
+            if file.measures:
+                measures.append(file.measures)
     return Contents(sizes, extent, appearance.ranges(measures), digest.hexdigest(), problems, stamp)
 
 
 class _File(NamedTuple):
     digest: bytes = b""
     size: tuple[int, int] | None = None
-    extent: tuple[int, int, int, int] = _NOWHERE
-    looks: tuple[float, float, float] | None = None
+    extent: tuple[int, int, int, int] = _EMPTY_EXTENT
+    measures: tuple[float, float, float] | None = None
     problem: Problem | None = None
 
 
@@ -116,7 +116,7 @@ def _check_file(path: Path, is_label: bool) -> _File:
         return _File(problem=("unreadable", str(error) or type(error).__name__))
     file = _File(hashlib.sha256(content).digest(), pixels.shape)
     if not is_label:
-        return file._replace(looks=appearance.measure(pixels))
+        return file._replace(measures=appearance.measure(pixels))
     counts = np.bincount(pixels.ravel(), minlength=256)
     counts[list(classes.GREYS)] = 0
     if counts.any():

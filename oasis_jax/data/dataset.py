@@ -35,7 +35,7 @@ class Dataset:
     """The person each case is of: from `subjects.csv`; without it, one a case."""
     fingerprints: dict[str, str]
     """SHA-256 of each split's files."""
-    looks: dict[str, Ranges]
+    ranges: dict[str, Ranges]
     """What the images of each split look like."""
     cut: Cut
     """How the slices were cut."""
@@ -70,12 +70,12 @@ def load_dataset(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = si
     if problems:
         raise UserError(_listing(root, problems, shown))
     for one in contents.values():
-        checks.stamp(one)
+        checks.remember_passed(one)
     (size,) = {size for one in contents.values() for size in one.sizes}
     tops, bottoms, lefts, rights = zip(*(one.extent for one in contents.values()), strict=True)
     extent = min(tops), max(bottoms), min(lefts), max(rights)
     fingerprints = {split: one.fingerprint for split, one in contents.items()}
-    seen = {split: one.looks for split, one in contents.items()}
+    seen = {split: one.ranges for split, one in contents.items()}
     return Dataset(root, size, extent, index, subjects, fingerprints, seen, cut, cut.spacing)
 
 

@@ -18,10 +18,10 @@ def open_data(config: Config, splits: tuple[str, ...]) -> Dataset:
         raise UserError(
             f"{named} is not a folder: name the one that holds keras_png_slices_train now with --data-root."
         )
-    with distributed.in_turn():
+    with distributed.main_process_first():
         root = config.data.root or default_tree(console.track)
         tree = load_dataset(root, splits, console.track)
-    distributed.agree(tree.fingerprints, f"does not have the same slices in {root}")
+    distributed.assert_equal(tree.fingerprints, f"does not have the same slices in {root}")
     if tree.spacing is None:
         return replace(tree, spacing=config.data.spacing_mm)
     if config.data.spacing_mm not in (tree.spacing, Data().spacing_mm):  # it was asked for, and is not used

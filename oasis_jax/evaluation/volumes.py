@@ -18,7 +18,7 @@ from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import Volume, check_slices, planes, read_volume, slice_spacing
 from oasis_jax.data.volumes.study import Scan, Values, read_classes
 from oasis_jax.evaluation.result import Evaluated
-from oasis_jax.inference.label import Labelled, label
+from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.score import SliceTable, score_logits, tabulate
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics import surface
@@ -107,7 +107,7 @@ def _joined(done: dict[str, _Scored], subjects: dict[str, str]) -> Evaluated:
 
 
 def _score(
-    scan: Scan, one: Labelled, axis: Axis, values: Values, cross_entropy: float, orientation: str | None
+    scan: Scan, one: Segmentation, axis: Axis, values: Values, cross_entropy: float, orientation: str | None
 ) -> _Scored:
     volume = one.input.volume
     assert volume is not None

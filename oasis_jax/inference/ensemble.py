@@ -41,7 +41,7 @@ class Ensemble:
 
     runs: tuple[Run, ...]
     """The first one is the run that was asked for."""
-    cards: tuple[checkpoint.Card, ...]
+    checkpoints: tuple[checkpoint.CheckpointInfo, ...]
     """The checkpoint of each."""
     params: tuple[unet.Params, ...]
     mirror: bool
@@ -72,7 +72,7 @@ class Ensemble:
         """What was averaged; None for one network alone."""
         if len(self.runs) == 1 and not self.mirror:
             return None
-        members = [Member(one.folder.name, card.step) for one, card in zip(self.runs, self.cards, strict=True)]
+        members = [Member(one.folder.name, info.step) for one, info in zip(self.runs, self.checkpoints, strict=True)]
         return Averaged(tuple(members), self.mirror)
 
     @property
@@ -102,9 +102,9 @@ def load(runs: Sequence[Run], mesh: jax.sharding.Mesh, *, step: int | None = Non
     if mirror:
         for one in runs:
             mirror_shift(one.config.augment.mirror_axis, one.size[0])
-    restored = [restore.best_parameters(one, mesh, None if i else step) for i, one in enumerate(runs)]
-    cards, params = zip(*restored, strict=True)
-    return Ensemble(tuple(runs), cards, params, mirror)
+    restored = [restore.load_best(one, mesh, None if i else step) for i, one in enumerate(runs)]
+    checkpoints, params = zip(*restored, strict=True)
+    return Ensemble(tuple(runs), checkpoints, params, mirror)
 
 
 def _check_alike(first: Run, other: Run) -> None:

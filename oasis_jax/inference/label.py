@@ -17,7 +17,7 @@ _AHEAD = 2
 """Batches that are under way before the first one's labels are asked for."""
 
 
-class Labelled(NamedTuple):
+class Segmentation(NamedTuple):
     """One file with its labels."""
 
     input: Input
@@ -27,7 +27,7 @@ class Labelled(NamedTuple):
     """float32 `(N, rows, columns, 4)`, where they are wanted."""
 
 
-def label(inputs: Iterable[Input], segmenter: Segmenter, keep_probabilities: bool) -> Iterator[Labelled]:
+def label(inputs: Iterable[Input], segmenter: Segmenter, keep_probabilities: bool) -> Iterator[Segmentation]:
     """Label files, in batches that run on from one file to the next; each is given when its last slice is done.
 
     Args:
@@ -39,7 +39,7 @@ def label(inputs: Iterable[Input], segmenter: Segmenter, keep_probabilities: boo
         for row, (file, number) in enumerate(batch.slices):
             file.write(number, batch, row)
             if file.left == 0:
-                yield Labelled(file.input, file.classes, file.probabilities)
+                yield Segmentation(file.input, file.classes, file.probabilities)
 
 
 @dataclass
@@ -48,7 +48,7 @@ class _Pending:
 
     input: Input
     classes: np.ndarray
-    """As in `Labelled`; background until a slice is written."""
+    """As in `Segmentation`; background until a slice is written."""
     probabilities: np.ndarray | None
     left: int
     """Slices that are not written yet."""

@@ -14,9 +14,9 @@ from oasis_jax.data.volumes.anatomy import heights, is_cut_off
 from oasis_jax.data.volumes.finding import Found
 from oasis_jax.data.volumes.frame import take
 from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
-from oasis_jax.inference.label import Labelled
+from oasis_jax.inference.label import Segmentation
 from oasis_jax.runs.folder import Trained
-from oasis_jax.system.files import csv_text, printable, write_text, write_whole
+from oasis_jax.system.files import atomic_write, csv_text, printable, write_text
 
 _TILES = 24
 """Slices that the picture of a volume shows at most."""
@@ -42,7 +42,7 @@ class SliceSummary(NamedTuple):
         return sum(self.areas)
 
 
-class Report(NamedTuple):
+class FileSummary(NamedTuple):
     """What the tables say of one file."""
 
     file: str
@@ -74,7 +74,7 @@ def names(found: Found, probabilities: bool) -> list[str]:
 TABLES = ("tissue.csv", "slices.csv", "labels.tsv")
 
 
-def report(one: Labelled, trained: Trained, all_heights: bool = False) -> Report:
+def report(one: Segmentation, trained: Trained, all_heights: bool = False) -> FileSummary:
     """Measure one file: areas and volumes, heights, likeness to the training slices.
 
     Args:
@@ -93,7 +93,7 @@ def report(one: Labelled, trained: Trained, all_heights: bool = False) -> Report
         notes.append("it ends inside the brain, so the heights of its slices are unknown, and all are added up")
     low, high = trained.cut.heights
     trusted = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
-    strange = appearance.unlike(list(item.slices), trained.looks)
+    strange = appearance.out_of_range(list(item.slices), trained.ranges)
     judged = [s for k, s in enumerate(strange) if item.head[k].any() and (trusted is None or trusted[k])]
     if sum(judged) > len(judged) / 2:
         notes.append("it looks unlike the training slices (share of the frame above air, mean and spread of grey)")
@@ -109,30 +109,30 @@ def report(one: Labelled, trained: Trained, all_heights: bool = False) -> Report
     ]
     counted = areas if trusted is None or all_heights else areas[trusted]
     millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
-    return Report(item.found.path.name, slices, millilitres, trusted is None or all_heights, tuple(notes))
+    return FileSummary(item.found.path.name, slices, millilitres, trusted is None or all_heights, tuple(notes))
 
 
-def write(one: Labelled, facts: Report, folder: Path, trained: Trained) -> None:
+def write(one: Segmentation, facts: FileSummary, folder: Path, trained: Trained) -> None:
     """Write the files of one prediction, each whole or not at all."""
     item = one.input
     files = [folder / name for name in names(item.found, one.probabilities is not None)]
     if item.volume is None:
         grey = Image.fromarray(one.classes[0] * np.uint8(STEP))
-        write_whole(files[0], lambda part: grey.save(part, format="PNG", compress_level=1))
+        atomic_write(files[0], lambda part: grey.save(part, format="PNG", compress_level=1))
     else:
         volume, classes = item.volume, stacked(one.classes, trained.cut.axis)
-        write_whole(files[0], lambda part: write_volume(part, classes, volume, names=True))
-    write_whole(files[1], lambda part: overlays.write_picture(part, _picture(one, facts)))
+        atomic_write(files[0], lambda part: write_volume(part, classes, volume, names=True))
+    atomic_write(files[1], lambda part: overlays.write_picture(part, _picture(one, facts)))
     if one.probabilities is not None:
         values = one.probabilities
         if item.volume is None:
-            write_whole(files[2], lambda part: _save_array(part, values[0]))
+            atomic_write(files[2], lambda part: _save_array(part, values[0]))
         else:
             volume = item.volume
-            write_whole(files[2], lambda part: write_volume(part, stacked(values, trained.cut.axis), volume))
+            atomic_write(files[2], lambda part: write_volume(part, stacked(values, trained.cut.axis), volume))
 
 
-def write_tables(folder: Path, reports: list[Report]) -> list[str]:
+def write_tables(folder: Path, reports: list[FileSummary]) -> list[str]:
     """Write `tissue.csv` (a line a file), `slices.csv` (a line a slice), `labels.tsv` (what a label value means).
 
     Lines of other files, from earlier predictions into the same folder, stay.
@@ -193,7 +193,7 @@ def _continue_table(path: Path, header: list[str], lines: list[list[Any]]) -> li
     return told
 
 
-def sentence(one: Report) -> str:
+def sentence(one: FileSummary) -> str:
     """One line about one file."""
     unit, values = ("cm2", one.areas / 100) if one.millilitres is None else ("ml", one.millilitres)
     tissue = ", ".join(f"{name} {value:.1f}" for name, value in zip(SHORT[1:], values, strict=True))
@@ -204,7 +204,7 @@ def sentence(one: Report) -> str:
     return f"{one.file}: {slices}{tissue} {unit}{outside}{notes}"
 
 
-def _picture(one: Labelled, facts: Report) -> np.ndarray:
+def _picture(one: Segmentation, facts: FileSummary) -> np.ndarray:
     """A PNG slice under its labels; of a volume, a choice of slices that show any brain, each beside itself."""
     if one.input.volume is None:
         return overlays.tinted(*_same_size(one, 0))
@@ -213,7 +213,7 @@ def _picture(one: Labelled, facts: Report) -> np.ndarray:
     return overlays.mosaic([overlays.beside(*_same_size(one, k)) for k in chosen], columns=4)
 
 
-def _same_size(one: Labelled, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _same_size(one: Segmentation, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Grey levels and classes of a slice in pixels of 1 mm."""
     item = one.input
     grey = take(item.slices[k], item.place, item.head.shape[1:], 0)

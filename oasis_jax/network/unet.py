@@ -27,9 +27,9 @@ Apply = Callable[..., Array]
 LEVELS = 5
 """Resolutions, each half of the one above; so sides must be multiples of 2 ** (LEVELS - 1) = 16."""
 
-LEAK = 0.01
+LEAKY_SLOPE = 0.01
 
-_CERTAIN = 30.0
+_BACKGROUND_LOGIT = 30.0
 """Logit difference that stands for certainty: exp(-30) is far below the resolution of a float32 probability."""
 
 
@@ -87,7 +87,7 @@ class ImprovedUNet(nn.Module):
         def norm_act(x: Array, name: str) -> Array:
             if self.instance_norm:
                 x = nn.InstanceNorm(epsilon=1e-5, dtype=self.dtype, name=f"{name}_norm")(x)
-            return nn.leaky_relu(x, LEAK)
+            return nn.leaky_relu(x, LEAKY_SLOPE)
 
         def block(x: Array, features: int, name: str, kernel: int = 3, stride: int = 1) -> Array:
             return norm_act(conv(features, name, kernel, stride)(x), name)
@@ -111,7 +111,7 @@ class ImprovedUNet(nn.Module):
         def segmentation(x: Array, name: str) -> Array:
             if self.linear_segmentation:
                 return conv(classes.COUNT, name, kernel=1)(x)
-            return nn.leaky_relu(conv(classes.COUNT, name)(x), LEAK)
+            return nn.leaky_relu(conv(classes.COUNT, name)(x), LEAKY_SLOPE)
 
         widths = [self.stem * 2**level for level in range(LEVELS)]
         x = image.astype(self.dtype)
@@ -163,7 +163,7 @@ def _centre(image: Array, size: tuple[int, int]) -> Array:
 def _pad_background(logits: Array, size: tuple[int, ...]) -> Array:
     """The inverse of `_centre`: around the logits, all probability lies on background."""
     pads = [((whole - part) // 2, -((part - whole) // 2)) for whole, part in zip(size, logits.shape[1:3], strict=True)]
-    padded = jnp.pad(logits[..., 1:], ((0, 0), *pads, (0, 0)), constant_values=-_CERTAIN)
+    padded = jnp.pad(logits[..., 1:], ((0, 0), *pads, (0, 0)), constant_values=-_BACKGROUND_LOGIT)
     background = jnp.pad(logits[..., :1], ((0, 0), *pads, (0, 0)))
     return jnp.concatenate([background, padded], axis=-1)
 

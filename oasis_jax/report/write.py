@@ -16,7 +16,7 @@ from oasis_jax.report import csv_files, events, pictures, tables
 from oasis_jax.report.page import report
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs.folder import Run
-from oasis_jax.system.files import printable, write_folder
+from oasis_jax.system.files import atomic_folder, printable
 
 
 def write_evaluation(
@@ -39,7 +39,7 @@ def write_evaluation(
         run=trained.folder.name,
         data=data,
         split=split,
-        step=networks.cards[0].step,
+        step=networks.checkpoints[0].step,
         averaged=averaged,
         data_fingerprint=fingerprint,
         spacing_mm=spacings.pop() if len(spacings) == 1 else None,
@@ -47,7 +47,7 @@ def write_evaluation(
     metrics, subjects = Metrics(**vars(about), scores=scores), SubjectCounts(**vars(about), **vars(counts))
     if jax.process_index() == 0:
         try:
-            write_folder(
+            atomic_folder(
                 folder,
                 lambda part: write_files(part, metrics, subjects, found, trained.folder / "curves.png", asked),
                 replace=True,
@@ -90,7 +90,7 @@ def write_split(
 
 def is_current(metrics: Metrics, trained: Run, tree: Dataset) -> bool:
     """Whether an evaluation is of the best checkpoint, of this data, and in these millimetres."""
-    best = checkpoint.best(checkpoint.cards(trained.checkpoints)[0])
+    best = checkpoint.best(checkpoint.list_checkpoints(trained.checkpoints)[0])
     return (
         best is not None
         and metrics.step == best.step

@@ -2,7 +2,7 @@
 
 A checkpoint holds `params`, `rest` (step and optimizer state) and a `card`: the validation loss, if the step was
 validated, and a SHA-256 of each part. Orbax's own checksums miss damage inside compressed arrays, so what is read is
-compared with the card.
+compared with it.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from oasis_jax.system.errors import UserError
 Say = Callable[[str], None]
 
 
-class Card(NamedTuple):
+class CheckpointInfo(NamedTuple):
     """One checkpoint on disk: `loss` is its validation loss, or None if it was saved between validations."""
 
     step: int
@@ -44,31 +44,31 @@ def digest(tree: Any) -> str:
     return sha.hexdigest()
 
 
-def cards(folder: Path) -> tuple[list[Card], list[int]]:
+def list_checkpoints(folder: Path) -> tuple[list[CheckpointInfo], list[int]]:
     """The checkpoints in a folder, by step, and the steps whose checkpoint is damaged."""
     good, damaged = [], []
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     for step in sorted(int(name) for name in names if name.isdecimal()):
         try:
-            card = arrays.read(folder / str(step), {"card": None})["card"]
-            loss = float(card["loss"]) if "loss" in card else None
-            good.append(Card(step, loss, {name: card[name] for name in ("params", "rest")}))
+            info = arrays.read(folder / str(step), {"card": None})["card"]
+            loss = float(info["loss"]) if "loss" in info else None
+            good.append(CheckpointInfo(step, loss, {name: info[name] for name in ("params", "rest")}))
         except arrays.DAMAGE:
             damaged.append(step)
     return good, damaged
 
 
-def by_loss(found: list[Card]) -> list[Card]:
+def by_loss(found: list[CheckpointInfo]) -> list[CheckpointInfo]:
     """The validated ones, the lowest loss first; the earlier of equals first."""
-    return sorted((card for card in found if card.loss is not None), key=lambda card: (card.loss, card.step))
+    return sorted((info for info in found if info.loss is not None), key=lambda info: (info.loss, info.step))
 
 
-def best(found: list[Card]) -> Card | None:
-    """The card with the lowest validation loss."""
+def best(found: list[CheckpointInfo]) -> CheckpointInfo | None:
+    """The checkpoint with the lowest validation loss."""
     return next(iter(by_loss(found)), None)
 
 
-def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainState, Card] | None:
+def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainState, CheckpointInfo] | None:
     """Restore the latest sound checkpoint; set later, damaged ones aside under the name `damaged-STEP`.
 
     Args:
@@ -77,12 +77,12 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
         say: told about each damaged checkpoint.
 
     Returns:
-        The state and its card, or None if nothing was ever saved.
+        The state and what is known of its checkpoint, or None if nothing was ever saved.
 
     Raises:
         UserError: there are checkpoints, but none is sound, or they hold other arrays.
     """
-    found, damaged = cards_of_all(folder)
+    found, damaged = list_checkpoints_of_all(folder)
     restored = None
     while found and restored is None:
         try:
@@ -91,7 +91,7 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
             raise
         except UserError:
             restored = None
-        read = distributed.gather(restored and restored[1].digests)
+        read = distributed.all_gather(restored and restored[1].digests)
         if read[0] is None or any(digests != read[0] for digests in read):  # not all processes can read it
             restored = None
             damaged.append(found.pop().step)
@@ -103,37 +103,37 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
     return restored
 
 
-def cards_of_all(folder: Path) -> tuple[list[Card], list[int]]:
+def list_checkpoints_of_all(folder: Path) -> tuple[list[CheckpointInfo], list[int]]:
     """`cards`, the same in every process: what is not sound for all of them, or not there yet, counts as damaged."""
-    found, damaged = cards(folder)
-    listed = distributed.gather([[card.step for card in found], damaged])
+    found, damaged = list_checkpoints(folder)
+    listed = distributed.all_gather([[info.step for info in found], damaged])
     sound = set.intersection(*(set(steps) for steps, _ in listed))
     named = {step for both in listed for steps in both for step in steps}
-    return [card for card in found if card.step in sound], sorted(named - sound)
+    return [info for info in found if info.step in sound], sorted(named - sound)
 
 
-def restore_parts(folder: Path, card: Card, abstract: dict[str, Any]) -> dict[str, Any]:
-    """Restore the named parts (`params`, `rest`) of a checkpoint and compare them with its card.
+def restore_parts(folder: Path, info: CheckpointInfo, abstract: dict[str, Any]) -> dict[str, Any]:
+    """Restore the named parts (`params`, `rest`) of a checkpoint and compare their digests.
 
     Raises:
         UserError: a part is damaged.
         OtherArrays: names, types or shapes are not those asked for.
     """
-    if different := _difference(folder / str(card.step), card, abstract):
+    if different := _difference(folder / str(info.step), info, abstract):
         raise OtherArrays(
-            f"The checkpoint of step {card.step} in {folder} holds other arrays than this program uses "
+            f"The checkpoint of step {info.step} in {folder} holds other arrays than this program uses "
             f"({different}): take the version and the settings that wrote it, or train anew under another --run."
         )
     try:
-        parts = arrays.read(folder / str(card.step), abstract)
-        if any(digest(part) != card.digests[name] for name, part in parts.items()):
+        parts = arrays.read(folder / str(info.step), abstract)
+        if any(digest(part) != info.digests[name] for name, part in parts.items()):
             raise ValueError("the arrays are not those that were saved")
     except arrays.DAMAGE as error:
-        raise UserError(f"The checkpoint of step {card.step} in {folder} is damaged.") from error
+        raise UserError(f"The checkpoint of step {info.step} in {folder} is damaged.") from error
     return parts
 
 
-def _difference(path: Path, card: Card, abstract: dict[str, Any]) -> str | None:
+def _difference(path: Path, info: CheckpointInfo, abstract: dict[str, Any]) -> str | None:
     """The first of sound parameters whose name, type or shape is not the one asked for; None where there is none."""
     if "params" not in abstract:
         return None
@@ -141,7 +141,7 @@ def _difference(path: Path, card: Card, abstract: dict[str, Any]) -> str | None:
         stored = _kinds(arrays.shapes(path, "params"))
         asked = _kinds(abstract["params"])
         # Damage can look like other names, so what is there must be what was saved.
-        if stored == asked or digest(arrays.read(path, {"params": None})["params"]) != card.digests["params"]:
+        if stored == asked or digest(arrays.read(path, {"params": None})["params"]) != info.digests["params"]:
             return None
     except arrays.DAMAGE:
         return None
@@ -168,8 +168,8 @@ def set_aside(path: Path) -> str:
     """Rename a damaged checkpoint, for all processes, to a free name `damaged-STEP`; return that."""
     names = (f"damaged-{path.name}{f'-{n}' if n else ''}" for n in itertools.count())
     free = next(name for name in names if not path.with_name(name).exists())
-    distributed.meet()  # all have found the name
+    distributed.barrier()  # all have found the name
     if jax.process_index() == 0 and path.exists():
         path.rename(path.with_name(free))
-    distributed.meet()
+    distributed.barrier()
     return free

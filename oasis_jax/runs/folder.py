@@ -156,8 +156,8 @@ def lock(folder: Path) -> Iterator[None]:
         UserError: another command is training this run, or a process does not see the folder that process 0 sees.
     """
     if jax.process_index():
-        _check_shared(folder, distributed.share(None))
-        distributed.meet()
+        _check_shared(folder, distributed.broadcast(None))
+        distributed.barrier()
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -171,8 +171,8 @@ def lock(folder: Path) -> Iterator[None]:
         os.ftruncate(handle, 0)
         os.pwrite(handle, token.encode(), 0)
         os.fsync(handle)
-        distributed.share(token)
-        distributed.meet()  # all have found it
+        distributed.broadcast(token)
+        distributed.barrier()  # all have found it
         yield
     finally:
         os.close(handle)
@@ -195,7 +195,7 @@ class Trained(NamedTuple):
     """What a run remembers of the slices it was trained on."""
 
     cut: Cut
-    looks: Ranges
+    ranges: Ranges
 
 
 def trained_on(run: Run) -> Trained:

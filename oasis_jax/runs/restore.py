@@ -11,40 +11,40 @@ from oasis_jax.system import console, distributed, sharding
 from oasis_jax.system.errors import UserError
 
 
-def best_parameters(
+def load_best(
     trained: Run, mesh: jax.sharding.Mesh, at_step: int | None = None
-) -> tuple[checkpoint.Card, unet.Params]:
-    """The best sound checkpoint of a run, or the one of the step asked for: its card, and its parameters on a mesh.
+) -> tuple[checkpoint.CheckpointInfo, unet.Params]:
+    """The best sound checkpoint of a run, or the one of the step asked for, and its parameters on a mesh.
 
     Raises:
         UserError: no such checkpoint, or none that is sound.
     """
     init, _ = unet.network(trained.config.model)
-    abstract = sharding.on_mesh(jax.eval_shape(lambda: init(jax.random.key(0), trained.shape)), mesh)
+    abstract = sharding.abstract_on(jax.eval_shape(lambda: init(jax.random.key(0), trained.shape)), mesh)
     folder = trained.checkpoints
     chosen = _choose(folder, at_step)
-    for card in chosen:
+    for info in chosen:
         try:
-            params = checkpoint.restore_parts(folder, card, {"params": abstract})["params"]
-            distributed.agree(card.digests["params"], f"does not find the same checkpoint in {folder}")
-            return card, params
+            params = checkpoint.restore_parts(folder, info, {"params": abstract})["params"]
+            distributed.assert_equal(info.digests["params"], f"does not find the same checkpoint in {folder}")
+            return info, params
         except UserError as error:
-            if card is chosen[-1]:
+            if info is chosen[-1]:
                 raise
             console.say(f"{error} The next best one is taken.")
     raise AssertionError("_choose gives at least one")
 
 
-def _choose(folder: Path, at_step: int | None) -> list[checkpoint.Card]:
-    found, damaged = checkpoint.cards(folder)
+def _choose(folder: Path, at_step: int | None) -> list[checkpoint.CheckpointInfo]:
+    found, damaged = checkpoint.list_checkpoints(folder)
     if damaged:
         console.say(f"The checkpoint(s) of step {', '.join(map(str, damaged))} are damaged and left out.")
     if at_step is None:
         if validated := checkpoint.by_loss(found):
             return validated
         raise UserError(f"{folder} has no validated checkpoint yet: train for at least one epoch.")
-    for card in found:
-        if card.step == at_step:
-            return [card]
-    have = ", ".join(str(card.step) for card in found) or "none"
+    for info in found:
+        if info.step == at_step:
+            return [info]
+    have = ", ".join(str(info.step) for info in found) or "none"
     raise UserError(f"{folder} has no checkpoint of step {at_step}; it has: {have}.")

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from oasis_jax.runs import arrays
-from oasis_jax.runs.checkpoint import Card, best, cards_of_all, digest, parts_of, set_aside
+from oasis_jax.runs.checkpoint import CheckpointInfo, best, digest, list_checkpoints_of_all, parts_of, set_aside
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import distributed
 from oasis_jax.system.errors import UserError
@@ -31,11 +31,12 @@ _SHARED_SECONDS = 20
 class Store:
     """The checkpoints of a run that is being trained.
 
-    Every process calls Orbax equally often, or it would wait for ever; so the cards are read once and then remembered.
+    Every process must call Orbax equally often, or it would wait for ever; so the list of checkpoints is read once
+    and then kept in memory.
     """
 
     def __init__(self, folder: Path):
-        self._folder, self._cards = folder, cards_of_all(folder)[0]
+        self._folder, self._checkpoints = folder, list_checkpoints_of_all(folder)[0]
         if jax.process_index() == 0:
             _sweep(folder)
         self._prune()
@@ -54,38 +55,38 @@ class Store:
         assert loss is None or math.isfinite(loss)
         step, parts = int(state.step), parts_of(state)
         values = jax.tree.map(np.asarray, parts)
-        card = Card(step, loss, {name: digest(part) for name, part in values.items()})
+        info = CheckpointInfo(step, loss, {name: digest(part) for name, part in values.items()})
         path = self._folder / str(step)
         try:
-            arrays.write(path, parts | {"card": _content(card)})
+            arrays.write(path, parts | {"card": _content(info)})
         except OSError as error:
             raise UserError(
                 f"Cannot write the checkpoint of step {step} to {self._folder}: {error}. Mend that and start "
                 "the same command again; the checkpoints that are there stay."
             ) from error
-        if not (_all_see(path) and all(distributed.gather(_reads_back(path, values, card)))):
+        if not (_all_see(path) and all(distributed.all_gather(_reads_back(path, values, info)))):
             raise UserError(
                 f"The checkpoint of step {step} was written to {self._folder} but cannot be read back; it is now "
                 f"called {set_aside(path)}. Check that disk and start the same command again; the checkpoints that "
                 "are there stay."
             )
-        self._cards.append(card)
+        self._checkpoints.append(info)
         self._prune()
 
     def _prune(self) -> None:
         """Remove all but the two latest and the best; what cannot be read is left alone."""
-        kept = {card.step for card in (*self._cards[-2:], best(self._cards)) if card}
-        for card in self._cards:
-            if card.step not in kept and jax.process_index() == 0:
-                leaving = self._folder / f"{card.step}{_PRUNED}"  # no half of a checkpoint, whoever is killed meanwhile
-                (self._folder / str(card.step)).rename(leaving)
+        kept = {info.step for info in (*self._checkpoints[-2:], best(self._checkpoints)) if info}
+        for info in self._checkpoints:
+            if info.step not in kept and jax.process_index() == 0:
+                leaving = self._folder / f"{info.step}{_PRUNED}"  # no half of a checkpoint, whoever is killed meanwhile
+                (self._folder / str(info.step)).rename(leaving)
                 shutil.rmtree(leaving, ignore_errors=True)
-        self._cards = [card for card in self._cards if card.step in kept]
+        self._checkpoints = [info for info in self._checkpoints if info.step in kept]
 
 
-def _content(card: Card) -> dict[str, Any]:
-    """What a checkpoint holds of its card."""
-    return card.digests if card.loss is None else card.digests | {"loss": float(card.loss)}
+def _content(info: CheckpointInfo) -> dict[str, Any]:
+    """What a checkpoint's `card` on disk holds."""
+    return info.digests if info.loss is None else info.digests | {"loss": float(info.loss)}
 
 
 def _all_see(path: Path) -> bool:
@@ -95,14 +96,14 @@ def _all_see(path: Path) -> bool:
         with suppress(OSError):
             os.listdir(path.parent)
         time.sleep(0.1)
-    return all(distributed.gather(path.is_dir()))
+    return all(distributed.all_gather(path.is_dir()))
 
 
-def _reads_back(path: Path, parts: dict[str, Any], card: Card) -> bool:
+def _reads_back(path: Path, parts: dict[str, Any], info: CheckpointInfo) -> bool:
     """Whether a checkpoint just written can be read and is what was to be written."""
     try:
         found = arrays.read_alone(path, parts | {"card": None})
-        return found["card"] == _content(card) and all(digest(found[name]) == card.digests[name] for name in parts)
+        return found["card"] == _content(info) and all(digest(found[name]) == info.digests[name] for name in parts)
     except (OSError, RuntimeError, *arrays.DAMAGE):
         return False
 

@@ -31,7 +31,7 @@ _FOR_EVER = 10**12  # milliseconds
 
 
 @contextmanager
-def joined(wanted: bool, command: object) -> Iterator[None]:
+def initialize(wanted: bool, command: object) -> Iterator[None]:
     """Within, this process and the others of the run are one JAX program; unless `wanted`, nothing happens.
 
     It comes before anything else asks JAX for devices. Whatever ends one process early ends all of them with the same
@@ -52,10 +52,10 @@ def joined(wanted: bool, command: object) -> Iterator[None]:
     watcher = threading.Thread(target=_leave_when_told, args=(client, told), daemon=True)
     watcher.start()
     try:
-        sharding.start()
-        agree(repr(command), "was not started with the same options and experiment file")
+        sharding.configure_jax()
+        assert_equal(repr(command), "was not started with the same options and experiment file")
         yield
-        meet()  # process 0 may still be writing
+        barrier()  # process 0 may still be writing
     except BaseException as error:
         if _state().process_id or explain(error) is None:
             told.wait(1)  # what befalls all is best said by process 0, a lost process by the one that knows why
@@ -68,7 +68,7 @@ def joined(wanted: bool, command: object) -> Iterator[None]:
     watcher.join(_LAST_SECONDS)  # a thread that Python ends while it is inside JAX would abort the process
 
 
-def gather(value: Any) -> list[Any]:
+def all_gather(value: Any) -> list[Any]:
     """What each process gave, by rank: anything that JSON holds. All processes must call it, at the same point."""
     text = np.frombuffer(json.dumps(value).encode(), np.uint8)
     lengths = multihost_utils.process_allgather(np.full(1, text.size)).ravel()
@@ -83,19 +83,19 @@ def rank() -> int:
     return _state().process_id
 
 
-def meet() -> None:
+def barrier() -> None:
     """Wait until every process is here."""
-    gather(None)
+    all_gather(None)
 
 
-def share(value: Any) -> Any:
+def broadcast(value: Any) -> Any:
     """What process 0 gave, in every process: anything that JSON holds."""
-    return gather(value)[0]
+    return all_gather(value)[0]
 
 
-def agree(value: Any, sentence: str) -> None:
+def assert_equal(value: Any, sentence: str) -> None:
     """Raise UserError, in every process, that a process `sentence` as process 0, unless all gave the same value."""
-    first, *others = gather(value)
+    first, *others = all_gather(value)
     if different := [str(rank) for rank, other in enumerate(others, 1) if other != first]:
         raise UserError(f"Process {', '.join(different)} {sentence} as process 0.")
 
@@ -106,13 +106,13 @@ def process() -> tuple[int, int]:
 
 
 @contextmanager
-def in_turn() -> Iterator[None]:
+def main_process_first() -> Iterator[None]:
     """Process 0 first, then all others at once: what it puts on a disk that they share is there for them."""
     if jax.process_index():
-        meet()
+        barrier()
     yield
     if not jax.process_index():
-        meet()
+        barrier()
 
 
 def _join() -> Any:

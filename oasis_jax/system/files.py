@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a neighbour of `path`, then put it in place at once, safe against a crash of the machine."""
     part = path.with_name(f".{os.getpid()}.{threading.get_ident()}.{path.name[-20:]}")  # the end says what kind it is
     try:
@@ -27,7 +27,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
-def write_folder(folder: Path, fill: Callable[[Path], object], replace: bool = False) -> None:
+def atomic_folder(folder: Path, fill: Callable[[Path], object], replace: bool = False) -> None:
     """Let `fill` put files into a neighbour of `folder`; then it appears at once, in place of an older one if asked.
 
     What a process that was killed left of the same folder is removed first.
@@ -106,4 +106,4 @@ def printable(text: str) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
-    write_whole(path, lambda part: part.write_text(printable(text), encoding="utf-8"))
+    atomic_write(path, lambda part: part.write_text(printable(text), encoding="utf-8"))

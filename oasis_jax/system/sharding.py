@@ -31,7 +31,7 @@ _EXTRAS = {"cuda": "cuda13", "gpu": "cuda13", "tpu": "tpu"}
 """What to install for each kind of device."""
 
 
-def start() -> None:
+def configure_jax() -> None:
     """Settle what the numbers of a run depend on, find the devices, and keep compiled programs in the cache folder.
 
     A cache that the user named (`JAX_COMPILATION_CACHE_DIR`) stays.
@@ -81,12 +81,12 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P())
 
 
-def divided(mesh: Mesh) -> NamedSharding:
+def batch_sharding(mesh: Mesh) -> NamedSharding:
     """The first axis divided over the devices."""
     return NamedSharding(mesh, P(AXIS))
 
 
-def on_mesh(abstract: Any, mesh: Mesh) -> Any:
+def abstract_on(abstract: Any, mesh: Mesh) -> Any:
     """Shapes and types (`jax.eval_shape`) of a pytree, to be replicated over a mesh: what a restore needs."""
     same = replicated(mesh)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same), abstract)
@@ -94,18 +94,18 @@ def on_mesh(abstract: Any, mesh: Mesh) -> Any:
 
 def compile_train_step(step: Callable, mesh: Mesh) -> Callable:
     """`jit` of `train_step(state, batch, key)`; the old state's memory is used for the new one."""
-    same, split = replicated(mesh), divided(mesh)
+    same, split = replicated(mesh), batch_sharding(mesh)
     return jax.jit(step, in_shardings=(same, split, same), out_shardings=same, donate_argnums=0)
 
 
 def compile_eval_step(step: Callable, mesh: Mesh) -> Callable:
     """`jit` of `eval_step(params, batch)`; every process gets the scores of the whole batch."""
-    return jax.jit(step, in_shardings=(replicated(mesh), divided(mesh)), out_shardings=replicated(mesh))
+    return jax.jit(step, in_shardings=(replicated(mesh), batch_sharding(mesh)), out_shardings=replicated(mesh))
 
 
 def to_devices(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh, ahead: int = 2) -> Iterator[dict[str, Any]]:
     """Send this process's part of each batch to its devices, `ahead` batches before it is asked for."""
-    sharding = divided(mesh)
+    sharding = batch_sharding(mesh)
     waiting: deque[dict[str, Any]] = deque()
     for batch in batches:
         waiting.append(jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch))
@@ -114,14 +114,14 @@ def to_devices(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh, ahead: int 
     yield from waiting
 
 
-class Vote:
+class StopVote:
     """What any process asks for before a step, known in all of them before the next, so that none waits for devices.
 
     The first vote, for which no step is in the way, is known at once.
     """
 
     def __init__(self, mesh: Mesh):
-        self._split = divided(mesh)
+        self._split = batch_sharding(mesh)
         self._largest = jax.jit(jnp.max, in_shardings=self._split, out_shardings=replicated(mesh))
         self._last: jax.Array | None = None
 

@@ -20,7 +20,7 @@ from oasis_jax.runs.history import Row, Training, Validation
 from oasis_jax.system import distributed, records
 from oasis_jax.system.console import bar, console, say
 from oasis_jax.system.errors import UserError
-from oasis_jax.system.files import write_text, write_whole
+from oasis_jax.system.files import atomic_write, write_text
 
 
 class Log:
@@ -34,7 +34,7 @@ class Log:
         self._run, self._rate = run, rate
         self._main = jax.process_index() == 0
         lines = [row.line() for row in history.read(run.metrics, first)]
-        lines = distributed.share(lines)  # patience must end everywhere at once
+        lines = distributed.broadcast(lines)  # patience must end everywhere at once
         self._rows = [history.parse(line) for line in lines]
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._bar = bar("{task.fields[note]}")
@@ -94,7 +94,7 @@ class Log:
             picture = image("validate/image_truth_prediction", panel, dataformats="HWC")
             self._events.write_event(Event(wall_time=time.time(), step=step, summary=picture))
             self._events.flush()
-            write_whole(self._run.folder / "curves.png", lambda part: draw_curves(self._rows, part))
+            atomic_write(self._run.folder / "curves.png", lambda part: draw_curves(self._rows, part))
 
     def out_of_patience(self, patience: int | None) -> bool:
         """Whether the last `patience` validations all had a higher loss than the best before them."""

@@ -29,24 +29,24 @@ def optimize(run: Run, program: Program, stop: Stop) -> int:
     Raises:
         UserError: a loss is no longer finite; the checkpoints stay as they are.
     """
-    abstract = sharding.on_mesh(jax.eval_shape(program.begin), program.mesh)
+    abstract = sharding.abstract_on(jax.eval_shape(program.begin), program.mesh)
     restored = checkpoint.restore_latest(run.checkpoints, abstract, console.say)
     if restored is None:
-        state, card = program.begin(), None
+        state, info = program.begin(), None
         size = unet.count_parameters(state.params)
         console.say(f"Training {run.folder}: {size:,} parameters, {program.total_steps} steps.")
     else:
-        state, card = restored
-        console.say(f"Resuming {run.folder} after step {card.step} of {program.total_steps}.")
+        state, info = restored
+        console.say(f"Resuming {run.folder} after step {info.step} of {program.total_steps}.")
     first = int(state.step)
-    batches, vote = program.batches(first), sharding.Vote(program.mesh)
+    batches, vote = program.batches(first), sharding.StopVote(program.mesh)
     store = Store(run.checkpoints)
     taken = first
     with Log(run, first, program.total_steps, program.rate) as log:
         for taken in range(first, program.total_steps + 1):
-            saved = taken == first and card is not None
+            saved = taken == first and info is not None
             due = taken % program.validate_every == 0 or taken == program.total_steps
-            if taken and due and not (saved and card and card.loss is not None):
+            if taken and due and not (saved and info and info.loss is not None):
                 log.settle()
                 numbers, panel = program.validate(state)
                 log.validation(taken, numbers, panel)

@@ -40,7 +40,7 @@ def train(settings: Config) -> None:
     arrays.check_folder(settings.run)
     if settings.data.root is not None:  # so that the run can be evaluated from any folder
         settings = replace(settings, data=replace(settings.data, root=settings.data.root.absolute()))
-    sharding.start()
+    sharding.configure_jax()
     if run_folder.exists(settings.run):
         _same_run(settings)  # a quick refusal, before any data is read
     split = settings.train.evaluate
@@ -56,7 +56,7 @@ def train(settings: Config) -> None:
             here = run_folder.create(settings, _facts(tree))
         with _stop_signals() as stop:
             step = optimize(here, program, stop)
-        if number := max(distributed.gather(stop.signal)):
+        if number := max(distributed.all_gather(stop.signal)):
             _leave(here, step, number)
         show(_final_scores(here, tree, split, program.sources[split], program.mesh), here.evaluation(split))
 
@@ -67,7 +67,7 @@ def _facts(tree: Dataset) -> dict[str, Any]:
         "data_fingerprints": tree.fingerprints,
         "slice_size": list(tree.size),
         "slice_cut": dataclasses.asdict(tree.cut),
-        "slice_looks": tree.looks["train"],
+        "slice_looks": tree.ranges["train"],
     }
 
 
@@ -94,7 +94,7 @@ def _same_data(here: Run, tree: Dataset) -> None:
 def _final_scores(here: Run, tree: Dataset, split: str, source: Source, mesh: jax.sharding.Mesh) -> Metrics:
     """The evaluation of the best checkpoint: the one on disk where it is of this very checkpoint and data."""
     metrics = _scores_on_disk(here, tree, split)
-    if shared := distributed.share(None if metrics is None else records.to_json(metrics)):
+    if shared := distributed.broadcast(None if metrics is None else records.to_json(metrics)):
         return records.from_json(Metrics, shared)
     networks = ensemble.load([here], mesh)
     return write_split(networks, tree, split, evaluate_split(networks, tree, split, source, mesh))[0]

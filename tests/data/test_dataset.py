@@ -46,10 +46,10 @@ def test_extent_is_where_labels_lie(root: Path) -> None:
 
 
 def test_looks_are_those_of_the_images_and_are_remembered(root: Path) -> None:
-    first = load_dataset(root).looks["test"]
+    first = load_dataset(root).ranges["test"]
     found = [appearance.measure(read_pair(pair)[0]) for pair in load_dataset(root).splits["test"]]
     assert first == appearance.ranges(found)
-    assert load_dataset(root).looks["test"] == first
+    assert load_dataset(root).ranges["test"] == first
 
 
 def break_extra(root: Path) -> None:

@@ -27,7 +27,7 @@ def state(step: int) -> TrainState:
 
 def abstract(devices: int = 1) -> TrainState:
     mesh = jax.make_mesh((devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[:devices])
-    return sharding.on_mesh(jax.eval_shape(lambda: state(0)), mesh)
+    return sharding.abstract_on(jax.eval_shape(lambda: state(0)), mesh)
 
 
 def write(folder: Path, losses: list[float | None]) -> None:
@@ -48,7 +48,7 @@ def same(a: Any, b: Any) -> None:
 
 def test_the_best_and_the_two_latest_are_kept(tmp_path: Path) -> None:
     write(tmp_path, [0.5, 0.2, 0.4, None, 0.3])
-    found, damaged = checkpoint.cards(tmp_path)
+    found, damaged = checkpoint.list_checkpoints(tmp_path)
     assert [(card.step, card.loss) for card in found] == [(2, 0.2), (4, None), (5, 0.3)]
     assert damaged == []
     best = checkpoint.best(found)
@@ -60,7 +60,7 @@ def test_the_best_and_the_two_latest_are_kept(tmp_path: Path) -> None:
 
 def test_the_earlier_of_two_equally_good_is_the_best(tmp_path: Path) -> None:
     write(tmp_path, [0.5, 0.2, 0.2])
-    best = checkpoint.best(checkpoint.cards(tmp_path)[0])
+    best = checkpoint.best(checkpoint.list_checkpoints(tmp_path)[0])
     assert best is not None
     assert best.step == 2
 
@@ -108,7 +108,7 @@ def test_no_damage_to_the_latest_goes_unnoticed_or_loses_the_one_before(tmp_path
                 assert (copy / "damaged-2").is_dir()
             if kind == "flipped":  # training can go on
                 Store(copy).save(state(3), 0.3)
-                assert [card.step for card in checkpoint.cards(copy)[0]][-1] == 3, name
+                assert [card.step for card in checkpoint.list_checkpoints(copy)[0]][-1] == 3, name
 
 
 def test_a_damaged_best_checkpoint_is_named_not_used(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_damaged_best_checkpoint_is_named_not_used(tmp_path: Path) -> None:
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
-    best = checkpoint.best(checkpoint.cards(tmp_path)[0])
+    best = checkpoint.best(checkpoint.list_checkpoints(tmp_path)[0])
     assert best is not None
     with pytest.raises(UserError, match=r"checkpoint of step 1 .* is damaged"):
         checkpoint.restore_parts(tmp_path, best, {"params": abstract().params})
@@ -166,13 +166,13 @@ def test_a_save_that_does_not_read_back_is_said_and_costs_no_older_checkpoint(
     monkeypatch.setattr(arrays.ocp, "save_checkpointables", broken)
     with pytest.raises(UserError, match=r"step 4 was written .* cannot be read back; it is now called damaged-4"):
         Store(tmp_path).save(state(4), 0.1)
-    assert [card.step for card in checkpoint.cards(tmp_path)[0]] == [2, 3]
+    assert [card.step for card in checkpoint.list_checkpoints(tmp_path)[0]] == [2, 3]
     monkeypatch.undo()
     (restored, card), said = restore(tmp_path)
     assert (card.step, said) == (3, [])
     same(restored, state(3))
     Store(tmp_path).save(state(4), 0.1)
-    assert [card.step for card in checkpoint.cards(tmp_path)[0]] == [3, 4]
+    assert [card.step for card in checkpoint.list_checkpoints(tmp_path)[0]] == [3, 4]
 
 
 def test_the_first_save_that_does_not_read_back_leaves_a_run_that_starts_anew(

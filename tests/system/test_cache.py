@@ -84,10 +84,10 @@ def test_the_users_own_cache_of_programs_is_respected(tmp_path: Path, monkeypatc
     try:
         monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
         jax.config.update("jax_compilation_cache_dir", str(tmp_path))
-        sharding.start()
+        sharding.configure_jax()
         assert jax.config.jax_compilation_cache_dir == str(tmp_path)  # pyright: ignore
         monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
-        sharding.start()
+        sharding.configure_jax()
         assert jax.config.jax_compilation_cache_dir == str(Path(os.environ["OASIS_JAX_CACHE"]) / "compiled")  # pyright: ignore
     finally:
         jax.config.update("jax_compilation_cache_dir", before)

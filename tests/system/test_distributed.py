@@ -52,8 +52,8 @@ def parameters(run: Path) -> np.ndarray:
 
     init, _ = unet.network(Model(stem=2, crop=None, norm="none", dropout=0.3))
     shapes = jax.eval_shape(lambda: init(jax.random.key(0), (48, 64, 1)))
-    abstract = sharding.on_mesh(shapes, sharding.make_mesh(4))
-    card = checkpoint.cards(run / "checkpoints")[0][-1]
+    abstract = sharding.abstract_on(shapes, sharding.make_mesh(4))
+    card = checkpoint.list_checkpoints(run / "checkpoints")[0][-1]
     assert card.step == STEPS
     restored = checkpoint.restore_parts(run / "checkpoints", card, {"params": abstract})["params"]
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(restored)])
@@ -115,7 +115,7 @@ def test_a_stop_of_one_process_stops_both_at_one_step_and_one_process_can_go_on(
     assert (first.returncode, second.returncode) == (128 + signal.SIGTERM,) * 2, first.stderr + second.stderr
     assert "Start the same command again to go on." in first.stderr
     assert said(second.stdout + second.stderr) == []
-    (card,) = checkpoint.cards(run / "checkpoints")[0][-1:]
+    (card,) = checkpoint.list_checkpoints(run / "checkpoints")[0][-1:]
     assert card.step == lines(run)[-1]["step"] < STEPS
     (done,) = Processes("train", "--data.root", slices, "--run", run, *OPTIONS, count=1).finish()
     assert f"Resuming {run} after step {card.step} of {STEPS}." in done.stderr
@@ -228,8 +228,8 @@ from oasis_jax.system.errors import UserError, run_command
 
 def main():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
-    with distributed.joined(True, "same"):
-        distributed.meet()
+    with distributed.initialize(True, "same"):
+        distributed.barrier()
         if os.environ["JAX_PROCESS_ID"] == os.environ["FAILS"]:
             time.sleep(1)  # the other one waits for this one
             FAIL
@@ -326,7 +326,7 @@ from oasis_jax.system import distributed
 dataset.SLICES, dataset.SUBJECTS = 2, {"train": 1, "validate": 1, "test": 1}
 draw = dataset.write_tree
 dataset.write_tree = lambda *words, **more: (print("draws"), draw(*words, **more))
-with distributed.joined(True, "same"):
+with distributed.initialize(True, "same"):
     print(open_data(Config(), ("train", "validate", "test")).fingerprints)
 """
     caches = (tmp_path / "a", tmp_path / ("a" if shared else "b"))
@@ -351,7 +351,7 @@ def unreadable(path, abstract):
     raise ValueError("not for this process")
 
 def main():
-    with distributed.joined(True, "same"):
+    with distributed.initialize(True, "same"):
         same = sharding.replicated(sharding.make_mesh(jax.device_count()))
         store = Store(Path(sys.argv[1]))
         for step in range(1, 6):

@@ -22,7 +22,7 @@ from oasis_jax.data.slices import folders, write_png
 from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference import outputs
-from oasis_jax.inference.outputs import Report, SliceSummary
+from oasis_jax.inference.outputs import FileSummary, SliceSummary
 from oasis_jax.report import tables
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs.store import Store
@@ -45,7 +45,7 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
         os.utime(folder / files._LOCK, (time.time() - 3600,) * 2)
     with (living / files._LOCK).open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        files.write_folder(tmp_path / "new", lambda part: (part / "a").touch())
+        files.atomic_folder(tmp_path / "new", lambda part: (part / "a").touch())
     assert sorted(path.name for path in tmp_path.iterdir()) == [*(f.name for f in (young, living, stranger)), "new"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a"]
 
@@ -55,7 +55,7 @@ def test_a_folder_is_locked_while_it_is_filled(tmp_path: Path) -> None:
         with (part / files._LOCK).open() as other, pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    files.write_folder(tmp_path / "new", fill)
+    files.atomic_folder(tmp_path / "new", fill)
 
 
 def test_errors_name_what_was_to_be_written(tmp_path: Path) -> None:
@@ -70,10 +70,10 @@ def test_errors_name_what_was_to_be_written(tmp_path: Path) -> None:
         return known[0]
 
     with pytest.raises(OSError) as caught:  # noqa: PT011
-        files.write_folder(tmp_path / "new", fail)
+        files.atomic_folder(tmp_path / "new", fail)
     assert f"({tmp_path / 'new' / 'deep' / 'er'})" in said(caught.value)
     with pytest.raises(OSError) as caught:  # noqa: PT011
-        files.write_folder(tmp_path / "file" / "new", fail)
+        files.atomic_folder(tmp_path / "file" / "new", fail)
     assert f"({tmp_path / 'file' / 'new'})" in said(caught.value) or f"({tmp_path / 'file'})" in said(caught.value)
     with pytest.raises(OSError) as caught:  # noqa: PT011
         files.write_text(tmp_path / "nowhere" / "new.csv", "")
@@ -143,8 +143,8 @@ def test_names_in_tables_are_taken_literally(finished: Path, capsys: pytest.Capt
     assert "a[bold]b[/x] :brain:, test" in capsys.readouterr().out
 
 
-def one_report(file: str, area: float) -> Report:
-    return Report(file, [SliceSummary(0, None, None, False, (area, area, area))], None, True, ())
+def one_report(file: str, area: float) -> FileSummary:
+    return FileSummary(file, [SliceSummary(0, None, None, False, (area, area, area))], None, True, ())
 
 
 def rows(path: Path) -> list[list[str]]:
@@ -228,7 +228,7 @@ def test_a_checkpoint_of_other_arrays_is_not_called_damaged(asked: TrainState, s
     assert says in str(caught.value)
     assert "damaged" not in str(caught.value)
     assert not said
-    assert [card.step for card in checkpoint.cards(tmp_path)[0]] == [3]
+    assert [card.step for card in checkpoint.list_checkpoints(tmp_path)[0]] == [3]
 
 
 def test_a_person_is_found_in_the_table_by_a_name_that_is_no_utf_8(latin: Path) -> None:

@@ -73,7 +73,7 @@ def fill(part):
     time.sleep(30)
     print("went on")
 
-errors.run_command(lambda: files.write_folder(Path({str(tmp_path / "made")!r}), fill))
+errors.run_command(lambda: files.atomic_folder(Path({str(tmp_path / "made")!r}), fill))
 """
     done = run_code(code)
     assert done.returncode == 128 + number, done

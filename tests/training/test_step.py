@@ -120,8 +120,8 @@ def test_every_driver_takes_the_same_five_sgd_steps(driver: Any, reference: Cour
 
 def train_here(file: Path, wanted: bool) -> None:
     """Take the five steps as the package does, on all devices of all processes, and write the course to a file."""
-    with distributed.joined(wanted, "the same"):
-        sharding.start()
+    with distributed.initialize(wanted, "the same"):
+        sharding.configure_jax()
         mesh, (rank, count) = sharding.make_mesh(BATCH), distributed.process()
         own = lambda batches: (jax.tree.map(lambda x: x[rank::count], batch) for batch in batches)  # noqa: E731
         course = run(sharding.compile_train_step(make(), mesh), lambda batches: sharding.to_devices(own(batches), mesh))

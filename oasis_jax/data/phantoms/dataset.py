@@ -13,7 +13,7 @@ from oasis_jax.data.slices import folders, write_png
 from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import at_end
-from oasis_jax.system.files import write_folder
+from oasis_jax.system.files import atomic_folder
 
 SLICES = 16
 """Slices a subject."""
@@ -33,7 +33,7 @@ def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:
     The whole tree appears at once. The same seed gives the same pixels.
     """
     try:
-        write_folder(root, lambda part: _fill_tree(part, seed, track))
+        atomic_folder(root, lambda part: _fill_tree(part, seed, track))
     except OSError:
         if not root.is_dir():  # another process may have been quicker
             raise

@@ -14,7 +14,7 @@ from oasis_jax.data.published.search import Recipe, cut, default_recipe, label_f
 from oasis_jax.data.slices import encode_png, folders
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
-from oasis_jax.system.files import write_folder
+from oasis_jax.system.files import atomic_folder
 
 
 def rebuild(
@@ -51,7 +51,7 @@ def rebuild(
         with (root / TABLE).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([Row._fields, *outcome.rows])
 
-    write_folder(out, fill)
+    atomic_folder(out, fill)
     return outcome
 
 

@@ -62,9 +62,9 @@ def read_affine(path: Path, fields: Any, shape: tuple[int, int, int], orientatio
         raise UserError(f"{path} has a damaged affine, its axes lie in one plane: write it anew.")
     if placed:
         return affine
-    turn = orientations.axcodes2ornt((orientation or "").upper())
-    scale = np.diag([*spacing[np.argsort(turn[:, 0])], 1.0])
-    return scale @ np.linalg.inv(orientations.inv_ornt_aff(turn, shape))
+    ornt = orientations.axcodes2ornt((orientation or "").upper())
+    scale = np.diag([*spacing[np.argsort(ornt[:, 0])], 1.0])
+    return scale @ np.linalg.inv(orientations.inv_ornt_aff(ornt, shape))
 
 
 def is_rectangular(affine: np.ndarray) -> bool:

@@ -25,7 +25,7 @@ from oasis_jax.data.volumes.resample import Grid, resample
 from oasis_jax.data.volumes.study import Scan, Values, read_classes, split_subjects
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError, describe
-from oasis_jax.system.files import csv_text, printable, write_folder, write_text
+from oasis_jax.system.files import atomic_folder, csv_text, printable, write_text
 
 
 class Rule(NamedTuple):
@@ -144,7 +144,7 @@ def write_study(
     """
     splits = split_subjects(scans, fractions, seed)
     written: list[Written] = []
-    write_folder(root, lambda part: written.append(_fill(part, root.name, scans, rule, splits, track)))
+    atomic_folder(root, lambda part: written.append(_fill(part, root.name, scans, rule, splits, track)))
     return written[0]
 
 

@@ -12,7 +12,7 @@ from oasis_jax.data.volumes.nifti import SUFFIXES
 _LONGEST = 220
 """Bytes of a file's name without its ending; file systems allow 255 with all that is added to it."""
 
-_NOWHERE = "is a link that leads nowhere: fetch the file it stands for (in DataLad: datalad get), or remove it"
+_DANGLING = "is a link that leads nowhere: fetch the file it stands for (in DataLad: datalad get), or remove it"
 
 
 class Found(NamedTuple):
@@ -55,7 +55,7 @@ def _file(path: Path) -> tuple[list[Found], list[str]]:
         path = header
     stem = _stem(path.name)
     if path.is_symlink() and not path.exists():
-        return [], [f"{path} {_NOWHERE}"]
+        return [], [f"{path} {_DANGLING}"]
     if not path.exists():
         return [], [f"{path} does not exist"]
     if stem is None or not path.is_file():
@@ -71,7 +71,7 @@ def _in_folder(folder: Path) -> tuple[list[Found], list[str]]:
         if name.startswith(".") or stem is None or path.is_dir():
             continue
         if not path.exists():
-            problems.append(f"{path} {_NOWHERE}")
+            problems.append(f"{path} {_DANGLING}")
         elif not path.is_file():
             problems.append(f"{path} is no regular file")
         else:

@@ -43,9 +43,9 @@ class Volume(NamedTuple):
     """Distance of voxels along X, Y and Z, mm."""
     header: Header
     """What the file says of itself, in its own order of axes."""
-    turn: np.ndarray
+    ornt: np.ndarray
     """The nibabel orientation that takes the file's axes to X, Y, Z."""
-    hollow: int
+    nonfinite: int
     """Voxels that are not finite numbers in the file and are 0 here."""
     notes: tuple[str, ...]
     """What a user should know about the file."""
@@ -53,7 +53,7 @@ class Volume(NamedTuple):
     @property
     def affine(self) -> np.ndarray:
         """From voxel numbers along X, Y, Z to mm, `(4, 4)`."""
-        return self.header.affine @ orientations.inv_ornt_aff(self.turn, self.header.shape)
+        return self.header.affine @ orientations.inv_ornt_aff(self.ornt, self.header.shape)
 
     @property
     def voxel(self) -> float:
@@ -83,17 +83,17 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     """
     header = read_header(path, orientation)
     values, notes = read_values(path, header)
-    turn = orientations.io_orientation(header.affine)
+    ornt = orientations.io_orientation(header.affine)
     sound = (values > -_HUGE) & (values < _HUGE)
-    hollow = int(values.size - sound.sum())
-    if hollow:
+    nonfinite = int(values.size - sound.sum())
+    if nonfinite:
         values = np.where(sound, values, np.float32(0))
-        notes.append(f"{hollow} voxels are not finite numbers, or too large for float32, and count as 0")
+        notes.append(f"{nonfinite} voxels are not finite numbers, or too large for float32, and count as 0")
     oblique = float(np.degrees(affines.obliquity(header.affine)).max())
     notes += [f"it lies {oblique:.0f} degrees oblique; slices follow its own axes"] if oblique > 15 else []
-    x, y, z = (float(mm) for mm in affines.voxel_sizes(header.affine)[np.argsort(turn[:, 0])])
-    values = np.ascontiguousarray(orientations.apply_orientation(values, turn))
-    return Volume(values, (x, y, z), header, turn, hollow, (*header.notes, *notes, *_negative_notes(values)))
+    x, y, z = (float(mm) for mm in affines.voxel_sizes(header.affine)[np.argsort(ornt[:, 0])])
+    values = np.ascontiguousarray(orientations.apply_orientation(values, ornt))
+    return Volume(values, (x, y, z), header, ornt, nonfinite, (*header.notes, *notes, *_negative_notes(values)))
 
 
 def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = False) -> None:
@@ -105,7 +105,7 @@ def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = Fal
         like: the volume whose grid it is.
         names: mark it as a label volume and put the classes' names into its header.
     """
-    back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), like.turn)
+    back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), like.ornt)
     values = orientations.apply_orientation(values, back)
     fields = like.header.fields
     kind = nib.Nifti2Image if isinstance(fields, nib.Nifti2Header) else nib.Nifti1Image

@@ -139,8 +139,8 @@ def read_classes(scan: Scan, image: Volume, values: Values, orientation: str | N
         UserError: the label volume cannot be read, does not belong to the image, or has values that no class claims.
     """
     path, truth = scan.label, read_volume(scan.label, orientation)
-    if truth.hollow:
-        raise UserError(f"{path} has {truth.hollow} voxels that are not finite numbers: label them.")
+    if truth.nonfinite:
+        raise UserError(f"{path} has {truth.nonfinite} voxels that are not finite numbers: label them.")
     if not same_grid(image, truth):
         raise UserError(f"{path} does not lie on the grid of {scan.image}: resample it to that grid.")
     out = np.zeros(truth.values.shape, np.uint8)

@@ -170,7 +170,7 @@ def test_voxels_that_are_no_numbers_count_as_air_and_are_told(tmp_path: Path) ->
     values[0, 0, :2] = np.nan, np.inf
     volume = read_volume(save(tmp_path / "a.nii", values))
     assert volume.values.sum() == 25
-    assert volume.hollow == 2
+    assert volume.nonfinite == 2
 
 
 def test_an_oblique_scan_is_told(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_looks_are_share_mean_and_spread_above_air(grey: np.ndarray) -> None:
 @given(st.lists(hnp.arrays(np.uint8, (4, 4)), min_size=1, max_size=5))
 def test_no_slice_is_unlike_its_own_set(slices: list[np.ndarray]) -> None:
     ranges = appearance.ranges([appearance.measure(grey) for grey in slices])
-    assert not any(appearance.unlike(slices, ranges))
+    assert not any(appearance.out_of_range(slices, ranges))
 
 
 def test_a_slice_beyond_the_ranges_is_unlike() -> None:
@@ -124,4 +124,4 @@ def test_a_slice_beyond_the_ranges_is_unlike() -> None:
     grey[:3] = 110
     dark, wide = grey // 2, grey.copy()
     wide[:6] = 110
-    assert appearance.unlike([grey, dark, wide], ranges) == [False, True, True]
+    assert appearance.out_of_range([grey, dark, wide], ranges) == [False, True, True]
