@@ -138,6 +138,9 @@ class Train:
     """Slices a step, over all devices and processes together."""
     seed: int = setting(0, "from 0 to 4294967295", lambda n: 0 <= n < 2**32)
     """Root of all randomness: initial parameters, order of slices, dropout, augmentation."""
+    init: Annotated[str | None, tyro.conf.arg(aliases=("--init",), metavar="RUN")] = None
+    """Start from the parameters of this run, or of `pretrained`, the model that comes with the program. None: start
+    from random ones."""
     patience: int | None = setting(None, "None or at least 1", lambda n: n is None or n >= 1)
     """Stop after so many validations without a lower loss. None: run to the end."""
     evaluate: Split = "test"

@@ -25,6 +25,10 @@ _ROUNDING = 0.01
 """Of a brain's height, about one slice: the brain's top is found to within a slice or so."""
 
 
+PAGE = "_view.html"
+"""What is added to the name of a volume for its page."""
+
+
 class SliceSummary(NamedTuple):
     """What the tables say of one slice."""
 
@@ -65,10 +69,12 @@ class FileSummary(NamedTuple):
 
 
 def names(found: Found, probabilities: bool) -> list[str]:
-    """The files, relative to the output folder, that a prediction writes: labels, overlay, and maybe probabilities."""
+    """The files that a prediction writes to the output folder: labels, overlay, maybe probabilities, a volume's page."""
     volume = is_volume(found.path)
     wanted = [f"{found.name}_labels" + (".nii.gz" if volume else ".png"), f"{found.name}_overlay.png"]
-    return [*wanted, f"{found.name}_probabilities" + (".nii.gz" if volume else ".npy")] if probabilities else wanted
+    pages = [f"{found.name}{PAGE}"] if volume else []
+    shares = [f"{found.name}_probabilities" + (".nii.gz" if volume else ".npy")] if probabilities else []
+    return [*wanted, *shares, *pages]
 
 
 TABLES = ("tissue.csv", "slices.csv", "labels.tsv")
@@ -207,13 +213,13 @@ def sentence(one: FileSummary) -> str:
 def _picture(one: Segmentation, facts: FileSummary) -> np.ndarray:
     """A PNG slice under its labels; of a volume, a choice of slices that show any brain, each beside itself."""
     if one.input.volume is None:
-        return overlays.tinted(*_same_size(one, 0))
+        return overlays.tinted(*shown_slice(one, 0))
     shown = [each.number for each in facts.slices if each.tissue] or list(range(len(one.classes)))
     chosen = [shown[i] for i in np.linspace(0, len(shown) - 1, min(_TILES, len(shown))).round().astype(int)]
-    return overlays.mosaic([overlays.beside(*_same_size(one, k)) for k in chosen], columns=4)
+    return overlays.mosaic([overlays.beside(*shown_slice(one, k)) for k in chosen], columns=4)
 
 
-def _same_size(one: Segmentation, k: int) -> tuple[np.ndarray, np.ndarray]:
+def shown_slice(one: Segmentation, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Grey levels and classes of a slice in pixels of 1 mm."""
     item = one.input
     grey = take(item.slices[k], item.place, item.head.shape[1:], 0)

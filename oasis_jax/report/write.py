@@ -36,7 +36,7 @@ def write_evaluation(
     scores, counts = summary.measure(found, caveats)
     spacings = set(found.spacing.values())
     about = EvaluationRecord(
-        run=trained.folder.name,
+        run=trained.name,
         data=data,
         split=split,
         step=networks.checkpoints[0].step,

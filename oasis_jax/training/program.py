@@ -1,7 +1,7 @@
 """What a training calls: mesh, slices, schedule and compiled steps, each built once from the config."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -50,8 +50,13 @@ class Program:
     patience: int | None
 
 
-def build(settings: Config, tree: Dataset) -> Program:
+def build(settings: Config, tree: Dataset, params: unet.Params | None = None) -> Program:
     """Build all that the training of a config on a tree needs; nothing is compiled or read yet.
+
+    Args:
+        settings: the config.
+        tree: the slices.
+        params: where the training starts from, on devices; None: from random parameters.
 
     Raises:
         UserError: settings, data and devices do not fit each other.
@@ -74,16 +79,17 @@ def build(settings: Config, tree: Dataset) -> Program:
         augment=partial(augment, config=settings.augment, method=settings.data.normalise, window=settings.model.crop),
         cross_entropy=settings.optim.cross_entropy,
     )
+    begin = jax.jit(
+        partial(optimizer.initial_state, init_key, (*tree.size, settings.data.channels), init, transform),
+        out_shardings=sharding.replicated(mesh),
+        # It runs once, and on a CPU optimizing it took much of a cold start; the bits are the same without.
+        compiler_options={"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None,
+    )
     return Program(
         mesh=mesh,
         sources=sources,
         key=step_key,
-        begin=jax.jit(
-            partial(optimizer.initial_state, init_key, (*tree.size, settings.data.channels), init, transform),
-            out_shardings=sharding.replicated(mesh),
-            # It runs once, and on a CPU optimizing it took much of a cold start; the bits are the same without.
-            compiler_options={"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None,
-        ),
+        begin=begin if params is None else lambda: replace(begin(), params=params),
         train_step=sharding.compile_train_step(train_step, mesh),
         batches=partial(_batches, settings, sources["train"], mesh),
         validate=_validation(settings, sources["validate"], score.compiled_eval_step(settings, apply, mesh), mesh),

@@ -26,6 +26,7 @@ from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, distributed, guard, records, sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program as programs
+from oasis_jax.training import start
 from oasis_jax.training.loop import Stop, optimize
 
 
@@ -46,14 +47,17 @@ def train(settings: Config) -> None:
     split = settings.train.evaluate
     tree = open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", split)))
     # Whatever a user can get wrong about data and devices is found before a run folder is made.
-    program = programs.build(settings, tree)
+    params, origin = None, {}
+    if settings.train.init is not None and not run_folder.exists(settings.run):
+        params, origin = start.parameters(settings, tree.size)
+    program = programs.build(settings, tree, params)
     with run_folder.lock(settings.run):
         if run_folder.exists(settings.run):
             here = _same_run(settings)
             _same_data(here, tree)
             run_folder.save(here)  # the data may have moved
         else:
-            here = run_folder.create(settings, _facts(tree))
+            here = run_folder.create(settings, _facts(tree) | origin)
         with _stop_signals() as stop:
             step = optimize(here, program, stop)
         if number := max(distributed.all_gather(stop.signal)):
