@@ -69,7 +69,7 @@ class FileSummary(NamedTuple):
 
 
 def names(found: Found, probabilities: bool) -> list[str]:
-    """The files that a prediction writes to the output folder: labels, overlay, maybe probabilities, a volume's page."""
+    """The files that a prediction writes to a folder: labels, overlay, maybe probabilities, the page of a volume."""
     volume = is_volume(found.path)
     wanted = [f"{found.name}_labels" + (".nii.gz" if volume else ".png"), f"{found.name}_overlay.png"]
     pages = [f"{found.name}{PAGE}"] if volume else []

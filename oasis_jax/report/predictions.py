@@ -33,8 +33,8 @@ def volume_page(volume: Segmentation, summary: FileSummary) -> str:
     counted = "all slices" if summary.whole else "the slices at heights that training saw"
     return _page(
         title=summary.file,
-        facts=f"{len(summary.slices)} slices; {summary.outside} show brain outside the heights that training saw. The table "
-        f"adds up {counted}.{thinned}",
+        facts=f"{len(summary.slices)} slices; {summary.outside} show brain outside the heights that training saw. The "
+        f"table adds up {counted}.{thinned}",
         notes=summary.notes,
         rows=[_tissue(summary)],
         entries=shown or [slice_entry(volume, summary, summary.slices[0])],
@@ -96,8 +96,8 @@ def index_page(folder: Path) -> str:
     slices = f" {template.link('All PNG slices of the last call', SLICES)}." if (folder / SLICES).is_file() else ""
     return template.fill(
         "index.html",
-        facts=f"{len(rows)} file(s), {flagged} with notes.{slices} Tissue of a volume is that of the slices at heights that "
-        "training saw, unless tissue.csv says otherwise.",
+        facts=f"{len(rows)} file(s), {flagged} with notes.{slices} Tissue of a volume is that of the slices at heights "
+        "that training saw, unless tissue.csv says otherwise.",
         table=template.table(["file", "slices", *SHORT[1:], "notes"], body),
     )
 

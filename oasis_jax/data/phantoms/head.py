@@ -14,10 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-_VIEW = (176, 208)
+VIEW = (176, 208)
 """Field of view of an OASIS scan, drawn here and padded with zeros to 256x256."""
 
 _PADS = ((40, 40), (24, 24))
+
+_SECTIONS = (-98.0, 74.0)
+"""Heights of the lowest and the highest section of the brain that is drawn; beyond, it closes like a cone."""
 
 _SULCI = 46
 """Control points of the folding field around the head; a sulcus runs where the field changes sign."""
@@ -51,7 +54,7 @@ def make_head(rng: np.random.Generator) -> Head:
     greys = {"csf": 30, "gray": 78 * jitter[0], "deep": 92 * jitter[0], "white": 116 * jitter[1]}
     greys |= {"skull": 14, "marrow": 60 * jitter[2], "scalp": 190 * jitter[3], "air": 3}
     return Head(
-        centre=np.array(_VIEW) / 2 + rng.uniform(-4, 4, 2),
+        centre=np.array(VIEW) / 2 + rng.uniform(-4, 4, 2),
         tilt=np.deg2rad(rng.uniform(-6, 6)),
         half_axes=np.array([63, 80]) * rng.uniform(0.95, 1.05) * rng.uniform(0.97, 1.03, 2),
         skull=rng.uniform(5, 7.5),
@@ -71,33 +74,69 @@ def make_head(rng: np.random.Generator) -> Head:
 
 
 def draw_slice(head: Head, height: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one slice.
+    """Draw one slice as the OASIS slices are: its brightest pixel is 255, in a frame of 256x256.
 
     Args:
-        head: the person.
-        height: millimetres above the lowest slice, 0 to 40.
+        head: the head.
+        height: millimetres above the lowest slice of the quickstart's phantoms, 0 to 40.
         rng: gives the noise.
 
     Returns:
         Grey levels 0 to 255 and classes 0 to 3, both uint8 `(256, 256)`.
     """
+    noisy, label = draw_plane(head, height, rng)
+    image = np.floor(noisy * (255 / noisy.max())).astype(np.uint8)
+    return np.pad(image, _PADS), np.pad(label, _PADS)
+
+
+def draw_plane(head: Head, height: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one plane as a scanner measures it.
+
+    Args:
+        head: the head.
+        height: as of `draw_slice`, from -156 (below the head) to 110 (above it).
+        rng: gives the noise.
+
+    Returns:
+        Intensities float64 from 0, about 250 at most, and classes 0 to 3 uint8, both `VIEW`.
+    """
     across, along = _head_coordinates(head, height)
     inside, angle, radius = _depth(head, across, along, height)
     distance = _cortex_distance(head, inside, angle, radius, across, along, height)
     deep, ventricles = _deep_structures(head, across, along, height)
+    brain, parts = _brain(head, inside, distance, deep, ventricles)
+    parts |= _shell(head, inside, angle, height, brain)
+    tissue = np.stack([parts["csf"], parts["gray"] + parts["deep"], parts["white"]])
+    label = np.where(brain > 0.5, 1 + tissue.argmax(0), 0).astype(np.uint8)
 
-    # Membership of each tissue, 0 to 1 with an edge about a pixel wide, is the partial volume.
+    clean = sum(head.greys[name] * share for name, share in parts.items())
+    clean = clean * (1 + 0.05 * _field(head.texture, across / 6 + 20, along / 6 + 20, height / 6) * brain)
+    clean = clean * np.exp(0.16 * _field(head.bias, across / 90 + 1.5, along / 90 + 1.5, height / 40))
+    clean = ndimage.gaussian_filter(clean, 0.55)
+    return np.hypot(clean + rng.normal(0, head.noise, VIEW), rng.normal(0, head.noise, VIEW)), label
+
+
+def _brain(
+    head: Head, inside: np.ndarray, distance: np.ndarray, deep: np.ndarray, ventricles: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Membership of the brain and of each of its tissues, 0 to 1 over an edge about a pixel wide: partial volume."""
     brain = _edge(inside + 1.5)
     pial = _edge(distance - head.sulcus)
     white = _edge(distance - head.sulcus - head.cortex) * pial
     gray = pial - white
     core, white = white * deep, white * (1 - deep)
-    parts = {
+    return brain, {
         "csf": brain * ((1 - pial) * (1 - ventricles) + ventricles),
         "gray": brain * gray * (1 - ventricles),
         "deep": brain * core * (1 - ventricles),
         "white": brain * white * (1 - ventricles),
     }
+
+
+def _shell(
+    head: Head, inside: np.ndarray, angle: np.ndarray, height: float, brain: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Membership of what lies around the brain."""
     outer = -inside - 1.5
     # Skull and scalp are thicker here and thinner there.
     uneven = _around(head.rim, angle, 0.0 * angle, height / 20 + 1)
@@ -106,22 +145,12 @@ def draw_slice(head: Head, height: float, rng: np.random.Generator) -> tuple[np.
     marrow = skull * np.exp(-(((outer - 0.55 * bone) / (0.2 * bone)) ** 2))
     scalp = _edge(outer - bone) * _edge(bone + skin - outer)
     rim = np.exp(-(((outer - bone - 0.45 * skin) / (0.3 * skin)) ** 2))
-    parts |= {
+    return {
         "skull": (1 - brain) * (skull - marrow),
         "marrow": (1 - brain) * marrow,
         "scalp": (1 - brain) * scalp * (0.35 + 0.65 * rim),
         "air": (1 - brain) * _edge(outer - bone - skin),
     }
-    tissue = np.stack([parts["csf"], parts["gray"] + parts["deep"], parts["white"]])
-    label = np.where(brain > 0.5, 1 + tissue.argmax(0), 0).astype(np.uint8)
-
-    clean = sum(head.greys[name] * share for name, share in parts.items())
-    clean = clean * (1 + 0.05 * _field(head.texture, across / 6 + 20, along / 6 + 20, height / 6) * brain)
-    clean = clean * np.exp(0.16 * _field(head.bias, across / 90 + 1.5, along / 90 + 1.5, height / 40))
-    clean = ndimage.gaussian_filter(clean, 0.55)
-    noisy = np.hypot(clean + rng.normal(0, head.noise, _VIEW), rng.normal(0, head.noise, _VIEW))
-    image = np.floor(noisy * (255 / noisy.max())).astype(np.uint8)
-    return np.pad(image, _PADS), np.pad(label, _PADS)
 
 
 def _edge(distance: np.ndarray) -> np.ndarray:
@@ -138,7 +167,7 @@ def _field(knots: np.ndarray, y: np.ndarray, x: np.ndarray, height: float) -> np
 
 def _head_coordinates(head: Head, height: float) -> tuple[np.ndarray, np.ndarray]:
     """Millimetres across and along the head from its centre, gently warped."""
-    y, x = np.meshgrid(*(np.arange(n, dtype=float) for n in _VIEW), indexing="ij")
+    y, x = np.meshgrid(*(np.arange(n, dtype=float) for n in VIEW), indexing="ij")
     y, x = y - head.centre[0], x - head.centre[1]
     across = np.cos(head.tilt) * y - np.sin(head.tilt) * x
     along = np.sin(head.tilt) * y + np.cos(head.tilt) * x
@@ -148,7 +177,8 @@ def _head_coordinates(head: Head, height: float) -> tuple[np.ndarray, np.ndarray
 
 def _depth(head: Head, across: np.ndarray, along: np.ndarray, height: float) -> tuple[np.ndarray, ...]:
     """Depth below the brain's surface (negative outside), the angle around the head, and the relative radius."""
-    shrink = np.sqrt(1 - ((height + 12) / 88) ** 2)
+    section = min(max(height, _SECTIONS[0]), _SECTIONS[1])
+    shrink = np.sqrt(1 - ((section + 12) / 88) ** 2)
     a, b = head.half_axes * shrink
     # Wider at the back than at the front, as seen from above.
     a = a * (1 - 0.11 * np.tanh(along / b))
@@ -158,7 +188,10 @@ def _depth(head: Head, across: np.ndarray, along: np.ndarray, height: float) -> 
     radius = radius * (1 + outline)
     # First-order distance to the outline: (1 - r) over the length of r's gradient.
     slope = np.hypot(*np.gradient(radius))
-    return (1 - radius) / np.maximum(slope, 0.006), angle, radius
+    depth = (1 - radius) / np.maximum(slope, 0.006)
+    if beyond := abs(height - section):
+        depth = np.minimum(depth, a.min()) - beyond
+    return depth, angle, radius
 
 
 def _around(knots: np.ndarray, angle: np.ndarray, inward: np.ndarray, height: float) -> np.ndarray:
@@ -200,17 +233,18 @@ def _deep_structures(head: Head, across: np.ndarray, along: np.ndarray, height: 
     def blob(y: float, x: float, ry: float, rx: float, turn: float = 0.0) -> np.ndarray:
         """Signed depth in an ellipse (and its mirror image) at (y across, x along), turned by an angle."""
         if min(ry, rx) <= 0.5:
-            return np.full(_VIEW, -9.0)
+            return np.full(VIEW, -9.0)
         u, v = side - y, along - x
         u, v = np.cos(turn) * u - np.sin(turn) * v, np.sin(turn) * u + np.cos(turn) * v
         return (1 - np.hypot(u / ry, v / rx)) * min(ry, rx)
 
-    fade = np.clip(1 - height / 34, 0, 1) ** 0.5
+    low = np.clip(1 + height / 20, 0, 1)  # nothing of them lies far below the lowest slice of the quickstart
+    fade = low * np.clip(1 - height / 34, 0, 1) ** 0.5
     body = np.clip(1.15 - np.abs(height - 14) / 22, 0, 1)
     front = blob(8.0, 22.0, 4.0 * size * body, 17 * body, 0.42)
     trunk = blob(8.0, -3.0, 4.0 * size * body * min(1.0, height / 8), 25 * body, -0.16)
     back = blob(15.0, -28.0, 5.0 * size * fade, 16 * fade, -0.38)
-    third = blob(0.0, 2.0, 2.2 * size * np.clip(1 - height / 10, 0, 1), 12.0)
+    third = blob(0.0, 2.0, 2.2 * size * low * np.clip(1 - height / 10, 0, 1), 12.0)
     ventricles = _edge(np.maximum.reduce([front, trunk, back, third]))
     thalamus = blob(10.0, -2.0, 8 * fade, 13 * fade, -0.3)
     putamen = blob(25.0, 10.0, 5.5 * fade, 16 * fade, 0.12)
