@@ -2,13 +2,13 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browser import open_page, pixels, settled
 from helpers import blob, evaluated, files_of
 
 from oasis_jax.data.geometry import Spacing
@@ -54,7 +54,8 @@ def test_the_report_holds_all_it_needs_and_no_name_becomes_markup(page: str) -> 
     assert "<u>r" not in page
     inside = json.loads(page.split('id="data">')[1].split("</script>")[0])
     assert [one["subject"] for one in inside["slices"]][3] == "<b>&bob</b>"
-    assert [one["wrong"] for one in inside["slices"]] == [0, 10, 20, 30, 40, 50, 60, 70, 0]
+    wrong = [int(re.findall(r"(\d+) wrong pixels", one["text"])[0]) for one in inside["slices"]]
+    assert wrong == [0, 10, 20, 30, 40, 50, 60, 70, 0]
     assert inside["slices"][-1]["foreground"] is None
     metrics, _ = evaluation()
     for value in metrics.scores.hard_dice_pooled.named().values():
@@ -85,38 +86,9 @@ def test_charts_name_the_worst_subject_and_bear_absent_classes() -> None:
 @pytest.fixture
 def browser_page(page: str, tmp_path: Path) -> Iterator[Any]:
     """The report in headless Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed")
-    path = tmp_path / "report.html"
-    path.write_text(page, encoding="utf-8")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        context = browser.new_context(offline=True, viewport={"width": 390, "height": 800})
-        tab = context.new_page()
-        errors: list[str] = []
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.goto(path.as_uri())
-        tab.wait_for_function("document.getElementById('numbers').textContent")
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    with open_page(tmp_path / "report.html") as tab:
         yield tab
-        browser.close()
-    assert not errors
-
-
-def numbers(tab: Any, before: str) -> str:
-    """The sentence under the picture once it has changed."""
-    tab.wait_for_function("before => document.getElementById('numbers').textContent !== before", arg=before)
-    return tab.text_content("#numbers")
-
-
-def pixel(tab: Any, condition: str) -> int:
-    """How many pixels of the picture fulfil a condition on r, g, b."""
-    script = """condition => { const c = document.getElementById('picture');
-        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-        const test = new Function('r', 'g', 'b', 'return ' + condition); let n = 0;
-        for (let i = 0; i < d.length; i += 4) n += test(d[i], d[i + 1], d[i + 2]); return n; }"""
-    return tab.evaluate(script, condition)
 
 
 def test_the_slice_browser_shows_the_worst_first_and_follows_slider_and_keys(browser_page: Any) -> None:
@@ -127,30 +99,30 @@ def test_the_slice_browser_shows_the_worst_first_and_follows_slider_and_keys(bro
     tab.evaluate("document.getElementById('opacity').value = 100")
     tab.dispatch_event("#opacity", "input")
     tab.wait_for_timeout(100)
-    assert pixel(tab, "r == 204 && g == 121 && b == 167") == 70
+    assert pixels(tab, "r == 204 && g == 121 && b == 167") == 70
     tab.keyboard.press("ArrowRight")
-    second = numbers(tab, first)
+    second = settled(tab, first)
     assert second.startswith("2 of 9: subject anna, case 3, slice 0.")
     tab.click("#back")
-    assert numbers(tab, second) == first
+    assert settled(tab, second) == first
     tab.click("#on")
-    assert numbers(tab, first) == second
+    assert settled(tab, first) == second
     tab.fill("#slice", "8")
-    last = numbers(tab, second)
+    last = settled(tab, second)
     assert "case 3, slice 2. Hard Dice absent" in last
     tab.select_option("#subject", "<b>&bob</b>")
-    one = numbers(tab, last)
+    one = settled(tab, last)
     assert one.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 2.")
     tab.select_option("#order", "number")
     tab.fill("#slice", "0")
-    again = numbers(tab, one)
+    again = settled(tab, one)
     assert again.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 0.")
     assert "30 wrong pixels" in again
     tab.keyboard.press("t")
     tab.wait_for_timeout(100)
     truth = evaluation()[1].slices[3][1]
-    assert pixel(tab, "r == 86 && g == 180 && b == 233") == (truth == 1).sum()
+    assert pixels(tab, "r == 86 && g == 180 && b == 233") == (truth == 1).sum()
     tab.keyboard.press("n")
     tab.wait_for_timeout(100)
-    assert pixel(tab, "r == 86 && g == 180 && b == 233") == 0
+    assert pixels(tab, "r == 86 && g == 180 && b == 233") == 0
     assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"
