@@ -139,7 +139,7 @@ def _write_phantom_volume(path: Path, seed: int) -> None:
     if there := [file for file in (path, labels) if file.exists()]:
         raise UserError(f"{there[0]} exists already: name a new file.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    phantom_volume.write_volume(path, seed, console.track)
+    phantom_volume.write_volume(path, seed, track=console.track)
     print(f"Wrote {path} and its labels, {labels}.")
 
 

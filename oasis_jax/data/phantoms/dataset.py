@@ -23,7 +23,7 @@ GAP = 2.0
 
 SUBJECTS = {"train": 20, "validate": 4, "test": 6}
 
-_VERSION = 2
+_VERSION = 3
 """Counts changes to the pictures, so that an older cached tree is not mistaken for this one."""
 
 

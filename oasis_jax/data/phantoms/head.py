@@ -85,7 +85,8 @@ def draw_slice(head: Head, height: float, rng: np.random.Generator) -> tuple[np.
         Grey levels 0 to 255 and classes 0 to 3, both uint8 `(256, 256)`.
     """
     noisy, label = draw_plane(head, height, rng)
-    image = np.floor(noisy * (255 / noisy.max())).astype(np.uint8)
+    # Divided first: the quotient of two equal numbers is exactly 1, so the brightest pixel is exactly 255.
+    image = np.floor(255 * (noisy / noisy.max())).astype(np.uint8)
     return np.pad(image, _PADS), np.pad(label, _PADS)
 
 
