@@ -75,9 +75,13 @@ def test_training_starts_from_a_model_and_says_so(model: Path, data: Path, tmp_p
     assert tuned.config.model == run_folder.load(model).config.model
     first = json.loads((tmp_path / "tuned/metrics.jsonl").read_text().splitlines()[0])
     assert first["loss"] < 0.5  # random parameters start above 1.5
-    shutil.rmtree(tmp_path / "tuned/evaluation")
-    done = command("train", *words)  # the earlier run is asked for no more
+    shutil.rmtree(tmp_path / "tuned/checkpoints")  # as if it was killed before it saved: it starts from the model again
+    done = command("train", *words)
     assert done.returncode == 0, done.stderr
+    again = [json.loads(line) for line in (tmp_path / "tuned/metrics.jsonl").read_text().splitlines()]
+    assert again[0]["loss"] == first["loss"]
+    moved = ["--init", tmp_path / "gone", *words[2:]]
+    assert_mistake(command("train", *moved), "was started with other settings (train.init")
 
 
 def test_settings_come_from_the_run_to_start_from_and_options_change_them(model: Path) -> None:

@@ -1,5 +1,7 @@
 """The training loop: restore; then step by step validate and save if due, take a batch, step, log."""
 
+from dataclasses import replace
+
 import jax
 
 from oasis_jax.network import unet
@@ -33,6 +35,7 @@ def optimize(run: Run, program: Program, stop: Stop) -> int:
     restored = checkpoint.restore_latest(run.checkpoints, abstract, console.say)
     if restored is None:
         state, info = program.begin(), None
+        state = state if program.params is None else replace(state, params=program.params)
         size = unet.count_parameters(state.params)
         console.say(f"Training {run.folder}: {size:,} parameters, {program.total_steps} steps.")
     else:

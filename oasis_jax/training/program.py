@@ -1,7 +1,7 @@
 """What a training calls: mesh, slices, schedule and compiled steps, each built once from the config."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -36,7 +36,9 @@ class Program:
     key: jax.Array
     """The root key of all steps."""
     begin: Callable[[], TrainState]
-    """Step 0."""
+    """Step 0, with random parameters."""
+    params: unet.Params | None
+    """What takes the place of those, where the training starts from an earlier one."""
     train_step: Callable[[TrainState, Any, jax.Array], tuple[TrainState, dict[str, Any]]]
     """From state, batch and root key to the next state and its metrics; the old state is used up."""
     batches: Callable[[int], Iterator[dict[str, Any]]]
@@ -89,7 +91,8 @@ def build(settings: Config, tree: Dataset, params: unet.Params | None = None) ->
         mesh=mesh,
         sources=sources,
         key=step_key,
-        begin=begin if params is None else lambda: replace(begin(), params=params),
+        begin=begin,
+        params=params,
         train_step=sharding.compile_train_step(train_step, mesh),
         batches=partial(_batches, settings, sources["train"], mesh),
         validate=_validation(settings, sources["validate"], score.compiled_eval_step(settings, apply, mesh), mesh),
