@@ -333,14 +333,14 @@ HARMS = {
     wild_header: r"SCAN: \*_t88_gfc is damaged",
     promising_header: r"SCAN: \*_t88_gfc is damaged \(32767x32767x32767 voxels, not 176x208x176\)",
     endless_header: r"SCAN: \*_t88_gfc is damaged",
-    complex_values: r"SCAN: \*_t88_masked_gfc_fseg is damaged \(values that are no real numbers\)",
+    complex_values: r"SCAN: \*_t88_masked_gfc_fseg is damaged \(values that are not real numbers\)",
     wrong_labels: r"SCAN: its labels are not 0, 1, 2, 3",
     no_labels: r"SCAN: \*_t88_masked_gfc_fseg.img not beside its other files in .*disc1",
     blank_labels: r"SCAN: none of its voxels is labelled",
-    link_out: r"SCAN_mpr_n4_anon_111_t88_gfc.img: a link that leads out of the disc, passed over",
-    link_folder_out: r"SCAN: a link that leads out of the disc, passed over",
-    huge_file: r"SCAN_mpr_n4_anon_111_t88_gfc.img: 134217728 bytes are too many for a T88_111 volume",
-    pipe: r"SCAN_mpr_n4_anon_111_t88_gfc.img: no regular file, passed over",
+    link_out: r"SCAN_mpr_n4_anon_111_t88_gfc.img: skipped, a link that leads out of the disc; name its target",
+    link_folder_out: r"SCAN: skipped, a link that leads out of the disc; name its target",
+    huge_file: r"SCAN_mpr_n4_anon_111_t88_gfc.img: skipped, 134217728 bytes are too many for a T88_111 volume",
+    pipe: r"SCAN_mpr_n4_anon_111_t88_gfc.img: skipped, not a regular file",
     link_to_nothing: r"SCAN_mpr_n4_anon_111_t88_gfc.img: cannot be read \(No such file",
 }
 
@@ -433,8 +433,8 @@ def truncated(disc: Path) -> Path:
 
 
 ARCHIVES = {
-    astray: r"astray.tar.gz: 6 names that lead out of the archive, passed over; the first is '.*OAS1_0001",
-    link_in_archive: r"link.tar, disc1/OAS1_0001_MR1.*gfc.img: a link, not a file, passed over",
+    astray: r"astray.tar.gz: skipped 6 names that lead out of the archive, such as '.*OAS1_0001",
+    link_in_archive: r"link.tar, disc1/OAS1_0001_MR1.*gfc.img: skipped, a link and not a file",
     truncated: r"cut.tar.gz: cannot be read to its end \(Compressed file ended",
 }
 
