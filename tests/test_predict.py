@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from checked import load, present
 from helpers import ALL_WAYS, FRAMING, SIZE, assert_mistake, blob, brain, by_grey, command, save, stand_in
 from PIL import Image
 
@@ -313,10 +315,10 @@ def test_whatever_one_file_does_is_a_line_about_it(tmp_path: Path, monkeypatch: 
     found = [Found(save(tmp_path / f"{name}.nii", values), name) for name in "abcd"]
     faults = {"a": MemoryError(), "c": RuntimeError("odd")}
 
-    def reading(one: Found, *rest: object) -> object:
+    def reading(one: Found, *rest: Any) -> object:
         if one.name in faults:
             raise faults[one.name]
-        return read_input(one, *rest)  # pyright: ignore[reportArgumentType]
+        return read_input(one, *rest)
 
     monkeypatch.setattr(inputs, "read_input", reading)
     problems: list[str] = []
@@ -410,14 +412,14 @@ def test_the_command_labels_a_folder_and_reports_the_broken_at_the_end(
     metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
     pooled = 2 * np.diag(sums) / (sums.sum(0) + sums.sum(1))
     assert np.allclose(pooled, list(metrics["scores"]["hard_dice_pooled"].values())[:4], atol=0.002)
-    volume = nib.load(out / "volume_labels.nii.gz")
-    assert np.array_equal(volume.affine, nib.load(mixed / "volume.nii.gz").affine)
+    volume = load(out / "volume_labels.nii.gz")
+    assert np.array_equal(present(volume.affine), present(load(mixed / "volume.nii.gz").affine))
     turned = np.asarray(nib.as_closest_canonical(volume).dataobj)
     for k, other in itertools.product(range(3), range(3)):
         alone = read_grey(out / f"case_9_slice_{other}_labels.png") // 85
         inside = read_grey(mixed / f"case_9_slice_{k}.nii.png") > 40
         assert (np.mean((turned[:, :, k] == alone)[inside]) > 0.99) == (k == other)
-    assert nib.load(out / "volume_probabilities.nii.gz").shape == (*volume.shape, 4)
+    assert load(out / "volume_probabilities.nii.gz").shape == (*volume.shape, 4)
     with (out / "tissue.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["file"] for row in rows][:2] == ["case_9_slice_0.nii.png", "case_9_slice_1.nii.png"]

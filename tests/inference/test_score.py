@@ -55,11 +55,11 @@ def test_pooled_and_subject_scores_equal_dice_of_all_their_pixels_together(seed:
     truth, prediction, confusion = masks(seed)
     people = ["a", "a", "b", "c", "c", "c"]
     found = scores(confusion, people)
+    by_subject = found.hard_dice_per_subject
     who = np.array(people)
     for k, name in enumerate(NAMES):
         assert found.hard_dice_pooled.named()[name] == pytest.approx(plain_dice(truth, prediction, k))
         each = [plain_dice(truth[who == p], prediction[who == p], k) for p in "abc"]
-        by_subject = found.hard_dice_per_subject
         assert [by_subject.each[p].named()[name] for p in "abc"] == pytest.approx(each)
         assert by_subject.mean.named()[name] == pytest.approx(np.mean(each))
         assert by_subject.standard_deviation.named()[name] == pytest.approx(np.std(each, ddof=1))

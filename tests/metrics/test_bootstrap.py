@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from checked import present, wilcoxon_p
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -22,7 +23,7 @@ def drawn(count: int, seed: int, resamples: int) -> np.ndarray:
 
 def test_an_interval_is_of_pooled_scores_of_subjects_drawn_again() -> None:
     counts = subjects(9)
-    low, high, undefined = bootstrap.interval(overlap.hard_dice, counts, seed=3, resamples=200)  # pyright: ignore
+    low, high, undefined = present(bootstrap.interval(overlap.hard_dice, counts, seed=3, resamples=200))
     pools = [np.repeat(counts, times, axis=0).sum(0) for times in drawn(9, 3, 200)]
     dice = np.array([overlap.hard_dice(pool) for pool in pools])
     assert undefined.tolist() == [0, 0, 0, sum(drawn(9, 3, 200)[:, 0] == 0)]
@@ -46,7 +47,7 @@ def test_an_interval_of_a_mean_is_that_of_scipy() -> None:
 def test_a_class_that_nobody_has_has_no_interval() -> None:
     counts = subjects(8)
     counts[0, 3, :] = counts[0, :, 3] = 0
-    low, high, undefined = bootstrap.interval(overlap.hard_dice, counts, resamples=50)  # pyright: ignore
+    low, high, undefined = present(bootstrap.interval(overlap.hard_dice, counts, resamples=50))
     assert np.isnan([low, high]).tolist() == [[False, False, False, True]] * 2
     assert undefined.tolist() == [0, 0, 0, 50]
 
@@ -62,7 +63,7 @@ def test_the_seed_decides() -> None:
 
 def test_a_paired_interval_draws_the_same_subjects_for_both_runs() -> None:
     ours, theirs = subjects(9, 0), subjects(9, 1)
-    low, high, _ = bootstrap.paired_interval(overlap.hard_dice, ours, theirs, seed=3, resamples=200)  # pyright: ignore
+    low, high, _ = present(bootstrap.paired_interval(overlap.hard_dice, ours, theirs, seed=3, resamples=200))
     both = [[np.repeat(run, times, axis=0).sum(0) for run in (ours, theirs)] for times in drawn(9, 3, 200)]
     differences = [overlap.hard_dice(a)[1] - overlap.hard_dice(b)[1] for a, b in both]
     assert (low[1], high[1]) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
@@ -96,10 +97,10 @@ def test_wilcoxon_of_each_class_without_its_undefined_subjects() -> None:
     assert found is not None
     keep = np.arange(12) != 3
     assert found[0] == 1
-    assert found[1] == stats.wilcoxon(ours[keep, 1], theirs[keep, 1]).pvalue
+    assert found[1] == wilcoxon_p(ours[keep, 1], theirs[keep, 1])
     assert np.isnan(found[2])
     assert found[3] == 2 / 2**12  # one of the two extreme patterns of 12 signs
-    assert found[4] == stats.wilcoxon(ours[:, 4], theirs[:, 4]).pvalue
+    assert found[4] == wilcoxon_p(ours[:, 4], theirs[:, 4])
 
 
 def test_holm_of_a_worked_example() -> None:

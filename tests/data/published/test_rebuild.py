@@ -8,11 +8,12 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from checked import present
 from helpers import command
 from nibabel.analyze import AnalyzeHeader
 from PIL import Image
@@ -41,8 +42,8 @@ def volume() -> tuple[np.ndarray, np.ndarray]:
     """Intensities from 7 to 4000 and classes: an ellipsoid of shells, noisy where the set was cut."""
     rng = np.random.default_rng(0)
     grid = np.ogrid[tuple(slice(-1, 1, n * 1j) for n in SHAPE)]
-    radius = sum(axis**2 for axis in grid) + 0.1 * np.sin(9 * grid[0] + 5 * grid[1] + 7 * grid[2])
-    classes = sum((radius < limit).astype(np.int16) for limit in (0.7, 0.5, 0.3))
+    radius = grid[0] ** 2 + grid[1] ** 2 + grid[2] ** 2 + 0.1 * np.sin(9 * grid[0] + 5 * grid[1] + 7 * grid[2])
+    classes = np.array([radius < limit for limit in (0.7, 0.5, 0.3)]).sum(0, dtype=np.int16)
     image = np.int16(7) + classes * np.int16(900)
     image[40:140, 50:150, 60:110] += rng.integers(0, 1293, (100, 100, 50), np.int16)
     return image, classes
@@ -396,7 +397,7 @@ def pipe(scan: Path) -> None:
     os.mkfifo(path)
 
 
-HARMS = {
+HARMS: dict[Callable[[Path], None], str] = {
     cut_short: r"SCAN: \*_t88_gfc is damaged \(Expected \d+ bytes, got",
     empty_header: r"SCAN: \*_t88_masked_gfc_fseg is damaged",
     wild_header: r"SCAN: \*_t88_gfc is damaged",
@@ -494,14 +495,14 @@ def truncated(disc: Path) -> Path:
     path = disc.with_name("cut.tar.gz")
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         archive.add(disc / "OAS1_0002_MR1", "disc1/OAS1_0002_MR1")
-        whole = archive.fileobj.tell()  # type: ignore[union-attr]
+        whole = present(archive.fileobj).tell()
         archive.add(disc / "OAS1_0001_MR1", "disc1/OAS1_0001_MR1")
     content = gzip.decompress(path.read_bytes())
     path.write_bytes(gzip.compress(content, 1)[: len(gzip.compress(content[:whole], 1)) + 5000])
     return path
 
 
-ARCHIVES = {
+ARCHIVES: dict[Callable[[Path], Path], str] = {
     astray: r"astray.tar.gz: skipped 6 names that lead out of the archive, such as '.*OAS1_0001",
     link_in_archive: r"link.tar, disc1/OAS1_0001_MR1.*gfc.img: skipped, a link and not a file",
     truncated: r"cut.tar.gz: cannot be read to its end \(Compressed file ended",
@@ -581,7 +582,7 @@ def test_an_existing_folder_is_left_alone(discs: Path, known: Manifest, tmp_path
 
 
 def test_an_interrupted_rebuild_leaves_nothing(discs: Path, known: Manifest, tmp_path: Path) -> None:
-    def stop(items, total, description):  # type: ignore[no-untyped-def]
+    def stop(items: Iterable, total: int, description: str) -> Iterator:
         yield next(iter(items))
         raise KeyboardInterrupt
 
