@@ -72,7 +72,7 @@ class FileSummary(NamedTuple):
 
 
 def names(file: Found, probabilities: bool) -> list[str]:
-    """The names of the files that a prediction writes: labels, overlay, probabilities if requested, page of a volume."""
+    """Names of the files that a prediction writes: labels, overlay, probabilities if requested, page of a volume."""
     volume = is_volume(file.path)
     pictures = [f"{file.name}_labels" + (".nii.gz" if volume else ".png"), f"{file.name}_overlay.png"]
     arrays = [f"{file.name}_probabilities" + (".nii.gz" if volume else ".npy")] if probabilities else []
