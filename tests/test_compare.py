@@ -97,7 +97,7 @@ def test_compare_names_each_mistake(finished: Path, tmp_path: Path) -> None:
     more[0, 1, 1] += 5
     same = {"confusion": more.tolist(), "baselines": dict.fromkeys(content["baselines"], more.tolist())}
     file.write_text(json.dumps(content | same))
-    assert_mistake(command("compare", finished, other), "count other true pixels in the same slices")
+    assert_mistake(command("compare", finished, other), "have different true pixels in the same slices")
     for damage in (
         {"confusion": more.tolist()},
         {"baselines": {}},

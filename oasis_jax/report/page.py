@@ -1,4 +1,4 @@
-"""`report.html` of an evaluation: one file that holds all it shows, and opens in any browser without a network."""
+"""`report.html` of an evaluation: one file with all its data that any browser opens, without a network."""
 
 import base64
 import html
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 
 from oasis_jax.classes import CLASSES, NAMES
 from oasis_jax.data.slices import Slice
@@ -19,63 +19,67 @@ from oasis_jax.report import charts, pictures, tables, template
 from oasis_jax.system.files import printable
 
 
-def report(metrics: Metrics, found: Evaluated, curves: Path) -> str:
+def report(metrics: Metrics, evaluated: Evaluated, curves: Path) -> str:
     """The report as HTML.
 
     Args:
         metrics: the scores.
-        found: the slices, their predictions and their counts.
-        curves: the picture of the training curves; left out where there is none.
+        evaluated: the slices, their predictions and their counts.
+        curves: picture of the training curves; left out if the file does not exist.
     """
-    scores = metrics.scores
-    drawn = [
-        (
-            "Hard Dice of each subject; the line is the median, the lowest is named",
-            charts.subjects(scores.hard_dice_per_subject),
-        ),
-        ("Where the pixels of each true class went", charts.confusion(found.table.confusion.sum(0))),
-        (
-            f"Tissue of each scan, predicted against true ({scores.tissue.of}); lines: bias, limits of agreement",
-            charts.agreement(scores.tissue),
-        ),
-        ("How sure and how right: pixels inside the true or predicted brain", charts.reliability(scores.calibration)),
-    ]
-    figures = "".join(f"<h3>{title}</h3><figure>{svg}</figure>" for title, svg in drawn)
-    if curves.is_file():
-        inside = base64.b64encode(curves.read_bytes()).decode()
-        image = f'<img alt="Loss and Dice by step" width="100%" src="data:image/png;base64,{inside}">'
-        figures += f"<h3>Training</h3><figure>{image}</figure>"
-    title = f"{metrics.data}, {metrics.split}: {tables.size(scores)}"
-    facts = (
+    title = f"{metrics.data}, {metrics.split}: {tables.size(metrics.scores)}"
+    summary = (
         f"Run {metrics.run}, checkpoint of step {metrics.step}; {tables.pixels(metrics.spacing_mm)}; "
         f"data fingerprint {metrics.data_fingerprint[:16]}."
     )
     return template.fill(
         "report.html",
         title=html.escape(title),
-        facts=html.escape(facts),
-        table=_table(scores),
-        notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(scores)),
-        charts=figures,
+        summary=html.escape(summary),
+        table=_table(metrics.scores),
+        notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(metrics.scores)),
+        charts=_charts(metrics.scores, evaluated.table.confusion.sum(0), curves),
         definitions=template.read("definitions.html"),
-        data=template.script_data(_data(found)),
+        data=template.script_data(_data(evaluated)),
     )
 
 
-def _data(found: Evaluated) -> dict[str, Any]:
-    """What the page's script reads."""
-    dice, rank = overlap.hard_dice(found.table.confusion), score.slice_ranking(found.table)
+def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"], curves: Path) -> str:
+    titled = [
+        (
+            "Hard Dice of each subject (line: median; name: subject with the lowest Dice)",
+            charts.subjects(scores.hard_dice_per_subject),
+        ),
+        ("Predicted class of the pixels of each true class", charts.confusion(confusion)),
+        (
+            f"Predicted minus true tissue in {scores.tissue.of} (lines: bias and limits of agreement)",
+            charts.agreement(scores.tissue),
+        ),
+        ("Calibration of the pixels inside the true or predicted brain", charts.reliability(scores.calibration)),
+    ]
+    figures = "".join(f"<h3>{title}</h3><figure>{svg}</figure>" for title, svg in titled)
+    if curves.is_file():
+        content = base64.b64encode(curves.read_bytes()).decode()
+        image = f'<img alt="Loss and Dice by step" width="100%" src="data:image/png;base64,{content}">'
+        figures += f"<h3>Training</h3><figure>{image}</figure>"
+    return figures
+
+
+def _data(evaluated: Evaluated) -> dict[str, Any]:
+    """The data that `slices.js` and `report.js` read."""
+    dice, foreground = overlap.hard_dice(evaluated.table.confusion), score.slice_ranking(evaluated.table)
     rows = []
-    for i, (pair, prediction) in enumerate(zip(found.pairs, found.predictions, strict=True)):
-        image, truth = found.slices[i]
+    for i, (pair, prediction) in enumerate(zip(evaluated.pairs, evaluated.predictions, strict=True)):
+        image, truth = evaluated.slices[i]
+        subject = printable(evaluated.subjects[pair.case])
         rows.append(
             {
-                "subject": printable(found.subjects[pair.case]),
+                "subject": subject,
                 "case": printable(pair.case),
                 "number": pair.number,
-                "foreground": _number(rank[i]),
-                "text": _sentence(pair, printable(found.subjects[pair.case]), rank[i], dice[i], truth != prediction),
-                "mm": (found.spacing[pair.case] or (1, 1))[:2],
+                "foreground": _number(foreground[i]),
+                "text": _sentence(pair, subject, foreground[i], dice[i], truth != prediction),
+                "mm": (evaluated.spacing[pair.case] or (1, 1))[:2],
                 **template.slice_pictures(image, truth, prediction),
             }
         )
@@ -89,11 +93,11 @@ def _sentence(
     dice: Float[np.ndarray, " classes"],
     wrong: Bool[np.ndarray, "rows columns"],
 ) -> str:
-    """What the page says under a slice."""
-    each = ", ".join(f"{name} {_score(value)}" for name, value in zip(NAMES[1:], dice[1:], strict=True))
+    """The text under a slice."""
+    of_classes = ", ".join(f"{name} {_score(value)}" for name, value in zip(NAMES[1:], dice[1:], strict=True))
     return (
         f"subject {subject}, case {printable(pair.case)}, slice {pair.number}. "
-        f"Hard Dice {_score(foreground)}, the mean of {each}; {int(wrong.sum())} wrong pixels."
+        f"Hard Dice {_score(foreground)}, the mean of {of_classes}; {int(wrong.sum())} wrong pixels."
     )
 
 

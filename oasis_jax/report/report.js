@@ -1,13 +1,13 @@
 "use strict";
-// The evaluation's list of slices: of one subject or of all, the worst first or by number.
+// The list of slices of an evaluation: of one subject or of all, the worst slice first or by number.
 function choose() {
   const subject = $("subject").value, worst = $("order").value === "worst";
-  const before = (a, b) => a.localeCompare(b, "en", {numeric: true});
+  const compareText = (a, b) => a.localeCompare(b, "en", {numeric: true});
   const chosen = [...data.slices.keys()].filter(i => subject === "" || data.slices[i].subject === subject);
   if (worst) chosen.sort((a, b) => (data.slices[a].foreground ?? 2) - (data.slices[b].foreground ?? 2));
   else chosen.sort((i, j) => {
     const a = data.slices[i], b = data.slices[j];
-    return before(a.subject, b.subject) || before(a.case, b.case) || a.number - b.number;
+    return compareText(a.subject, b.subject) || compareText(a.case, b.case) || a.number - b.number;
   });
   list(chosen);
 }

@@ -1,10 +1,10 @@
 "use strict";
-// The slice browser of every page: a slice under the colours of its classes, a slider, and a sentence about it.
+// The slice browser of every page: a slice with the colours of its classes, a slider, and a sentence about the slice.
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 const canvas = $("picture"), pen = canvas.getContext("2d", {willReadFrequently: true});
 let shown = [...data.slices.keys()];  // positions in data.slices, in the order of the slider
-let drawing = 0;                      // the latest request; slower ones before it are dropped
+let latest = 0;                       // number of the latest request to draw; older ones that finish later are dropped
 
 const load = source => new Promise((resolve, reject) => {
   const image = new Image();
@@ -22,9 +22,9 @@ function list(positions, first = 0) {
 }
 
 async function draw() {
-  const mine = ++drawing, at = Number($("slice").value), slice = data.slices[shown[at]];
+  const request = ++latest, position = Number($("slice").value), slice = data.slices[shown[position]];
   const [image, labels] = await Promise.all([load(slice.image), load(slice.labels)]);
-  if (mine !== drawing) return;
+  if (request !== latest) return;
   canvas.width = image.width;
   canvas.height = image.height;
   canvas.style.width = `min(100%, ${3.5 * slice.mm[1] * image.width}px)`;  // all slices at one scale
@@ -33,17 +33,17 @@ async function draw() {
   const coded = pen.getImageData(0, 0, canvas.width, canvas.height).data;
   pen.drawImage(image, 0, 0);
   const picture = pen.getImageData(0, 0, canvas.width, canvas.height), rgb = picture.data;
-  const share = $("opacity").value / 100, layer = document.querySelector("input[name=layer]:checked").value;
+  const opacity = $("opacity").value / 100, layer = document.querySelector("input[name=layer]:checked").value;
   for (let i = 0; i < rgb.length; i += 4) {
     const code = Math.round(coded[i] / 17), truth = code >> 2, prediction = code & 3;
     let colour = null;
     if (layer === "errors" && truth !== prediction) colour = data.error;
     if (layer === "truth" && truth) colour = data.classes[truth].colour;
     if (layer === "prediction" && prediction) colour = data.classes[prediction].colour;
-    if (colour) for (let c = 0; c < 3; c++) rgb[i + c] = (1 - share) * rgb[i + c] + share * colour[c];
+    if (colour) for (let c = 0; c < 3; c++) rgb[i + c] = (1 - opacity) * rgb[i + c] + opacity * colour[c];
   }
   pen.putImageData(picture, 0, 0);
-  $("numbers").textContent = `${at + 1} of ${shown.length}: ${slice.text}`;
+  $("numbers").textContent = `${position + 1} of ${shown.length}: ${slice.text}`;
 }
 
 for (const {name, colour} of [...data.classes.slice(1), ...(data.error ? [{name: "error", colour: data.error}] : [])]) {

@@ -1,4 +1,4 @@
-"""A training that starts from the parameters of an earlier one: its settings, and the parameters."""
+"""Settings and parameters for a training that starts from an earlier run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +16,14 @@ from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 
-_GENTLE = 0.1
-"""Share of the earlier learning rate: enough to adapt to new data, too little to forget what was learned."""
+_RATE_FACTOR = 0.1
+"""Factor on the earlier learning rate: large enough to adapt to new data, too small to lose what was learned."""
 
 
 def settings(earlier: Run) -> Config:
-    """Settings that go on from an earlier run with other data: the same network, the same view of slices.
+    """Settings to continue from an earlier run with other data: the same network, the same input.
 
-    Its axis of mirroring belongs to its data, so slices are mirrored about their middle.
+    The mirror axis of the earlier run belongs to its data, so slices are mirrored about their middle row.
     """
     config = earlier.config
     return replace(
@@ -31,28 +31,31 @@ def settings(earlier: Run) -> Config:
         run=Path("runs") / f"from-{earlier.name}",
         data=replace(config.data, root=None),
         augment=replace(config.augment, mirror_axis=None),
-        optim=replace(config.optim, learning_rate=_GENTLE * config.optim.learning_rate),
+        optim=replace(config.optim, learning_rate=_RATE_FACTOR * config.optim.learning_rate),
         train=Train(batch=config.train.batch),
     )
 
 
 def parameters(config: Config, size: Size) -> tuple[unet.Params, dict[str, Any]]:
-    """The parameters that `config.train.init` names, on all devices, and what the new run remembers of them.
+    """Load the parameters that `config.train.init` names.
 
     Args:
-        config: of the new run.
-        size: rows and columns of its slices.
+        config: settings of the new run.
+        size: (rows, columns) of its slices.
+
+    Returns:
+        The parameters on all devices, and their source for the provenance of the new run.
 
     Raises:
-        UserError: no such run, no sound checkpoint, or parameters of another network.
+        UserError: there is no such run, it has no sound checkpoint, or it has another network.
     """
     earlier = run_folder.load(run_path(str(config.train.init)))
     info, params = restore.load_best(earlier, sharding.make_mesh(jax.device_count()))
     init, _ = unet.network(config.model)
-    asked = jax.eval_shape(lambda: init(jax.random.key(0), (*size, config.data.channels)))
-    if different := checkpoint.difference(params, asked):
+    expected = jax.eval_shape(lambda: init(jax.random.key(0), (*size, config.data.channels)))
+    if different := checkpoint.difference(params, expected):
         raise UserError(
-            f"{earlier.folder} has another network than these settings ask for ({different}): name no experiment, and "
-            "the settings of that run are taken."
+            f"{earlier.folder} has another network than these settings describe ({different}): name no experiment, to "
+            "take the settings of that run."
         )
     return params, {"init": {"run": earlier.name, "step": info.step, "sha256": info.digests["params"]}}
