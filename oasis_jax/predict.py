@@ -14,7 +14,7 @@ from typing import Annotated
 
 import tyro
 
-from oasis_jax.data.volumes.finding import Found, find_inputs
+from oasis_jax.data.volumes.finding import InputFile, find_inputs
 from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.inference import outputs
@@ -80,7 +80,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
             problems.append(reason)
             shown.advance(task)
 
-        def finish(one: Found, written: Future[FileSummary]) -> None:
+        def finish(one: InputFile, written: Future[FileSummary]) -> None:
             try:
                 reports[one.name] = written.result()
             except OSError:  # the disk is full, say: no fault of one file
@@ -91,12 +91,12 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
             print(outputs.sentence(reports[one.name]), flush=True)
             shown.advance(task)
 
-        writing: deque[tuple[Found, Future[FileSummary]]] = deque()
+        writing: deque[tuple[InputFile, Future[FileSummary]]] = deque()
         inputs = read_inputs(found, framing, arguments.orientation, fail, segmenter.classify)
         try:
             for one in label(inputs, segmenter, arguments.probabilities):
                 alone += one.input.alone
-                writing.append((one.input.found, writers.submit(_write, one, trained, arguments)))
+                writing.append((one.input.file, writers.submit(_write, one, trained, arguments)))
                 if len(writing) > _UNDER_WAY:
                     finish(*writing.popleft())
             for one in writing:
@@ -108,7 +108,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     return len(reports), problems
 
 
-def _check(arguments: Arguments) -> tuple[list[Found], list[str]]:
+def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
     """The files to label and what is wrong with others; UserError where there is none, or something is in the way."""
     check_orientation(arguments.orientation)
     if arguments.batch is not None and arguments.batch < 1:
@@ -132,7 +132,7 @@ def _write_tables(reports: list[FileSummary], folder: Path) -> None:
             console.say(f"Note: {sentence}")
 
 
-def _check_free(found: Sequence[Found], arguments: Arguments) -> None:
+def _check_free(found: Sequence[InputFile], arguments: Arguments) -> None:
     if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
         raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
     files = [name for one in found for name in outputs.names(one, arguments.probabilities)] + list(outputs.TABLES)

@@ -12,7 +12,7 @@ import numpy as np
 
 from oasis_jax.data.geometry import Axis
 from oasis_jax.data.slices import Slice
-from oasis_jax.data.volumes.finding import Found
+from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import Volume, check_slices, planes, read_volume, slice_spacing
@@ -63,18 +63,18 @@ def evaluate_volumes(
             of_case[scan.case] = scan
         except Exception as error:
             problems.append(describe(scan.image, error))
-    named = [Found(scan.image, case) for case, scan in of_case.items()]
+    named = [InputFile(scan.image, case) for case, scan in of_case.items()]
     inputs = read_inputs(named, framing, orientation, problems.append, segmenter.classify)
     done: dict[str, _Scored] = {}
     labelled = label(inputs, segmenter, keep_probabilities=True)
     for one in track(labelled, len(of_case), "Evaluating volumes"):  # those of one size of frame after another
-        case = one.input.found.name
+        case = one.input.file.name
         for note in one.input.notes:
-            tell(f"{one.input.found.path}: {note}")
+            tell(f"{one.input.file.path}: {note}")
         try:
             done[case] = _score(of_case[case], one, framing.axis, values, cross_entropy, orientation)
         except Exception as error:
-            problems.append(describe(one.input.found.path, error))
+            problems.append(describe(one.input.file.path, error))
     if not done:
         raise UserError("\n".join(["None of the volumes can be evaluated:", *(f"  {one}" for one in problems)]))
     return _joined(done, {case: of_case[case].subject for case in done}), problems

@@ -11,7 +11,7 @@ from PIL import Image
 from oasis_jax.classes import COLOURS, COUNT, NAMES, SHORT, STEP
 from oasis_jax.data import appearance, overlays
 from oasis_jax.data.volumes.anatomy import heights, is_cut_off
-from oasis_jax.data.volumes.finding import Found
+from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.frame import take
 from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
 from oasis_jax.inference.label import Segmentation
@@ -64,7 +64,7 @@ class FileSummary(NamedTuple):
         return sum(one.in_trained_heights is False and one.tissue > 0 for one in self.slices)
 
 
-def names(found: Found, probabilities: bool) -> list[str]:
+def names(found: InputFile, probabilities: bool) -> list[str]:
     """The files, relative to the output folder, that a prediction writes: labels, overlay, and maybe probabilities."""
     volume = is_volume(found.path)
     wanted = [f"{found.name}_labels" + (".nii.gz" if volume else ".png"), f"{found.name}_overlay.png"]
@@ -109,13 +109,13 @@ def report(one: Segmentation, trained: Trained, all_heights: bool = False) -> Fi
     ]
     counted = areas if trusted is None or all_heights else areas[trusted]
     millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
-    return FileSummary(item.found.path.name, slices, millilitres, trusted is None or all_heights, tuple(notes))
+    return FileSummary(item.file.path.name, slices, millilitres, trusted is None or all_heights, tuple(notes))
 
 
 def write(one: Segmentation, facts: FileSummary, folder: Path, trained: Trained) -> None:
     """Write the files of one prediction, each whole or not at all."""
     item = one.input
-    files = [folder / name for name in names(item.found, one.probabilities is not None)]
+    files = [folder / name for name in names(item.file, one.probabilities is not None)]
     if item.volume is None:
         grey = Image.fromarray(one.classes[0] * np.uint8(STEP))
         atomic_write(files[0], lambda part: grey.save(part, format="PNG", compress_level=1))

@@ -92,8 +92,8 @@ def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
     assert_mistake(
         command("evaluate", finished, "--images", images, "--labels", labels, "--split", "test"), "leave out --split"
     )
-    assert_mistake(command("evaluate", finished, "--images", images, "--labels", labels, "--csf", "3"), "claimed twice")
-    assert_mistake(command("evaluate", finished, "--images", labels, "--labels", images), "which no class claims")
+    assert_mistake(command("evaluate", finished, "--images", images, "--labels", labels, "--csf", "3"), "given twice")
+    assert_mistake(command("evaluate", finished, "--images", labels, "--labels", images), "which belong to no class")
     nothing = ("--background", "0", "1", "2", "3", "--csf", "11", "--gray", "12", "--white", "13")
     assert_mistake(command("evaluate", finished, "--images", images, "--labels", labels, *nothing), "labels no brain")
     assert_mistake(
@@ -128,7 +128,7 @@ def test_one_bad_scan_is_a_sentence_and_the_others_are_evaluated(tmp_path: Path)
     assert f"{bad.label} cannot be read as a volume" in problems[0]
     assert str(far.label) in problems[1]
     labelled = 0
-    with pytest.raises(UserError, match=r"(?s)None of the volumes.*no NIfTI.*which no class claims"):
+    with pytest.raises(UserError, match=r"(?s)None of the volumes.*no NIfTI.*which belong to no class"):
         run([bad, far])
     assert labelled == 0  # all that is wrong with labels is known before the network runs
 

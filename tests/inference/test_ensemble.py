@@ -14,7 +14,7 @@ from jax import export as jax_export
 from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data.batches import Source
 from oasis_jax.data.slices import encode_png, find_slices, folders
-from oasis_jax.data.volumes.finding import Found
+from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.inputs import read_input
 from oasis_jax.inference import ensemble, score
 from oasis_jax.inference.label import label
@@ -149,7 +149,7 @@ def test_predict_gives_the_labels_of_evaluate_pixel_by_pixel(runs: tuple[Run, Ru
     source = Source(slices, SETTINGS.data)
     _, wanted = score.score(step, networks.params, source, SETTINGS.data, 8, mesh)
     segmenter = Segmenter.load([runs[0]], mirror=mirror, batch=8)
-    inputs = [read_input(Found(one.image, one.image.stem), segmenter.framing) for one in slices]
+    inputs = [read_input(InputFile(one.image, one.image.stem), segmenter.framing) for one in slices]
     found = label(inputs, segmenter, keep_probabilities=False)
     for one, classes, item in zip(found, wanted, inputs, strict=True):
         assert one.input is item
