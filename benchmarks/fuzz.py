@@ -24,7 +24,7 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
-from oasis_jax.data.volumes.finding import Found, find_inputs
+from oasis_jax.data.volumes.finding import InputFile, find_inputs
 from oasis_jax.data.volumes.inputs import read_input
 from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.system.errors import UserError
@@ -102,7 +102,7 @@ def outcome(path: Path) -> str:
     """What reading does with a file: "read", "read, with a note", "refused", or the fault."""
     start = time.monotonic()
     try:
-        item = read_input(Found(path, path.stem), FRAMING, "RAS")
+        item = read_input(InputFile(path, path.stem), FRAMING, "RAS")
         result = "read, with a note" if item.notes else "read"
     except UserError as error:
         result = "refused" if str(path.with_suffix("")) in str(error) else f"unnamed: {error}"

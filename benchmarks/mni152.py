@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 
 from oasis_jax import classes
-from oasis_jax.data.volumes.finding import Found
+from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.inputs import read_input
 from oasis_jax.inference import outputs
 from oasis_jax.inference.label import label
@@ -60,7 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "mni152.nii.gz"
         truth = np.moveaxis(template(path), 2, 0)
-        file: Any = read_input(Found(path, "mni152"), segmenter.framing, None, segmenter.classify)
+        file: Any = read_input(InputFile(path, "mni152"), segmenter.framing, None, segmenter.classify)
         (labelled,) = label([file], segmenter, keep_probabilities=False)
         summary = outputs.report(labelled, segmenter.trained)
     trained = np.array([bool(one.in_trained_heights) for one in summary.slices])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oasis_jax.data.slices import Slice, folders, write_png
+from oasis_jax.data.slices import Slice, folders, slice_names, write_png
 
 SLICES = 32
 """Slices per case, as in OASIS."""
@@ -22,8 +22,9 @@ def repeat(root: Path, pairs: Sequence[Slice], counts: Mapping[str, int]) -> Pat
         for i in range(count):
             case += i % SLICES == 0
             source = pairs[i % len(pairs)]
-            os.symlink(source.image.resolve(), images / f"case_{case}_slice_{i % SLICES}.nii.png")
-            os.symlink(source.label.resolve(), masks / f"seg_{case}_slice_{i % SLICES}.nii.png")
+            image_name, label_name = slice_names(str(case), i % SLICES)
+            os.symlink(source.image.resolve(), images / image_name)
+            os.symlink(source.label.resolve(), masks / label_name)
     return root
 
 

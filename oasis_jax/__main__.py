@@ -1,4 +1,4 @@
-"""`python -m oasis_jax`: which commands there are, and `--version`."""
+"""`python -m oasis_jax`: a list of the commands, and `--version`."""
 
 import sys
 
@@ -8,11 +8,11 @@ from oasis_jax.system.errors import UserError, run_command
 
 COMMANDS = {
     "train": "train a network on slices, keep the best checkpoint, resume, evaluate",
-    "evaluate": "scores, tables and a report of a run, on a split or on whole volumes",
-    "compare": "runs beside each other and beside baselines, paired by subject",
-    "predict": "label PNG slices and volumes of your own",
-    "export": "write a run as one file that JAX alone can load",
-    "data": "check, verify, rebuild, import or make up a tree of slices",
+    "evaluate": "write scores, tables and a report of a run, on a split or on whole volumes",
+    "compare": "compare runs with each other and with baselines, paired by subject",
+    "predict": "label your own PNG slices and volumes",
+    "export": "write a run as one file that needs only JAX",
+    "data": "check, verify, rebuild, import or draw a tree of slices",
 }
 """The commands, `python -m oasis_jax.NAME`, and what each does."""
 
@@ -20,14 +20,14 @@ COMMANDS = {
 def main() -> None:
     match sys.argv[1:]:
         case [] | ["-h" | "--help"]:
-            print("Segment brain MR slices: python -m oasis_jax.COMMAND --help says more about a command.\n")
+            print("Segment brain MR slices. python -m oasis_jax.COMMAND --help describes a command.\n")
             for name, purpose in COMMANDS.items():
                 print(f"  python -m oasis_jax.{name:8}  {purpose}")
         case ["--version"]:
             print(f"oasis_jax {__version__}")
         case [word, *_]:
-            mend = f"say python -m oasis_jax.{word}" if word in COMMANDS else "python -m oasis_jax lists the commands"
-            raise UserError(f"Nothing is called {word} here: {mend}.")
+            mend = f"use python -m oasis_jax.{word}" if word in COMMANDS else "python -m oasis_jax lists the commands"
+            raise UserError(f"{word} is no argument of python -m oasis_jax: {mend}.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The console commands: `oasis-train` is `python -m oasis_jax.train`, and so for the others.
 
-It imports nothing that takes time, so that signals are handled alike from the first line on.
+This file imports nothing that takes time, so that signals are handled from the first line on.
 """
 
 from functools import partial

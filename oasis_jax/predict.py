@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 import tyro
 
-from oasis_jax.data.volumes.finding import Found, find_inputs
+from oasis_jax.data.volumes.finding import InputFile, find_inputs
 from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.inference import outputs
@@ -91,7 +91,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
             problems.append(reason)
             bar.advance(task)
 
-        def finish(file: Found, written: Future[_Result]) -> None:
+        def finish(file: InputFile, written: Future[_Result]) -> None:
             try:
                 results[file.name] = written.result()
             except OSError:  # the disk is full, say: no fault of one file
@@ -102,12 +102,12 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
             print(outputs.sentence(results[file.name].summary), flush=True)
             bar.advance(task)
 
-        writing: deque[tuple[Found, Future[_Result]]] = deque()
+        writing: deque[tuple[InputFile, Future[_Result]]] = deque()
         inputs = read_inputs(files, framing, arguments.orientation, fail, segmenter.classify)
         try:
             for labelled in label(inputs, segmenter, arguments.probabilities):
                 alone += labelled.input.alone
-                writing.append((labelled.input.found, writers.submit(_write, labelled, trained, arguments)))
+                writing.append((labelled.input.file, writers.submit(_write, labelled, trained, arguments)))
                 if len(writing) > _UNDER_WAY:
                     finish(*writing.popleft())
             for pair in writing:
@@ -119,7 +119,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     return len(results), problems
 
 
-def _check(arguments: Arguments) -> tuple[list[Found], list[str]]:
+def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
     """The files to label and what is wrong with others; UserError where there is none, or something is in the way."""
     check_orientation(arguments.orientation)
     if arguments.batch is not None and arguments.batch < 1:
@@ -137,7 +137,7 @@ def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> _Resul
     outputs.write(file, summary, arguments.output, trained)
     if file.input.volume is None:
         return _Result(summary, predictions.slice_entry(file, summary, summary.slices[0]))
-    write_text(arguments.output / f"{file.input.found.name}{outputs.PAGE}", predictions.volume_page(file, summary))
+    write_text(arguments.output / f"{file.input.file.name}{outputs.PAGE}", predictions.volume_page(file, summary))
     return _Result(summary, None)
 
 
@@ -153,7 +153,7 @@ def _write_tables(results: Sequence[_Result], folder: Path) -> None:
     write_text(folder / predictions.INDEX, predictions.index_page(folder))
 
 
-def _check_free(found: Sequence[Found], arguments: Arguments) -> None:
+def _check_free(found: Sequence[InputFile], arguments: Arguments) -> None:
     if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
         raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
     files = [name for one in found for name in outputs.names(one, arguments.probabilities)]

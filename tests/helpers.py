@@ -221,7 +221,7 @@ def by_grey(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def stand_in(forward: Forward = by_grey) -> Segmenter:
     """A segmenter whose answers come from a function, four slices at a time; it wants slices as `FRAMING` says."""
-    config = Config(data=Data(spacing_mm=None), model=Model(crop=FRAMING.seen))
+    config = Config(data=Data(spacing_mm=None), model=Model(crop=FRAMING.window))
     facts = {
         "slice_size": FRAMING.frame,
         "slice_cut": {"axis": FRAMING.axis, "heights": [0.3, 0.7]},

@@ -19,7 +19,7 @@ from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.geometry import Axis, Cut
 from oasis_jax.data.slices import folders, write_png
 from oasis_jax.data.volumes import inputs
-from oasis_jax.data.volumes.finding import Found, find_inputs
+from oasis_jax.data.volumes.finding import InputFile, find_inputs
 from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.data.volumes.inputs import read_input, read_inputs
 from oasis_jax.data.volumes.placing import Framing
@@ -34,7 +34,7 @@ LOOKS: Ranges = {"covered": (0.0, 1.0), "mean": (0.0, 255.0), "deviation": (0.0,
 def label_one(
     path: Path, framing: Framing = FRAMING, keep: bool = False, orientation: str | None = None
 ) -> Segmentation:
-    (one,) = label([read_input(Found(path, "one"), framing, orientation)], stand_in(), keep)
+    (one,) = label([read_input(InputFile(path, "one"), framing, orientation)], stand_in(), keep)
     return one
 
 
@@ -119,7 +119,7 @@ def test_the_brain_not_the_scalp_must_lie_where_the_network_looks(tmp_path: Path
         moved = np.zeros((*size, 30), np.int16)
         moved[row : row + 60, column : column + 84] = with_scalp(values, (31, 39))
         path = save(tmp_path / f"{row}.nii", moved)
-        item = read_input(Found(path, "one"), WINDOW, classify=segmenter.classify)
+        item = read_input(InputFile(path, "one"), WINDOW, classify=segmenter.classify)
         assert item.place.frame == (64, 96)
         assert not item.notes
         (one,) = label([item], segmenter, False)
@@ -130,7 +130,7 @@ def test_the_brain_not_the_scalp_must_lie_where_the_network_looks(tmp_path: Path
         deep = (truth == 3).any(axis=(0, 1))
         found = np.where(seen, one.classes[deep], 0)[:, row : row + 60, column : column + 84]
         assert np.mean(found == np.moveaxis(truth, 2, 0)[deep]) > 0.99
-    middle = read_input(Found(tmp_path / "0.nii", "one"), WINDOW, classify=segmenter.classify)
+    middle = read_input(InputFile(tmp_path / "0.nii", "one"), WINDOW, classify=segmenter.classify)
     assert middle.place.offset == (2, 6)
 
 
@@ -138,7 +138,7 @@ def test_where_no_brain_is_found_the_frame_grows_to_the_head_and_says_so(tmp_pat
     values, _ = brain((60, 84, 30))
     path = save(tmp_path / "a.nii", with_scalp(values, (31, 39)))
     blind = lambda frames: np.zeros(frames.shape[:3], np.uint8)  # noqa: E731
-    item = read_input(Found(path, "one"), WINDOW, classify=blind)
+    item = read_input(InputFile(path, "one"), WINDOW, classify=blind)
     assert item.place.frame == (80, 112)
     assert "its brain was not found, so the network sees the whole head, in a frame of 80x112" in item.notes
 
@@ -146,7 +146,7 @@ def test_where_no_brain_is_found_the_frame_grows_to_the_head_and_says_so(tmp_pat
 def test_a_slice_of_the_trained_size_is_placed_as_it_stands_whatever_the_window(tmp_path: Path) -> None:
     grey = np.random.default_rng(0).integers(1, 256, (64, 96)).astype(np.uint8)
     write_png(tmp_path / "a.png", grey)
-    item = read_input(Found(tmp_path / "a.png", "a"), WINDOW)
+    item = read_input(InputFile(tmp_path / "a.png", "a"), WINDOW)
     assert np.array_equal(item.frames[0, ..., 0], grey)
     assert (item.place.offset, item.notes) == ((0, 0), ())
 
@@ -158,7 +158,7 @@ def test_neighbours_of_a_volume_lie_as_far_away_as_those_of_training(tmp_path: P
     grey = [quantise(plane) for plane in np.moveaxis(values, 2, 0)]
     for gap, step in ((1.0, 1), (0.5, 2), (2.0, 0.5)):
         path = save(tmp_path / "a.nii", values, (1, 1, gap))
-        item = read_input(Found(path, "a"), Framing((48, 64), (48, 64), "axial", neighbours=1, gap=1.0))
+        item = read_input(InputFile(path, "a"), Framing((48, 64), (48, 64), "axial", neighbours=1, gap=1.0))
         assert item.frames.shape == (9, 48, 64, 3)
         for k in range(9):
             for channel, at in enumerate((max(k - step, 0), k, min(k + step, 8))):
@@ -186,7 +186,7 @@ def test_neighbours_of_a_png_file_are_found_by_name(tmp_path: Path) -> None:
         "slice of mine.png": ([1, 1, 1], True),
     }
     for name, (channels, alone) in wanted.items():
-        item = read_input(Found(tmp_path / name, "one"), framing)
+        item = read_input(InputFile(tmp_path / name, "one"), framing)
         assert item.frames[0, 0, 0].tolist() == channels
         assert item.alone == alone
 
@@ -198,7 +198,7 @@ def test_a_neighbour_that_cannot_be_used_is_said_and_does_not_stop_its_neighbour
     framing = Framing((48, 64), (48, 64), "axial", neighbours=1, gap=1.0)
 
     def read(k: int) -> tuple[list[int], tuple[str, ...]]:
-        item = read_input(Found(tmp_path / f"case_7_slice_{k}.nii.png", "one"), framing)
+        item = read_input(InputFile(tmp_path / f"case_7_slice_{k}.nii.png", "one"), framing)
         return item.frames[0, 0, 0].tolist(), item.notes
 
     broken = "its neighbour case_7_slice_3.nii.png cannot be used, so the slice itself stands in for it"
@@ -218,7 +218,7 @@ def test_there_is_no_tissue_in_the_air_or_in_empty_slices(tmp_path: Path) -> Non
 
     path = save(tmp_path / "a.nii", values)
     for keep in (False, True):
-        (one,) = label([read_input(Found(path, "one"), FRAMING)], stand_in(raving), keep)
+        (one,) = label([read_input(InputFile(path, "one"), FRAMING)], stand_in(raving), keep)
         assert not one.classes[[0, -1]].any()
         assert not one.classes[:, 0].any()
         assert (one.classes[np.moveaxis(values > 0, 2, 0)] == 2).all()
@@ -227,21 +227,21 @@ def test_there_is_no_tissue_in_the_air_or_in_empty_slices(tmp_path: Path) -> Non
 def test_batches_run_on_from_file_to_file(tmp_path: Path) -> None:
     shapes = [(37, 50, 5), (30, 46, 3), (37, 50, 1), (70, 50, 2)]
     paths = [save(tmp_path / f"{i}.nii", brain(shape)[0]) for i, shape in enumerate(shapes)]
-    inputs = [read_input(Found(path, path.stem), FRAMING) for path in paths]
+    inputs = [read_input(InputFile(path, path.stem), FRAMING) for path in paths]
     seen: list[int] = []
 
     def counting(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         seen.append(len(frames))
         return by_grey(frames)
 
-    together = {one.input.found.name: one for one in label(inputs, stand_in(counting), False)}
+    together = {one.input.file.name: one for one in label(inputs, stand_in(counting), False)}
     assert set(together) == {"0", "1", "2", "3"}
     assert set(seen) == {4}
     slices = sum(max(1, int(item.head.any(axis=(1, 2)).sum())) for item in inputs)
     assert len(seen) <= slices // 4 + 2
     for item in inputs:
         (alone,) = label([item], stand_in(), False)
-        assert np.array_equal(alone.classes, together[item.found.name].classes)
+        assert np.array_equal(alone.classes, together[item.file.name].classes)
 
 
 def test_the_picture_shows_labels_where_they_lie(tmp_path: Path) -> None:
@@ -265,7 +265,9 @@ def test_the_picture_shows_labels_where_they_lie(tmp_path: Path) -> None:
 def test_air_that_is_not_0_is_told(tmp_path: Path) -> None:
     values, _ = brain((37, 50, 30))
     assert not label_one(save(tmp_path / "a.nii", values)).input.notes
-    assert "air is not 0 but about 40" in label_one(save(tmp_path / "b.nii", values + np.int16(40))).input.notes[0]
+    assert (
+        "background is not 0 but about 40" in label_one(save(tmp_path / "b.nii", values + np.int16(40))).input.notes[0]
+    )
 
 
 def test_a_report_measures_in_mm_and_marks_heights(tmp_path: Path) -> None:
@@ -312,20 +314,20 @@ def test_a_sheared_volume_has_the_millilitres_of_its_voxels(tmp_path: Path) -> N
 
 def test_whatever_one_file_does_is_a_line_about_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values, _ = brain((37, 50, 12))
-    found = [Found(save(tmp_path / f"{name}.nii", values), name) for name in "abcd"]
+    files = [InputFile(save(tmp_path / f"{name}.nii", values), name) for name in "abcd"]
     faults = {"a": MemoryError(), "c": RuntimeError("odd")}
 
-    def reading(one: Found, *rest: Any) -> object:
+    def reading(one: InputFile, *rest: Any) -> object:
         if one.name in faults:
             raise faults[one.name]
         return read_input(one, *rest)
 
     monkeypatch.setattr(inputs, "read_input", reading)
     problems: list[str] = []
-    assert [one.found.name for one in read_inputs(found, FRAMING, None, problems.append)] == ["b", "d"]
+    assert [item.file.name for item in read_inputs(files, FRAMING, None, problems.append)] == ["b", "d"]
     assert problems == [
-        f"{found[0].path} needs more memory than there is",
-        f"{found[2].path} cannot be used: RuntimeError, odd",
+        f"{files[0].path} needs more memory than there is",
+        f"{files[2].path} cannot be used: RuntimeError, odd",
     ]
 
 
@@ -359,9 +361,9 @@ def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
     assert [one.name for one in found] == ["a", "b", "c", "d", "e", "in", "out"]
     told = "\n".join(problems)
     for sentence in (
-        "gone.png is a link that leads nowhere: fetch the file",
-        f"z.png leads to the same file as {folder / 'in.png'}: only that is labelled",
-        f"secret.png leads to the same file as {folder / 'out.png'}: only that is labelled",
+        "gone.png is a link to a file that does not exist: fetch that file",
+        f"z.png is the same file as {folder / 'in.png'}: only that one is labelled",
+        f"secret.png is the same file as {folder / 'out.png'}: only that one is labelled",
     ):
         assert sentence in told
     for sentence in ("missing.png does not exist", "notes.txt is no PNG file and no volume"):
@@ -457,7 +459,7 @@ def test_two_files_of_one_name_are_not_mixed_up_and_one_named_twice_is_one(tmp_p
     found, problems = find_inputs([tmp_path / "x", tmp_path / "x" / "a.png", tmp_path / "y"])
     assert [one.path for one in found] == [tmp_path / "x" / "a.png"]
     told = "\n".join(problems)
-    for part in ("y/a.png would be written under the name of", "too long a name", "pipe.png is no regular file"):
+    for part in ("y/a.png has the same name as", "a name that is too long", "pipe.png is no regular file"):
         assert part in told
     for name in ("p.hdr", "p.img"):
         (tmp_path / name).touch()

@@ -1,1 +1,1 @@
-"""All that touches data files."""
+"""Slices and volumes on disk: checked, read, made, and turned into batches."""

@@ -1,4 +1,4 @@
-"""`python -m oasis_jax.data COMMAND`: check, verify, rebuild, import or make up a tree of slices."""
+"""`python -m oasis_jax.data COMMAND`: check, verify, rebuild, import or draw a tree of slices."""
 
 from oasis_jax.system import guard
 
@@ -15,7 +15,7 @@ from typing import Annotated
 
 import tyro
 
-from oasis_jax.config import SPLITS, Split
+from oasis_jax.config import SPLITS, STRIDE, Split
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.geometry import Axis
 from oasis_jax.data.phantoms import volume as phantom_volume
@@ -69,7 +69,7 @@ class Volumes:
     """The same for the label volumes, which lie on the grid of their T1."""
     values: Annotated[study.LabelValues, tyro.conf.arg(name="")] = study.LabelValues()  # noqa: RUF009
     orientation: str | None = None
-    """Where the axes of volumes lead that do not say so themselves, as RAS or LPI."""
+    """Directions of the axes, such as RAS or LPI, for volumes whose header does not give them."""
     axis: Axis = "axial"
     """The plane that slices show."""
     start: float = 0.5
@@ -86,7 +86,7 @@ class Volumes:
 
 @dataclass(frozen=True)
 class Verify:
-    """Compare a keras_png_slices_data folder with the published one, byte for byte; status 1 where they differ."""
+    """Compare a keras_png_slices_data folder with the published one, byte for byte; status 1 if they differ."""
 
     root: tyro.conf.Positional[Path]
     """Folder that holds keras_png_slices_train, _validate, _test and their _seg_ twins."""
@@ -96,12 +96,12 @@ class Verify:
 
 @dataclass(frozen=True)
 class Rebuild:
-    """Make the keras_png_slices_* folders from OASIS-1 discs; status 1 where not all is byte for byte as published."""
+    """Make the keras_png_slices_* folders from OASIS-1 discs; status 1 if a file differs from the published one."""
 
     root: tyro.conf.Positional[Path]
     """Folder to make; it must not exist yet."""
     discs: tyro.conf.Positional[tuple[Path, ...]]
-    """Discs: folders, .tar.gz files as downloaded, or folders that hold several of either."""
+    """Discs: folders, .tar.gz files as downloaded, or folders that hold several of them."""
 
 
 def check(arguments: Check) -> None:
@@ -110,9 +110,9 @@ def check(arguments: Check) -> None:
         arguments.root, arguments.splits, track=console.track, shown=sys.maxsize if arguments.all else 20
     )
     seconds = time.monotonic() - start
-    people = {split: len({tree.subjects[p.case] for p in pairs}) for split, pairs in tree.splits.items()}
     for split, pairs in tree.splits.items():
-        print(f"{split}: {len(pairs)} slices of {people[split]} subjects, fingerprint {tree.fingerprints[split][:16]}")
+        subjects = {tree.subjects[pair.case] for pair in pairs}
+        print(f"{split}: {len(pairs)} slices of {len(subjects)} subjects, fingerprint {tree.fingerprints[split][:16]}")
     files = 2 * sum(map(len, tree.splits.values()))
     print(f"All right: {files} files of {tree.size[0]}x{tree.size[1]}, {seconds:.1f} s.")
 
@@ -147,8 +147,8 @@ def write_volumes(arguments: Volumes) -> None:
     a = arguments
     if a.root.exists():
         raise UserError(f"{a.root} exists already: name a new folder.")
-    if min(a.frame) < 16 or any(side % 16 for side in a.frame):
-        raise UserError(f"--frame is {a.frame[0]} {a.frame[1]} and must be two multiples of 16.")
+    if min(a.frame) < STRIDE or any(side % STRIDE for side in a.frame):
+        raise UserError(f"--frame is {a.frame[0]} {a.frame[1]} and must be two multiples of {STRIDE}.")
     if not (0 <= a.start < 1 and 0 < a.extent < math.inf and a.seed >= 0):
         raise UserError("--start must be from 0 to below 1, --extent above 0 and --seed 0 or more.")
     check_orientation(a.orientation)
@@ -161,20 +161,20 @@ def write_volumes(arguments: Volumes) -> None:
         print(f"note: {note}")
     counts = ", ".join(f"{list(written.splits.values()).count(split)} {split}" for split in SPLITS)
     print(f"Wrote {a.root}: {written.scans} scans of {len(written.splits)} subjects ({counts}).")
-    print(f"Look at what was cut: {a.root / 'contact_sheet.png'}", flush=True)
+    print(f"Check the slices: {a.root / 'contact_sheet.png'}", flush=True)
     if written.problems:
         listing = "\n".join(f"  {problem}" for problem in written.problems)
         leave_some(f"{len(written.problems)} scan(s) could not be cut, the others are in {a.root}:\n{listing}")
 
 
 def verify(arguments: Verify) -> None:
-    found = compare(arguments.root, published(), console.track)
-    authentic = all(split.authentic for split in found.values())
+    splits = compare(arguments.root, published(), console.track)
+    authentic = all(split.authentic for split in splits.values())
     if arguments.json:
-        splits = {name: {"authentic": split.authentic, **asdict(split)} for name, split in found.items()}
-        print(json.dumps({"authentic": authentic, "splits": splits}, indent=1))
+        content = {name: {"authentic": split.authentic, **asdict(split)} for name, split in splits.items()}
+        print(json.dumps({"authentic": authentic, "splits": content}, indent=1))
     else:
-        for name, split in found.items():
+        for name, split in splits.items():
             print(f"{name}: {split}")
     sys.exit(not authentic)
 
@@ -194,7 +194,7 @@ def main() -> None:
         | Annotated[Volumes, tyro.conf.subcommand("volumes")]
         | Annotated[Phantom, tyro.conf.subcommand("phantom")],
         prog="python -m oasis_jax.data",
-        description="Check, verify, rebuild, import or make up a tree of brain slices.",
+        description="Check, verify, rebuild, import or draw a tree of brain slices.",
     )
     match command:
         case Check():

@@ -1,38 +1,42 @@
-"""What slices look like, in three numbers, so that a slice unlike those of training is noticed."""
+"""The appearance of slices in three numbers, so that the program notices slices unlike those of training."""
 
 import numpy as np
+from jaxtyping import UInt8
 
 Ranges = dict[str, tuple[float, float]]
 """Lowest and highest value of each measure over a set of slices."""
 
 MEASURES = ("covered", "mean", "deviation")
 
-_AIR = 25
-"""Grey level, of 255, up to which a pixel is air."""
+_BACKGROUND_GREY = 25
+"""Highest grey level, of 255, that counts as background. The ranges in run folders were measured with it."""
 
 _MARGIN = 0.25
-"""How far beyond the range of training, in widths of that range, a slice may lie and still look alike."""
+"""How far a slice may lie outside the range of training, in widths of that range, and still count as alike."""
 
 
-def measure(grey: np.ndarray) -> tuple[float, float, float]:
-    """Of a slice, uint8 of any shape: share of pixels above air; mean and deviation of their grey levels."""
-    counts = np.bincount(grey.ravel(), minlength=256)[_AIR + 1 :].astype(np.float64)
+def measure(grey: UInt8[np.ndarray, "rows columns"]) -> tuple[float, float, float]:
+    """Measure a slice: the share of its pixels that is foreground, and their mean grey level and standard deviation.
+
+    All are 0 without foreground.
+    """
+    counts = np.bincount(grey.ravel(), minlength=256)[_BACKGROUND_GREY + 1 :].astype(np.float64)
     total = counts.sum()
     if not total:
         return 0.0, 0.0, 0.0
-    levels = np.arange(_AIR + 1, 256)
+    levels = np.arange(_BACKGROUND_GREY + 1, 256)
     mean = float(counts @ levels / total)
     return float(total / grey.size), mean, float(np.sqrt(counts @ (levels - mean) ** 2 / total))
 
 
 def ranges(measures: list[tuple[float, float, float]]) -> Ranges:
-    """The ranges of the measures of many slices; empty without any."""
+    """The ranges of the measures of many slices; empty without slices."""
     columns = zip(*measures, strict=True)
     return {name: (min(values), max(values)) for name, values in zip(MEASURES, columns, strict=False)}
 
 
-def out_of_range(slices: list[np.ndarray], ranges: Ranges) -> list[bool]:
-    """Whether each slice lies beyond the ranges, widened by a quarter of their width on either side."""
+def out_of_range(slices: list[UInt8[np.ndarray, "rows columns"]], ranges: Ranges) -> list[bool]:
+    """Whether each slice lies outside the ranges, widened by a quarter of their width on either side."""
     return [
         any(
             not low - _MARGIN * (high - low) <= value <= high + _MARGIN * (high - low)

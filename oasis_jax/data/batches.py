@@ -1,7 +1,7 @@
 """Batches of slices: the only file that knows Grain. A training batch is a pure function of seed and step.
 
-A batch is a dict: `image` float32 `(B, H, W, 1)` normalised, `label` uint8 `(B, H, W)` classes 0 to 3, `index` int32
-`(B,)` row in the slice index, `valid` bool `(B,)` false on padding.
+A batch is a dict: `image` float32 `(B, H, W, C)` normalised, `label` uint8 `(B, H, W)` classes 0 to 3, `index` int32
+`(B,)` row in the list of slices, `valid` bool `(B,)` false on padding.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 import grain
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, UInt8
 
 from oasis_jax.config import Data, Method
 from oasis_jax.data.neighbours import neighbour_rows
@@ -20,42 +20,46 @@ from oasis_jax.system.errors import UserError
 Batch = dict[str, Array]
 """On devices."""
 
-Pair = tuple[np.ndarray, np.ndarray]
+Pair = tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]
+"""Grey levels and classes of a slice."""
+
 HostBatch = dict[str, Any]
 """On the host: numpy arrays."""
 
 
 class Source(Sequence[Any]):
-    """Random access to decoded slices (`Pair`): grey levels and classes, each uint8 `(H, W)`.
+    """Random access to decoded slices, each a `Pair`.
 
-    They are read as they are asked for: each once when `data.cache`, otherwise each time. Items may be read from disk,
-    so the type says nothing that a checker would have to read one for.
+    A slice is read when it is asked for: once with `data.cache`, otherwise every time. The type of the items is `Any`,
+    because to check a more precise one, a type checker would read slices from disk.
     """
 
     def __init__(self, slices: Sequence[Slice], data: Data, read: Callable[[Slice], Pair] = read_pair):
         self._slices, self._read = slices, read
-        self._held: list[Any] | None = [None] * len(slices) if data.cache else None
-        self._channels = neighbour_rows([(one.case, one.number) for one in slices], data.neighbours)
+        self._cached: list[Any] | None = [None] * len(slices) if data.cache else None
+        self._channels = neighbour_rows([(pair.case, pair.number) for pair in slices], data.neighbours)
 
     def __len__(self) -> int:
         return len(self._slices)
 
     def __getitem__(self, index: Any) -> Any:
-        if self._held is None:
+        if self._cached is None:
             return self._read(self._slices[index])
-        pair = self._held[index]
+        pair = self._cached[index]
         if pair is None:  # two threads may read it at once; they read the same
-            pair = self._held[index] = self._read(self._slices[index])
+            pair = self._cached[index] = self._read(self._slices[index])
         return pair
 
-    def with_neighbours(self, index: int) -> Pair:
-        """Grey levels and classes of a slice and its neighbours, each uint8 `(H, W, C)`; the slice in the middle."""
+    def with_neighbours(
+        self, index: int
+    ) -> tuple[UInt8[np.ndarray, "rows columns channels"], UInt8[np.ndarray, "rows columns channels"]]:
+        """Grey levels and classes of a slice and its neighbours; the slice itself is the middle channel."""
         images, classes = zip(*(self[row] for row in self._channels[index]), strict=True)
         return np.stack(images, axis=-1), np.stack(classes, axis=-1)
 
 
 def check_batch(slices: int, batch: int, processes: int) -> None:
-    """Raise `UserError` where there are fewer training slices than a batch holds, or it cannot be shared evenly."""
+    """Raise `UserError` if there are fewer training slices than a batch holds, or if it cannot be shared evenly."""
     if slices < batch:
         raise UserError(f"train.batch is {batch} but there are only {slices} training slices: lower it.")
     if batch % processes:
@@ -74,27 +78,27 @@ def train_batches(
 ) -> Iterator[HostBatch]:
     """Endless training batches from step `start` on: this process's part of each.
 
-    Every epoch is shuffled anew, over all processes together; the slices left over when the last batch of an epoch
-    would not be full are skipped in that epoch.
+    Every epoch has a new order, over all processes together. Slices that do not fill a last batch are skipped in that
+    epoch.
 
     Args:
         source: the training slices.
         data: normalisation and threads.
-        batch: slices a step, of all processes together.
+        batch: slices in a step, of all processes together.
         seed: seed of the order.
-        start: first step to give; the batches are those an uninterrupted iterator would give there.
+        start: first step; its batch is the one that an uninterrupted iterator would give there.
         processes: (rank of this process, number of processes).
-        brain: give `brain` too, which removing the skull at random needs.
+        brain: add `brain`, bool `(B, H, W, C)`, which augmentation needs to remove the skull.
 
     Raises:
         UserError: as `check_batch`.
     """
     rank, count = processes
     check_batch(len(source), batch, count)
-    whole = len(source) // batch * batch
-    order = grain.MapDataset.range(len(source)).seed(seed % 2**31).shuffle()[:whole][rank::count]
+    used = len(source) // batch * batch
+    order = grain.MapDataset.range(len(source)).seed(seed % 2**31).shuffle()[:used][rank::count]
 
-    def load(index: int) -> HostBatch:  # no partial: Grain prints what it maps, and would print every slice held
+    def load(index: int) -> HostBatch:  # not a partial: Grain prints what it maps, and would print every cached slice
         return _load(source, data.normalise, index, brain)
 
     batches = order.map(load).batch(batch // count).repeat()[start:]
@@ -104,7 +108,10 @@ def train_batches(
 def evaluation_batches(
     source: Source, data: Data, *, batch: int, processes: tuple[int, int] = (0, 1)
 ) -> Iterator[HostBatch]:
-    """Every slice once, in order: this process's part of each batch; the last is padded, `valid` false there."""
+    """Every slice once, in order: this process's part of each batch. The last batch is padded; there, `valid` is false.
+
+    Arguments are those of `train_batches`.
+    """
     rank, count = processes
     padded = -(-len(source) // batch) * batch
     rows = grain.MapDataset.range(padded)[rank::count]
@@ -128,5 +135,5 @@ def _load(source: Source, method: Method, index: int, brain: bool = False) -> Ho
 
 
 def _read_options(data: Data) -> grain.ReadOptions:
-    # One element is a whole batch here, so a small buffer is enough.
+    # An element of the buffer is a whole batch, so a small buffer is enough.
     return grain.ReadOptions(num_threads=data.threads, prefetch_buffer_size=2 * data.threads)

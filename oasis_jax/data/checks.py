@@ -1,4 +1,4 @@
-"""The check of every pixel of a split, and its stamp: an unchanged split is checked once."""
+"""The check of every pixel of a split, and its stamp in the cache: an unchanged split is checked once."""
 
 import hashlib
 import io
@@ -25,50 +25,50 @@ class Contents(NamedTuple):
     """What the files of a split hold."""
 
     sizes: dict[tuple[int, int], int]
-    """Files of each (rows, columns)."""
+    """Number of files of each (rows, columns)."""
     extent: tuple[int, int, int, int]
-    """First and last row, first and last column with a label above background, over all slices; first > last where
-    there is none."""
+    """First and last row, first and last column with a label above background, over all slices; first > last if there
+    is none."""
     ranges: Ranges
-    """What the images look like."""
+    """The appearance of the images."""
     fingerprint: str
     """SHA-256 over names and contents of all files, in order."""
     problems: list[Problem]
     stamp: Path | None
-    """Where it is remembered that these files passed; None without a cache."""
+    """The file that records that these files passed; None without a cache."""
 
 
 _EMPTY_EXTENT = (2**31, -1, 2**31, -1)
 
 
 def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
-    """Read every file of a split, or recall what was found when exactly these files passed before.
+    """Check every file of a split, or take the contents from the stamp if exactly these files passed before.
 
-    Files count as the same by folder, name, size and time of change.
+    Files count as the same if folder, name, size and time of change are the same.
     """
     stamp = _stamp_file(root, split, pairs)
     return (stamp and _recall(stamp)) or _check(stamp, split, pairs, track)
 
 
 def remember_passed(contents: Contents) -> None:
-    """Remember, in the cache folder where there is one, that these files passed, as they were before they were read."""
+    """Write the stamp, if there is a cache folder: these files, as they were before they were read, passed."""
     if contents.stamp is None:
         return
     (size,) = contents.sizes
-    facts = {"size": size, "extent": contents.extent, "looks": contents.ranges, "fingerprint": contents.fingerprint}
+    stamp = {"size": size, "extent": contents.extent, "looks": contents.ranges, "fingerprint": contents.fingerprint}
     try:
         contents.stamp.parent.mkdir(parents=True, exist_ok=True)
-        write_text(contents.stamp, json.dumps(facts))
+        write_text(contents.stamp, json.dumps(stamp))
     except OSError as error:
         cache.warn(error)
 
 
 def _recall(path: Path) -> Contents | None:
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        (rows, columns), (top, bottom, left, right) = facts["size"], facts["extent"]
-        seen = {name: (float(low), float(high)) for name, (low, high) in facts["looks"].items()}
-        return Contents({(rows, columns): 1}, (top, bottom, left, right), seen, str(facts["fingerprint"]), [], path)
+        stamp = json.loads(path.read_text(encoding="utf-8"))
+        (rows, columns), (top, bottom, left, right) = stamp["size"], stamp["extent"]
+        ranges = {name: (float(low), float(high)) for name, (low, high) in stamp["looks"].items()}
+        return Contents({(rows, columns): 1}, (top, bottom, left, right), ranges, str(stamp["fingerprint"]), [], path)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no stamp, or a damaged one: check again
 
@@ -78,8 +78,8 @@ def _check(stamp: Path | None, split: str, pairs: Sequence[Slice], track: Tracke
     sizes: dict[tuple[int, int], int] = {}
     problems, digest, extent, measures = [], hashlib.sha256(), _EMPTY_EXTENT, []
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        found = track(pool.map(lambda file: _check_file(*file), files), len(files), f"Checking {split}")
-        for (path, _), file in zip(files, found, strict=True):
+        results = track(pool.map(lambda file: _check_file(*file), files), len(files), f"Checking {split}")
+        for (path, _), file in zip(files, results, strict=True):
             name = f"{path.parent.name}/{path.name}"
             digest.update(os.fsencode(name) + b"\0" + file.digest)
             if file.problem:
@@ -109,10 +109,10 @@ def _check_file(path: Path, is_label: bool) -> _File:
                 return _File(problem=("not 8-bit grey PNG", f"{image.format} of mode {image.mode}"))
             if max(image.size) > LARGEST:
                 return _File(problem=("far larger than a slice", f"{image.height}x{image.width}"))
-            image.verify()  # checksums, which reading the pixels passes over
+            image.verify()  # the checksums: reading the pixels does not check them
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image)
-    except Exception as error:  # whatever one file does, the others are checked
+    except Exception as error:  # one broken file must not stop the check of the others
         return _File(problem=("unreadable", str(error) or type(error).__name__))
     file = _File(hashlib.sha256(content).digest(), pixels.shape)
     if not is_label:
@@ -133,6 +133,6 @@ def _stamp_file(root: Path, split: str, pairs: Sequence[Slice]) -> Path | None:
         return None
     digest = hashlib.sha256(os.fsencode(f"{root.resolve()}\n{split}\n"))
     for path in (path for pair in pairs for path in (pair.image, pair.label)):
-        facts = path.stat()
-        digest.update(os.fsencode(f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n"))
+        status = path.stat()
+        digest.update(os.fsencode(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n"))
     return folder / "checks" / f"{digest.hexdigest()}.json"

@@ -13,10 +13,7 @@ Size = tuple[int, int]
 """(rows, columns)."""
 
 Spacing = tuple[float, float, float | None]
-"""mm from one row, one column and one slice to the next; None where slices lie at an unknown distance."""
-
-STRIDE = 16
-"""Sides of a frame are multiples of this: the network halves them four times."""
+"""mm from one row, one column and one slice to the next; None if the distance of slices is unknown."""
 
 Axis = Literal["sagittal", "coronal", "axial"]
 """The plane that slices show; its index is the axis of a RAS volume along which they are stacked."""
@@ -29,14 +26,14 @@ OASIS_HEIGHTS = (0.49, 0.77)
 
 @dataclass(frozen=True)
 class Cut:
-    """How slices were cut from heads: what prediction must know to cut a volume alike."""
+    """How slices were cut from heads. Prediction cuts volumes the same way."""
 
     axis: Axis = "axial"
     """The plane that a slice shows."""
     heights: tuple[float, float] = OASIS_HEIGHTS
     """Lowest and highest slice, on a scale from the base of the brain, 0, to its top, 1."""
     spacing: Spacing | None = None
-    """mm between rows, columns and slices, where the tree knows it."""
+    """mm between rows, columns and slices; None if the tree does not say."""
 
 
 def write_cut(root: Path, cut: Cut) -> None:
@@ -45,7 +42,11 @@ def write_cut(root: Path, cut: Cut) -> None:
 
 
 def parse_cut(content: Any) -> Cut:
-    """The cut that a record of one holds; ValueError, KeyError or TypeError where it holds none."""
+    """Read a cut from JSON values.
+
+    Raises:
+        ValueError, KeyError, TypeError: the values hold no cut.
+    """
     low, high = map(float, content["heights"])
     spacing = content.get("spacing")
     if spacing is not None:

@@ -1,4 +1,4 @@
-"""Which slices a slice is shown with: those next to it in the same case, as further channels."""
+"""The neighbours of a slice in the same case, which the network sees as extra channels."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def neighbour_rows(slices: Sequence[tuple[str, int]], reach: int) -> Int[np.ndar
         reach: neighbours on each side.
 
     Returns:
-        `(N, 2 * reach + 1)`. Where a case has no slice of a number, as at its ends, the one before is repeated.
+        `(N, 2 * reach + 1)`. If a case lacks a number, as beyond its ends, the next nearer slice is repeated.
     """
     row_of = {name: row for row, name in enumerate(slices)}
 

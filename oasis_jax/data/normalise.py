@@ -1,4 +1,4 @@
-"""Grey levels to network input: one function for numpy and JAX arrays, wherever slices are fed to a network."""
+"""Grey levels to network input: one function for numpy and JAX arrays, used wherever a network gets slices."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ def normalise(image: Any, method: Method) -> Any:
     """Normalise slices one by one.
 
     Args:
-        image: grey levels 0 to 255, shape `(..., H, W, 1)`, any real dtype, a numpy or a JAX array.
-        method: `scale` divides by 255 (range 0 to 1); `zscore` takes off each slice's mean and divides by its
-            standard deviation over the whole frame, at least 1 grey level so that an empty slice stays finite.
+        image: grey levels 0 to 255, shape `(..., H, W, C)`, any real dtype, a numpy or a JAX array.
+        method: `scale` divides by 255 (range 0 to 1); `zscore` subtracts each slice's mean and divides by its
+            standard deviation over the whole frame, but at least by 1 grey level so that an empty slice stays finite.
 
     Returns:
         float32 of the same shape and array kind.

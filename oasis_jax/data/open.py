@@ -1,4 +1,4 @@
-"""The data of a run's config."""
+"""Open the data that a config names."""
 
 from dataclasses import replace
 
@@ -10,13 +10,16 @@ from oasis_jax.system.errors import UserError
 
 
 def open_data(config: Config, splits: tuple[str, ...]) -> Dataset:
-    """The checked tree of a config; the phantoms are made first where it asks for them.
+    """Load and check the data of a config; draw the phantoms first if it names no data.
 
-    What the tree says of its spacing comes before the setting.
+    The spacing in the tree takes precedence over the setting.
+
+    Raises:
+        UserError: there is no such folder, the slices cannot be used, or the processes see different slices.
     """
-    if (named := config.data.root) is not None and not named.is_dir():
+    if config.data.root is not None and not config.data.root.is_dir():
         raise UserError(
-            f"{named} is not a folder: name the one that holds keras_png_slices_train now with --data-root."
+            f"{config.data.root} is not a folder: set --data-root to the one that holds keras_png_slices_train."
         )
     with distributed.main_process_first():
         root = config.data.root or default_tree(console.track)
@@ -24,7 +27,7 @@ def open_data(config: Config, splits: tuple[str, ...]) -> Dataset:
     distributed.assert_equal(tree.fingerprints, f"does not have the same slices in {root}")
     if tree.spacing is None:
         return replace(tree, spacing=config.data.spacing_mm)
-    if config.data.spacing_mm not in (tree.spacing, Data().spacing_mm):  # it was asked for, and is not used
+    if config.data.spacing_mm not in (tree.spacing, Data().spacing_mm):  # the user asked for another one
         mm = " ".join(map(str, tree.spacing))
-        console.say(f"Note: pixels are {mm} mm, as {root} says; data.spacing_mm is not used.")
+        console.say(f"Note: {root} says that its pixels are {mm} mm; data.spacing_mm is not used.")
     return tree

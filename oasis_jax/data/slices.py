@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
-from oasis_jax import classes
+from oasis_jax.classes import STEP
 from oasis_jax.system.errors import UserError
 
 _NAME = re.compile(r"(?:case|seg)_(?P<case>.+)_slice_(?P<number>\d+)(?:\.nii)?\.png")
@@ -29,10 +30,10 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, 
 """What Pillow raises on a damaged image."""
 
 LARGEST = 2048
-"""Pixels a side: many times a slice, and far from what exhausts memory."""
+"""Longest side of an image, pixels: many times a slice, and far from what exhausts memory."""
 
 Problem = tuple[str, str]
-"""What kind of problem, and where."""
+"""The kind of a problem, and its place."""
 
 
 class Slice(NamedTuple):
@@ -55,17 +56,22 @@ def folders(root: Path, split: str) -> tuple[Path, Path]:
     return root / images, root / masks
 
 
-def find_slices(root: Path, split: str) -> tuple[tuple[Slice, ...], list[Problem]]:
-    """The slices of a split, paired by name and ordered by case and number, and what is wrong with the layout.
+def slice_names(case: str, number: int) -> tuple[str, str]:
+    """Name of the image file and of the label file of a slice."""
+    return f"case_{case}_slice_{number}.nii.png", f"seg_{case}_slice_{number}.nii.png"
 
-    Hidden files and files that are no PNG are passed over.
+
+def find_slices(root: Path, split: str) -> tuple[tuple[Slice, ...], list[Problem]]:
+    """The slices of a split, paired by name and ordered by case and number, and the problems of the layout.
+
+    Hidden files, and files whose name does not end in `.png`, are ignored.
     """
     if missing := [folder.name for folder in folders(root, split) if not folder.is_dir()]:
         return (), [("missing folder", name) for name in missing]
     image_folder, label_folder = folders(root, split)
-    images, problems = _names(image_folder, "case_")
-    masks, more = _names(label_folder, "seg_")
-    problems += more
+    images, image_problems = _names(image_folder, "case_")
+    masks, label_problems = _names(label_folder, "seg_")
+    problems = image_problems + label_problems
     problems += [("image without label", f"{image_folder.name}/{images[key]}") for key in images.keys() - masks]
     problems += [("label without image", f"{label_folder.name}/{masks[key]}") for key in masks.keys() - images]
     if not images:
@@ -80,19 +86,19 @@ def natural(case: str) -> tuple[int, int, str]:
 
 
 def neighbour_files(path: Path, reach: int) -> list[Path]:
-    """The files of the slices around a slice, itself in the middle, found beside it by name (`CASE_slice_K`).
+    """The files of a slice and of the slices around it in the same folder, by name (`CASE_slice_K`), upward.
 
-    Where there is none of a number, the one before is repeated, as in `neighbours.neighbour_rows`.
+    If a number has no file, the next nearer one is repeated, as in `neighbours.neighbour_rows`.
     """
     below, above = [path], [path]
     for distance in range(1, reach + 1):
-        for found, step in ((below, -distance), (above, distance)):
-            found.append(_beside(path, step) or found[-1])
+        for files, step in ((below, -distance), (above, distance)):
+            files.append(_beside(path, step) or files[-1])
     return [*reversed(below), *above[1:]]
 
 
 def missing_neighbours(path: Path) -> list[int]:
-    """Numbers of the slices next to one that are not there, though the case goes on behind them."""
+    """Numbers of the slices directly below and above a slice that are missing, although the case continues there."""
     number = int(match[2]) if (match := _NUMBERED.fullmatch(path.name)) else 0
     return [number + step for step in (-1, 1) if not _beside(path, step) and _beside(path, 2 * step)]
 
@@ -108,46 +114,61 @@ def _beside(path: Path, step: int) -> Path | None:
 
 
 def tidy(name: str) -> str:
-    """A name without what nobody sees in it: blanks at its ends, kinds of blanks, unseen marks, Unicode's forms."""
-    seen = "".join(mark for mark in unicodedata.normalize("NFC", name) if unicodedata.category(mark) != "Cf")
-    return " ".join(seen.split())
+    """A name without invisible differences: outer blanks, kinds of blanks, format characters, forms of Unicode."""
+    visible = "".join(mark for mark in unicodedata.normalize("NFC", name) if unicodedata.category(mark) != "Cf")
+    return " ".join(visible.split())
 
 
 def two_spellings(names: Iterable[str]) -> list[str]:
-    """Those tidy names that differ only in capitals or in the width of letters: "A, a" for each name spelled twice."""
+    """The tidy names that differ only in capitals or in the width of letters: "A, a" for each name spelled twice."""
     alike: dict[str, set[str]] = {}
     for name in names:
         alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), set()).add(name)
     return [", ".join(sorted(spellings)) for spellings in alike.values() if len(spellings) > 1]
 
 
-def read_pair(pair: Slice) -> tuple[np.ndarray, np.ndarray]:
-    """Decode a slice: grey levels and classes 0 to 3, both uint8 `(H, W)`.
+def read_pair(pair: Slice) -> tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]:
+    """Decode a slice: grey levels, and classes 0 to 3.
 
     Raises:
-        UserError: a file vanished or was damaged after the tree was checked.
+        UserError: a file was removed or damaged after the tree was checked.
     """
     try:
         with Image.open(pair.image) as image, Image.open(pair.label) as label:
-            return np.array(image), np.asarray(label) // np.uint8(classes.STEP)
+            return np.array(image), np.asarray(label) // np.uint8(STEP)
     except BROKEN as error:
         raise UserError(f"Cannot read {pair.image} with its label: {error}. Put the files back.") from error
 
 
-def encode_png(pixels: np.ndarray) -> bytes:
-    """The bytes of uint8 grey levels `(H, W)` as an 8-bit PNG."""
+def write_pair(
+    root: Path,
+    split: str,
+    case: str,
+    number: int,
+    image: UInt8[np.ndarray, "rows columns"],
+    classes: UInt8[np.ndarray, "rows columns"],
+) -> None:
+    """Write a slice, its grey levels and its classes 0 to 3, into a tree whose folders exist."""
+    for folder, name, pixels in zip(
+        folders(root, split), slice_names(case, number), (image, classes * np.uint8(STEP)), strict=True
+    ):
+        write_png(folder / name, pixels)
+
+
+def encode_png(pixels: UInt8[np.ndarray, "rows columns"]) -> bytes:
+    """Grey levels as the bytes of an 8-bit PNG file."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG")
     return file.getvalue()
 
 
-def write_png(path: Path, pixels: np.ndarray) -> None:
-    """Write uint8 grey levels `(H, W)` as an 8-bit PNG."""
+def write_png(path: Path, pixels: UInt8[np.ndarray, "rows columns"]) -> None:
+    """Write grey levels as an 8-bit PNG file."""
     path.write_bytes(encode_png(pixels))
 
 
 def _names(folder: Path, prefix: str) -> tuple[dict[tuple[str, int], str], list[Problem]]:
-    """File name of each (case, number) in a folder."""
+    """The file name of each (case, number) in a folder, and the problems of the names."""
     names: dict[tuple[str, int], str] = {}
     problems: list[Problem] = []
     with os.scandir(folder) as entries:

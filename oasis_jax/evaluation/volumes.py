@@ -13,7 +13,7 @@ from jaxtyping import Float32, UInt8
 
 from oasis_jax.data.geometry import Axis
 from oasis_jax.data.slices import Slice
-from oasis_jax.data.volumes.finding import Found
+from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import Volume, check_slices, planes, read_volume, slice_spacing
@@ -57,13 +57,13 @@ def evaluate_volumes(
     problems: list[str] = []
     framing = segmenter.framing
     usable = _usable_scans(track(scans, len(scans), "Checking volumes"), framing.axis, values, orientation, problems)
-    files = [Found(scan.image, case) for case, scan in usable.items()]
+    files = [InputFile(scan.image, case) for case, scan in usable.items()]
     inputs = read_inputs(files, framing, orientation, problems.append, segmenter.classify)
     segmentations = label(inputs, segmenter, keep_probabilities=True)
     cross_entropy = segmenter.ensemble.runs[0].config.optim.cross_entropy
     scored: dict[str, _Scored] = {}
     for segmentation in track(segmentations, len(usable), "Evaluating volumes"):  # grouped by the size of their frames
-        file = segmentation.input.found
+        file = segmentation.input.file
         for note in segmentation.input.notes:
             tell(f"{file.path}: {note}")
         try:

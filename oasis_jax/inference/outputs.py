@@ -12,7 +12,7 @@ from PIL import Image
 from oasis_jax.classes import COLOURS, COUNT, NAMES, SHORT, STEP
 from oasis_jax.data import appearance, overlays
 from oasis_jax.data.volumes.anatomy import heights, is_cut_off
-from oasis_jax.data.volumes.finding import Found
+from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.frame import take
 from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
 from oasis_jax.inference.label import Segmentation
@@ -71,7 +71,7 @@ class FileSummary(NamedTuple):
         return sum(row.in_trained_heights is False and row.tissue > 0 for row in self.slices)
 
 
-def names(file: Found, probabilities: bool) -> list[str]:
+def names(file: InputFile, probabilities: bool) -> list[str]:
     """Names of the files that a prediction writes: labels, overlay, probabilities if requested, page of a volume."""
     volume = is_volume(file.path)
     pictures = [f"{file.name}_labels" + (".nii.gz" if volume else ".png"), f"{file.name}_overlay.png"]
@@ -119,13 +119,13 @@ def report(segmentation: Segmentation, trained: Trained, all_heights: bool = Fal
     whole = in_heights is None or all_heights
     counted = areas if in_heights is None or all_heights else areas[in_heights]
     millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
-    return FileSummary(file.found.path.name, slices, millilitres, whole, tuple(notes))
+    return FileSummary(file.file.path.name, slices, millilitres, whole, tuple(notes))
 
 
 def write(segmentation: Segmentation, summary: FileSummary, folder: Path, trained: Trained) -> None:
     """Write the outputs of one file; each appears whole or not at all."""
     file, probabilities = segmentation.input, segmentation.probabilities
-    paths = [folder / name for name in names(file.found, probabilities is not None)]
+    paths = [folder / name for name in names(file.file, probabilities is not None)]
     if file.volume is None:
         grey = Image.fromarray(segmentation.classes[0] * np.uint8(STEP))
         atomic_write(paths[0], lambda part: grey.save(part, format="PNG", compress_level=1))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from oasis_jax import classes
-from oasis_jax.config import Model
+from oasis_jax.config import LEVELS, Model
 from oasis_jax.network import convolution
 from oasis_jax.network.convolution import upsample, upsample_conv
 from oasis_jax.network.dropout import dropout
@@ -23,9 +23,6 @@ from oasis_jax.system.errors import UserError
 Params = Any
 Init = Callable[[Array, tuple[int, int, int]], Params]
 Apply = Callable[..., Array]
-
-LEVELS = 5
-"""Number of resolutions. Each is half of the one before, so sides must be multiples of 2 ** (LEVELS - 1) = 16."""
 
 LEAKY_SLOPE = 0.01
 

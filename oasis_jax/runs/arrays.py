@@ -18,31 +18,33 @@ HALF_WRITTEN = ".orbax-checkpoint-tmp"
 """What follows the name of a folder that Orbax has not finished."""
 
 _UNREADABLE = ("\\", "gs:/")
+"""Parts of a path under which Orbax reads nothing."""
+
 _PATTERN = ("[", "*", "?")
-"""What a path must not hold where Orbax writes: it looks for what it wrote by a pattern that starts with the path."""
+"""Parts of a path under which Orbax must not write: it finds what it wrote by a pattern that starts with the path."""
 
-# What Orbax, TensorStore and JSON raise on files that were cut short, altered or are missing. Other errors of the
-# system (no rights, no memory, too many open files) are no damage and pass through.
 DAMAGE = (ValueError, KeyError, TypeError, FileNotFoundError, NotADirectoryError, EOFError, AttributeError, IndexError)
+"""What Orbax, TensorStore and JSON raise on files that are cut short, altered or missing. Other errors of the system
+(no permission, no memory, too many open files) are no damage and pass through."""
 
-# Orbax drops a coroutine where it fails on a damaged checkpoint; the damage is reported, so nobody needs to hear of it.
+# Orbax drops a coroutine when it fails on a damaged checkpoint. The damage is reported, so this warning is noise.
 warnings.filterwarnings("ignore", "coroutine .*_background_load.* was never awaited", RuntimeWarning)
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder, or one above it, whose name keeps Orbax from finding again what it wrote there.
+    """Refuse a folder in which Orbax would not find again what it wrote.
 
     Raises:
-        UserError: the absolute path holds what Orbax takes for a pattern, or what it cannot read.
+        UserError: the absolute path holds characters that Orbax takes for a pattern, or cannot read.
     """
     _refuse(folder, (*_PATTERN, *_UNREADABLE), "kept")
 
 
 def write(path: Path, parts: dict[str, Any]) -> None:
-    """Write parts to a new folder. Every process must call it equally often, or it would wait for ever.
+    """Write parts to a new folder. Every process must call this equally often, or it would wait for ever.
 
     Raises:
-        OSError, with the system's own words: the disk is full, say, or something else keeps it from being written.
+        OSError: the parts cannot be written, for example because the disk is full; with the system's own message.
     """
     try:
         with _quiet("absl", "asyncio"):
@@ -52,14 +54,14 @@ def write(path: Path, parts: dict[str, Any]) -> None:
 
 
 def read(path: Path, abstract: dict[str, Any]) -> dict[str, Any]:
-    """Read the parts that `abstract` names, onto the shapes and shardings it asks for; None takes what is there.
+    """Read the parts that `abstract` names, with the shapes and shardings that it gives; None reads a part as it is.
 
     Raises:
         UserError: Orbax cannot read under such a path.
-        DAMAGE: files were cut short or altered, or are missing.
+        DAMAGE: files are cut short, altered or missing.
     """
     _refuse(path.parent, _UNREADABLE, "read")
-    with _quiet("asyncio", "absl"):  # where Orbax writes tracebacks about damaged files
+    with _quiet("asyncio", "absl"):  # Orbax logs tracebacks about damaged files there
         return ocp.load_checkpointables(str(path.absolute()), abstract)
 
 
@@ -73,31 +75,32 @@ def read_alone(path: Path, abstract: dict[str, Any]) -> dict[str, Any]:
 
 
 def shapes(path: Path, part: str) -> Any:
-    """A part's tree of names, types and shapes, without its values; raises as `read`."""
+    """The names, types and shapes of a part, without its values; raises as `read`."""
     with _quiet("asyncio", "absl"):
         return ocp.checkpointables_metadata(str(path.absolute())).metadata[part]
 
 
 def _reason(error: Exception) -> str:
-    """The system's own words where TensorStore hides its error number in a long text."""
+    """The system's own message: TensorStore hides its error number in a long text."""
     number = re.search(r"os_error_code='(\d+)'", str(error))
     return os.strerror(int(number[1])) if number else str(error).splitlines()[0]
 
 
 def _refuse(folder: Path, unfit: Sequence[str], verb: str) -> None:
     path = f"{folder.absolute()}/"
-    held = [f"'{part}'" for part in unfit if part in path]
+    causes = [f"'{part}'" for part in unfit if part in path]
     if os.fsencode(path).decode(errors="replace") != path:
-        held.append("bytes that are no UTF-8")
-    if held:
+        causes.append("bytes that are not UTF-8")
+    if causes:
         raise UserError(
-            f"Checkpoints cannot be {verb} in {folder}, because its absolute path holds {' and '.join(held)}: "
-            "give the run another place, or name a link to it whose own path is plain."
+            f"Checkpoints cannot be {verb} in {folder}, because its absolute path holds {' and '.join(causes)}: "
+            "move the run, or give the path of a link to it that holds none of them."
         )
 
 
 @contextmanager
 def _quiet(*names: str) -> Iterator[None]:
+    """Drop all but critical messages of some loggers."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     try:

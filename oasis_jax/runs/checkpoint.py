@@ -1,8 +1,8 @@
 """Checkpoints of a run on disk: listed, chosen and restored.
 
 A checkpoint holds `params`, `rest` (step and optimizer state) and a `card`: the validation loss, if the step was
-validated, and a SHA-256 of each part. Orbax's own checksums miss damage inside compressed arrays, so what is read is
-compared with it.
+validated, and a SHA-256 of each part. Everything that is read is compared with its SHA-256, because Orbax's own
+checksums miss damage inside compressed arrays.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class CheckpointInfo(NamedTuple):
 
 
 class OtherArrays(UserError):
-    """A sound checkpoint holds other arrays than are asked for."""
+    """A sound checkpoint holds other arrays than the program asks for."""
 
 
 def digest(tree: Any) -> str:
@@ -50,43 +50,44 @@ def list_checkpoints(folder: Path) -> tuple[list[CheckpointInfo], list[int]]:
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     for step in sorted(int(name) for name in names if name.isdecimal()):
         try:
-            info = arrays.read(folder / str(step), {"card": None})["card"]
-            loss = float(info["loss"]) if "loss" in info else None
-            good.append(CheckpointInfo(step, loss, {name: info[name] for name in ("params", "rest")}))
+            card = arrays.read(folder / str(step), {"card": None})["card"]
+            loss = float(card["loss"]) if "loss" in card else None
+            good.append(CheckpointInfo(step, loss, {name: card[name] for name in ("params", "rest")}))
         except arrays.DAMAGE:
             damaged.append(step)
     return good, damaged
 
 
-def by_loss(found: list[CheckpointInfo]) -> list[CheckpointInfo]:
-    """The validated ones, the lowest loss first; the earlier of equals first."""
-    return sorted((info for info in found if info.loss is not None), key=lambda info: (info.loss, info.step))
+def by_loss(checkpoints: list[CheckpointInfo]) -> list[CheckpointInfo]:
+    """The validated checkpoints, lowest loss first; of equal ones, the earlier first."""
+    return sorted((info for info in checkpoints if info.loss is not None), key=lambda info: (info.loss, info.step))
 
 
-def best(found: list[CheckpointInfo]) -> CheckpointInfo | None:
+def best(checkpoints: list[CheckpointInfo]) -> CheckpointInfo | None:
     """The checkpoint with the lowest validation loss."""
-    return next(iter(by_loss(found)), None)
+    return next(iter(by_loss(checkpoints)), None)
 
 
 def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainState, CheckpointInfo] | None:
-    """Restore the latest sound checkpoint; set later, damaged ones aside under the name `damaged-STEP`.
+    """Restore the latest sound checkpoint; rename later, damaged ones to `damaged-STEP`.
 
     Args:
         folder: the run's checkpoints.
-        abstract: shapes, types and shardings to restore to, whatever devices the checkpoint was written from.
-        say: told about each damaged checkpoint.
+        abstract: shapes, types and shardings of the state; the checkpoint may come from other devices.
+        say: takes a sentence about each damaged checkpoint.
 
     Returns:
-        The state and what is known of its checkpoint, or None if nothing was ever saved.
+        The state and its checkpoint, or None if nothing was ever saved.
 
     Raises:
         UserError: there are checkpoints, but none is sound, or they hold other arrays.
     """
-    found, damaged = list_checkpoints_of_all(folder)
+    checkpoints, damaged = list_checkpoints_of_all(folder)
     restored = None
-    while found and restored is None:
+    while checkpoints and restored is None:
+        latest = checkpoints[-1]
         try:
-            restored = TrainState(**_unpack(restore_parts(folder, found[-1], parts_of(abstract)))), found[-1]
+            restored = TrainState(**_unpack(restore_parts(folder, latest, parts_of(abstract)))), latest
         except OtherArrays:
             raise
         except UserError:
@@ -94,9 +95,9 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
         read = distributed.all_gather(restored and restored[1].digests)
         if read[0] is None or any(digests != read[0] for digests in read):  # not all processes can read it
             restored = None
-            damaged.append(found.pop().step)
+            damaged.append(checkpoints.pop().step)
     if damaged and restored is None:
-        raise UserError(f"No checkpoint in {folder} can be read any more: name another --run to start anew.")
+        raise UserError(f"No checkpoint in {folder} can be read any more: name another --run to start again.")
     for step in damaged:
         name = set_aside(folder / str(step))
         say(f"The checkpoint of step {step} is damaged; it is now called {name}.")
@@ -104,37 +105,40 @@ def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainS
 
 
 def list_checkpoints_of_all(folder: Path) -> tuple[list[CheckpointInfo], list[int]]:
-    """`cards`, the same in every process: what is not sound for all of them, or not there yet, counts as damaged."""
-    found, damaged = list_checkpoints(folder)
-    listed = distributed.all_gather([[info.step for info in found], damaged])
+    """As `list_checkpoints`, with one result for all processes.
+
+    A checkpoint that is damaged or missing for one process counts as damaged.
+    """
+    checkpoints, damaged = list_checkpoints(folder)
+    listed = distributed.all_gather([[info.step for info in checkpoints], damaged])
     sound = set.intersection(*(set(steps) for steps, _ in listed))
-    named = {step for both in listed for steps in both for step in steps}
-    return [info for info in found if info.step in sound], sorted(named - sound)
+    every = {step for both in listed for steps in both for step in steps}
+    return [info for info in checkpoints if info.step in sound], sorted(every - sound)
 
 
 def restore_parts(folder: Path, info: CheckpointInfo, abstract: dict[str, Any]) -> dict[str, Any]:
-    """Restore the named parts (`params`, `rest`) of a checkpoint and compare their digests.
+    """Restore the named parts (`params`, `rest`) of a checkpoint and check their digests.
 
     Raises:
         UserError: a part is damaged.
-        OtherArrays: names, types or shapes are not those asked for.
+        OtherArrays: names, types or shapes differ from `abstract`.
     """
     if different := _difference(folder / str(info.step), info, abstract):
         raise OtherArrays(
             f"The checkpoint of step {info.step} in {folder} holds other arrays than this program uses "
-            f"({different}): take the version and the settings that wrote it, or train anew under another --run."
+            f"({different}): use the version and the settings that wrote it, or train again with another --run."
         )
     try:
         parts = arrays.read(folder / str(info.step), abstract)
         if any(digest(part) != info.digests[name] for name, part in parts.items()):
-            raise ValueError("the arrays are not those that were saved")
+            raise ValueError("the arrays differ from those that were saved")
     except arrays.DAMAGE as error:
         raise UserError(f"The checkpoint of step {info.step} in {folder} is damaged.") from error
     return parts
 
 
 def _difference(path: Path, info: CheckpointInfo, abstract: dict[str, Any]) -> str | None:
-    """The first of sound parameters whose name, type or shape is not the one asked for; None where there is none."""
+    """The first sound parameter whose name, type or shape differs from `abstract`; None if there is none."""
     if "params" not in abstract:
         return None
     try:
@@ -163,19 +167,20 @@ def _kinds(tree: Any) -> dict[str, str]:
 
 
 def parts_of(state: TrainState) -> dict[str, Any]:
-    """A state as it lies in a checkpoint."""
+    """The parts of a state as a checkpoint holds them."""
     return {"params": state.params, "rest": {"step": state.step, "opt_state": state.opt_state}}
 
 
 def _unpack(parts: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the state that a checkpoint holds."""
     return {"params": parts["params"], **parts["rest"]}
 
 
 def set_aside(path: Path) -> str:
-    """Rename a damaged checkpoint, for all processes, to a free name `damaged-STEP`; return that."""
+    """Rename a damaged checkpoint, for all processes, to a free name `damaged-STEP`; return the name."""
     names = (f"damaged-{path.name}{f'-{n}' if n else ''}" for n in itertools.count())
     free = next(name for name in names if not path.with_name(name).exists())
-    distributed.barrier()  # all have found the name
+    distributed.barrier()  # all processes have chosen the same name
     if jax.process_index() == 0 and path.exists():
         path.rename(path.with_name(free))
     distributed.barrier()

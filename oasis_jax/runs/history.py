@@ -1,4 +1,4 @@
-"""The history of a run, `metrics.jsonl`: a JSON object a line, with `step`, `kind` and the numbers of that kind."""
+"""The history of a run, `metrics.jsonl`: one JSON object a line, with `step`, `kind` and the numbers of that kind."""
 
 import json
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What a validation reports (kind "validate"); tuples hold the four classes, None where a score is undefined.
+    """What a validation reports (kind "validate"); tuples hold the four classes, None if a score is undefined.
 
-    Those with a default are missing in older runs.
+    Older runs lack those with a default.
     """
 
     loss: float
@@ -33,7 +33,7 @@ class Validation:
     soft_dice: tuple[float, ...]
     """Mean over slices."""
     hard_dice: tuple[float | None, ...]
-    """Pooled over the split, as the following ones are."""
+    """Pooled over the split, like the following ones."""
     jaccard: tuple[float | None, ...] = ()
     precision: tuple[float | None, ...] = ()
     recall: tuple[float | None, ...] = ()
@@ -51,11 +51,11 @@ class Row:
 
     @property
     def kind(self) -> str:
-        """Which kind of line it is: train or validate."""
+        """The kind of the line: train or validate."""
         return "train" if isinstance(self.numbers, Training) else "validate"
 
     def line(self) -> str:
-        """What `parse` reads."""
+        """The line as text, which `parse` reads."""
         return json.dumps({"step": self.step, "kind": self.kind, **records.to_json(self.numbers)})
 
 
@@ -63,7 +63,7 @@ def parse(line: str) -> Row:
     """Read one line.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the line is damaged.
     """
     values = json.loads(line)
     if not isinstance(values, dict) or values.get("kind") not in [*KINDS] or type(values.get("step")) is not int:
@@ -72,7 +72,7 @@ def parse(line: str) -> Row:
 
 
 def read(path: Path, last_step: int | None = None) -> list[Row]:
-    """The rows up to a step; a line that a crash cut short, or that is damaged, is left out."""
+    """The rows up to a step, without damaged lines, such as one that a crash cut short."""
     rows = []
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -13,7 +13,7 @@ from oasis_jax.network.unet import Params
 class TrainState:
     """A pytree: the number of steps taken (int32, also the position in the data), parameters, optimizer state.
 
-    The root key is no part of it: it follows from the seed in the run's config and never changes.
+    The root key is not part of it: it follows from the random seed in the run's config and never changes.
     """
 
     step: Any  # leaves are not always arrays: JAX also fills a pytree with shapes or shardings

@@ -1,1 +1,1 @@
-"""The machine: errors, files, console, devices and processes; nothing of brains or networks."""
+"""The machine: errors, files, console, devices and processes. It knows nothing of brains or networks."""

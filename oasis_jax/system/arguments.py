@@ -1,4 +1,4 @@
-"""Command lines: read by tyro; paths are on this machine, and `~` is the user's home in all of them."""
+"""Command lines, read by tyro. All paths are on this machine, and `~` stands for the user's home."""
 
 import dataclasses
 import re
@@ -13,20 +13,20 @@ _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)", re.DOTALL)
 
 
 def command_line(kind: Any, **options: Any) -> Any:
-    """What the command line says, as `kind`; further options are those of `tyro.cli`.
+    """Parse the command line into a `kind`. Further options go to `tyro.cli`.
 
     Raises:
-        UserError: a path is a URL, or of a home that nobody has.
-        SystemExit: the words do not fit; tyro has said so.
+        UserError: a path is a URL, or in the home of an unknown user.
+        SystemExit: the arguments do not fit; tyro has printed why.
     """
     return local(tyro.cli(kind, **options))
 
 
 def local(value: Any) -> Any:
-    """Arguments with every path on this machine.
+    """Expand `~` in all paths of the arguments, and refuse URLs.
 
     Raises:
-        UserError: a path is a URL, or of a home that nobody has.
+        UserError: a path is a URL, or in the home of an unknown user.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: local(getattr(value, field.name)) for field in dataclasses.fields(value)}
@@ -34,11 +34,11 @@ def local(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(local, value))
     if isinstance(value, str | Path) and (url := _URL.fullmatch(str(value))):
-        mend = f"say /{url[2].lstrip('/')}" if url[1] == "file" else "copy or mount it, and name the folder it then has"
+        mend = f"write /{url[2].lstrip('/')}" if url[1] == "file" else "copy or mount it, and name that folder"
         raise UserError(f"{url[1]}://{url[2]} is a URL, and files are read and written on this machine only: {mend}.")
     if isinstance(value, Path) and value.parts[:1] and value.parts[0].startswith("~"):
         try:
             return value.expanduser()
         except RuntimeError:
-            raise UserError(f"{value} lies in a home that cannot be found: write the path from / on.") from None
+            raise UserError(f"{value} is in the home of an unknown user: write the full path, from / on.") from None
     return value

@@ -1,6 +1,6 @@
-"""The cache folder: what can be made again (compiled programs, phantoms, stamps of passed checks), kept to save time.
+"""The cache folder: compiled programs, phantoms and stamps of passed checks, kept to save time.
 
-It is safe to delete, and where it cannot be used all works without it.
+You can delete it at any time. If it cannot be used, everything works without it.
 """
 
 import os
@@ -9,27 +9,27 @@ import tempfile
 import warnings
 from pathlib import Path
 
-_ROOM = 1 << 20
-"""Bytes that there must be room for."""
+_SPACE = 1 << 20
+"""Bytes that must be free."""
 
 _ENTRY = re.compile(r"Error (reading|writing) persistent compilation cache entry for '([^']+)': (.*)", re.DOTALL)
-"""What JAX warns of."""
+"""JAX's warning about an entry that it cannot read or write."""
 
 
 class CacheWarning(UserWarning):
-    """Nothing could be kept."""
+    """Something could not be kept."""
 
 
 def folder() -> Path | None:
     """`$OASIS_JAX_CACHE`, or `$XDG_CACHE_HOME/oasis_jax`, or `~/.cache/oasis_jax`.
 
-    None, with a `CacheWarning`, where it cannot be written to.
+    None, with a `CacheWarning`, if it is not writable.
     """
     try:
-        cache = _named()
+        cache = _chosen()
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=cache) as file:  # os.access knows nothing of full disks
-            file.write(bytes(_ROOM))
+        with tempfile.TemporaryFile(dir=cache) as file:  # os.access does not notice a full disk
+            file.write(bytes(_SPACE))
         return cache
     except (OSError, RuntimeError) as error:
         warn(error)
@@ -37,7 +37,7 @@ def folder() -> Path | None:
 
 
 def compiled() -> Path | None:
-    """Where JAX keeps compiled programs; None where the user has named another place to JAX, or there is no cache."""
+    """The folder of JAX's compiled programs; None if the user named another one to JAX, or if there is no cache."""
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return None
     cache = folder()
@@ -50,31 +50,31 @@ def warn(error: Exception) -> None:
     _warn(reason)
 
 
-def tell(message: Warning | str, category: type[Warning]) -> str | None:
-    """What a command says of a warning, if it is one of the cache; None of others.
+def note(message: Warning | str, category: type[Warning]) -> str | None:
+    """The note that a command prints for a warning of the cache, maybe empty; None for other warnings.
 
-    JAX never replaces a program that it kept but cannot read, so that one is removed here.
+    JAX never replaces a kept program that it cannot read, so such a program is removed here.
     """
     if category is CacheWarning:
         return f"Note: {message}"
-    if not (found := _ENTRY.match(str(message))):
+    if not (match := _ENTRY.match(str(message))):
         return None
-    if place := compiled():
-        for entry in place.glob(f"{found[2]}-*"):
+    if programs := compiled():
+        for entry in programs.glob(f"{match[2]}-*"):
             entry.unlink(missing_ok=True)
-    if found[1] == "writing":
-        reason = re.search(r"\[Errno \d+\] ([^:]+)", found[3])
-        _warn(reason[1] if reason else found[3])
+    if match[1] == "writing":
+        reason = re.search(r"\[Errno \d+\] ([^:]+)", match[3])
+        _warn(reason[1] if reason else match[3])
     return ""
 
 
-def _named() -> Path:
-    """The folder, there or not; RuntimeError where the user has no home."""
-    if named := os.environ.get("OASIS_JAX_CACHE"):
-        return Path(named)
+def _chosen() -> Path:
+    """The folder, which may not exist yet; RuntimeError if the user has no home."""
+    if path := os.environ.get("OASIS_JAX_CACHE"):
+        return Path(path)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "oasis_jax"
 
 
 def _warn(reason: str) -> None:
-    told = f"Nothing can be kept in the cache folder ({reason}), which costs time only; OASIS_JAX_CACHE names another."
-    warnings.warn(told, CacheWarning, stacklevel=1)
+    sentence = f"The cache folder cannot be used ({reason}). This only costs time; OASIS_JAX_CACHE names another one."
+    warnings.warn(sentence, CacheWarning, stacklevel=1)

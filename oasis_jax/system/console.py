@@ -1,4 +1,4 @@
-"""What a command tells the person at the terminal: sentences and progress bars. Process 0 only."""
+"""What a command shows in the terminal: sentences and progress bars. Only process 0 shows anything."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -21,13 +21,13 @@ console = Console(stderr=True, emoji=False)  # ":brain:" in a name stays as it i
 
 
 def say(sentence: str) -> None:
-    """Tell the person at the terminal."""
+    """Show a sentence in the terminal."""
     if distributed.rank() == 0:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def bar(*texts: str) -> Progress:
-    """A progress bar; `texts` are further columns as rich format strings."""
+    """A progress bar; `texts` are more columns, as format strings of rich."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -41,6 +41,6 @@ def bar(*texts: str) -> Progress:
 
 
 def track(items: Iterable, total: int, description: str) -> Iterator:
-    """Pass items on with a progress bar."""
+    """Pass items on and show a progress bar."""
     with bar() as progress:
         yield from progress.track(items, total=total, description=description)

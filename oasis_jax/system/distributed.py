@@ -26,30 +26,32 @@ JOIN_SECONDS = 300
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 """The type of `--distributed` in a command's arguments."""
 
-_LAST_SECONDS = 5  # for which process 0 waits for the others to leave
+_LAST_SECONDS = 5
+"""How long process 0 waits for the others to leave."""
+
 _FOR_EVER = 10**12  # milliseconds
 
 
 @contextmanager
 def initialize(wanted: bool, command: object) -> Iterator[None]:
-    """Within, this process and the others of the run are one JAX program; unless `wanted`, nothing happens.
+    """Join this process and the others of the run into one JAX program; do nothing unless `wanted`.
 
-    It comes before anything else asks JAX for devices. Whatever ends one process early ends all of them with the same
-    exit status, and process 0 says why, even while the others wait for it in a collective operation.
+    Enter it before anything else asks JAX for devices. Whatever ends one process early ends all of them with the same
+    exit status. Process 0 prints the reason, even while the others wait for it in a collective operation.
 
     Args:
-        wanted: whether there are others: `--distributed`.
-        command: what this process was told to do; the others must have been told the same.
+        wanted: whether there are other processes: `--distributed`.
+        command: the arguments of this process; the others must have the same.
 
     Raises:
-        UserError: no cluster, wrong numbers, or the processes were told different things.
+        UserError: no cluster, wrong numbers, or processes with different arguments.
     """
     if not wanted:
         yield
         return
     client = _join()
-    told = threading.Event()
-    watcher = threading.Thread(target=_leave_when_told, args=(client, told), daemon=True)
+    leaving = threading.Event()
+    watcher = threading.Thread(target=_leave_with_others, args=(client, leaving), daemon=True)
     watcher.start()
     try:
         sharding.configure_jax()
@@ -58,43 +60,48 @@ def initialize(wanted: bool, command: object) -> Iterator[None]:
         barrier()  # process 0 may still be writing
     except BaseException as error:
         if _state().process_id or explain(error) is None:
-            told.wait(1)  # what befalls all is best said by process 0, a lost process by the one that knows why
-        sentence, status = ("", 1) if told.is_set() else _last_words(error)
+            # Process 0 reports errors that every process sees; the failing process reports its own.
+            leaving.wait(1)
+        sentence, status = ("", 1) if leaving.is_set() else _last_words(error)
         with suppress(jax.errors.JaxRuntimeError):  # another process was quicker, or process 0 is gone
             client.key_value_set("leave", json.dumps([sentence, status]))
         watcher.join()
-        leave(sentence, status)  # process 0 is gone
+        leave(sentence, status)  # only reached if process 0 is gone
     jax.distributed.shutdown()
     watcher.join(_LAST_SECONDS)  # a thread that Python ends while it is inside JAX would abort the process
 
 
 def all_gather(value: Any) -> list[Any]:
-    """What each process gave, by rank: anything that JSON holds. All processes must call it, at the same point."""
+    """The values of all processes, by rank: anything that JSON holds. All processes must call it at the same point."""
     text = np.frombuffer(json.dumps(value).encode(), np.uint8)
     lengths = multihost_utils.process_allgather(np.full(1, text.size)).ravel()
-    room = np.zeros(1 << int(lengths.max()).bit_length(), np.uint8)  # few sizes, as each is compiled
-    room[: text.size] = text
-    texts = multihost_utils.process_allgather(room).reshape(len(lengths), -1)
+    padded = np.zeros(1 << int(lengths.max()).bit_length(), np.uint8)  # powers of 2, because each size is compiled
+    padded[: text.size] = text
+    texts = multihost_utils.process_allgather(padded).reshape(len(lengths), -1)
     return [json.loads(row[:length].tobytes()) for row, length in zip(texts, lengths, strict=True)]
 
 
 def rank() -> int:
-    """The number of this process among those of its run, from 0; JAX is not asked for devices."""
+    """The number of this process in its run, from 0. This does not ask JAX for devices."""
     return _state().process_id
 
 
 def barrier() -> None:
-    """Wait until every process is here."""
+    """Wait until every process calls this."""
     all_gather(None)
 
 
 def broadcast(value: Any) -> Any:
-    """What process 0 gave, in every process: anything that JSON holds."""
+    """The value of process 0, in every process: anything that JSON holds."""
     return all_gather(value)[0]
 
 
 def assert_equal(value: Any, sentence: str) -> None:
-    """Raise UserError, in every process, that a process `sentence` as process 0, unless all gave the same value."""
+    """Check, in every process, that all processes gave the same value.
+
+    Raises:
+        UserError: "Process N `sentence` as process 0."
+    """
     first, *others = all_gather(value)
     if different := [str(rank) for rank, other in enumerate(others, 1) if other != first]:
         raise UserError(f"Process {', '.join(different)} {sentence} as process 0.")
@@ -107,7 +114,7 @@ def process() -> tuple[int, int]:
 
 @contextmanager
 def main_process_first() -> Iterator[None]:
-    """Process 0 first, then all others at once: what it puts on a disk that they share is there for them."""
+    """Process 0 first, then all others at once: on a shared disk, they find what it wrote."""
     if jax.process_index():
         barrier()
     yield
@@ -117,16 +124,16 @@ def main_process_first() -> Iterator[None]:
 
 def _join() -> Any:
     """Join the other processes; return the client of their coordinator, which runs in process 0."""
-    given = _by_hand()
-    # Its handler of SIGTERM would take the place of ours.
+    variables = _variables()
+    # Its handler of SIGTERM would replace ours.
     jax.config.update("jax_enable_preemption_service", False)
-    # JAX ends the process without a word to Python where it cannot connect in time, so this comes before it.
+    # If JAX cannot connect in time, it ends the process without an exception. This timer comes before that.
     late = threading.Timer(JOIN_SECONDS, _late)
     late.daemon = True
     late.start()
     try:
-        jax.distributed.initialize(**given, initialization_timeout=2 * JOIN_SECONDS)
-    except Exception as error:  # whatever the cluster's own software raises
+        jax.distributed.initialize(**variables, initialization_timeout=2 * JOIN_SECONDS)
+    except Exception as error:  # the software of a cluster may raise anything
         if "should be defined" in str(error) or "must be defined" in str(error):
             raise UserError(
                 "--distributed found no cluster (Slurm, Open MPI, Kubernetes or a TPU pod): start every process under "
@@ -142,8 +149,8 @@ def _join() -> Any:
 _NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
-def _by_hand() -> dict[str, Any]:
-    """The coordinator, the number of processes and this one's rank, where the environment names them."""
+def _variables() -> dict[str, Any]:
+    """The coordinator, the number of processes and this one's rank, if the environment names them."""
     address, *numbers = (os.environ.get(name) for name in _NAMES)
     if address is None and numbers == [None, None]:
         return {}
@@ -153,9 +160,9 @@ def _by_hand() -> dict[str, Any]:
         if not (host and 0 < int(port) < 2**16 and 0 <= rank < count):
             raise ValueError
     except ValueError:
-        said = ", ".join(f"{name}={os.environ.get(name, '')}" for name in _NAMES)
+        settings = ", ".join(f"{name}={os.environ.get(name, '')}" for name in _NAMES)
         raise UserError(
-            f"{said} cannot be used: name HOST:PORT of process 0, the number of processes, and this one's rank, "
+            f"{settings} cannot be used: give HOST:PORT of process 0, the number of processes, and this one's rank, "
             "counted from 0."
         ) from None
     if rank == 0:
@@ -164,7 +171,7 @@ def _by_hand() -> dict[str, Any]:
 
 
 def _check_free(port: int) -> None:
-    """JAX crashes on a port that is in use."""
+    """Raise `UserError` if a port is in use, because JAX would crash."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -179,31 +186,31 @@ def _late() -> None:
     state = _state()
     leave(
         f"error: The {state.num_processes} processes did not find each other at {state.coordinator_address} within "
-        f"{JOIN_SECONDS} seconds: start all of them, and let them reach that address, which is of process 0.",
+        f"{JOIN_SECONDS} seconds: start all of them, and check that they can reach this address of process 0.",
         2,
     )
 
 
 def _last_words(error: BaseException) -> tuple[str, int]:
-    """The sentence and the exit status with which all processes leave, for what ended this one."""
+    """The sentence and the exit status with which all processes leave after an error in this one."""
     if isinstance(error, SystemExit):
         return "", error.code if isinstance(error.code, int) else 1
-    rank, known = _state().process_id, explain(error)
-    who = f"process {rank} on {socket.gethostname()}"
-    if known is None:
+    rank, explanation = _state().process_id, explain(error)
+    name = f"process {rank} on {socket.gethostname()}"
+    if explanation is None:
         traceback.print_exception(error)
-        return f"error: {who} failed, or lost one that did. Start the same command again to go on.", 1
-    sentence, status = known
-    return sentence.replace("error: ", f"error: {who}: ", 1) if rank else sentence, status
+        return f"error: {name} failed, or lost a process that failed. Start the same command again to go on.", 1
+    sentence, status = explanation
+    return sentence.replace("error: ", f"error: {name}: ", 1) if rank else sentence, status
 
 
-def _leave_when_told(client: Any, told: threading.Event) -> None:
-    """End this process as soon as any process says so; process 0 last, for the others need its coordinator."""
+def _leave_with_others(client: Any, leaving: threading.Event) -> None:
+    """End this process when any process asks for it; process 0 ends last, because it runs the coordinator."""
     try:
         sentence, status = json.loads(client.blocking_key_value_get("leave", _FOR_EVER))
     except jax.errors.JaxRuntimeError:
         return  # the run has ended, or process 0 is gone
-    told.set()
+    leaving.set()
     state, deadline = _state(), time.monotonic() + _LAST_SECONDS
     if state.process_id:
         with suppress(BrokenPipeError):
@@ -212,15 +219,15 @@ def _leave_when_told(client: Any, told: threading.Event) -> None:
         client.key_value_set(f"left/{state.process_id}", "")
         os._exit(status)
     for other in range(1, state.num_processes):
-        with suppress(jax.errors.JaxRuntimeError):  # one that was killed does not answer
+        with suppress(jax.errors.JaxRuntimeError):  # a killed process does not answer
             client.blocking_key_value_get(f"left/{other}", max(0, round(1000 * (deadline - time.monotonic()))))
-    time.sleep(1)  # from saying that it leaves to having left; JAX aborts what outlives its coordinator
+    time.sleep(1)  # they have announced it, but not yet ended; JAX aborts a process that outlives its coordinator
     leave(sentence, status)
 
 
 def _state() -> Any:
-    # The one door to the coordinator's notes, which Orbax uses too: what is public speaks over the devices, and they
-    # may be waiting in a collective operation for the very process that failed.
+    # The key-value store of JAX's coordinator has no public API (Orbax uses it too). The public functions communicate
+    # through the devices, which may wait in a collective operation for the very process that failed.
     from jax._src import distributed
 
     return distributed.global_state

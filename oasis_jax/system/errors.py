@@ -15,11 +15,11 @@ from oasis_jax.system import cache, guard
 
 
 class UserError(Exception):
-    """A mistake the user can mend. Its text names the thing and says how to mend it."""
+    """A mistake that the user can correct. The message names the thing and says how to correct it."""
 
 
 def describe(path: Path, error: Exception) -> str:
-    """One sentence about what went wrong with one file, whatever it was."""
+    """One sentence about any error with one file."""
     text = next(iter(str(error).splitlines()), "")
     match error:
         case UserError():
@@ -32,15 +32,15 @@ def describe(path: Path, error: Exception) -> str:
 
 
 def leave_some(sentence: str) -> NoReturn:
-    """Say what could not be done, where the rest was, and exit with status 1."""
+    """Print what could not be done although the rest was, and exit with status 1."""
     print(f"error: {sentence}", file=sys.stderr, flush=True)
     raise SystemExit(1)
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run a command to its end, whatever ends it.
+    """Run a command and turn whatever ends it into a message and an exit status.
 
-    A `UserError` or a failing disk ends in a sentence on stderr and status 2, a signal in status 128 and its number.
+    A `UserError` or a failing disk gives a sentence on stderr and status 2, a signal gives 128 plus its number.
     """
     warnings.showwarning = _tell_warning
     guard.raise_signals()  # so that half-made folders are removed on the way out
@@ -50,12 +50,12 @@ def run_command(command: Callable[[], None]) -> None:
         except SystemExit:
             sys.stdout.flush()
             raise
-        sys.stdout.flush()  # a disk that is full shows here
-        guard.handle(guard.end)  # nothing is left to be cleared away
+        sys.stdout.flush()  # fails here if the disk is full
+        guard.handle(guard.end)  # there is nothing left to clean up
     except (Exception, KeyboardInterrupt) as error:
-        if (known := explain(error)) is None:
+        if (explanation := explain(error)) is None:
             raise
-        leave(*known)
+        leave(*explanation)
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
@@ -63,42 +63,42 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     match error:
         case UserError():
             return f"error: {error}", 2
-        case BrokenPipeError():  # whoever read the output has seen enough
+        case BrokenPipeError():  # the reader of the output has closed it
             return "", 141
         case KeyboardInterrupt():
             number = getattr(error, "number", signal.SIGINT)
             return guard.sentence(number), 128 + number
         case OSError() if error.errno in _DISK_ERRORS:
-            where = f" ({error.filename})" if error.filename else ""
-            return f"error: {_DISK_ERRORS[error.errno]}{where}. Nothing already saved is lost.", 2
+            name = f" ({error.filename})" if error.filename else ""
+            return f"error: {_DISK_ERRORS[error.errno]}{name}. Nothing already saved is lost.", 2
     return None
 
 
 def at_end(action: Callable[[], object]) -> None:
-    """Let something be done when the process ends, however a command ends it."""
+    """Run an action when the process ends, however a command ends it."""
     atexit.register(action)
     _last_actions.append(action)
 
 
 _last_actions: list[Callable[[], object]] = []
-"""What `os._exit` would pass over."""
+"""What `leave` runs, because `os._exit` skips `atexit`."""
 
 
-def _tell_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *where: Any) -> None:
-    """Say a warning of the cache as a note, and others as Python does."""
-    told = cache.tell(message, category)
-    if told is None:
+def _tell_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+    """Print a warning of the cache as a note, and others as Python does."""
+    note = cache.note(message, category)
+    if note is None:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
-    elif told:
-        print(told, file=sys.stderr)
+    elif note:
+        print(note, file=sys.stderr)
 
 
 def leave(sentence: str, status: int) -> NoReturn:
-    """Say a sentence on stderr, unless it is empty, and end the process at once."""
+    """Print a sentence on stderr, unless it is empty, and end the process at once."""
     if sentence:
         print(sentence, file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # nobody reads it any more, or its disk is full
+        with suppress(OSError):  # the stream is closed, or its disk is full
             stream.flush()
     for action in _last_actions:
         action()
@@ -116,6 +116,6 @@ _DISK_ERRORS = {
     errno.ENOTDIR: "A file is in the way of a folder: choose another folder",
     errno.EEXIST: "A file is in the way of a folder: choose another folder",
     errno.ENAMETOOLONG: "A name is too long for this file system: choose a shorter one",
-    errno.EIO: "The disk or the terminal failed: look after it and start the same command again",
+    errno.EIO: "The disk or the terminal failed: check it and start the same command again",
     errno.EROFS: "The file system is read-only: choose a folder you may write to",
 }

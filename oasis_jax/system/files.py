@@ -1,4 +1,4 @@
-"""How the program writes: files and folders appear whole or not at all."""
+"""How the program writes: files and folders appear complete or not at all."""
 
 import csv
 import fcntl
@@ -15,8 +15,8 @@ from typing import Any
 
 
 def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a neighbour of `path`, then put it in place at once, safe against a crash of the machine."""
-    part = path.with_name(f".{os.getpid()}.{threading.get_ident()}.{path.name[-20:]}")  # the end says what kind it is
+    """Let `write` fill a temporary file beside `path`, then rename it to `path`; safe if the machine crashes."""
+    part = path.with_name(f".{os.getpid()}.{threading.get_ident()}.{path.name[-20:]}")  # keeps the suffix: the format
     try:
         with _named_as(path, part):
             write(part)
@@ -28,12 +28,12 @@ def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def atomic_folder(folder: Path, fill: Callable[[Path], object], replace: bool = False) -> None:
-    """Let `fill` put files into a neighbour of `folder`; then it appears at once, in place of an older one if asked.
+    """Let `fill` write into a temporary folder beside `folder`, then rename it to `folder`.
 
-    What a process that was killed left of the same folder is removed first.
+    What a killed process left of the same folder is removed first.
 
     Raises:
-        OSError: the folder exists, holds something, and is not to be replaced.
+        OSError: the folder exists, is not empty, and `replace` is false.
     """
     part, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
     _sweep(folder)
@@ -51,18 +51,18 @@ def atomic_folder(folder: Path, fill: Callable[[Path], object], replace: bool = 
 
 
 _LOCK = ".being-written"
-"""A file in a folder that is being written; the system frees the lock on it however the process ends."""
+"""A locked file in a folder that is being written. The system frees the lock however the process ends."""
 
 _GRACE = 60
-"""Seconds from making a lock to holding it, at most."""
+"""Most seconds between making the file and locking it."""
 
 
 @contextmanager
 def _held(lock: Path) -> Iterator[None]:
-    """Make a lock, hold it, and remove it."""
+    """Make a file, hold a lock on it, and remove it."""
     handle = os.open(lock, os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        with suppress(OSError):  # a file system without locks, where nobody can sweep
+        with suppress(OSError):  # a file system without locks: there, `_sweep` removes nothing
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
         lock.unlink()
@@ -71,7 +71,7 @@ def _held(lock: Path) -> Iterator[None]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left of a folder: half-made ones whose lock nobody holds."""
+    """Remove what killed processes left of a folder: unfinished ones whose lock nobody holds."""
     for lock in folder.parent.glob(f".{glob.escape(folder.name)}.*.part/{_LOCK}"):
         with suppress(OSError), lock.open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,7 +81,7 @@ def _sweep(folder: Path) -> None:
 
 @contextmanager
 def _named_as(path: Path, part: Path) -> Iterator[None]:
-    """Errors that name `part`, or a file in it, name `path`, which is what the user knows."""
+    """In errors, replace the name of `part`, or of a file in it, by that of `path`, which the user knows."""
     try:
         yield
     except OSError as error:
@@ -100,10 +100,10 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def printable(text: str) -> str:
-    r"""A text that may hold names of files, without the bytes in these that are no UTF-8: `caf\xe9.png`."""
+    r"""A text with names of files in it; bytes in the names that are not UTF-8 are escaped: `caf\xe9.png`."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all."""
+    """Write a UTF-8 text file, complete or not at all."""
     atomic_write(path, lambda part: part.write_text(printable(text), encoding="utf-8"))

@@ -1,7 +1,7 @@
-"""A command's signals and streams, from its first line on.
+"""The signals and standard streams of a command, from its first line on.
 
-Ctrl-C, SIGTERM and SIGHUP end it alike, and a screen that is closed or knows few letters does not. It imports nothing
-that takes time, so that it can stand before everything else.
+Ctrl-C, SIGTERM and SIGHUP all end a command. A closed terminal, or one that lacks some characters, does not end it.
+This file imports nothing that takes time, so that it can run before everything else.
 """
 
 import io
@@ -19,17 +19,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Handler = Callable[[int, FrameType | None], Any]
 
 _PATIENCE = 0.5
-"""Seconds after which an interruption that somebody swallowed is raised again."""
+"""Seconds after which an interruption is raised again if some code swallowed it."""
 
 _raised: Callable[[], object] = object
-"""The last `Interrupted`, while it is on its way, or None."""
+"""Returns the last `Interrupted` while it propagates, then None."""
 
 _terminals: list[int] = []
-"""Which of standard output and standard error were a terminal at the start."""
+"""Those of standard output and standard error that were a terminal at the start."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """One of `SIGNALS` came; `number` says which."""
+    """One of `SIGNALS` arrived; `number` says which."""
 
     def __init__(self, number: int):
         super().__init__(number)
@@ -39,21 +39,25 @@ class Interrupted(KeyboardInterrupt):
 
 
 def install() -> None:
-    """Until `raise_signals`, a signal ends the process at once: imports swallow exceptions, and nothing is made yet."""
+    """Open closed streams, and let a signal end the process at once until `raise_signals`.
+
+    Before that, an exception would be useless: imports swallow it, and there is nothing to clean up.
+    """
     _open_streams()
     _terminals[:] = [number for number in (1, 2) if os.isatty(number)]
     handle(end)
 
 
 def raise_signals() -> None:
-    """From now on, a signal raises `Interrupted` in the main thread, and once more where somebody swallowed it."""
+    """From now on, a signal raises `Interrupted` in the main thread, and again if some code swallows it."""
     handle(_raise)
 
 
 def handle(handler: Handler) -> dict[int, Any]:
-    """Let a function handle the signals; the handlers before it.
+    """Let a function handle the signals; return the handlers before it.
 
-    SIGHUP stays ignored where it was, under `nohup`. Where it came, the terminal is gone, and writing to it would fail.
+    SIGHUP stays ignored if it was ignored before, as under `nohup`. When SIGHUP arrives, the terminal is gone and
+    writing to it would fail, so output to it is dropped.
     """
 
     def handle_one(number: int, frame: FrameType | None) -> None:
@@ -85,11 +89,11 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
     signal.signal(signal.SIGALRM, again)
     signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
-    raise Interrupted(number)  # no name holds it, so that it is gone when somebody swallows it
+    raise Interrupted(number)  # no variable holds it, so that it is freed when some code swallows it
 
 
 class _Screen(io.TextIOWrapper):
-    """Standard error, where nobody may be listening any more: then it falls silent."""
+    """Standard error that drops its output once it cannot be written any more."""
 
     def write(self, text: str, /) -> int:
         try:
@@ -112,7 +116,7 @@ def _silence(stream: int) -> None:
 
 
 def _open_streams() -> None:
-    """A closed stream becomes an empty one, so that no file gets its number; letters it lacks are spelled out."""
+    """Open closed streams on nothing, so that no file gets their numbers; escape characters that a stream lacks."""
     while (number := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(number)

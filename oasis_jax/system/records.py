@@ -1,9 +1,10 @@
-"""Records, which are frozen dataclasses, as plain JSON values and back: what is read has its type, or is refused."""
+"""Records (frozen dataclasses) as plain JSON values and back. Reading checks all types."""
 
 import dataclasses
 import sys
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,34 +16,41 @@ _LARGEST = sys.float_info.max
 
 
 def key(name: str) -> dict[str, str]:
-    """Metadata of a field that JSON calls by a name which Python does not allow."""
+    """Metadata of a field whose name in JSON is not allowed in Python."""
     return {"key": name}
 
 
 def to_json(value: Any) -> Any:
-    """Plain JSON values of a record, or of what one may hold; arrays and tuples become lists."""
+    """Plain JSON values of a record, or of a value in one. Arrays and tuples become lists, paths become strings."""
     if dataclasses.is_dataclass(value):
         return {_key(field): to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {name: to_json(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def from_json(kind: type[Record], values: Any) -> Record:
+def from_json(kind: type[Record], values: Any, name: str | None = None) -> Record:
     """Build a record from `to_json`'s values.
 
-    A field may be a record, a finite number, a string, a bool, a `Literal`, an array with a shape of jaxtyping, any of
-    these or None, or a tuple or a dict of them. Axes of one name have one length in the whole record. A field with a
-    default may be missing; entries that are no field are passed over.
+    A field may be a record, a finite number, a string, a bool, a path, a `Literal`, an array with a shape of jaxtyping,
+    any of these or None, or a tuple or a dict of them. Axes of one name have one length in the whole record. A field
+    with a default may be missing. Unknown entries are ignored.
+
+    Args:
+        kind: the class of the record.
+        values: what `to_json` made of one.
+        name: of the record, for errors; None: the name of the class.
 
     Raises:
-        ValueError: an entry is missing, or is not of its type; or what the record itself raises.
+        ValueError: an entry is missing, or has another type; or what the record itself raises.
     """
     arrays: list[_Array] = []
-    record = _read(kind, values, kind.__name__, arrays)
-    with jaxtyped("context"):  # in here one name of an axis has one length
+    record = _read(kind, values, name or kind.__name__, arrays)
+    with jaxtyped("context"):  # within, axes of one name have one length
         for array in arrays:
             if not isinstance(array.values, array.kind):
                 raise ValueError(f"{array.name} has another length than other arrays: {array.values.shape}")
@@ -69,9 +77,11 @@ def _read(kind: Any, value: Any, name: str, arrays: list[_Array]) -> Any:
         kinds = parts[:1] * len(value) if parts[-1] is ... else parts
         if len(kinds) == len(value):
             pairs = enumerate(zip(kinds, value, strict=True))
-            return tuple(_read(one, item, f"{name}[{i}]", arrays) for i, (one, item) in pairs)
+            return tuple(_read(item_kind, item, f"{name}[{i}]", arrays) for i, (item_kind, item) in pairs)
     if origin is Literal and value in parts:
         return value
+    if kind is Path and isinstance(value, str):
+        return Path(value)
     if isinstance(kind, type) and issubclass(kind, AbstractArray) and isinstance(value, list):
         arrays.append(_Array(name, kind, _read_array(kind, value, name)))
         return arrays[-1].values
@@ -79,9 +89,20 @@ def _read(kind: Any, value: Any, name: str, arrays: list[_Array]) -> Any:
         return float(value)
     if origin is None and type(value) is kind and kind is not float:
         return value
-    shown = repr(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
-    wanted = kind if origin else getattr(kind, "__name__", kind)
-    raise ValueError(f"{name} is {shown[:60]} and must be {wanted}")
+    raise ValueError(f"{name} is {_shown(value)} and must be {_described(kind)}")
+
+
+def _shown(value: Any) -> str:
+    """A value in an error: itself if it is short, else its type."""
+    return repr(value)[:60] if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+
+
+def _described(kind: Any) -> str:
+    """A type in an error; for a `Literal`, what is allowed."""
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        return " or ".join(map(str, typing.get_args(kind)))
+    return str(kind) if origin else getattr(kind, "__name__", str(kind))
 
 
 def _read_record(kind: Any, values: dict[str, Any], name: str, arrays: list[_Array]) -> Any:

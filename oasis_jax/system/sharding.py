@@ -1,4 +1,4 @@
-"""Devices: a mesh of one or many, how batches and state lie on it, and the compiled steps."""
+"""Devices: a mesh of one or many, how batches and state are placed on it, and the compiled steps."""
 
 import os
 from collections import deque
@@ -25,16 +25,16 @@ _SETTINGS = {
     "jax_threefry_partitionable": True,
     "jax_random_seed_offset": 0,
 }
-"""What the environment of a command may not change: the same run gives the same numbers everywhere."""
+"""Settings of JAX that the environment must not change: the same run gives the same numbers everywhere."""
 
 _EXTRAS = {"cuda": "cuda13", "gpu": "cuda13", "tpu": "tpu"}
 """What to install for each kind of device."""
 
 
 def configure_jax() -> None:
-    """Settle what the numbers of a run depend on, find the devices, and keep compiled programs in the cache folder.
+    """Fix the settings of JAX, find the devices, and keep compiled programs in the cache folder.
 
-    A cache that the user named (`JAX_COMPILATION_CACHE_DIR`) stays.
+    A cache that the user named (`JAX_COMPILATION_CACHE_DIR`) stays in use.
 
     Raises:
         UserError: JAX finds no device of the kind that `JAX_PLATFORMS` names.
@@ -47,14 +47,14 @@ def configure_jax() -> None:
 
 
 def find_devices() -> None:
-    """Let JAX find its devices; all later calls have them.
+    """Let JAX find its devices, for all later calls.
 
     Raises:
-        UserError: there is none of the kind that `JAX_PLATFORMS` names.
+        UserError: JAX finds no device of the kind that `JAX_PLATFORMS` names.
     """
     try:
         jax.devices()
-    except (RuntimeError, AssertionError) as error:  # an assertion where a plugin is not installed
+    except (RuntimeError, AssertionError) as error:  # JAX asserts if a plugin is not installed
         names = [name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)]
         if not names:
             raise UserError(f"JAX finds no device: {str(error).splitlines()[0]}") from error
@@ -65,7 +65,7 @@ def find_devices() -> None:
 
 
 def make_mesh(batch: int) -> Mesh:
-    """All devices of all processes along one axis, over which the slices of a batch are divided.
+    """All devices of all processes along one axis, which divides the slices of a batch.
 
     Raises:
         UserError: the batch cannot be divided evenly.
@@ -87,7 +87,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def abstract_on(abstract: Any, mesh: Mesh) -> Any:
-    """Shapes and types (`jax.eval_shape`) of a pytree, to be replicated over a mesh: what a restore needs."""
+    """Shapes and types (`jax.eval_shape`) of a pytree, replicated over a mesh: the target of a restore."""
     same = replicated(mesh)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same), abstract)
 
@@ -115,9 +115,9 @@ def to_devices(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh, ahead: int 
 
 
 class StopVote:
-    """What any process asks for before a step, known in all of them before the next, so that none waits for devices.
+    """All-reduce (max) of one integer per process, read one step late so that the host never blocks on the device.
 
-    The first vote, for which no step is in the way, is known at once.
+    The first vote is read at once, because no step runs yet.
     """
 
     def __init__(self, mesh: Mesh):
@@ -126,8 +126,8 @@ class StopVote:
         self._last: jax.Array | None = None
 
     def __call__(self, mine: int) -> int:
-        """Give this process's number, 0 if it asks for nothing; get the largest one of the vote before."""
+        """Vote with this process's number, 0 for nothing; return the largest number of the vote before."""
         mine_everywhere = np.full(jax.local_device_count(), mine, np.int32)
         vote = self._largest(jax.make_array_from_process_local_data(self._split, mine_everywhere))
-        known, self._last = vote if self._last is None else self._last, vote
-        return int(known)
+        result, self._last = vote if self._last is None else self._last, vote
+        return int(result)

@@ -20,8 +20,8 @@ def fake(count: int, data: Data = DATA, kind: type[Source] = Source) -> Source:
     """Slices of cases of five, whose grey level is their row."""
     slices = [Slice(str(i // 5), i % 5, Path(str(i)), Path()) for i in range(count)]
 
-    def read(one: Slice) -> Pair:
-        row = int(one.image.name)
+    def read(pair: Slice) -> Pair:
+        row = int(pair.image.name)
         return np.full((16, 16), row, np.uint8), np.full((16, 16), row % 4, np.uint8)
 
     return kind(slices, data, read)
@@ -92,14 +92,14 @@ def test_neighbours_are_channels_of_training_and_evaluation() -> None:
 @pytest.mark.parametrize(("count", "processes"), [(23, 1), (24, 1), (3, 1), (23, 2), (5, 4)])
 def test_evaluation_gives_every_slice_once(count: int, processes: int) -> None:
     steps = -(-count // 4)
-    seen: list[int] = []
+    rows: list[int] = []
     for rank in range(processes):
         batches = list(evaluation_batches(fake(count), DATA, batch=4, processes=(rank, processes)))
         assert len(batches) == steps
         for batch in batches:
             assert len(batch["index"]) == 4 // processes
-            seen += batch["index"][batch["valid"]].tolist()
-    assert sorted(seen) == list(range(count))
+            rows += batch["index"][batch["valid"]].tolist()
+    assert sorted(rows) == list(range(count))
 
 
 def test_evaluation_is_in_order() -> None:
@@ -148,7 +148,7 @@ def test_normalise_is_the_same_in_numpy_and_jax(method: Any) -> None:
         assert not normalise(np.zeros((1, 4, 4, 1), np.uint8), method).any()
 
 
-def test_the_slices_held_are_not_printed_to_start_an_iterator() -> None:
+def test_cached_slices_are_not_printed_when_an_iterator_starts() -> None:
     class Mute(Source):
         def __repr__(self) -> str:
             raise AssertionError("printing thousands of slices takes seconds")

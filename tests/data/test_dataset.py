@@ -10,7 +10,7 @@ from PIL import Image
 
 from oasis_jax.data import appearance
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.slices import folders, read_pair, tidy, two_spellings, write_png
+from oasis_jax.data.slices import folders, read_pair, tidy, two_spellings, write_pair, write_png
 from oasis_jax.system.errors import UserError
 
 
@@ -41,15 +41,15 @@ def test_slices_are_paired_by_name_and_ordered_by_number(root: Path) -> None:
 
 def test_extent_is_where_labels_lie(root: Path) -> None:
     tree = load_dataset(root, ("test",))
-    found = np.any([read_pair(pair)[1] > 0 for pair in tree.splits["test"]], axis=0)
-    rows, columns = found.any(1).nonzero()[0], found.any(0).nonzero()[0]
+    labelled = np.any([read_pair(pair)[1] > 0 for pair in tree.splits["test"]], axis=0)
+    rows, columns = labelled.any(1).nonzero()[0], labelled.any(0).nonzero()[0]
     assert tree.extent == (rows[0], rows[-1], columns[0], columns[-1])
 
 
-def test_looks_are_those_of_the_images_and_are_remembered(root: Path) -> None:
+def test_ranges_are_those_of_the_images_and_are_remembered(root: Path) -> None:
     first = load_dataset(root).ranges["test"]
-    found = [appearance.measure(read_pair(pair)[0]) for pair in load_dataset(root).splits["test"]]
-    assert first == appearance.ranges(found)
+    measures = [appearance.measure(read_pair(pair)[0]) for pair in load_dataset(root).splits["test"]]
+    assert first == appearance.ranges(measures)
     assert load_dataset(root).ranges["test"] == first
 
 
@@ -102,9 +102,7 @@ def break_size(root: Path) -> None:
 
 def break_subject(root: Path) -> None:
     for k in range(2):
-        image, label = blob(np.random.default_rng(k))
-        write_png(images(root, "test") / f"case_1_slice_{k}.nii.png", image)
-        write_png(masks(root, "test") / f"seg_1_slice_{k}.nii.png", label * np.uint8(85))
+        write_pair(root, "test", "1", k, *blob(np.random.default_rng(k)))
 
 
 def break_table(root: Path) -> None:
@@ -185,12 +183,12 @@ ONE_NAME = [
 """Pairs that look the same."""
 
 TWO_NAMES = [("OAS1_0001", "oas1_0001"), ("A1", "\uff21\uff11"), ("Stra\xdfe", "STRASSE"), ("\xc9", "e\u0301")]
-"""Pairs that look different, and may be one person."""
+"""Pairs that look different, and may be one subject."""
 
 
 @pytest.mark.parametrize("names", ONE_NAME)
 @pytest.mark.parametrize("listed", [True, False])
-def test_what_nobody_sees_in_a_name_hides_nobody_in_two_splits(
+def test_invisible_differences_of_a_name_hide_no_subject_in_two_splits(
     names: tuple[str, str], listed: bool, tmp_path: Path
 ) -> None:
     assert tidy(names[0]) == tidy(names[1])
@@ -219,7 +217,7 @@ def test_a_name_in_two_spellings_is_refused(names: tuple[str, str], listed: bool
     assert all(tidy(name) in str(caught.value) for name in names)
 
 
-def test_one_person_under_names_that_look_the_same_is_one_subject(root: Path) -> None:
+def test_names_that_look_the_same_are_one_subject(root: Path) -> None:
     (root / "subjects.csv").write_text("case,oasis_subject\n1 ,A\n2,A\xa0\n3,B\n9,C\n10, C\n", encoding="utf-8")
     assert load_dataset(root).subjects == {"1": "A", "2": "A", "3": "B", "9": "C", "10": "C"}
 
@@ -243,27 +241,27 @@ def test_an_empty_split_is_named(root: Path) -> None:
         load_dataset(root)
 
 
-def test_hidden_and_foreign_files_are_passed_over(root: Path) -> None:
+def test_hidden_and_foreign_files_are_ignored(root: Path) -> None:
     for name in (".DS_Store", "._case_1_slice_0.nii.png", "notes.txt"):
         (images(root) / name).write_text("x")
     assert len(load_dataset(root).splits["train"]) == 24
 
 
 def test_an_unchanged_tree_is_not_read_again_and_a_changed_one_is(root: Path) -> None:
-    read: list[str] = []
+    checks: list[str] = []
 
     def track(items: Iterable, total: int, description: str) -> Iterable:
-        read.append(description)
+        checks.append(description)
         return items
 
     first = load_dataset(root, track=track)
-    assert len(read) == 3
+    assert len(checks) == 3
     assert load_dataset(root, track=track) == first
-    assert len(read) == 3
+    assert len(checks) == 3
     image, _ = blob(np.random.default_rng(5))
     write_png(images(root) / "case_1_slice_0.nii.png", image)
     changed = load_dataset(root, track=track)
-    assert read[3:] == ["Checking train"]
+    assert checks[3:] == ["Checking train"]
     assert changed.fingerprints["train"] != first.fingerprints["train"]
     assert changed.fingerprints["test"] == first.fingerprints["test"]
 
@@ -306,7 +304,7 @@ def test_names_that_are_no_utf_8_and_roots_of_such_names_are_checked(tmp_path: P
     assert {pair.case for pair in load_dataset(root).splits["train"]} == {"caf\udce9"}
 
 
-def test_whatever_one_file_does_is_a_line_about_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_error_with_one_file_is_a_line_about_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_tree(tmp_path / "tree")
     large = folders(root, "train")[0] / "case_1_slice_0.nii.png"
     write_png(large, np.zeros((16, 2064), np.uint8))

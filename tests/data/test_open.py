@@ -1,4 +1,4 @@
-"""Opening the data of a config: its spacing is settled there, once."""
+"""Opening the data of a config, which decides on the spacing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from oasis_jax.data.geometry import Cut, write_cut
 from oasis_jax.data.open import open_data
 
 
-def test_what_a_tree_says_of_its_spacing_comes_before_the_setting(
+def test_the_spacing_in_a_tree_takes_precedence_over_the_setting(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = Config(data=Data(root=write_tree(tmp_path / "tree"), spacing_mm=(2.0, 2.0, None)))
@@ -22,6 +22,6 @@ def test_what_a_tree_says_of_its_spacing_comes_before_the_setting(
     assert open_data(usual, ("test",)).spacing == (0.9, 0.9, 3.0)
     assert "Note" not in capsys.readouterr().err  # nobody asked for another one
     assert open_data(settings, ("test",)).spacing == (0.9, 0.9, 3.0)
-    said = " ".join(capsys.readouterr().err.split())
-    assert "pixels are 0.9 0.9 3.0 mm" in said
-    assert "data.spacing_mm is not used" in said
+    note = " ".join(capsys.readouterr().err.split())
+    assert "its pixels are 0.9 0.9 3.0 mm" in note
+    assert "data.spacing_mm is not used" in note

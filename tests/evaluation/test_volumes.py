@@ -25,7 +25,7 @@ VALUES = ((0,), (1,), (2,), (3,))
 
 
 def evaluate(scans: list[Scan]) -> Evaluated:
-    evaluation, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, track=untracked)  # pyright: ignore
+    evaluation, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, track=silent)
     assert not problems
     return evaluation
 
@@ -91,8 +91,8 @@ def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
     assert_mistake(
         command("evaluate", finished, "--images", images, "--labels", labels, "--split", "test"), "leave out --split"
     )
-    assert_mistake(command("evaluate", finished, "--images", images, "--labels", labels, "--csf", "3"), "claimed twice")
-    assert_mistake(command("evaluate", finished, "--images", labels, "--labels", images), "which no class claims")
+    assert_mistake(command("evaluate", finished, "--images", images, "--labels", labels, "--csf", "3"), "given twice")
+    assert_mistake(command("evaluate", finished, "--images", labels, "--labels", images), "which belong to no class")
     nothing = ("--background", "0", "1", "2", "3", "--csf", "11", "--gray", "12", "--white", "13")
     assert_mistake(command("evaluate", finished, "--images", images, "--labels", labels, *nothing), "labels no brain")
     assert_mistake(
@@ -127,7 +127,7 @@ def test_bad_scans_are_named_and_the_others_are_evaluated(tmp_path: Path) -> Non
     assert f"{bad.label} cannot be read as a volume" in problems[0]
     assert str(far.label) in problems[1]
     labelled = 0
-    with pytest.raises(UserError, match=r"(?s)None of the volumes.*no NIfTI.*which no class claims"):
+    with pytest.raises(UserError, match=r"(?s)None of the volumes.*no NIfTI.*which belong to no class"):
         run([bad, far])
     assert labelled == 0  # all labels are checked before the network runs
 

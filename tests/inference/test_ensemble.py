@@ -14,7 +14,7 @@ from jax import export as jax_export
 from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data.batches import Source
 from oasis_jax.data.slices import encode_png, find_slices, folders
-from oasis_jax.data.volumes.finding import Found
+from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.inputs import read_input
 from oasis_jax.inference import ensemble, score
 from oasis_jax.inference.label import label
@@ -149,7 +149,7 @@ def test_predict_gives_the_labels_of_evaluate_pixel_by_pixel(runs: tuple[Run, Ru
     source = Source(slices, SETTINGS.data)
     _, wanted = score.score(step, networks.params, source, SETTINGS.data, 8, mesh)
     segmenter = Segmenter.load([runs[0]], mirror=mirror, batch=8)
-    inputs = [read_input(Found(pair.image, pair.image.stem), segmenter.framing) for pair in slices]
+    inputs = [read_input(InputFile(pair.image, pair.image.stem), segmenter.framing) for pair in slices]
     segmentations = label(inputs, segmenter, keep_probabilities=False)
     for segmentation, classes, file in zip(segmentations, wanted, inputs, strict=True):
         assert segmentation.input is file

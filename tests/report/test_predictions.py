@@ -11,7 +11,7 @@ from browser import open_page, pixels, settled
 from helpers import FRAMING, brain, save, stand_in
 
 from oasis_jax.data.geometry import Cut
-from oasis_jax.data.volumes.finding import Found
+from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.inputs import read_input
 from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
@@ -28,7 +28,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segmentation, Fi
     """A volume whose name is markup, with a note that is markup too."""
     values, _ = brain((37, 50, 30))
     path = save(tmp_path_factory.mktemp("volumes") / NAME, values)
-    (one,) = label([read_input(Found(path, NAME.removesuffix(".nii.gz")), FRAMING)], stand_in(), False)
+    (one,) = label([read_input(InputFile(path, NAME.removesuffix(".nii.gz")), FRAMING)], stand_in(), False)
     summary = outputs.report(one, Trained(Cut("axial", (0.5, 0.75)), RANGES))
     return one, summary._replace(notes=("it is <i>strange</i>",))
 

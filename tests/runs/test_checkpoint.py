@@ -37,8 +37,8 @@ def write(folder: Path, losses: list[float | None]) -> None:
 
 
 def restore(folder: Path, devices: int = 1) -> tuple[Any, list[str]]:
-    said: list[str] = []
-    return checkpoint.restore_latest(folder, abstract(devices), said.append), said
+    sentences: list[str] = []
+    return checkpoint.restore_latest(folder, abstract(devices), sentences.append), sentences
 
 
 def same(a: Any, b: Any) -> None:
@@ -48,10 +48,10 @@ def same(a: Any, b: Any) -> None:
 
 def test_the_best_and_the_two_latest_are_kept(tmp_path: Path) -> None:
     write(tmp_path, [0.5, 0.2, 0.4, None, 0.3])
-    found, damaged = checkpoint.list_checkpoints(tmp_path)
-    assert [(card.step, card.loss) for card in found] == [(2, 0.2), (4, None), (5, 0.3)]
+    checkpoints, damaged = checkpoint.list_checkpoints(tmp_path)
+    assert [(info.step, info.loss) for info in checkpoints] == [(2, 0.2), (4, None), (5, 0.3)]
     assert damaged == []
-    best = checkpoint.best(found)
+    best = checkpoint.best(checkpoints)
     assert best is not None
     assert best.step == 2
     params = checkpoint.restore_parts(tmp_path, best, {"params": abstract().params})["params"]
@@ -69,9 +69,9 @@ def test_the_earlier_of_two_equally_good_is_the_best(tmp_path: Path) -> None:
 def test_any_number_of_devices_restores_the_latest(tmp_path: Path, devices: int) -> None:
     mesh = jax.make_mesh((4 // devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[: 4 // devices])
     Store(tmp_path).save(jax.device_put(state(7), sharding.replicated(mesh)), 0.1)
-    (restored, card), said = restore(tmp_path, devices)
-    assert card.step == 7
-    assert not said
+    (restored, info), sentences = restore(tmp_path, devices)
+    assert info.step == 7
+    assert not sentences
     same(restored, state(7))
     assert len(restored.params["conv"]["bias"].devices()) == devices
 
@@ -98,17 +98,17 @@ def test_no_damage_to_the_latest_goes_unnoticed_or_loses_the_one_before(tmp_path
             copy = tmp_path / f"{number}-{kind}"
             copy_tree(tmp_path / "sound", copy)
             (copy / path.relative_to(tmp_path / "sound")).write_bytes(damage)
-            (restored, card), said = restore(copy)
+            (restored, info), sentences = restore(copy)
             name = f"{path.relative_to(tmp_path / 'sound')} {kind}"
             gc.collect()
-            same(restored, state(card.step))
-            assert card.loss == {1: 0.5, 2: 0.4}[card.step], name
-            if card.step == 1:
-                assert said == ["The checkpoint of step 2 is damaged; it is now called damaged-2."], name
+            same(restored, state(info.step))
+            assert info.loss == {1: 0.5, 2: 0.4}[info.step], name
+            if info.step == 1:
+                assert sentences == ["The checkpoint of step 2 is damaged; it is now called damaged-2."], name
                 assert (copy / "damaged-2").is_dir()
             if kind == "flipped":  # training can go on
                 Store(copy).save(state(3), 0.3)
-                assert [card.step for card in checkpoint.list_checkpoints(copy)[0]][-1] == 3, name
+                assert [info.step for info in checkpoint.list_checkpoints(copy)[0]][-1] == 3, name
 
 
 def test_a_damaged_best_checkpoint_is_named_not_used(tmp_path: Path) -> None:
@@ -166,13 +166,13 @@ def test_a_save_that_does_not_read_back_is_said_and_costs_no_older_checkpoint(
     monkeypatch.setattr(arrays.ocp, "save_checkpointables", broken)
     with pytest.raises(UserError, match=r"step 4 was written .* cannot be read back; it is now called damaged-4"):
         Store(tmp_path).save(state(4), 0.1)
-    assert [card.step for card in checkpoint.list_checkpoints(tmp_path)[0]] == [2, 3]
+    assert [info.step for info in checkpoint.list_checkpoints(tmp_path)[0]] == [2, 3]
     monkeypatch.undo()
-    (restored, card), said = restore(tmp_path)
-    assert (card.step, said) == (3, [])
+    (restored, info), sentences = restore(tmp_path)
+    assert (info.step, sentences) == (3, [])
     same(restored, state(3))
     Store(tmp_path).save(state(4), 0.1)
-    assert [card.step for card in checkpoint.list_checkpoints(tmp_path)[0]] == [3, 4]
+    assert [info.step for info in checkpoint.list_checkpoints(tmp_path)[0]] == [3, 4]
 
 
 def test_the_first_save_that_does_not_read_back_leaves_a_run_that_starts_anew(

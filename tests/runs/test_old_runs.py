@@ -52,7 +52,7 @@ def test_a_setting_of_another_version_is_no_damage(old: Path) -> None:
         run_folder.load(old)
     content["provenance"]["versions"]["oasis_jax"] = __version__
     file.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"damaged .*no setting sharpness"):
+    with pytest.raises(UserError, match=r"damaged .*no setting data\.sharpness"):
         run_folder.load(old)
 
 
@@ -72,7 +72,7 @@ def test_it_goes_on_where_it_stood(old: Path) -> None:
     done = command("train", "--data.root", old.parent / "tree", "--run", old, *words)
     assert done.returncode == 0, done.stderr
     assert "after step 4 of 6" in done.stderr
-    for kind, found in before.items():
+    for kind, wanted in before.items():
         for step, row in rows(old, kind).items():
-            assert row["loss"] == pytest.approx(found[step]["loss"], abs=1e-4)
+            assert row["loss"] == pytest.approx(wanted[step]["loss"], abs=1e-4)
     assert set(rows(old, "train")) == set(range(1, 7))

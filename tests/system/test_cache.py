@@ -17,7 +17,7 @@ from oasis_jax.system import cache, sharding
 def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OASIS_JAX_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)  # of which the system knows nothing
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)  # a user that the system does not know
 
 
 @pytest.mark.parametrize("where", ["no home", "a file in the way", "not writable"])
@@ -29,7 +29,7 @@ def test_a_tree_is_checked_without_a_cache(
         no_home(monkeypatch)
     else:
         monkeypatch.setenv("OASIS_JAX_CACHE", str(tmp_path / "file") if where[0] == "a" else "/proc/nothing")
-    with pytest.warns(cache.CacheWarning, match="costs time only; OASIS_JAX_CACHE names another"):
+    with pytest.warns(cache.CacheWarning, match="only costs time; OASIS_JAX_CACHE names another"):
         loaded = load_dataset(tree)
     assert loaded.fingerprints.keys() == {"train", "validate", "test"}
 
@@ -43,14 +43,14 @@ def test_a_disk_that_fills_up_between_is_no_obstacle(
         load_dataset(tree)
 
 
-def test_a_command_says_one_note_and_does_its_work(data: Path, tmp_path: Path) -> None:
+def test_a_command_prints_one_note_and_does_its_work(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (done,) = Processes("data", "check", data, count=1, OASIS_JAX_CACHE=[tmp_path / "file" / "below"]).finish()
     assert done.returncode == 0, done
     assert "All right: 80 files" in done.stdout
     assert [line for line in done.stderr.splitlines() if "OASIS_JAX_CACHE" in line] == [
-        "Note: Nothing can be kept in the cache folder (Not a directory), which costs time only; "
-        "OASIS_JAX_CACHE names another."
+        "Note: The cache folder cannot be used (Not a directory). This only costs time; OASIS_JAX_CACHE names another "
+        "one."
     ]
 
 
@@ -99,13 +99,13 @@ def test_the_users_own_cache_of_programs_is_respected(tmp_path: Path, monkeypatc
 
 
 def test_a_broken_program_in_the_cache_is_made_anew(finished: Path, tmp_path: Path) -> None:
-    run, kept = tmp_path / "run", tmp_path / "cache"
+    run, folder = tmp_path / "run", tmp_path / "cache"
     shutil.copytree(finished, run)
     words = ("evaluate", run)
-    variables = {"OASIS_JAX_CACHE": [kept], "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": [0]}  # keep quick ones too
+    variables = {"OASIS_JAX_CACHE": [folder], "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": [0]}  # keep quick ones too
     (first,) = Processes(*words, count=1, **variables).finish()
     assert first.returncode == 0, first
-    entries = {path: path.read_bytes() for path in (kept / "compiled").glob("*-cache")}
+    entries = {path: path.read_bytes() for path in (folder / "compiled").glob("*-cache")}
     assert entries
     for path, content in entries.items():
         path.write_bytes(content[: len(content) // 2])

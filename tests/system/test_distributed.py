@@ -1,4 +1,4 @@
-"""Processes that train one run together: the same numbers as one alone, and they leave together, whatever happens."""
+"""Processes that train one run together: they get the numbers of a single process, and always end together."""
 
 import fcntl
 import json
@@ -21,8 +21,8 @@ OPTIONS = (*SMALL, "--model.norm", "none", "--model.dropout", "0.3", "--train.ep
 STEPS = 9
 
 
-def said(text: str) -> list[str]:
-    """Lines of an output, but those of Gloo, the library through which processes on CPUs speak."""
+def output_lines(text: str) -> list[str]:
+    """Lines of an output, without those of Gloo, the library that connects processes on CPUs."""
     return [line for line in text.splitlines() if line.strip() and not line.startswith("[Gloo]")]
 
 
@@ -90,7 +90,7 @@ def test_two_processes_killed_and_resumed_end_like_one_that_was_not(slices: Path
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert first.stderr.count("Resuming") == 1
     assert first.stdout.count("slices, test: 14 slices of 2 subjects") == 1
-    assert said(second.stdout + second.stderr) == []
+    assert output_lines(second.stdout + second.stderr) == []
     assert_same_training(run, single)
     assert scores(run)["loss"] == pytest.approx(scores(single)["loss"], abs=1e-5)
 
@@ -115,7 +115,7 @@ def test_a_stop_of_one_process_stops_both_at_one_step_and_one_process_can_go_on(
     first, second = pair.finish()
     assert (first.returncode, second.returncode) == (128 + signal.SIGTERM,) * 2, first.stderr + second.stderr
     assert "Start the same command again to go on." in first.stderr
-    assert said(second.stdout + second.stderr) == []
+    assert output_lines(second.stdout + second.stderr) == []
     (card,) = checkpoint.list_checkpoints(run / "checkpoints")[0][-1:]
     assert card.step == lines(run)[-1]["step"] < STEPS
     (done,) = Processes("train", "--data.root", slices, "--run", run, *OPTIONS, count=1).finish()
@@ -152,23 +152,23 @@ def test_an_uneven_split_is_scored_to_the_pixel_by_four_devices_and_by_two_proce
         assert done.returncode == 0, done.stderr
     first, second = Processes("evaluate", runs["two processes"], devices=2).finish()
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert said(second.stdout + second.stderr) == []
+    assert output_lines(second.stdout + second.stderr) == []
     expected = scores(runs["one device"])
     assert expected["slices"] == 14
     tables = [(run / "evaluation/test/per_slice.csv").read_text() for run in runs.values()]
     for run, table in zip(runs.values(), tables, strict=True):
         assert by_counts(scores(run)) == by_counts(expected)
         assert scores(run)["loss"] == pytest.approx(expected["loss"], abs=1e-6)
-        ours, theirs = (found["calibration"]["expected_error"] for found in (scores(run), expected))
+        ours, theirs = (values["calibration"]["expected_error"] for values in (scores(run), expected))
         assert ours == pytest.approx(theirs, abs=1e-6)
         assert len(table.splitlines()) == 1 + 14 * 4
 
 
 def test_a_mistake_in_one_process_ends_both_and_process_0_says_it(slices: Path, tmp_path: Path) -> None:
-    here, there = tmp_path / "here", tmp_path / "there"
-    for folder in (here, there):
+    with_slices, without = tmp_path / "with", tmp_path / "without"
+    for folder in (with_slices, without):
         folder.mkdir()
-    (here / "slices").symlink_to(slices)
+    (with_slices / "slices").symlink_to(slices)
     run = tmp_path / "run"
     words = ("train", *OPTIONS, "--run", run)
     name = socket.gethostname()
@@ -177,17 +177,21 @@ def test_a_mistake_in_one_process_ends_both_and_process_0_says_it(slices: Path, 
         first, second = pair.finish()
         assert_mistake(first, *parts)
         assert second.returncode == 2, second.stderr
-        assert said(second.stdout + second.stderr) == []
+        assert output_lines(second.stdout + second.stderr) == []
 
     refused(
-        Processes(*words, "--data.root", "slices", cwd=(here, there)),
+        Processes(*words, "--data.root", "slices", cwd=(with_slices, without)),
         f"error: process 1 on {name}: ",
         "is not a folder",
     )
-    refused(Processes(*words, "--data.root", "slices", cwd=(there, here)), "error: ", "is not a folder")
+    refused(Processes(*words, "--data.root", "slices", cwd=(without, with_slices)), "error: ", "is not a folder")
     assert not run.exists()
-    (there / "slices").symlink_to(write_tree(tmp_path / "others", slices=6))
-    refused(Processes(*words, "--data.root", "slices", cwd=(here, there)), "Process 1 does not have the same slices")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "slices").symlink_to(write_tree(tmp_path / "others", slices=6))
+    refused(
+        Processes(*words, "--data.root", "slices", cwd=(with_slices, other)), "Process 1 does not have the same slices"
+    )
     seeds = (["--train.seed", "1"], ["--train.seed", "2"])
     refused(
         Processes(*words, "--data.root", slices, more=seeds),
@@ -247,7 +251,7 @@ run_command(main)
     [
         ("raise UserError('One word.')", 2, "One word."),
         ("raise OSError(28, 'full', 'file')", 2, "The disk is full"),
-        ("raise RuntimeError('bug')", 1, "failed, or lost one that did"),
+        ("raise RuntimeError('bug')", 1, "failed, or lost a process that failed"),
         ("signal.raise_signal(signal.SIGINT)", 130, "Interrupted"),
         ("signal.raise_signal(signal.SIGTERM)", 143, ""),
     ],
@@ -255,13 +259,13 @@ run_command(main)
 def test_whatever_ends_one_process_ends_the_other_that_waits_for_it(
     failure: str, status: int, says: str, rank: int
 ) -> None:
-    began = time.monotonic()
+    start = time.monotonic()
     done = Processes(code=TOGETHER.replace("FAIL\n", failure + "\n"), FAILS=(rank, rank)).finish()
-    assert [one.returncode for one in done] == [status, status], done
+    assert [process.returncode for process in done] == [status, status], done
     assert says in done[0].stderr
-    assert [line for line in said(done[1].stderr) if "Traceback" not in line] == [] or "bug" in failure
-    assert not any("went on" in one.stdout for one in done)
-    assert time.monotonic() - began < 60
+    assert [line for line in output_lines(done[1].stderr) if "Traceback" not in line] == [] or "bug" in failure
+    assert not any("went on" in process.stdout for process in done)
+    assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -272,7 +276,7 @@ def test_a_process_whose_other_was_killed_ends_by_itself(rank: int) -> None:
     assert "went on" not in done[1 - rank].stdout
 
 
-def test_what_cannot_be_joined_is_said_in_a_sentence() -> None:
+def test_processes_that_cannot_be_joined_give_a_sentence() -> None:
     code = """
 from oasis_jax.system import distributed
 from oasis_jax.system.errors import run_command
@@ -333,8 +337,8 @@ with distributed.initialize(True, "same"):
     caches = (tmp_path / "a", tmp_path / ("a" if shared else "b"))
     first, second = Processes(code=code, OASIS_JAX_CACHE=caches).finish()
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert said(first.stdout)[0] == "draws"
-    assert said(second.stdout) == said(first.stdout)[1:] if shared else said(first.stdout)
+    assert output_lines(first.stdout)[0] == "draws"
+    assert output_lines(second.stdout) == output_lines(first.stdout)[1:] if shared else output_lines(first.stdout)
 
 
 SAVING = """
@@ -372,5 +376,5 @@ def test_a_save_that_one_process_cannot_read_back_ends_both_and_costs_no_older_c
     first, second = Processes(tmp_path / "run", code=SAVING, FAILS=(rank, rank)).finish()
     assert_mistake(first, "The checkpoint of step 5 was written", "cannot be read back; it is now called damaged-5")
     assert second.returncode == 2, second.stderr
-    assert said(second.stdout + second.stderr) == []
+    assert output_lines(second.stdout + second.stderr) == []
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"3", "4", "damaged-5"}

@@ -65,20 +65,20 @@ def test_errors_name_what_was_to_be_written(tmp_path: Path) -> None:
     def fail(part: Path) -> None:
         (part / "deep" / "er").write_text("")
 
-    def said(error: OSError) -> str:
-        known = explain(error)
-        assert known is not None
-        return known[0]
+    def message(error: OSError) -> str:
+        explanation = explain(error)
+        assert explanation is not None
+        return explanation[0]
 
     with pytest.raises(OSError) as caught:  # noqa: PT011
         files.atomic_folder(tmp_path / "new", fail)
-    assert f"({tmp_path / 'new' / 'deep' / 'er'})" in said(caught.value)
+    assert f"({tmp_path / 'new' / 'deep' / 'er'})" in message(caught.value)
     with pytest.raises(OSError) as caught:  # noqa: PT011
         files.atomic_folder(tmp_path / "file" / "new", fail)
-    assert f"({tmp_path / 'file' / 'new'})" in said(caught.value) or f"({tmp_path / 'file'})" in said(caught.value)
+    assert any(f"({path})" in message(caught.value) for path in (tmp_path / "file" / "new", tmp_path / "file"))
     with pytest.raises(OSError) as caught:  # noqa: PT011
         files.write_text(tmp_path / "nowhere" / "new.csv", "")
-    assert f"({tmp_path / 'nowhere' / 'new.csv'})" in said(caught.value)
+    assert f"({tmp_path / 'nowhere' / 'new.csv'})" in message(caught.value)
 
 
 def test_text_with_any_name_is_utf_8(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_text_with_any_name_is_utf_8(tmp_path: Path) -> None:
 
 @pytest.fixture
 def latin(tmp_path: Path) -> Path:
-    """A tree under a name that is no UTF-8, with a person of such a name."""
+    """A tree under a name that is no UTF-8, with a subject of such a name."""
     root = tmp_path / f"tree {BAD}"
     try:
         root.mkdir()
@@ -144,7 +144,7 @@ def test_names_in_tables_are_taken_literally(finished: Path, capsys: pytest.Capt
     assert "a[bold]b[/x] :brain:, test" in capsys.readouterr().out
 
 
-def one_report(file: str, area: float) -> FileSummary:
+def summary(file: str, area: float) -> FileSummary:
     return FileSummary(file, [SliceSummary(0, None, None, False, (area, area, area))], None, True, ())
 
 
@@ -154,22 +154,22 @@ def rows(path: Path) -> list[list[str]]:
 
 
 def test_tables_keep_the_lines_of_files_labelled_before(tmp_path: Path) -> None:
-    assert outputs.write_tables(tmp_path, [one_report(f"{BAD}.png", 100.0), one_report("b.png", 200.0)]) == []
+    assert outputs.write_tables(tmp_path, [summary(f"{BAD}.png", 100.0), summary("b.png", 200.0)]) == []
     before = rows(tmp_path / "slices.csv")
-    assert outputs.write_tables(tmp_path, [one_report("b.png", 300.0), one_report("c.png", 400.0)]) == []
+    assert outputs.write_tables(tmp_path, [summary("b.png", 300.0), summary("c.png", 400.0)]) == []
     assert [row[0] for row in rows(tmp_path / "tissue.csv")] == [r"caf\xe9.png", "b.png", "c.png"]
     after = rows(tmp_path / "slices.csv")
     assert after[0] == before[0]
     assert [row[-1] for row in after] == ["100.0", "300.0", "400.0"]
-    outputs.write_tables(tmp_path, [one_report(f"{BAD}.png", 500.0)])
+    outputs.write_tables(tmp_path, [summary(f"{BAD}.png", 500.0)])
     assert [row[0] for row in rows(tmp_path / "slices.csv")] == ["b.png", "c.png", r"caf\xe9.png"]
 
 
 @pytest.mark.parametrize("content", [b"mine,too\n1,2\n", b"\xff\xfe\x00", b"", b'file,slice\n"a'])
 def test_a_table_that_is_another_is_kept_aside(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "tissue.csv").write_bytes(content)
-    (told,) = outputs.write_tables(tmp_path, [one_report("a.png", 1.0)])
-    assert "tissue.csv held something else than its table, which is now called old-tissue.csv" in told
+    (sentence,) = outputs.write_tables(tmp_path, [summary("a.png", 1.0)])
+    assert "tissue.csv held something else than its table, which is now called old-tissue.csv" in sentence
     assert (tmp_path / "old-tissue.csv").read_bytes() == content
     assert [row[0] for row in rows(tmp_path / "tissue.csv")] == ["a.png"]
 
@@ -223,16 +223,16 @@ def arrays(dtype: Any, **more: Any) -> TrainState:
 )
 def test_a_checkpoint_of_other_arrays_is_not_called_damaged(asked: TrainState, says: str, tmp_path: Path) -> None:
     Store(tmp_path).save(arrays(np.float32), 1.0)
-    said: list[str] = []
+    sentences: list[str] = []
     with pytest.raises(UserError) as caught:
-        checkpoint.restore_latest(tmp_path, asked, said.append)
+        checkpoint.restore_latest(tmp_path, asked, sentences.append)
     assert says in str(caught.value)
     assert "damaged" not in str(caught.value)
-    assert not said
-    assert [card.step for card in checkpoint.list_checkpoints(tmp_path)[0]] == [3]
+    assert not sentences
+    assert [info.step for info in checkpoint.list_checkpoints(tmp_path)[0]] == [3]
 
 
-def test_a_person_is_found_in_the_table_by_a_name_that_is_no_utf_8(latin: Path) -> None:
+def test_a_subject_is_found_in_the_table_by_a_name_that_is_no_utf_8(latin: Path) -> None:
     (latin / "subjects.csv").write_bytes(b"case,oasis_subject\n1,A\n2,A\n3,C\n9,A\ncaf\xe9,E\n")
     with pytest.raises(UserError, match="A: train, test"):
         load_dataset(latin)

@@ -39,24 +39,24 @@ runpy.run_module("oasis_jax." + COMMAND, run_name="__main__", alter_sys=True)
 
 
 def run_code(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    known = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
     line = [sys.executable, "-c", code]
-    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=known)
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=variables)
 
 
 @pytest.mark.parametrize(("name", "number"), list(zip(COMMANDS, 2 * guard.SIGNALS, strict=True)))
 @pytest.mark.parametrize("console", [False, True], ids=["python -m", "console"])
 def test_a_signal_while_a_command_imports_ends_it(name: str, number: signal.Signals, console: bool) -> None:
     module = "jax" if name != "compare" else "tyro"
-    told = f"MODULE, NUMBER, COMMAND, CONSOLE = {module!r}, {int(number)}, {name!r}, {console}"
-    done = run_code(f"{told}\n{AT_IMPORT}")
+    constants = f"MODULE, NUMBER, COMMAND, CONSOLE = {module!r}, {int(number)}, {name!r}, {console}"
+    done = run_code(f"{constants}\n{AT_IMPORT}")
     assert done.returncode == 128 + number, done
     assert done.stdout == ""
     assert done.stderr == f"Interrupted by {number.name}. What was saved stays.\n"
 
 
 @pytest.mark.parametrize("number", guard.SIGNALS)
-def test_a_signal_that_is_swallowed_comes_again_and_what_is_half_made_goes(
+def test_a_swallowed_signal_is_raised_again_and_unfinished_files_are_removed(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     code = f"""

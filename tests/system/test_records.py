@@ -1,7 +1,8 @@
-"""Records come back from JSON as they were, and anything else is refused with the name of what is wrong."""
+"""Records come back from JSON as they were; anything else is refused, with the name of the wrong value."""
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -27,10 +28,21 @@ class Whole:
     parts: dict[str, Part]
     counts: Int64[np.ndarray, "subjects 2"]
     sums: Float64[np.ndarray, "subjects 3"] | None
+    file: Path
     new: bool = False
 
 
-WHOLE = Whole("é", "b", 2, (0.5, None), ("x", "y"), {"p": Part(0.25)}, np.arange(4).reshape(2, 2), np.ones((2, 3)))
+WHOLE = Whole(
+    name="é",
+    kind="b",
+    count=2,
+    size=(0.5, None),
+    names=("x", "y"),
+    parts={"p": Part(0.25)},
+    counts=np.arange(4).reshape(2, 2),
+    sums=np.ones((2, 3)),
+    file=Path("a/b"),
+)
 
 
 def values(**changed: Any) -> dict[str, Any]:
@@ -42,6 +54,12 @@ def test_a_record_comes_back_as_it_was() -> None:
     back = records.from_json(Whole, values())
     assert records.to_json(back) == records.to_json(WHOLE)
     assert (back.counts.dtype, present(back.sums).dtype, back.size) == (np.int64, np.float64, (0.5, None))
+    assert back.file == WHOLE.file
+
+
+def test_errors_name_the_record_as_they_are_asked_to() -> None:
+    with pytest.raises(ValueError, match=r"^mine.count is 2.0 and must be int$"):
+        records.from_json(Whole, values(count=2.0), "mine")
 
 
 def test_older_and_newer_values_are_read_where_they_hold_what_is_needed() -> None:
@@ -58,10 +76,11 @@ def test_older_and_newer_values_are_read_where_they_hold_what_is_needed() -> Non
     ("changed", "sentence"),
     [
         ({"name": None}, "Whole.name is None and must be str"),
-        ({"kind": "c"}, "Whole.kind is 'c' and must be typing.Literal"),
+        ({"kind": "c"}, "Whole.kind is 'c' and must be a or b"),
         ({"kind": []}, "Whole.kind is a list"),
         ({"count": True}, "Whole.count is True and must be int"),
         ({"count": 2.0}, "Whole.count is 2.0 and must be int"),
+        ({"file": 3}, "Whole.file is 3 and must be Path"),
         ({"size": [1, 2, 3]}, "Whole.size is a list"),
         ({"size": ["1", 2]}, r"Whole.size\[0\] is '1' and must be float"),
         ({"size": [10**400, 2]}, r"Whole.size\[0\] is 1000"),

@@ -1,4 +1,4 @@
-"""Phantoms, the embedded default data set: made-up heads written as a tree of slices. No patient, no download."""
+"""Phantoms, the built-in data set: made-up heads written as a tree of slices. No patient, no download."""
 
 import shutil
 import tempfile
@@ -6,17 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from oasis_jax import classes
 from oasis_jax.data.geometry import Cut, write_cut
 from oasis_jax.data.phantoms.head import draw_slice, make_head
-from oasis_jax.data.slices import folders, write_png
+from oasis_jax.data.slices import folders, write_pair
 from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import at_end
 from oasis_jax.system.files import atomic_folder
 
 SLICES = 16
-"""Slices a subject."""
+"""Slices of each subject."""
 
 GAP = 2.0
 """mm from one slice to the next; pixels are 1 mm."""
@@ -28,9 +27,9 @@ _VERSION = 3
 
 
 def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:
-    """Write train, validate and test persons as a tree of slices under `root`, which may not exist yet.
+    """Write subjects of all splits as a tree of slices under `root`, which must not exist yet.
 
-    The whole tree appears at once. The same seed gives the same pixels.
+    The tree appears complete or not at all. The same seed gives the same pixels.
     """
     try:
         atomic_folder(root, lambda part: _fill_tree(part, seed, track))
@@ -40,8 +39,8 @@ def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:
 
 
 def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
-    people = [split for split, count in SUBJECTS.items() for _ in range(count)]
-    jobs = [(case, k) for case in range(len(people)) for k in range(SLICES)]
+    split_of = [split for split, count in SUBJECTS.items() for _ in range(count)]
+    jobs = [(case, k) for case in range(len(split_of)) for k in range(SLICES)]
     for split in SUBJECTS:
         for folder in folders(part, split):
             folder.mkdir()
@@ -50,14 +49,12 @@ def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
     for case, k in track(jobs, len(jobs), "Drawing phantoms"):
         if k == 0:
             head = make_head(np.random.default_rng([seed, case]))
-        image, label = draw_slice(head, GAP * k, np.random.default_rng([seed, case, k]))
-        image_folder, label_folder = folders(part, people[case])
-        write_png(image_folder / f"case_{case + 1:03d}_slice_{k}.nii.png", image)
-        write_png(label_folder / f"seg_{case + 1:03d}_slice_{k}.nii.png", label * np.uint8(classes.STEP))
+        image, classes = draw_slice(head, GAP * k, np.random.default_rng([seed, case, k]))
+        write_pair(part, split_of[case], f"{case + 1:03d}", k, image, classes)
 
 
 def default_tree(track: Tracker = silent) -> Path:
-    """The phantoms in the cache folder, drawn when they are not there yet; without one, in a folder for this time."""
+    """The phantoms in the cache folder, drawn if they are not there. Without a cache, in a temporary folder."""
     name, folder = f"phantoms-{_VERSION}", cache.folder()
     try:
         if folder and not (folder / name).is_dir():

@@ -2,9 +2,9 @@
 
 A head is a set of smooth closed shapes in millimetres (one pixel is one millimetre): scalp, skull, a brain whose
 cortex folds along the zero lines of a random field, ventricles and deep gray matter. Each tissue has a mean grey level;
-partial volume, a smooth bias field, texture and noise are laid over it, and every slice is scaled so that its
-brightest pixel is 255, as in the OASIS slices. Grey levels and proportions follow one genuine slice by eye. It is a
-test object for software, not a model of anatomy.
+partial volume, a smooth bias field, texture and noise are added, and every slice is scaled so that its brightest pixel
+is 255, as in the OASIS slices. Grey levels and proportions follow one genuine slice by eye. The head is a test object
+for software, not a model of anatomy.
 
 Axes: rows from left to right, columns from back to front, slices upward.
 """
@@ -12,6 +12,7 @@ Axes: rows from left to right, columns from back to front, slices upward.
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float64, UInt8
 from scipy import ndimage
 
 VIEW = (176, 208)
@@ -23,15 +24,15 @@ _SECTIONS = (-98.0, 74.0)
 """Heights of the lowest and the highest section of the brain that is drawn; beyond, it closes like a cone."""
 
 _SULCI = 46
-"""Control points of the folding field around the head; a sulcus runs where the field changes sign."""
+"""Control points of the folding field around the head. The field changes sign along a sulcus."""
 
 
 class Head(NamedTuple):
-    """One made-up person: shape, tissue contrast and the random fields behind the detail."""
+    """The head of one made-up subject: shape, tissue contrast and the random fields behind the detail."""
 
-    centre: np.ndarray
+    centre: Float64[np.ndarray, "2"]
     tilt: float
-    half_axes: np.ndarray
+    half_axes: Float64[np.ndarray, "2"]
     skull: float
     scalp: float
     cortex: float
@@ -39,16 +40,16 @@ class Head(NamedTuple):
     ventricle: float
     greys: dict[str, float]
     noise: float
-    folds: np.ndarray
-    outline: np.ndarray
-    rim: np.ndarray
-    wobble: np.ndarray
-    bias: np.ndarray
-    texture: np.ndarray
+    folds: Float64[np.ndarray, "angles depths heights"]
+    outline: Float64[np.ndarray, "angles depths heights"]
+    rim: Float64[np.ndarray, "angles depths heights"]
+    wobble: Float64[np.ndarray, "fields rows columns heights"]
+    bias: Float64[np.ndarray, "rows columns heights"]
+    texture: Float64[np.ndarray, "rows columns heights"]
 
 
 def make_head(rng: np.random.Generator) -> Head:
-    """Draw a person."""
+    """Draw the head of a subject at random."""
     age = rng.uniform(0, 1)  # older: wider sulci and ventricles, thinner cortex
     jitter = rng.normal(1, 0.04, 4)
     greys = {"csf": 30, "gray": 78 * jitter[0], "deep": 92 * jitter[0], "white": 116 * jitter[1]}
@@ -73,7 +74,9 @@ def make_head(rng: np.random.Generator) -> Head:
     )
 
 
-def draw_slice(head: Head, height: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_slice(
+    head: Head, height: float, rng: np.random.Generator
+) -> tuple[UInt8[np.ndarray, "256 256"], UInt8[np.ndarray, "256 256"]]:
     """Draw one slice as the OASIS slices are: its brightest pixel is 255, in a frame of 256x256.
 
     Args:
@@ -82,7 +85,7 @@ def draw_slice(head: Head, height: float, rng: np.random.Generator) -> tuple[np.
         rng: gives the noise.
 
     Returns:
-        Grey levels 0 to 255 and classes 0 to 3, both uint8 `(256, 256)`.
+        Grey levels 0 to 255 and classes 0 to 3.
     """
     noisy, label = draw_plane(head, height, rng)
     # Divided first: the quotient of two equal numbers is exactly 1, so the brightest pixel is exactly 255.
@@ -90,7 +93,9 @@ def draw_slice(head: Head, height: float, rng: np.random.Generator) -> tuple[np.
     return np.pad(image, _PADS), np.pad(label, _PADS)
 
 
-def draw_plane(head: Head, height: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_plane(
+    head: Head, height: float, rng: np.random.Generator
+) -> tuple[Float64[np.ndarray, "176 208"], UInt8[np.ndarray, "176 208"]]:
     """Draw one plane as a scanner measures it.
 
     Args:
@@ -99,34 +104,33 @@ def draw_plane(head: Head, height: float, rng: np.random.Generator) -> tuple[np.
         rng: gives the noise.
 
     Returns:
-        Intensities float64 from 0, about 250 at most, and classes 0 to 3 uint8, both `VIEW`.
+        Intensities, from 0 to about 250, and classes 0 to 3.
     """
     across, along = _head_coordinates(head, height)
     inside, angle, radius = _depth(head, across, along, height)
     distance = _cortex_distance(head, inside, angle, radius, across, along, height)
     deep, ventricles = _deep_structures(head, across, along, height)
-    brain, parts = _brain(head, inside, distance, deep, ventricles)
-    parts |= _shell(head, inside, angle, height, brain)
-    tissue = np.stack([parts["csf"], parts["gray"] + parts["deep"], parts["white"]])
+    brain = _edge(inside + 1.5)
+    shares = _brain_shares(head, brain, distance, deep, ventricles) | _outer_shares(head, brain, inside, angle, height)
+    tissue = np.stack([shares["csf"], shares["gray"] + shares["deep"], shares["white"]])
     label = np.where(brain > 0.5, 1 + tissue.argmax(0), 0).astype(np.uint8)
 
-    clean = sum(head.greys[name] * share for name, share in parts.items())
+    clean = sum(head.greys[name] * share for name, share in shares.items())
     clean = clean * (1 + 0.05 * _field(head.texture, across / 6 + 20, along / 6 + 20, height / 6) * brain)
     clean = clean * np.exp(0.16 * _field(head.bias, across / 90 + 1.5, along / 90 + 1.5, height / 40))
     clean = ndimage.gaussian_filter(clean, 0.55)
     return np.hypot(clean + rng.normal(0, head.noise, VIEW), rng.normal(0, head.noise, VIEW)), label
 
 
-def _brain(
-    head: Head, inside: np.ndarray, distance: np.ndarray, deep: np.ndarray, ventricles: np.ndarray
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Membership of the brain and of each of its tissues, 0 to 1 over an edge about a pixel wide: partial volume."""
-    brain = _edge(inside + 1.5)
+def _brain_shares(
+    head: Head, brain: np.ndarray, distance: np.ndarray, deep: np.ndarray, ventricles: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The share of each tissue of the brain in each pixel, 0 to 1; edges about a pixel wide are the partial volume."""
     pial = _edge(distance - head.sulcus)
     white = _edge(distance - head.sulcus - head.cortex) * pial
     gray = pial - white
     core, white = white * deep, white * (1 - deep)
-    return brain, {
+    return {
         "csf": brain * ((1 - pial) * (1 - ventricles) + ventricles),
         "gray": brain * gray * (1 - ventricles),
         "deep": brain * core * (1 - ventricles),
@@ -134,12 +138,12 @@ def _brain(
     }
 
 
-def _shell(
-    head: Head, inside: np.ndarray, angle: np.ndarray, height: float, brain: np.ndarray
+def _outer_shares(
+    head: Head, brain: np.ndarray, inside: np.ndarray, angle: np.ndarray, height: float
 ) -> dict[str, np.ndarray]:
-    """Membership of what lies around the brain."""
+    """The share of skull, marrow, scalp and air in each pixel, outside the brain."""
     outer = -inside - 1.5
-    # Skull and scalp are thicker here and thinner there.
+    # The thickness of skull and scalp varies around the head.
     uneven = _around(head.rim, angle, 0.0 * angle, height / 20 + 1)
     bone, skin = head.skull + 0.5 * uneven, head.scalp * (1 + 0.15 * uneven)
     skull = _edge(outer - 1.0) * _edge(bone - outer)
@@ -172,8 +176,8 @@ def _head_coordinates(head: Head, height: float) -> tuple[np.ndarray, np.ndarray
     y, x = y - head.centre[0], x - head.centre[1]
     across = np.cos(head.tilt) * y - np.sin(head.tilt) * x
     along = np.sin(head.tilt) * y + np.cos(head.tilt) * x
-    where = across / 28 + 4, along / 28 + 5, height / 14 + 1
-    return across + 1.6 * _field(head.wobble[0], *where), along + 1.6 * _field(head.wobble[1], *where)
+    point = across / 28 + 4, along / 28 + 5, height / 14 + 1
+    return across + 1.6 * _field(head.wobble[0], *point), along + 1.6 * _field(head.wobble[1], *point)
 
 
 def _depth(head: Head, across: np.ndarray, along: np.ndarray, height: float) -> tuple[np.ndarray, ...]:
@@ -211,11 +215,11 @@ def _cortex_distance(
     along: np.ndarray,
     height: float,
 ) -> np.ndarray:
-    """Distance to the nearest outer surface of the brain, in sulci and the fissure between the halves too."""
+    """Distance to the nearest outer surface of the brain, which includes sulci and the fissure between the halves."""
     depth = np.clip(inside, 0, None)
     folds = _around(head.folds, angle + 0.010 * np.sin(depth / 6), np.clip(depth / 13, 0, 6), height / 9 + 1)
     slope = np.hypot(*np.gradient(folds))
-    # The number of folds is fixed, so on small circles they crowd: sulci end at a depth that varies along the head.
+    # The number of folds is fixed, so they would crowd near the centre: sulci end at a depth that varies over the head.
     reach = 17 + 6 * _field(head.wobble[2], across / 30 + 4, along / 30 + 5, height / 14 + 1)
     sulci = np.abs(folds) / np.maximum(slope, 0.02) + 0.05 * depth + 0.8 * np.clip(depth - reach, 0, None)
     # The fissure reaches from both ends toward the middle, farther in higher slices.

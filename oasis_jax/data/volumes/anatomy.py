@@ -1,35 +1,36 @@
-"""Where in a volume the head and the brain lie, from intensities and labels alone."""
+"""Where the head and the brain lie in a volume, from intensities and labels alone."""
 
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int, Real
 from scipy import ndimage
 
 from oasis_jax.data.geometry import Axis
 
 BRAIN_MM = 150.0
-"""No brain is much taller than this from vertex to brain stem, so what lies lower is neck, not brain."""
+"""No brain is much taller than this from vertex to brain stem; what lies lower is neck."""
 
-_AIR = 0.1
-"""Share of the way from the darkest 2 % of the volume to its brightest 1 % below which a voxel is air."""
+_BACKGROUND_SHARE = 0.1
+"""Share of the way from the darkest 2 % of a volume to its brightest 1 % up to which a voxel is background."""
 
 _PIECE = 0.1
-"""Size, as a share of the largest piece, from which on a piece is head: half a brain is, a fold of noise is not."""
+"""Size, as a share of the largest piece, from which on a piece is head: half a brain is, a patch of noise is not."""
 
 _DARK = 0.1
-"""A slice with less than this share of the bright voxels of slices on both sides of it is a gap in the scan."""
+"""A plane is a gap in the scan if it has less than this share of the bright voxels of planes on both sides of it."""
 
-_BRIDGED = 5
-"""Slices that a gap has at most; beyond a longer one lies something else, as a neck folded over the vertex."""
+_LONGEST_GAP = 5
+"""Planes. Beyond a longer gap lies something else, such as a neck that is folded over the vertex."""
 
-_TOLD = 0.01
-"""Size of what is not head, as a share of the head, from which on it is told."""
+_NOTED = 0.01
+"""Size of the bright parts that are not head, as a share of the head, above which the user gets a note."""
 
 _CUT_OFF = 0.25
-"""Of the largest section of a brain: a section at the end of a volume that is larger is no base and no top."""
+"""Share of the largest section of a brain. A larger section at the end of a volume is no base and no top."""
 
 _MARGIN = 2
-"""Thinned pixels, so 4 mm, that still count as head around it: dark CSF at the rim of a brain without its skull."""
+"""Thinned pixels (4 mm) around the head that still count as head: dark CSF at the rim of a brain without its skull."""
 
 
 class Head(NamedTuple):
@@ -37,29 +38,30 @@ class Head(NamedTuple):
 
     rows: slice
     columns: slice
-    """The box that holds it in all planes; empty where there is none."""
-    mask: np.ndarray
-    """bool `(N, rows, columns)`: the head, what it encloses in each plane, and 4 pixels around it."""
+    """The box around it in all planes; empty if there is no head."""
+    mask: Bool[np.ndarray, "planes rows columns"]
+    """The head, what it encloses in each plane, and 4 pixels around it."""
     gaps: tuple[int, ...] = ()
-    """Planes within the head that are black or nearly so."""
+    """Planes within the head that are black or nearly black."""
     beside: float = 0.0
-    """Size of what is brighter than air and not head, as a share of the head."""
+    """Size of the bright parts that are not head, as a share of the head."""
 
 
-def find_head(planes: np.ndarray) -> Head:
-    """The head: the largest connected pieces brighter than air; a black plane within it does not part it.
+def find_head(planes: Real[np.ndarray, "planes rows columns"]) -> Head:
+    """Find the head: the largest connected pieces brighter than the background.
 
-    A plane that is nearly black shows head where its neighbours do; one that is black shows none.
+    A black plane within the head does not divide it. A nearly black plane shows the head where its neighbours show it;
+    a black plane shows none.
 
     Args:
-        planes: intensities `(N, rows, columns)`, any real dtype, pixels of 1 mm.
+        planes: intensities, pixels of 1 mm.
     """
-    thin = planes[:, ::2, ::2]  # a quarter of the work; the box is widened by the pixel this may cost
+    thin = planes[:, ::2, ::2]  # a quarter of the work; the box is widened by the pixel that this may lose
     positive = thin[thin > 0]
     if not positive.size:
         return Head(slice(0, 0), slice(0, 0), np.zeros(planes.shape, bool))
     dark, bright = max(float(np.percentile(thin, 2)), 0.0), float(np.percentile(positive, 99))
-    body = thin > dark + _AIR * (bright - dark)
+    body = thin > dark + _BACKGROUND_SHARE * (bright - dark)
     gaps = _gaps(body.sum(axis=(1, 2)))
     head, beside = _pieces(np.delete(body, gaps, axis=0))
     if not head.any():
@@ -75,33 +77,33 @@ def find_head(planes: np.ndarray) -> Head:
 
 
 def head_notes(head: Head) -> list[str]:
-    """What a user should know of how a head was found in a volume."""
+    """Notes for the user on how the head was found in a volume."""
     if not head.mask.any():
         return ["no head was found in it, so nothing is labelled"]
     notes = gap_notes(head)
-    if head.beside > _TOLD:
+    if head.beside > _NOTED:
         notes.append(f"bright parts apart from the head ({100 * head.beside:.0f} % of its size) are not labelled")
     return notes
 
 
 def gap_notes(head: Head) -> list[str]:
-    """The planes within a head that show nothing, or nearly so."""
+    """A note on the planes within a head that show nothing, or nearly nothing."""
     if not head.gaps:
         return []
     numbers = ", ".join(map(str, head.gaps[:8])) + (" ..." if head.gaps[8:] else "")
-    return [f"slices within the head are black or nearly so (counted from 0: {numbers})"]
+    return [f"slices within the head are black or nearly black (counted from 0: {numbers})"]
 
 
 def _gaps(bright: np.ndarray) -> list[int]:
-    """The planes with far fewer bright voxels than planes on both sides of them."""
+    """The planes with far fewer bright voxels than planes on both sides; `bright` counts those of each plane."""
     before, after = np.maximum.accumulate(bright), np.maximum.accumulate(bright[::-1])[::-1]
     low = np.flatnonzero(bright < _DARK * np.minimum(before, after))
     runs = np.split(low, np.flatnonzero(np.diff(low) > 1) + 1)
-    return [int(k) for run in runs if len(run) <= _BRIDGED for k in run]
+    return [int(k) for run in runs if len(run) <= _LONGEST_GAP for k in run]
 
 
 def _pieces(body: np.ndarray) -> tuple[np.ndarray, float]:
-    """The pieces of a body that are head, and the size of the others as a share of it."""
+    """The pieces of a body that are head, and the size of the other pieces as a share of the head."""
     pieces = np.zeros(body.shape, np.int32)
     ndimage.label(body, output=pieces)
     sizes = np.bincount(pieces.ravel())
@@ -112,7 +114,7 @@ def _pieces(body: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _refilled(head: np.ndarray, gaps: list[int], shown: np.ndarray) -> np.ndarray:
-    """The head with the planes put back that were gaps: as their nearest neighbours, where they show anything."""
+    """The head with the gaps put back: each like its nearest neighbours, if it shows anything at all."""
     kept = np.setdiff1d(np.arange(len(shown)), gaps)
     out = np.zeros((len(shown), *head.shape[1:]), bool)
     out[kept] = head
@@ -123,8 +125,8 @@ def _refilled(head: np.ndarray, gaps: list[int], shown: np.ndarray) -> np.ndarra
     return out
 
 
-def brain_planes(head: Head, gap: float, axis: Axis, count: int = 8) -> np.ndarray:
-    """Planes that should show a section of the brain, by number, evenly spaced.
+def brain_planes(head: Head, gap: float, axis: Axis, count: int = 8) -> Int[np.ndarray, " planes"]:
+    """Numbers of planes that should show a section of the brain, evenly spaced.
 
     Axial planes: those from 40 to 80 mm below the top of the head. Other planes, or a shorter head: the middle half.
 
@@ -132,7 +134,7 @@ def brain_planes(head: Head, gap: float, axis: Axis, count: int = 8) -> np.ndarr
         head: where the head lies.
         gap: distance of the planes, mm.
         axis: what they show.
-        count: how many, if there are so many.
+        count: number of planes, fewer if there are fewer.
     """
     shown = np.flatnonzero(head.mask.any(axis=(1, 2)))
     low, high = float(shown[0]), float(shown[-1])
@@ -143,20 +145,21 @@ def brain_planes(head: Head, gap: float, axis: Axis, count: int = 8) -> np.ndarr
 
 
 def _doubled(used: np.ndarray, size: int) -> slice:
-    at = np.flatnonzero(used)
-    return slice(max(2 * int(at[0]) - 1, 0), min(2 * int(at[-1]) + 2, size))
+    """The range of a thinned axis as a range of the whole axis, which has `size` pixels."""
+    numbers = np.flatnonzero(used)
+    return slice(max(2 * int(numbers[0]) - 1, 0), min(2 * int(numbers[-1]) + 2, size))
 
 
-def brain_span(brain: np.ndarray, spacing: float, axis: Axis) -> tuple[float, int] | None:
+def brain_span(brain: Real[np.ndarray, " slices"], spacing: float, axis: Axis) -> tuple[float, int] | None:
     """The base and the top of the brain, as slice numbers; the base may lie between two slices.
 
     Args:
-        brain: labelled area of each slice `(N,)`, in order.
+        brain: labelled area of each slice, in order.
         spacing: distance of the slices, mm.
-        axis: for axial slices, what lies further than `BRAIN_MM` below the top is not counted as brain.
+        axis: in axial slices, what lies further than `BRAIN_MM` below the top does not count as brain.
 
     Returns:
-        None where less than two slices show a brain.
+        None if fewer than two slices show a brain.
     """
     shown = np.flatnonzero(brain > 0)
     if shown.size < 2:
@@ -165,8 +168,8 @@ def brain_span(brain: np.ndarray, spacing: float, axis: Axis) -> tuple[float, in
     return (max(base, top - BRAIN_MM / spacing) if axis == "axial" else base), top
 
 
-def is_cut_off(brain: np.ndarray, spacing: float, axis: Axis) -> bool:
-    """Whether the volume ends inside the brain, so that nobody can tell the heights of its slices.
+def is_cut_off(brain: Real[np.ndarray, " slices"], spacing: float, axis: Axis) -> bool:
+    """Whether the volume ends inside the brain, so that the heights of its slices are unknown.
 
     Arguments are those of `brain_span`.
     """
@@ -177,7 +180,7 @@ def is_cut_off(brain: np.ndarray, spacing: float, axis: Axis) -> bool:
     return bool(brain[-1] > large or (span[0] == 0 and brain[0] > large))
 
 
-def heights(brain: np.ndarray, spacing: float, axis: Axis) -> np.ndarray | None:
-    """The height of each slice, float64 `(N,)`: 0 at the base of the brain, 1 at its top; arguments as `brain_span`."""
+def heights(brain: Real[np.ndarray, " slices"], spacing: float, axis: Axis) -> Float64[np.ndarray, " slices"] | None:
+    """The height of each slice: 0 at the base of the brain, 1 at its top. Arguments are those of `brain_span`."""
     span = brain_span(brain, spacing, axis)
     return None if span is None else (np.arange(len(brain)) - span[0]) / (span[1] - span[0])

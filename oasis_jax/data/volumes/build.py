@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
-from oasis_jax.classes import COUNT, STEP
+from oasis_jax.classes import COUNT
 from oasis_jax.config import SPLITS
 from oasis_jax.data import geometry, overlays
 from oasis_jax.data.geometry import Axis, Size
-from oasis_jax.data.slices import folders, write_png
+from oasis_jax.data.slices import folders, write_pair
 from oasis_jax.data.volumes.anatomy import brain_span, find_head, gap_notes
 from oasis_jax.data.volumes.frame import centre, fit, put, quantise
 from oasis_jax.data.volumes.nifti import (
@@ -35,28 +36,26 @@ class Rule(NamedTuple):
     start: float
     """Height of the first slice: 0 is the base of the labelled brain, 1 its top."""
     extent: float
-    """How far up the slices reach from there, mm; what lies beyond the brain is left out."""
+    """How far up the slices reach from there, mm, but not beyond the brain."""
     frame: Size
     values: Values
     orientation: str | None = None
-    """Where the axes of volumes lead that do not say so themselves."""
+    """Directions of the axes, such as "RAS", for volumes whose header does not give them."""
 
 
 class Cut(NamedTuple):
     """The slices of one scan."""
 
-    images: np.ndarray
-    """uint8 `(N, rows, columns)`."""
-    classes: np.ndarray
-    """uint8 `(N, rows, columns)`."""
+    images: UInt8[np.ndarray, "slices rows columns"]
+    classes: UInt8[np.ndarray, "slices rows columns"]
     first: int
     """Number of the first slice along the volume's axis."""
     spacing: tuple[float, float, float]
     """Of the volume's rows, columns and slices, mm."""
     heights: tuple[float, float]
     """Of the first and the last slice."""
-    profile: np.ndarray
-    """uint8 `(extent along the axis, extent across)`, pixels of 1 mm, top first: the head cut across the slices."""
+    profile: UInt8[np.ndarray, "length width"]
+    """The head cut across the slices, in pixels of 1 mm: along the axis, top first, and across."""
     notes: tuple[str, ...]
 
 
@@ -64,8 +63,8 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
     """Read one scan and cut it.
 
     Raises:
-        UserError: a volume cannot be read, the two do not belong together, the labels have values that no class
-            claims, or the head does not fit.
+        UserError: a volume cannot be read, the two do not belong together, the labels have values that belong to no
+            class, or the head does not fit.
     """
     image = read_volume(scan.image, rule.orientation)
     classes = planes(read_classes(scan, image, rule.values, rule.orientation), rule.axis)
@@ -76,24 +75,24 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
     check_slices(scan.image, image, rule.axis)
     base, top = span
     first = int(base + rule.start * (top - base))
-    number = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
+    numbers = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
     sides = Grid(classes.shape[1], pixel[0]), Grid(classes.shape[2], pixel[1])
     values = resample(planes(image.values, rule.axis), sides[0].to_mm(), sides[1].to_mm())
     head = find_head(values)
     place = fit((sides[0].mm, sides[1].mm), (head.rows, head.columns), rule.frame, rule.frame)
     if place.frame != rule.frame:
-        need = f"{place.frame[0]} {place.frame[1]}"
-        raise UserError(f"The head in {scan.image} does not fit into the slices: set --frame {need}.")
-    own = np.stack([classes[number] == k for k in range(COUNT)])
-    shares = resample(own.reshape(-1, *own.shape[2:]), sides[0].to_mm(), sides[1].to_mm())
-    shares = shares.reshape(COUNT, len(number), *shares.shape[1:])
-    drawn = shares.argmax(0).astype(np.uint8)
-    height = (number[[0, -1]] - base) / (top - base)
+        needed = f"{place.frame[0]} {place.frame[1]}"
+        raise UserError(f"The head in {scan.image} does not fit into the slices: set --frame {needed}.")
+    indicators = np.stack([classes[numbers] == k for k in range(COUNT)])
+    shares = resample(indicators.reshape(-1, *indicators.shape[2:]), sides[0].to_mm(), sides[1].to_mm())
+    shares = shares.reshape(COUNT, len(numbers), *shares.shape[1:])
+    resampled = shares.argmax(0).astype(np.uint8)
+    height = (numbers[[0, -1]] - base) / (top - base)
     across = values[:, :, values.shape[2] // 2] if rule.axis == "sagittal" else values[:, values.shape[1] // 2]
     upright = resample(across[None], Grid(len(across), gap).to_mm(), None)[0]
     return Cut(
-        images=np.stack([put(quantise(one), place) for one in values[number]]),
-        classes=np.stack([put(one, place) for one in drawn]),
+        images=np.stack([put(quantise(plane), place) for plane in values[numbers]]),
+        classes=np.stack([put(plane, place) for plane in resampled]),
         first=first,
         spacing=(pixel[0], pixel[1], gap),
         heights=(float(height[0]), float(height[1])),
@@ -103,24 +102,25 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
 
 
 _SHOWN = 12
-"""Scans in the contact sheet at most."""
+"""Most scans in the contact sheet."""
 
 _LINE = (255, 80, 80)
+"""RGB."""
 
 _SAME = 0.01
-"""mm by which slices of two scans may be further apart and count as alike."""
+"""mm below which two distances of slices count as the same."""
 
 
 class Written(NamedTuple):
-    """What a tree was made of."""
+    """What was written as a tree."""
 
     scans: int
     splits: dict[str, str]
     """The split of each subject."""
     notes: list[str]
-    """What a user should know about some of the scans."""
+    """What the user should know about some of the scans."""
     problems: list[str]
-    """A sentence about each scan that could not be cut and is left out."""
+    """A sentence about each scan that could not be cut. Such scans are left out."""
 
 
 def write_study(
@@ -131,16 +131,16 @@ def write_study(
     seed: int,
     track: Tracker = silent,
 ) -> Written:
-    """Cut every scan and write the tree `root`, which may not exist yet; it appears whole or not at all.
+    """Cut every scan and write the tree `root`, which must not exist yet; it appears complete or not at all.
 
-    Beside the slices lie `subjects.csv`, `volumes.csv` (where each case comes from), `cut.json` (what prediction must
-    know) and `contact_sheet.png`.
+    Beside the slices lie `subjects.csv`, `volumes.csv` (the origin of each case), `cut.json` (for prediction) and
+    `contact_sheet.png`.
 
     Returns:
         What was written, and what was left out.
 
     Raises:
-        UserError: a split is left without a scan; lists every one that cannot be cut.
+        UserError: a split has no scan left; lists every scan that cannot be cut.
     """
     splits = split_subjects(scans, fractions, seed)
     written: list[Written] = []
@@ -162,9 +162,10 @@ def _fill(part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict
             problems.append(describe(scan.image, error))
             continue
         split = splits[scan.subject]
-        _write_slices(part, split, scan.case, cut)
-        facts = [scan.case, scan.subject, split, scan.image, scan.label, cut.first, len(cut.images)]
-        rows.append([*facts, *(f"{mm:.4g}" for mm in cut.spacing)])
+        for k, (image, classes) in enumerate(zip(cut.images, cut.classes, strict=True)):
+            write_pair(part, split, scan.case, k, image, classes)
+        origin = [scan.case, scan.subject, split, scan.image, scan.label, cut.first, len(cut.images)]
+        rows.append([*origin, *(f"{mm:.4g}" for mm in cut.spacing)])
         notes += [f"{scan.image}: {note}" for note in cut.notes]
         heights.append(cut.heights)
         gaps.append(cut.spacing[2])
@@ -173,7 +174,7 @@ def _fill(part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict
     if empty := [split for split in SPLITS if split not in {row[2] for row in rows}]:
         listing = "\n".join(f"  {problem}" for problem in problems)
         raise UserError(
-            f"{name} was not written: nothing is left for {' and '.join(empty)}. {len(problems)} problem(s):\n{listing}"
+            f"{name} was not written: no scan is left for {' and '.join(empty)}. {len(problems)} problem(s):\n{listing}"
         )
     lowest, highest = zip(*heights, strict=True)
     gap = gaps[0] if max(gaps) - min(gaps) < _SAME else None
@@ -185,15 +186,8 @@ def _fill(part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict
     return Written(len(rows), {row[1]: row[2] for row in rows}, notes, problems)
 
 
-def _write_slices(root: Path, split: str, case: str, cut: Cut) -> None:
-    image_folder, label_folder = folders(root, split)
-    for k, (image, classes) in enumerate(zip(cut.images, cut.classes, strict=True)):
-        write_png(image_folder / f"case_{case}_slice_{k}.nii.png", image)
-        write_png(label_folder / f"seg_{case}_slice_{k}.nii.png", classes * np.uint8(STEP))
-
-
-def _strip(title: str, cut: Cut, frame: Size) -> np.ndarray:
-    """One scan: the head cut across the slices, with a line at the first and the last; first, middle, last slice."""
+def _strip(title: str, cut: Cut, frame: Size) -> UInt8[np.ndarray, "rows columns 3"]:
+    """One scan: the head cut across the slices, with lines at the first and the last; first, middle, last slice."""
     profile = np.repeat(centre(cut.profile, (max(frame), max(frame)))[..., None], 3, axis=2)
     extent = cut.profile.shape[0]
     above = (profile.shape[0] - extent) // 2 if profile.shape[0] >= extent else -((extent - profile.shape[0]) // 2)

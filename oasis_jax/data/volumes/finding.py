@@ -1,4 +1,4 @@
-"""The files that a user names, or that lie in a folder that is named, and what their results are called."""
+"""The input files that a user names, or that lie in a folder that the user names, and the names of their results."""
 
 import os
 import re
@@ -10,48 +10,49 @@ from oasis_jax.data.slices import natural
 from oasis_jax.data.volumes.nifti import SUFFIXES
 
 _LONGEST = 220
-"""Bytes of a file's name without its ending; file systems allow 255 with all that is added to it."""
+"""Bytes of a file's name without its ending. File systems allow 255, with all that is added to the name."""
 
-_DANGLING = "is a link that leads nowhere: fetch the file it stands for (in DataLad: datalad get), or remove it"
+_DANGLING = "is a link to a file that does not exist: fetch that file (in DataLad: datalad get), or remove the link"
 
 
-class Found(NamedTuple):
-    """A file to read, and the name, without ending, of what is written for it, relative to the output folder."""
+class InputFile(NamedTuple):
+    """A file to read."""
 
     path: Path
     name: str
+    """The start of the names of its results, relative to the output folder."""
 
 
-def find_inputs(paths: Sequence[Path]) -> tuple[list[Found], list[str]]:
-    """The PNG files and volumes that are named, or lie in a folder that is named, and what is wrong with others.
+def find_inputs(paths: Sequence[Path]) -> tuple[list[InputFile], list[str]]:
+    """The PNG files and volumes among the paths, or in folders among them, and a sentence about each unusable file.
 
-    Folders are not searched further down; hidden files, and files of other kinds in a folder, are passed over.
+    Folders within folders are not searched. Hidden files, and files of other kinds in a folder, are ignored.
     """
-    found: dict[Path, Found] = {}
+    files: dict[Path, InputFile] = {}
     names: dict[str, Path] = {}
     problems = []
     for path in paths:
-        inside, more = _in_folder(path) if path.is_dir() else _file(path)
-        problems += more
-        for one in inside:
-            real = one.path.resolve()
-            if real in found:
-                if found[real].name != one.name:  # not the same path named twice, but two links
-                    problems.append(f"{one.path} leads to the same file as {found[real].path}: only that is labelled")
+        candidates, path_problems = _in_folder(path) if path.is_dir() else _file(path)
+        problems += path_problems
+        for file in candidates:
+            target = file.path.resolve()
+            if target in files:
+                if files[target].name != file.name:  # not the same path named twice, but two links
+                    problems.append(f"{file.path} is the same file as {files[target].path}: only that one is labelled")
                 continue
-            if one.name in names:
-                problems.append(f"{one.path} would be written under the name of {names[one.name]}: label it apart")
+            if file.name in names:
+                problems.append(f"{file.path} has the same name as {names[file.name]}: label it with another --output")
                 continue
-            if len(os.fsencode(one.name)) > _LONGEST:
-                problems.append(f"{one.path} has too long a name to add to: shorten it")
+            if len(os.fsencode(file.name)) > _LONGEST:
+                problems.append(f"{file.path} has a name that is too long for the names of its results: shorten it")
                 continue
-            found[real], names[one.name] = one, one.path
-    return list(found.values()), problems
+            files[target], names[file.name] = file, file.path
+    return list(files.values()), problems
 
 
-def _file(path: Path) -> tuple[list[Found], list[str]]:
+def _file(path: Path) -> tuple[list[InputFile], list[str]]:
     header = path.with_suffix(".hdr")
-    if path.suffix.lower() == ".img" and header.exists():  # one of a pair is enough
+    if path.suffix.lower() == ".img" and header.exists():  # the header stands for both files of the pair
         path = header
     name = stem(path.name)
     if path.is_symlink() and not path.exists():
@@ -60,11 +61,11 @@ def _file(path: Path) -> tuple[list[Found], list[str]]:
         return [], [f"{path} does not exist"]
     if name is None or not path.is_file():
         return [], [f"{path} is no PNG file and no volume ({', '.join(SUFFIXES)})"]
-    return [Found(path, name)], []
+    return [InputFile(path, name)], []
 
 
-def _in_folder(folder: Path) -> tuple[list[Found], list[str]]:
-    found, problems = [], []
+def _in_folder(folder: Path) -> tuple[list[InputFile], list[str]]:
+    files, problems = [], []
     for name in sorted(os.listdir(folder), key=_in_order):
         path = folder / name
         if name.startswith(".") or stem(name) is None or path.is_dir():
@@ -74,10 +75,10 @@ def _in_folder(folder: Path) -> tuple[list[Found], list[str]]:
         elif not path.is_file():
             problems.append(f"{path} is no regular file")
         else:
-            found += _file(path)[0]
-    if not found and not problems:
-        problems.append(f"{folder} holds no PNG file and no volume: name a folder that does")
-    return found, problems
+            files += _file(path)[0]
+    if not files and not problems:
+        problems.append(f"{folder} holds no PNG file and no volume: name another folder")
+    return files, problems
 
 
 def _in_order(name: str) -> list[tuple[int, int, str]]:

@@ -1,13 +1,16 @@
-"""From an axial slice of a volume to what a network sees: 8-bit grey levels, centred in a frame.
+"""From a plane of a volume to what a network sees: 8-bit grey levels, centred in a frame.
 
-Rebuilding, importing and prediction all make their slices here, because normalisation sees the whole frame.
+Rebuilding, import and prediction all make their slices here: normalisation sees the whole frame, so the frames must be
+made the same way.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Real, Shaped, UInt8
 
-from oasis_jax.data.geometry import STRIDE, Size
+from oasis_jax.config import STRIDE
+from oasis_jax.data.geometry import Size
 
 
 class Place(NamedTuple):
@@ -17,72 +20,74 @@ class Place(NamedTuple):
     offset: Size
 
 
-def quantise(values: np.ndarray) -> np.ndarray:
+def quantise(values: Real[np.ndarray, "rows columns"]) -> UInt8[np.ndarray, "rows columns"]:
     """Grey levels of one slice: `floor(255 * value / largest value)`; negative values become 0.
 
     Args:
-        values: intensities of any real dtype and unit, `(rows, columns)`, finite.
+        values: intensities of any unit, finite.
 
     Returns:
-        uint8 of the same shape, the brightest pixel 255; all 0 where no value is above 0.
+        The brightest pixel is 255; all are 0 if no value is above 0.
     """
     top = float(values.max(initial=0))
     if top <= 0:
         return np.zeros(values.shape, np.uint8)
-    # Multiplied before divided: the quotient of two equal numbers is exactly 1, so the brightest pixel is exactly 255.
+    # First multiply, then divide: a number divided by itself is exactly 1, so the brightest pixel is exactly 255.
     return np.floor(np.maximum(values, 0).astype(np.float64) * 255 / top).astype(np.uint8)
 
 
 def middle(size: Size, frame: Size) -> Place:
-    """The place in the middle of a frame; where a margin is odd, the far side gets more."""
+    """The place in the middle of a frame; if a margin is odd, the far side gets more."""
     row, column = ((f - s) // 2 if f >= s else -((s - f) // 2) for s, f in zip(size, frame, strict=True))
     return Place(frame, (row, column))
 
 
-def fit(size: Size, head: tuple[slice, slice], frame: Size, seen: Size) -> Place:
+def fit(size: Size, head: tuple[slice, slice], frame: Size, window: Size) -> Place:
     """A place where the network sees the whole head: the middle, else the head's middle, else a larger frame.
 
     Args:
         size: of the plane.
-        head: the rows and columns of the plane that the head takes up.
-        frame: the size the network was trained on.
-        seen: the central part of it that the network looks at; it grows with the frame.
+        head: the rows and columns of the plane that hold the head.
+        frame: the size of the training slices.
+        window: the central part of the frame that the network sees; it grows with the frame.
     """
     grown, offset = [], []
-    for s, h, f, v in zip(size, head, frame, seen, strict=True):
-        growth = max(0, -(-(h.stop - h.start - v) // STRIDE) * STRIDE)
-        first = (f - v) // 2
+    for s, h, f, w in zip(size, head, frame, window, strict=True):
+        growth = max(0, -(-(h.stop - h.start - w) // STRIDE) * STRIDE)
+        first = (f - w) // 2
         start = middle((s, s), (f + growth, f + growth)).offset[0]
-        if start + h.start < first or start + h.stop > first + v + growth:
-            start = first + (v + growth - (h.stop - h.start)) // 2 - h.start
+        if start + h.start < first or start + h.stop > first + w + growth:
+            start = first + (w + growth - (h.stop - h.start)) // 2 - h.start
         grown.append(f + growth)
         offset.append(start)
     return Place((grown[0], grown[1]), (offset[0], offset[1]))
 
 
-def put(plane: np.ndarray, place: Place) -> np.ndarray:
-    """The frame that shows a plane `(rows, columns)`, zero around it."""
+def put(plane: Shaped[np.ndarray, "rows columns"], place: Place) -> Shaped[np.ndarray, "height width"]:
+    """The frame that shows a plane, zero around it."""
     out = np.zeros(place.frame, plane.dtype)
     inside, outside = _overlap(plane.shape, place)
     out[inside] = plane[outside]
     return out
 
 
-def take(framed: np.ndarray, place: Place, size: Size, around: Any) -> np.ndarray:
-    """The inverse of `put` for an array `(*place.frame, ...)`; what lies outside the frame becomes `around`."""
+def take(
+    framed: Shaped[np.ndarray, "height width *channels"], place: Place, size: Size, around: Any
+) -> Shaped[np.ndarray, "rows columns *channels"]:
+    """The inverse of `put`: the plane of a size that a frame shows; what lies outside the frame becomes `around`."""
     out = np.broadcast_to(around, (*size, *framed.shape[2:])).astype(framed.dtype)
     inside, outside = _overlap(size, place)
     out[outside] = framed[inside]
     return out
 
 
-def centre(pixels: np.ndarray, size: Size) -> np.ndarray:
+def centre(pixels: Shaped[np.ndarray, "rows columns"], size: Size) -> Shaped[np.ndarray, "height width"]:
     """Pad with zeros, or cut off evenly, to `size`."""
     return put(pixels, middle((pixels.shape[0], pixels.shape[1]), size))
 
 
 def _overlap(size: tuple[int, ...], place: Place) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """The part of the frame that shows the plane, and the part of the plane that is shown."""
+    """The part of the frame that shows the plane, and the part of the plane that it shows."""
     inside, outside = [], []
     for s, f, offset in zip(size, place.frame, place.offset, strict=True):
         first, last = max(offset, 0), max(min(offset + s, f), 0)

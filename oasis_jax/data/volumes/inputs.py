@@ -1,4 +1,4 @@
-"""Files that a user wants labelled: read, and cut into the frames that a network was trained on."""
+"""Files to label: read, and cut into frames like those that a network was trained on."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float32, UInt8
 
 from oasis_jax.data.slices import missing_neighbours, neighbour_files
 from oasis_jax.data.volumes.anatomy import find_head, head_notes
-from oasis_jax.data.volumes.finding import Found
+from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.frame import Place, middle, put, take
 from oasis_jax.data.volumes.nifti import (
     Volume,
@@ -27,10 +28,10 @@ from oasis_jax.data.volumes.resample import Grid, resample
 from oasis_jax.system.errors import UserError, describe
 
 _AHEAD = 4
-"""Files that are read before they are asked for; few, because a volume takes a tenth of a gigabyte."""
+"""Files that are read ahead; few, because a volume takes a tenth of a gigabyte."""
 
-_AIR = 0.05
-"""Share of the brightest tissue that air may have and still count as 0, as in the slices of training."""
+_ZERO_SHARE = 0.05
+"""Share of the brightest tissue up to which the background counts as 0, as in the slices of training."""
 
 _BACKGROUND = np.array([1, 0, 0, 0], np.float32)
 
@@ -38,12 +39,12 @@ _BACKGROUND = np.array([1, 0, 0, 0], np.float32)
 class Input(NamedTuple):
     """One file, cut into slices."""
 
-    found: Found
-    frames: np.ndarray
-    """uint8 `(N, rows, columns, C)`: what the network sees, each slice in the middle of its neighbours."""
-    head: np.ndarray
-    """bool `(N, rows, columns)`, in pixels of 1 mm: where the head is. In a volume all around it is background,
-    whatever a network says of slices unlike those it was trained on; a PNG file counts as head unless it is black."""
+    file: InputFile
+    frames: UInt8[np.ndarray, "slices height width channels"]
+    """What the network sees: each slice in the middle of its neighbours."""
+    head: Bool[np.ndarray, "slices rows columns"]
+    """Where the head is, in pixels of 1 mm. In a volume, everything around it becomes background, because a network is
+    unreliable on slices unlike those of training. A PNG file counts as head unless it is black."""
     place: Place
     sides: tuple[Grid, Grid]
     """Rows and columns of the file's own planes."""
@@ -52,33 +53,33 @@ class Input(NamedTuple):
     notes: tuple[str, ...]
     """What the user should know about this file."""
     alone: bool = False
-    """Whether the network sees neighbours and a PNG file has none beside it, so that it is its own."""
+    """Whether the network sees neighbours but no neighbour of the PNG file exists, so that it stands in for them."""
 
     @property
-    def slices(self) -> np.ndarray:
-        """The slices themselves, uint8 `(N, rows, columns)`, in their frames."""
+    def slices(self) -> UInt8[np.ndarray, "slices height width"]:
+        """The slices themselves, in their frames."""
         return self.frames[..., self.frames.shape[-1] // 2]
 
 
 def read_input(
-    found: Found, framing: Framing, orientation: str | None = None, classify: Classify | None = None
+    file: InputFile, framing: Framing, orientation: str | None = None, classify: Classify | None = None
 ) -> Input:
     """Read a file and cut it into frames.
 
     Args:
-        found: the file.
+        file: the file.
         framing: how the network that will see the frames was trained.
-        orientation: of a volume that does not say how it lies.
-        classify: that network, which looks for the brain where the head is larger than what it sees; without it, the
+        orientation: directions of the axes, such as "RAS", for a volume whose header does not give them.
+        classify: that network. It finds the brain if the head is larger than what the network sees. Without it, the
             frame grows until the head fits.
 
     Raises:
         UserError: as `read_grey` and `read_volume`.
     """
-    if not is_volume(found.path):
-        return _read_png(found, framing)
-    volume = read_volume(found.path, orientation)
-    check_slices(found.path, volume, framing.axis)
+    if not is_volume(file.path):
+        return _read_png(file, framing)
+    volume = read_volume(file.path, orientation)
+    check_slices(file.path, volume, framing.axis)
     *pixel, gap = slice_spacing(volume, framing.axis)
     values = planes(volume.values, framing.axis)
     sides = Grid(values.shape[1], pixel[0]), Grid(values.shape[2], pixel[1])
@@ -86,29 +87,29 @@ def read_input(
     head = find_head(values)
     place, place_notes = place_volume(values, head, gap, framing, classify)
     frames = cut_frames(values, place, gap, framing)
-    notes = (*volume.notes, *head_notes(head), *_air_notes(values, head.mask))
+    notes = (*volume.notes, *head_notes(head), *_background_notes(values, head.mask))
     notes += (*thickness_notes(volume, framing.axis, framing.gap), *place_notes)
-    return Input(found, frames, head.mask, place, sides, volume, notes)
+    return Input(file, frames, head.mask, place, sides, volume, notes)
 
 
-def _read_png(found: Found, framing: Framing) -> Input:
-    grey = read_grey(found.path)
-    images, beside = _neighbour_images(found.path, grey, framing.neighbours)
+def _read_png(file: InputFile, framing: Framing) -> Input:
+    grey = read_grey(file.path)
+    images, neighbour_notes = _neighbour_images(file.path, grey, framing.neighbours)
     sides = Grid(grey.shape[0], 1.0), Grid(grey.shape[1], 1.0)
     place, notes = middle((sides[0].own, sides[1].own), framing.frame), ()
-    if grey.shape != framing.frame:  # one of the trained size is placed as those of training are
+    if grey.shape != framing.frame:  # a slice of the trained size stays where the slices of training are
         place, notes = place_slice(grey, framing)
     if not grey.any():
         notes = ("it is black, so nothing is labelled",)
-    notes += beside
-    shown = np.full((1, *grey.shape), grey.any())  # a slice as it stands: what the network says of it is the answer
-    frames = np.stack([put(one, place) for one in images], axis=-1)[None]
-    alone = framing.neighbours > 0 and all(one is grey for one in images)
-    return Input(found, frames, shown, place, sides, None, notes, alone)
+    notes += neighbour_notes
+    head = np.full((1, *grey.shape), grey.any())  # the network labels the slice as it is, as in an evaluation
+    frames = np.stack([put(image, place) for image in images], axis=-1)[None]
+    alone = framing.neighbours > 0 and all(image is grey for image in images)
+    return Input(file, frames, head, place, sides, None, notes, alone)
 
 
 def _neighbour_images(path: Path, grey: np.ndarray, reach: int) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """The slices around a PNG slice; for one that cannot be used the slice itself, and a note."""
+    """The slices around a PNG slice; the slice itself, and a note, for each neighbour that cannot be used."""
     files, notes = {path: grey}, []
     paths = neighbour_files(path, reach)
     for other in paths:
@@ -124,7 +125,7 @@ def _neighbour_images(path: Path, grey: np.ndarray, reach: int) -> tuple[list[np
 
 
 def _like(path: Path, grey: np.ndarray) -> np.ndarray:
-    """The grey levels of a file where it can be read and has the size of `grey`; `grey` itself where not."""
+    """The grey levels of a file if it can be read and has the size of `grey`; otherwise `grey` itself."""
     try:
         other = read_grey(path)
     except UserError:
@@ -133,46 +134,54 @@ def _like(path: Path, grey: np.ndarray) -> np.ndarray:
 
 
 def read_inputs(
-    found: Sequence[Found],
+    files: Sequence[InputFile],
     framing: Framing,
     orientation: str | None,
     fail: Callable[[str], None],
     classify: Classify | None = None,
 ) -> Iterator[Input]:
-    """Read files ahead of their use, in order; whatever one of them does goes to `fail` as a sentence about it."""
+    """Read files ahead of their use, in order. `fail` gets a sentence about each file that cannot be used.
+
+    Other arguments are those of `read_input`.
+    """
     with ThreadPoolExecutor(2) as pool:
-        files, waiting = iter(found), deque[tuple[Found, Future[Input]]]()
+        unread, waiting = iter(files), deque[tuple[InputFile, Future[Input]]]()
         while True:
-            while len(waiting) < _AHEAD and (one := next(files, None)) is not None:
-                waiting.append((one, pool.submit(read_input, one, framing, orientation, classify)))
+            while len(waiting) < _AHEAD and (file := next(unread, None)) is not None:
+                waiting.append((file, pool.submit(read_input, file, framing, orientation, classify)))
             if not waiting:
                 return
-            one, future = waiting.popleft()
+            file, future = waiting.popleft()
             try:
                 item = future.result()
             except Exception as error:
-                fail(describe(one.path, error))
+                fail(describe(file.path, error))
             else:
                 yield item
 
 
-def own_classes(item: Input, number: int, classes: np.ndarray) -> np.ndarray:
-    """Classes of one frame, uint8, on the pixels of the file's own slice, where these are 1 mm too."""
+def own_classes(
+    item: Input, number: int, classes: UInt8[np.ndarray, "height width"]
+) -> UInt8[np.ndarray, "rows columns"]:
+    """The classes of one frame on the pixels of the file's own slice, if these are 1 mm wide too."""
     plane = take(classes, item.place, item.head.shape[1:], 0)
     plane[~item.head[number]] = 0
     return plane
 
 
-def own_probabilities(item: Input, number: int, probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities of one frame, float32 `(rows, columns, 4)`, on the pixels of the file's own slice."""
+def own_probabilities(
+    item: Input, number: int, probabilities: Float32[np.ndarray, "height width 4"]
+) -> Float32[np.ndarray, "rows columns 4"]:
+    """The probabilities of one frame on the pixels of the file's own slice."""
     rows, columns = item.sides
     plane = take(probabilities, item.place, item.head.shape[1:], _BACKGROUND)
     plane[~item.head[number]] = _BACKGROUND
     return np.moveaxis(resample(np.moveaxis(plane, -1, 0), rows.from_mm(), columns.from_mm()), 0, -1)
 
 
-def _air_notes(values: np.ndarray, head: np.ndarray) -> list[str]:
-    air = float(np.median(values[~head])) if not head.all() else 0.0
-    if air <= _AIR * np.percentile(values[::2, ::2, ::2], 99):
+def _background_notes(values: np.ndarray, head: np.ndarray) -> list[str]:
+    """A note on a background that is clearly above 0."""
+    background = float(np.median(values[~head])) if not head.all() else 0.0
+    if background <= _ZERO_SHARE * np.percentile(values[::2, ::2, ::2], 99):
         return []
-    return [f"its air is not 0 but about {air:.4g}: subtract that first, as slices are scaled from 0"]
+    return [f"its background is not 0 but about {background:.4g}: subtract that first, since 0 is treated as black"]

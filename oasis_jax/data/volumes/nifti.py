@@ -1,10 +1,11 @@
-"""Volumes of a user's own: NIfTI, Analyze and MGH files, with axes turned to right, anterior, superior, and back."""
+"""A user's volumes (NIfTI, Analyze, MGH): read with axes to the right, front and top of the head, and written back."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
+from jaxtyping import Float, Float32, Float64, Num, Shaped
 from nibabel import affines, nifti1, orientations
 
 from oasis_jax import classes
@@ -16,48 +17,48 @@ from oasis_jax.system.errors import UserError
 SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh", ".hdr", ".img")
 
 _THICK = 2.5
-"""mm, beyond which a scan is much coarser than 1 mm."""
+"""Largest distance of slices or pixels, mm, without a note that the scan is coarser than 1 mm."""
 
 _HUGE = 1e30
-"""Values from which on sums of float32 overflow."""
+"""Value from which on sums of float32 overflow."""
 
 _NARROW = 20.0
-"""mm that a slice is wide at least; heads of adults are 100 and more."""
+"""Smallest width of a slice, mm; heads of adults are 100 mm wide and more."""
 
 _SAME = 0.1
-"""mm by which voxels of two volumes may be apart and count as one."""
+"""mm below which two positions of a voxel count as the same."""
 
 _NEGATIVE = 0.001
-"""Share of voxels below 0 from which on it is told."""
+"""Largest share of voxels below 0 without a note."""
 
 _RINGING = 0.05
-"""Share of the brightest tissue down to which values below 0 come from interpolation."""
+"""Share of the brightest tissue down to which negative values come from interpolation."""
 
 
 class Volume(NamedTuple):
     """One scan in memory."""
 
-    values: np.ndarray
-    """float32 `(X, Y, Z)`, toward the right, the front and the top of the head (RAS); finite."""
+    values: Float32[np.ndarray, "x y z"]
+    """Toward the right, the front and the top of the head (RAS); finite."""
     spacing: tuple[float, float, float]
     """Distance of voxels along X, Y and Z, mm."""
     header: Header
-    """What the file says of itself, in its own order of axes."""
-    ornt: np.ndarray
-    """The nibabel orientation that takes the file's axes to X, Y, Z."""
+    """The header of the file, in the file's own order of axes."""
+    ornt: Float[np.ndarray, "3 2"]
+    """The nibabel orientation from the file's axes to X, Y, Z."""
     nonfinite: int
-    """Voxels that are not finite numbers in the file and are 0 here."""
+    """Number of voxels that are not finite numbers in the file and are 0 here."""
     notes: tuple[str, ...]
-    """What a user should know about the file."""
+    """What the user should know about the file."""
 
     @property
-    def affine(self) -> np.ndarray:
-        """From voxel numbers along X, Y, Z to mm, `(4, 4)`."""
+    def affine(self) -> Float64[np.ndarray, "4 4"]:
+        """From voxel numbers along X, Y, Z to mm."""
         return self.header.affine @ orientations.inv_ornt_aff(self.ornt, self.header.shape)
 
     @property
     def voxel(self) -> float:
-        """Volume of a voxel, mm^3, whatever its shape."""
+        """Volume of a voxel of any shape, mm^3."""
         return abs(float(np.linalg.det(self.header.affine[:3, :3])))
 
     @property
@@ -67,7 +68,7 @@ class Volume(NamedTuple):
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file's name ends like a volume's."""
+    """Whether a file has the ending of a volume."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -75,8 +76,8 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     """Read a volume and turn it to RAS.
 
     Args:
-        path: a file as `read_header` takes.
-        orientation: where the axes of a file lead that does not say so, such as "RAS".
+        path: a file as for `read_header`.
+        orientation: directions of the axes, such as "RAS", for a file whose header does not give them.
 
     Raises:
         UserError: as `read_header`, or the voxels are damaged.
@@ -96,12 +97,12 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     return Volume(values, (x, y, z), header, ornt, nonfinite, (*header.notes, *notes, *_negative_notes(values)))
 
 
-def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = False) -> None:
+def write_volume(path: Path, values: Num[np.ndarray, "x y z *classes"], like: Volume, names: bool = False) -> None:
     """Write an array on the grid of a volume's own file, with its affine.
 
     Args:
         path: NAME.nii.gz.
-        values: uint8 classes `(X, Y, Z)`, or float32 `(X, Y, Z, C)`, in RAS order.
+        values: uint8 classes, or float32 probabilities of each class, in RAS order.
         like: the volume whose grid it is.
         names: mark it as a label volume and put the classes' names into its header.
     """
@@ -111,7 +112,7 @@ def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = Fal
     kind = nib.Nifti2Image if isinstance(fields, nib.Nifti2Header) else nib.Nifti1Image
     if isinstance(fields, nib.Nifti1Header):
         image = kind(values, fields.get_best_affine(), fields.copy(), dtype=values.dtype)
-    else:  # Analyze, of whose axes all is known that the user said, and MGH
+    else:  # MGH, and Analyze, whose orientation only the user knows
         image = kind(values, like.header.affine, dtype=values.dtype)
     image.header.set_slope_inter(1, 0)
     image.header["cal_max"] = image.header["cal_min"] = 0
@@ -124,20 +125,24 @@ def write_volume(path: Path, values: np.ndarray, like: Volume, names: bool = Fal
     nib.save(image, path)
 
 
-def planes(values: np.ndarray, axis: Axis) -> np.ndarray:
-    """The slices of a RAS array `(X, Y, Z, ...)`: `(N, rows, columns, ...)`."""
+def planes(
+    values: Shaped[np.ndarray, "x y z *channels"], axis: Axis
+) -> Shaped[np.ndarray, "slices rows columns *channels"]:
+    """The slices of a RAS array."""
     return np.moveaxis(values, AXES.index(axis), 0)
 
 
-def stacked(slices: np.ndarray, axis: Axis) -> np.ndarray:
+def stacked(
+    slices: Shaped[np.ndarray, "slices rows columns *channels"], axis: Axis
+) -> Shaped[np.ndarray, "x y z *channels"]:
     """The inverse of `planes`."""
     return np.moveaxis(slices, 0, AXES.index(axis))
 
 
 def thickness_notes(volume: Volume, axis: Axis, trained: float | None = None) -> list[str]:
-    """What a user should know of slices or pixels much coarser than the 1 mm of OASIS.
+    """Notes on slices or pixels that are much coarser than the 1 mm of OASIS.
 
-    `trained` is the distance, in mm, of the slices that a network was trained on.
+    `trained` is the distance of the slices in training, mm.
     """
     *pixel, gap = slice_spacing(volume, axis)
     others = "those of OASIS 1 mm" if trained is None else f"those of training {trained:g} mm"
@@ -146,9 +151,9 @@ def thickness_notes(volume: Volume, axis: Axis, trained: float | None = None) ->
 
 
 def slice_spacing(volume: Volume, axis: Axis) -> tuple[float, float, float]:
-    """Distance of rows, of columns and of slices, mm; their product is the volume of a voxel, whatever its shape.
+    """Distance of rows, of columns and of slices, mm; their product is the volume of a voxel of any shape.
 
-    Slices that are stacked at a slant are as far apart as their planes are.
+    The distance of slices that are stacked at a slant is that of their planes.
     """
     k = AXES.index(axis)
     rows, columns = (s for i, s in enumerate(volume.spacing) if i != k)
@@ -156,30 +161,30 @@ def slice_spacing(volume: Volume, axis: Axis) -> tuple[float, float, float]:
 
 
 def check_slices(path: Path, volume: Volume, axis: Axis) -> None:
-    """Raise `UserError` where the slices along an axis are too narrow to show a head."""
+    """Raise `UserError` if the slices along an axis are too narrow to show a head."""
     sides = planes(volume.values, axis).shape[1:]
-    reach = [n * mm for n, mm in zip(sides, slice_spacing(volume, axis), strict=False)]
-    if min(reach) >= _NARROW:
+    extent = [n * mm for n, mm in zip(sides, slice_spacing(volume, axis), strict=False)]
+    if min(extent) >= _NARROW:
         return
     thin = AXES[int(np.argmin(np.array(volume.values.shape) * volume.spacing))]
     raise UserError(
-        f"{path} has {axis} slices of {reach[0]:.3g} x {reach[1]:.3g} mm, too narrow for a head: it holds "
-        f"{volume.values.shape[AXES.index(thin)]} {thin} slice(s), and {axis} ones are looked at."
+        f"{path} has {axis} slices of {extent[0]:.3g} x {extent[1]:.3g} mm, too narrow for a head: it holds "
+        f"{volume.values.shape[AXES.index(thin)]} {thin} slice(s), but {axis} slices are needed."
     )
 
 
 def same_grid(a: Volume, b: Volume) -> bool:
-    """Whether two volumes have the same voxels in the same places, to a tenth of a mm at every corner.
+    """Whether two volumes have the same voxels at the same positions, to a tenth of a mm at every corner.
 
-    How their files order the axes does not matter; a file that does not say where it lies counts as lying there.
+    The order of the axes in their files does not matter. A file without a position gets that of the other one.
     """
     size = np.array(a.values.shape)
     if a.values.shape != b.values.shape:
         return False
     if not (a.header.placed and b.header.placed):
         return bool((np.abs(np.subtract(a.spacing, b.spacing)) * size).max() < _SAME)
-    away, corners = a.affine - b.affine, np.array(list(np.ndindex(2, 2, 2))) * (size - 1)
-    return bool(np.abs(corners @ away[:3, :3].T + away[:3, 3]).max() < _SAME)
+    difference, corners = a.affine - b.affine, np.array(list(np.ndindex(2, 2, 2))) * (size - 1)
+    return bool(np.abs(corners @ difference[:3, :3].T + difference[:3, 3]).max() < _SAME)
 
 
 def check_orientation(orientation: str | None) -> None:
@@ -193,7 +198,7 @@ def check_orientation(orientation: str | None) -> None:
 
 
 def _negative_notes(values: np.ndarray) -> list[str]:
-    """How many voxels are below 0; ringing around it does not count."""
-    few = values[::2, ::2, ::2]
-    share = float((values < -_RINGING * np.percentile(np.abs(few), 99)).mean())
+    """A note on voxels below 0, without the ringing of an interpolation."""
+    thin = values[::2, ::2, ::2]
+    share = float((values < -_RINGING * np.percentile(np.abs(thin), 99)).mean())
     return [f"{100 * share:.3g} % of its voxels are below 0 and count as 0"] if share > _NEGATIVE else []

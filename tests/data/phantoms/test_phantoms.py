@@ -11,12 +11,12 @@ from oasis_jax.data.phantoms import dataset, head, volume
 from oasis_jax.network.unet import check_frame
 
 
-def person(case: int) -> head.Head:
+def head_of(case: int) -> head.Head:
     return head.make_head(np.random.default_rng([0, case]))
 
 
 def draw(case: int, height: float) -> tuple[np.ndarray, np.ndarray]:
-    return head.draw_slice(person(case), height, np.random.default_rng([0, case, int(height)]))
+    return head.draw_slice(head_of(case), height, np.random.default_rng([0, case, int(height)]))
 
 
 @pytest.mark.parametrize("height", [0.0, 16.0, 30.0])
@@ -36,9 +36,9 @@ def test_a_slice_looks_like_a_scan_by_numbers(height: float) -> None:
     assert not image[outside].any()
 
 
-def test_persons_differ_and_neighbouring_slices_hardly() -> None:
-    same, near, other = draw(0, 10.0)[1], draw(0, 12.0)[1], draw(1, 10.0)[1]
-    assert (same != near).mean() < 0.6 * (same != other).mean()
+def test_subjects_differ_more_than_neighbouring_slices() -> None:
+    label, neighbour, other = draw(0, 10.0)[1], draw(0, 12.0)[1], draw(1, 10.0)[1]
+    assert (label != neighbour).mean() < 0.6 * (label != other).mean()
 
 
 def test_the_same_seed_gives_the_same_pixels() -> None:

@@ -42,19 +42,19 @@ def heads(draw: st.DrawFn) -> tuple[int, slice]:
 def test_fit_shows_the_whole_head_and_moves_nothing_without_need(
     rows: tuple[int, slice], columns: tuple[int, slice], margin: int, other: int
 ) -> None:
-    seen = (64, 96)
+    window = (64, 96)
     frame = (64 + 16 * margin, 96 + 16 * other)
     size, head = (rows[0], columns[0]), (rows[1], columns[1])
-    place = fit(size, head, frame, seen)
-    for f, old, v, offset, h in zip(place.frame, frame, seen, place.offset, head, strict=True):
-        first = (old - v) // 2
+    place = fit(size, head, frame, window)
+    for f, old, w, offset, h in zip(place.frame, frame, window, place.offset, head, strict=True):
+        first = (old - w) // 2
         assert first <= offset + h.start
-        assert offset + h.stop <= first + v + f - old
-        assert f == old or f - old - 16 < h.stop - h.start - v <= f - old
+        assert offset + h.stop <= first + w + f - old
+        assert f == old or f - old - 16 < h.stop - h.start - w <= f - old
     plain = middle(size, place.frame)
     shown = all(
-        (o - v) // 2 <= p + h.start and p + h.stop <= (o - v) // 2 + v + f - o
-        for p, f, o, v, h in zip(plain.offset, place.frame, frame, seen, head, strict=True)
+        (o - w) // 2 <= p + h.start and p + h.stop <= (o - w) // 2 + w + f - o
+        for p, f, o, w, h in zip(plain.offset, place.frame, frame, window, head, strict=True)
     )
     assert not shown or place == plain
 

@@ -1,4 +1,4 @@
-"""What headers claim: sizes that no head has, repairs, damage and how a volume lies, each with its own sentence."""
+"""Headers of volumes: sizes that no head has, repairs, damage and orientation, each with its own sentence."""
 
 import gzip
 from collections.abc import Callable
@@ -55,26 +55,26 @@ def test_sizes_that_no_head_has_are_refused_by_spacing_and_unit(
     spacing: tuple[float, ...], unit: int, parts: tuple[str, ...], tmp_path: Path
 ) -> None:
     path = changed(tmp_path / "a.nii", lambda f: f["xyzt_units"].fill(unit), np.diag([*spacing, 1.0]))
-    told = refusal(path)
-    assert all(part in told for part in ("those of a head are 0.1 to 20 mm", *parts))
+    sentence = refusal(path)
+    assert all(part in sentence for part in ("those of a head are 0.1 to 20 mm", *parts))
 
 
 def test_a_field_of_view_beyond_a_metre_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.nii", np.zeros((60, 3, 3), np.uint8), (17, 1, 1))
-    assert "reaches over 1020 x 3 x 3 mm" in refusal(path)
+    assert "an extent of 1020 x 3 x 3 mm" in refusal(path)
     widest = read_volume(save(tmp_path / "b.nii", np.zeros((50, 3, 3), np.uint8), (20, 1, 0.1)))
     assert widest.spacing == pytest.approx((20, 1, 0.1))
 
 
-def test_a_size_that_nibabel_would_make_up_is_refused_and_other_repairs_are_told_of_their_file(tmp_path: Path) -> None:
+def test_a_size_that_nibabel_would_invent_is_refused_and_other_repairs_give_a_note(tmp_path: Path) -> None:
     def lost(fields: np.ndarray) -> None:
         lies_by_qform(fields)
         fields["pixdim"][0, 3] = 0
 
     assert "measure 0 mm (pixdim)" in refusal(changed(tmp_path / "a.nii", lost))
-    kept = read_volume(changed(tmp_path / "b.nii", lambda f: f["pixdim"][0, 1:4].fill(0)))  # its sform says the size
-    assert kept.spacing == (1, 1, 1)
-    assert any("pixdim" in note for note in kept.notes)
+    repaired = read_volume(changed(tmp_path / "b.nii", lambda f: f["pixdim"][0, 1:4].fill(0)))  # the sform has the size
+    assert repaired.spacing == (1, 1, 1)
+    assert any("pixdim" in note for note in repaired.notes)
     sound = read_volume(changed(tmp_path / "c.nii", lambda f: f["pixdim"][0, :1].fill(0)))  # as the standard allows
     assert not sound.notes
 
@@ -88,7 +88,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str
     flat = np.eye(4)
     flat[:3, 2] = [1, 0, 0.001]
     assert "its axes lie in one plane" in refusal(changed(tmp_path / "b.nii", lambda f: None, flat))
-    assert "no finite numbers" in refusal(changed(tmp_path / "c.nii", lambda f: f["srow_x"].fill(np.nan)))
+    assert "numbers that are not finite" in refusal(changed(tmp_path / "c.nii", lambda f: f["srow_x"].fill(np.nan)))
     assert "begin 100000000 bytes" in refusal(changed(tmp_path / "d.nii", lambda f: f["vox_offset"].fill(1e8)))
     assert "cut short" in refusal(changed(tmp_path / "e.nii", lambda f: f["dim"][0, 1:4].fill(500)))
     nib.save(nib.Nifti1Image(np.zeros((20, 30), np.uint8), np.eye(4)), tmp_path / "f.nii")
@@ -100,7 +100,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str
     nib.save(nib.AnalyzeImage(VALUES, np.eye(4)), tmp_path / "i.img")
     (tmp_path / "i.img").unlink()
     assert "i.img is missing beside it" in refusal(tmp_path / "i.hdr")
-    assert not capfd.readouterr().err  # nibabel says nothing past us
+    assert not capfd.readouterr().err  # nibabel prints nothing by itself
 
 
 def test_a_gzip_file_is_one_by_its_content_and_its_checksum_counts(tmp_path: Path) -> None:
@@ -126,8 +126,8 @@ def test_a_bomb_is_unpacked_no_further_than_its_header_claims(tmp_path: Path, mo
 
     def counted(file: gzip.GzipFile, size: int | None = -1) -> bytes:
         nonlocal unpacked
-        unpacked += len(found := read(file, size))
-        return found
+        unpacked += len(content := read(file, size))
+        return content
 
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(save(tmp_path / "a.nii", VALUES).read_bytes() + bytes(2**24)))
     monkeypatch.setattr(gzip.GzipFile, "read", counted)
@@ -155,7 +155,7 @@ def test_freesurfer_volumes_are_read_and_their_labels_lie_on_their_grid(name: st
     assert "no NIfTI, Analyze or MGH" in refusal(tmp_path / "b.mgh")
 
 
-def test_two_places_in_one_header_are_told(tmp_path: Path) -> None:
+def test_two_positions_in_one_header_give_a_note(tmp_path: Path) -> None:
     def moved(fields: np.ndarray) -> None:
         fields["qform_code"], fields["qoffset_x"] = 1, 7
 
@@ -165,11 +165,11 @@ def test_two_places_in_one_header_are_told(tmp_path: Path) -> None:
     assert "1 x 1 x 3 for its voxels (pixdim) and its sform 1 x 1 x 1" in other.notes[0]
 
 
-def test_values_that_cannot_count_are_told(tmp_path: Path) -> None:
+def test_values_that_cannot_be_used_give_a_note(tmp_path: Path) -> None:
     values = np.ones((24, 24, 4))
     values[:2, :12] = -1
-    told = read_volume(save(tmp_path / "a.nii", values.astype(np.int16))).notes
-    assert told == ("4.17 % of its voxels are below 0 and count as 0",)
+    notes = read_volume(save(tmp_path / "a.nii", values.astype(np.int16))).notes
+    assert notes == ("4.17 % of its voxels are below 0 and count as 0",)
     assert "100 % of its voxels" in read_volume(save(tmp_path / "b.nii", np.full((24, 24, 4), -9, np.int16))).notes[0]
     ringing = np.where(values < 0, -0.01, values).astype(np.float32)
     assert not read_volume(save(tmp_path / "c.nii", ringing)).notes
@@ -222,23 +222,23 @@ def test_a_voxel_has_the_volume_that_its_affine_gives_it_and_labels_go_back_onto
 
 
 def test_the_same_voxels_stored_otherwise_are_one_grid(tmp_path: Path) -> None:
-    one = save(tmp_path / "a.nii", VALUES, (1, 1.5, 2))
-    affine = present(load(one).affine)
+    path = save(tmp_path / "a.nii", VALUES, (1, 1.5, 2))
+    affine = present(load(path).affine)
     for way in ("LPI", "SAR", "PIL"):
-        nib.save(turned(load(one), way), tmp_path / "b.nii")
+        nib.save(turned(load(path), way), tmp_path / "b.nii")
         assert not np.array_equal(present(load(tmp_path / "b.nii").affine), affine)
-        assert same_grid(read_volume(one), read_volume(tmp_path / "b.nii"))
-    assert not same_grid(read_volume(one), read_volume(save(tmp_path / "c.nii", VALUES, (1, 1.5, 2.1))))
+        assert same_grid(read_volume(path), read_volume(tmp_path / "b.nii"))
+    assert not same_grid(read_volume(path), read_volume(save(tmp_path / "c.nii", VALUES, (1, 1.5, 2.1))))
     far = np.diag([1, 1.5, 2, 1.0])
     far[:3, 3] = 30, 40, 50
     nib.save(nib.Nifti1Image(VALUES, far), tmp_path / "a.nii")
-    bare = nib.Nifti1Image(VALUES, None)  # it does not say where it lies
+    bare = nib.Nifti1Image(VALUES, None)  # it gives no position
     bare.header.set_zooms((1, 1.5, 2))
     nib.save(bare, tmp_path / "d.nii")
-    assert same_grid(read_volume(one), read_volume(tmp_path / "d.nii", "RAS"))
+    assert same_grid(read_volume(path), read_volume(tmp_path / "d.nii", "RAS"))
     bare.header.set_zooms((1, 1.5, 2.5))
     nib.save(bare, tmp_path / "d.nii")
-    assert not same_grid(read_volume(one), read_volume(tmp_path / "d.nii", "RAS"))
+    assert not same_grid(read_volume(path), read_volume(tmp_path / "d.nii", "RAS"))
 
 
 def test_slices_one_pixel_high_are_no_slices(tmp_path: Path) -> None:
@@ -249,9 +249,10 @@ def test_slices_one_pixel_high_are_no_slices(tmp_path: Path) -> None:
 
 
 def test_broken_files_are_read_or_refused_by_name(tmp_path: Path) -> None:
-    told = {}
+    outcomes = {}
     for kind, path in fuzz.broken(tmp_path, 600):
-        told[kind, path.name] = fuzz.outcome(path)
-    assert {key: one for key, one in told.items() if one not in ("read", "read, with a note", "refused")} == {}
-    assert sum(one == "refused" for one in told.values()) > 200
-    assert sum(one != "refused" for one in told.values()) > 100
+        outcomes[kind, path.name] = fuzz.outcome(path)
+    sound = ("read", "read, with a note", "refused")
+    assert {key: outcome for key, outcome in outcomes.items() if outcome not in sound} == {}
+    assert sum(outcome == "refused" for outcome in outcomes.values()) > 200
+    assert sum(outcome != "refused" for outcome in outcomes.values()) > 100

@@ -69,7 +69,7 @@ def without_affine(path: Path) -> Path:
     return path
 
 
-def test_a_file_that_does_not_say_how_it_lies_is_asked_about(tmp_path: Path) -> None:
+def test_a_file_without_orientation_is_refused_until_the_user_gives_one(tmp_path: Path) -> None:
     path = without_affine(tmp_path / "a.nii")
     with pytest.raises(UserError, match=r"no affine.*--orientation"):
         read_volume(path)
@@ -137,7 +137,7 @@ def test_an_unusable_volume_has_a_sentence(kind: str, tmp_path: Path) -> None:
     assert str(path) in str(error.value)
 
 
-def test_an_analyze_volume_is_written_as_its_user_said_it_lies(tmp_path: Path) -> None:
+def test_an_analyze_volume_is_written_in_the_orientation_that_the_user_gave(tmp_path: Path) -> None:
     values = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
     nib.save(nib.AnalyzeImage(values, None), tmp_path / "a.img")
     volume = read_volume(tmp_path / "a.hdr", "pir")
@@ -166,7 +166,7 @@ def test_grids_are_compared_at_their_corners(tmp_path: Path) -> None:
     assert not same_grid(volume(1.0), volume(1.0, 0.2))
 
 
-def test_voxels_that_are_no_numbers_count_as_air_and_are_told(tmp_path: Path) -> None:
+def test_voxels_that_are_not_finite_count_as_0_and_are_counted(tmp_path: Path) -> None:
     values = np.ones((3, 3, 3), np.float32)
     values[0, 0, :2] = np.nan, np.inf
     volume = read_volume(save(tmp_path / "a.nii", values))
@@ -174,7 +174,7 @@ def test_voxels_that_are_no_numbers_count_as_air_and_are_told(tmp_path: Path) ->
     assert volume.nonfinite == 2
 
 
-def test_an_oblique_scan_is_told(tmp_path: Path) -> None:
+def test_an_oblique_scan_gives_a_note(tmp_path: Path) -> None:
     angle = np.radians(30)
     affine = np.eye(4)
     affine[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
@@ -185,15 +185,15 @@ def test_an_oblique_scan_is_told(tmp_path: Path) -> None:
 @given(st.integers(1, 60), st.floats(0.2, 5))
 def test_interpolation_keeps_constants_and_straight_lines(own: int, spacing: float) -> None:
     side = Grid(own, spacing)
-    there, back = weights(side.mm, own, 1 / spacing), weights(own, side.mm, spacing)
-    for matrix in (there, back):
+    to_mm, from_mm = weights(side.mm, own, 1 / spacing), weights(own, side.mm, spacing)
+    for matrix in (to_mm, from_mm):
         assert np.allclose(matrix.sum(1), 1, atol=1e-6)
         assert (matrix >= 0).all()
     # A straight line stays one: exactly between samples, to a tenth of a sample where the triangle is widened.
     line = (np.arange(own) - (own - 1) / 2) * spacing  # mm from the middle
     want = np.arange(side.mm) - (side.mm - 1) / 2
     inner = np.abs(want) <= line[-1] - max(0.0, 1 - spacing)
-    assert np.allclose((there @ line)[inner], want[inner], atol=1e-5 * own * spacing + 0.1 * spacing * (spacing < 1))
+    assert np.allclose((to_mm @ line)[inner], want[inner], atol=1e-5 * own * spacing + 0.1 * spacing * (spacing < 1))
 
 
 def test_one_mm_is_left_alone() -> None:
@@ -221,7 +221,7 @@ def test_the_head_is_the_largest_piece_and_what_it_encloses() -> None:
     assert not nothing.mask.any()
 
 
-def test_a_black_slice_does_not_part_the_head() -> None:
+def test_a_black_slice_does_not_divide_the_head() -> None:
     values = np.zeros((12, 60, 60), np.float32)
     values[1:11, 10:50, 10:50] = 100
     whole = find_head(values)
@@ -235,10 +235,10 @@ def test_a_black_slice_does_not_part_the_head() -> None:
         assert (head.rows, head.columns) == (whole.rows, whole.columns)
         assert head.mask[7].any() == (dim > 0)
         assert np.array_equal(head.mask[7], whole.mask[7]) == (dim > 0)
-        assert head_notes(head) == ["slices within the head are black or nearly so (counted from 0: 7)"]
+        assert head_notes(head) == ["slices within the head are black or nearly black (counted from 0: 7)"]
 
 
-def test_every_piece_of_head_size_is_head_and_the_rest_is_told() -> None:
+def test_every_piece_of_head_size_is_head_and_the_rest_gives_a_note() -> None:
     values = np.zeros((12, 60, 60), np.float32)
     values[1:11, 4:26, 10:50] = 100
     values[1:11, 34:50, 10:50] = 100  # the other half, a little smaller
@@ -252,7 +252,7 @@ def test_every_piece_of_head_size_is_head_and_the_rest_is_told() -> None:
     assert head_notes(find_head(np.full((3, 30, 30), -7.0))) == ["no head was found in it, so nothing is labelled"]
 
 
-def test_a_volume_that_ends_inside_the_brain_is_told_from_a_whole_one() -> None:
+def test_a_volume_that_ends_inside_the_brain_is_distinguished_from_a_whole_one() -> None:
     dome = np.sqrt(np.clip(1 - np.linspace(-1, 1, 120) ** 2, 0, None)) * 100
     assert not is_cut_off(dome, 1.0, "axial")
     assert is_cut_off(dome[:90], 1.0, "axial")
@@ -265,9 +265,9 @@ def test_a_volume_that_ends_inside_the_brain_is_told_from_a_whole_one() -> None:
 
 def test_heights_run_from_the_base_of_the_brain_to_its_top() -> None:
     area = np.array([0, 5, 9, 9, 5, 0, 0.0])
-    found = heights(area, 1.0, "axial")
-    assert found is not None
-    assert np.allclose(found[1:5], [0, 1 / 3, 2 / 3, 1])
+    height = heights(area, 1.0, "axial")
+    assert height is not None
+    assert np.allclose(height[1:5], [0, 1 / 3, 2 / 3, 1])
     assert heights(np.array([0, 4.0, 0]), 1.0, "axial") is None
     neck = np.ones(300)
     tall, long = heights(neck, 1.0, "axial"), heights(neck, 1.0, "coronal")

@@ -1,4 +1,4 @@
-"""PNG files of a user's own: converted where that loses nothing, otherwise refused with a sentence."""
+"""A user's own PNG files: converted if that loses nothing, otherwise refused with a sentence."""
 
 import struct
 import zlib
@@ -37,9 +37,9 @@ def alike() -> dict[str, Image.Image]:
 @pytest.mark.parametrize("kind", alike())
 def test_what_can_be_converted_without_loss_is(kind: str, tmp_path: Path) -> None:
     alike()[kind].save(tmp_path / "a.png")
-    found = read_grey(tmp_path / "a.png")
-    assert found.dtype == np.uint8
-    assert np.array_equal(found, GREY)
+    grey = read_grey(tmp_path / "a.png")
+    assert grey.dtype == np.uint8
+    assert np.array_equal(grey, GREY)
 
 
 def test_black_and_white_is_black_and_white(tmp_path: Path) -> None:
@@ -104,12 +104,12 @@ def test_what_cannot_be_used_has_a_sentence(kind: str, tmp_path: Path) -> None:
 
 
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
-def test_looks_are_share_mean_and_spread_above_air(grey: np.ndarray) -> None:
+def test_measures_are_share_mean_and_deviation_of_the_foreground(grey: np.ndarray) -> None:
     covered, mean, deviation = appearance.measure(grey)
-    tissue = grey[grey > 25].astype(float)
-    assert np.isclose(covered, tissue.size / grey.size)
-    assert np.isclose(mean, tissue.mean() if tissue.size else 0)
-    assert np.isclose(deviation, tissue.std() if tissue.size else 0, atol=1e-6)
+    foreground = grey[grey > 25].astype(float)
+    assert np.isclose(covered, foreground.size / grey.size)
+    assert np.isclose(mean, foreground.mean() if foreground.size else 0)
+    assert np.isclose(deviation, foreground.std() if foreground.size else 0, atol=1e-6)
 
 
 @given(st.lists(hnp.arrays(np.uint8, (4, 4)), min_size=1, max_size=5))

@@ -1,4 +1,4 @@
-"""A study of one's own becomes a tree to train on: pairs by name, subjects kept together, cut as described."""
+"""A user's own study becomes a tree to train on: pairs by name, subjects kept together, cut as described."""
 
 import csv
 import json
@@ -96,7 +96,7 @@ def test_files_without_a_partner_are_named(study: Path, tmp_path: Path) -> None:
     for name in ("1_a.nii", "1_b.nii", "1_l.nii"):
         (tmp_path / name).touch()
     assert "are both of 1" in find_scans(f"{tmp_path}/{{subject}}_*.nii", f"{tmp_path}/{{subject}}_l.nii")[1][0]
-    with pytest.raises(UserError, match="something between"):
+    with pytest.raises(UserError, match="text between"):
         find_scans(f"{tmp_path}/{{subject}}*.nii", labels)
     twice = tmp_path / "twice"
     for name in ("1-2_3", "1_2-3"):
@@ -104,7 +104,7 @@ def test_files_without_a_partner_are_named(study: Path, tmp_path: Path) -> None:
         for kind in ("i", "l"):
             (twice / name / f"{kind}.nii").touch()
     pattern = f"{twice}//{{subject}}_{{session}}"
-    assert "2 scans would be named 1-2-3" in find_scans(f"{pattern}/i.nii", f"{pattern}/l.nii")[1][0]
+    assert "2 scans would have the name 1-2-3" in find_scans(f"{pattern}/i.nii", f"{pattern}/l.nii")[1][0]
 
 
 def touch(folder: Path, *names: str) -> tuple[str, str]:
@@ -116,21 +116,21 @@ def touch(folder: Path, *names: str) -> tuple[str, str]:
     return f"{folder}/t1/{{subject}}/x.nii", f"{folder}/labels/{{subject}}/x.nii"
 
 
-@pytest.mark.parametrize(("one", "other"), [("A", "A "), ("A", "\xa0A"), ("Ren\xe9", "Rene\u0301")])
-def test_what_nobody_sees_in_a_name_makes_no_second_person(one: str, other: str, tmp_path: Path) -> None:
-    scans, problems = find_scans(*touch(tmp_path, one, "B", other))
+@pytest.mark.parametrize(("name", "other"), [("A", "A "), ("A", "\xa0A"), ("Ren\xe9", "Rene\u0301")])
+def test_invisible_differences_of_a_name_make_no_second_subject(name: str, other: str, tmp_path: Path) -> None:
+    scans, problems = find_scans(*touch(tmp_path, name, "B", other))
     assert len(scans) == 2
-    assert [f"are both of {one}" in problem for problem in problems] == [True, True]
+    assert [f"are both of {name}" in problem for problem in problems] == [True, True]
     (tmp_path / "t1" / other / "x.nii").unlink()
-    (tmp_path / "labels" / one / "x.nii").unlink()
+    (tmp_path / "labels" / name / "x.nii").unlink()
     scans, problems = find_scans(*touch(tmp_path))
-    assert (sorted(scan.subject for scan in scans), problems) == (sorted([one, "B"]), [])
+    assert (sorted(scan.subject for scan in scans), problems) == (sorted([name, "B"]), [])
 
 
-@pytest.mark.parametrize(("one", "other"), [("OAS1_0001", "oas1_0001"), ("A", "\uff21")])
-def test_a_person_in_two_spellings_is_refused(one: str, other: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"one subject in two spellings: {one}, {other}; rename"):
-        pair_scans(*touch(tmp_path, one, "B", other))
+@pytest.mark.parametrize(("name", "other"), [("OAS1_0001", "oas1_0001"), ("A", "\uff21")])
+def test_a_subject_in_two_spellings_is_refused(name: str, other: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"one subject in two spellings: {name}, {other}; rename"):
+        pair_scans(*touch(tmp_path, name, "B", other))
 
 
 def scan_of(
@@ -147,7 +147,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not lie on the grid"):
         cut_scan(scan, RULE)
     save(tmp_path / "l.nii.gz", truth * 7)
-    with pytest.raises(UserError, match="the values 7, 14, 21, which no class claims"):
+    with pytest.raises(UserError, match="the values 7, 14, 21, which belong to no class"):
         cut_scan(scan, RULE)
     mapped = cut_scan(scan, RULE._replace(values=((0,), (7,), (14,), (21,))))
     scan_of(tmp_path, values, truth)
@@ -177,7 +177,7 @@ def test_slices_start_at_the_height_asked_for_and_end_with_the_brain(tmp_path: P
     assert high.heights[1] == 1
 
 
-def test_thick_slices_are_told_and_made_fewer(tmp_path: Path) -> None:
+def test_thick_slices_give_a_note_and_are_fewer(tmp_path: Path) -> None:
     values, truth = brain((37, 50, 6), (1, 1, 5))
     cut = cut_scan(scan_of(tmp_path, values, truth, spacing=(1, 1, 5)), RULE._replace(start=0.0, extent=10.0))
     assert len(cut.images) == 2
@@ -242,7 +242,7 @@ def test_a_volume_that_is_no_number_anywhere_is_refused(tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (("--extent", "inf"), "--extent above 0"),
-        (("--csf", "2", "1"), "2 is claimed twice"),
+        (("--csf", "2", "1"), "2 is given twice"),
         (("--frame", "50", "64"), "two multiples of 16"),
     ],
 )
