@@ -25,7 +25,7 @@ VALUES = ((0,), (1,), (2,), (3,))
 
 
 def evaluate(scans: list[Scan]) -> Evaluated:
-    evaluation, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, track=untracked)  # pyright: ignore
+    evaluation, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, track=silent)
     assert not problems
     return evaluation
 
