@@ -101,7 +101,7 @@ def test_each_mistake_is_a_sentence(model: Path, data: Path, tmp_path: Path) -> 
     )
     assert_mistake(command("train", "--init", "nothing"), "nothing is not a run")
     words = ["--init", model, *options(data, tmp_path / "run"), "--model.stem", "3"]
-    assert_mistake(command("train", *words), "another network than these settings ask for")
+    assert_mistake(command("train", *words), "another network than these settings describe")
     broken = tmp_path / "broken"
     shutil.copytree(model, broken)
     content = bytearray((broken / FILE).read_bytes())

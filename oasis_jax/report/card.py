@@ -1,4 +1,4 @@
-"""What is said of a network that leaves its run: the card beside an exported model, and the text in a model file."""
+"""Descriptions of exported networks: the card beside an exported model, and the metadata of a model file."""
 
 import hashlib
 from dataclasses import replace
@@ -15,17 +15,17 @@ from oasis_jax.runs.folder import Run
 from oasis_jax.system import records
 
 SCHEMA = 1
-"""Of `card.json`; a change that could break a reader raises it."""
+"""Version of `card.json`. Any change that could break a reader raises it."""
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-"""The one file of an exported model is lowered for all of these."""
+"""Platforms of an exported model; its file works on all of them."""
 
 _PRIVATE = ("command", "devices", "processes")
-"""Parts of a run's provenance that say something about the machine."""
+"""Entries of the provenance of a run that describe the machine or its user."""
 
 
 def input_shape(run: Run) -> tuple[int, ...]:
-    """Shape of one slice: (rows, columns), with neighbours (rows, columns, channels)."""
+    """Shape of an input slice of an exported model: (rows, columns), with neighbours (rows, columns, channels)."""
     return run.shape if run.config.data.neighbours else run.size
 
 
@@ -33,12 +33,12 @@ def describe_export(networks: Ensemble, metrics: dict[str, Metrics], lowered: by
     """The content of `card.json`.
 
     Args:
-        networks: what was exported.
-        metrics: what its evaluations wrote, by split.
-        lowered: the content of the model file.
-        file: its name.
+        networks: the exported networks.
+        metrics: the contents of `metrics.json` of their evaluations, by split.
+        lowered: the content of the file of the exported model.
+        file: the name of that file.
     """
-    run, chosen = networks.runs[0], networks.checkpoints[0]
+    run, checkpoint = networks.runs[0], networks.checkpoints[0]
     return {
         "schema": SCHEMA,
         "model": {
@@ -49,29 +49,29 @@ def describe_export(networks: Ensemble, metrics: dict[str, Metrics], lowered: by
         },
         **_interface(run),
         "training_data": _training_data(run),
-        "checkpoint": {"step": chosen.step, "validation_loss": chosen.loss},
+        "checkpoint": {"step": checkpoint.step, "validation_loss": checkpoint.loss},
         "averaged": records.to_json(networks.averaged),
         "scores": records.to_json(metrics),
         "config": config.to_json(_anonymous(run)),
         "versions": {"trained": run.provenance["versions"], "exported": run_folder.versions()},
-        "exported": _now(),
+        "exported": _timestamp(),
         "licence": "The weights follow the terms of the data they were trained on.",
     }
 
 
 def describe_weights(networks: Ensemble) -> dict[str, Any]:
-    """The text in a model file of one network: all that `runs.folder.load` needs, and when it was written."""
-    run, chosen = networks.runs[0], networks.checkpoints[0]
+    """The metadata of a model file, which holds one network: all that `runs.folder.load` needs, and the export time."""
+    run, checkpoint = networks.runs[0], networks.checkpoints[0]
     return {
         "config": config.to_json(_anonymous(run)),
         "provenance": {name: value for name, value in run.provenance.items() if name not in _PRIVATE},
-        "checkpoint": {"step": chosen.step, "loss": chosen.loss, "sha256": chosen.digests["params"]},
-        "exported": {"time": _now(), "versions": run_folder.versions()},
+        "checkpoint": {"step": checkpoint.step, "loss": checkpoint.loss, "sha256": checkpoint.digests["params"]},
+        "exported": {"time": _timestamp(), "versions": run_folder.versions()},
     }
 
 
 def _interface(run: Run) -> dict[str, Any]:
-    """What goes into an exported model and what comes out."""
+    """Input and output of an exported model."""
     names = zip(classes.NAMES, classes.GREYS, strict=True)
     return {
         "input": {
@@ -97,22 +97,22 @@ def _interface(run: Run) -> dict[str, Any]:
 
 
 def _training_data(run: Run) -> dict[str, Any]:
-    """The slices of training, and how they were cut and look, so that others can be made alike."""
+    """The slices of training: how they were cut, and their range of intensities, for users who make similar ones."""
     root = run.config.data.root
     return {
         "name": "phantoms" if root is None else root.name,
         "fingerprints": run.provenance["data_fingerprints"],
-        # Older runs did not record these.
+        # Older runs do not have these entries.
         **{name: run.provenance[name] for name in ("slice_cut", "slice_looks") if name in run.provenance},
     }
 
 
 def _anonymous(run: Run) -> Config:
-    """The config without the folders of this machine: what leaves a run travels."""
+    """The config without folders of this machine, because other people read the card."""
     settings = run.config
     root = settings.data.root and Path(settings.data.root.name)
     return replace(settings, run=Path(run.name), data=replace(settings.data, root=root))
 
 
-def _now() -> str:
+def _timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

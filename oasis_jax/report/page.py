@@ -28,14 +28,14 @@ def report(metrics: Metrics, evaluated: Evaluated, curves: Path) -> str:
         curves: picture of the training curves; left out if the file does not exist.
     """
     title = f"{metrics.data}, {metrics.split}: {tables.size(metrics.scores)}"
-    summary = (
+    introduction = (
         f"Run {metrics.run}, checkpoint of step {metrics.step}; {tables.pixels(metrics.spacing_mm)}; "
         f"data fingerprint {metrics.data_fingerprint[:16]}."
     )
     return template.fill(
         "report.html",
         title=html.escape(title),
-        summary=html.escape(summary),
+        introduction=html.escape(introduction),
         table=_table(metrics.scores),
         notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(metrics.scores)),
         charts=_charts(metrics.scores, evaluated.table.confusion.sum(0), curves),

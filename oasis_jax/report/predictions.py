@@ -1,6 +1,6 @@
-"""What a user looks at after a prediction: a page for each volume, pages of all PNG slices, and an index.
+"""The pages of a prediction: a page for each volume, pages of all PNG slices, and an index.
 
-Each page is one file that holds all it shows, and opens in any browser without a network.
+Each page is one file with all its data that any browser opens, without a network.
 """
 
 import csv
@@ -21,42 +21,49 @@ from oasis_jax.system.files import printable
 INDEX, SLICES = "index.html", "slices.html"
 
 _LARGEST = 15_000_000
-"""Characters of pictures that a page holds at most; more slices than that are thinned out, or go on another page."""
+"""Maximum size of the pictures on a page, in characters. Above it, a volume shows fewer slices, and PNG slices go on
+several pages."""
 
 
 def volume_page(volume: Segmentation, summary: FileSummary) -> str:
-    """The page of one volume: tissue, what was flagged, and its slices."""
-    entries = [slice_entry(volume, summary, one) for one in summary.slices if volume.input.head[one.number].any()]
-    every = -(-sum(map(_size, entries)) // _LARGEST)
-    shown = entries[::every] if every else entries
-    thinned = f" Every {every}. slice is shown." if every > 1 else ""
-    counted = "all slices" if summary.whole else "the slices at heights that training saw"
+    """The page of a volume: its tissue, its notes, and its slices."""
+    entries = [slice_entry(volume, summary, row) for row in summary.slices if volume.input.head[row.number].any()]
+    stride = -(-sum(map(_size, entries)) // _LARGEST)
+    shown = entries[::stride] if stride else entries
+    thinned = f" Only one in {stride} slices is shown." if stride > 1 else ""
+    counted = "all slices" if summary.whole else "the slices at trained heights"
     return _page(
         title=summary.file,
-        facts=f"{len(summary.slices)} slices; {summary.outside} show brain outside the heights that training saw. The "
-        f"table adds up {counted}.{thinned}",
+        introduction=f"{len(summary.slices)} slices; {summary.outside} show brain outside the heights seen in "
+        f"training. The table is the sum over {counted}.{thinned}",
         notes=summary.notes,
         rows=[_tissue(summary)],
         entries=shown or [slice_entry(volume, summary, summary.slices[0])],
     )
 
 
-def slice_entry(file: Segmentation, summary: FileSummary, one: SliceSummary) -> dict[str, Any]:
-    """What a page's script must know of one slice."""
-    grey, labels = shown_slice(file, one.number)
+def slice_entry(file: Segmentation, summary: FileSummary, row: SliceSummary) -> dict[str, Any]:
+    """The data of a slice that `slices.js` reads.
+
+    Args:
+        file: the file and its labels.
+        summary: the values of the file in the tables.
+        row: the values of the slice in the tables.
+    """
+    grey, labels = shown_slice(file, row.number)
     return {
-        "text": _sentence(file, summary, one),
+        "text": _sentence(file, summary, row),
         "mm": [1, 1],
-        "tissue": one.tissue,
+        "tissue": row.tissue,
         **template.slice_pictures(grey, np.zeros_like(labels), labels),
     }
 
 
 def slices_pages(slices: Sequence[tuple[FileSummary, dict[str, Any]]]) -> dict[str, str]:
-    """Pages of all PNG slices of one prediction, by the name of their file: `slices.html`, `slices-2.html`, ...
+    """Pages of all PNG slices of a prediction, by file name: `slices.html`, `slices-2.html`, ...
 
     Args:
-        slices: of each file its summary and its `slice_entry`.
+        slices: summary and `slice_entry` of each file.
     """
     pages: dict[str, str] = {}
     first = 0
@@ -68,7 +75,7 @@ def slices_pages(slices: Sequence[tuple[FileSummary, dict[str, Any]]]) -> dict[s
         part = slices[first:last]
         pages[f"slices-{len(pages) + 1}.html" if pages else SLICES] = _page(
             title=f"PNG slices {first + 1} to {last} of {len(slices)}",
-            facts="Each file is one slice.",
+            introduction="Each file is one slice.",
             notes=[f"{summary.file}: {note}" for summary, _ in part for note in summary.notes],
             rows=[],
             entries=[entry for _, entry in part],
@@ -78,44 +85,45 @@ def slices_pages(slices: Sequence[tuple[FileSummary, dict[str, Any]]]) -> dict[s
 
 
 def index_page(folder: Path) -> str:
-    """The index of a folder of predictions, from its `tissue.csv`, so that files of earlier predictions stay in it.
+    """The index of a folder of predictions.
 
-    A file leads to its page, a PNG slice to its picture.
+    It comes from `tissue.csv`, so it also holds the files of earlier predictions. The name of a volume links to its
+    page, the name of a PNG slice to its picture.
     """
     with (folder / "tissue.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = [name.replace(" ", "_") for name in NAMES[1:]]
     body = []
     for row in rows:
-        pages = [f"{stem(row['file'])}{ending}" for ending in (PAGE, "_overlay.png")]
-        page = next((page for page in pages if (folder / page).is_file()), None)
+        targets = [f"{stem(row['file'])}{suffix}" for suffix in (PAGE, "_overlay.png")]
+        page = next((target for target in targets if (folder / target).is_file()), None)
         unit = "ml" if row[f"{names[0]}_ml"] else "cm2"
         values = [f"{row[f'{name}_{unit}']} {unit.replace('2', '²')}" for name in names]
         body.append((template.link(row["file"], page), [row["slices"], *values, row["notes"] or "-"]))
     flagged = sum(row["notes"] != "" for row in rows)
-    slices = f" {template.link('All PNG slices of the last call', SLICES)}." if (folder / SLICES).is_file() else ""
+    slices = f" {template.link('PNG slices of the latest prediction', SLICES)}." if (folder / SLICES).is_file() else ""
     return template.fill(
         "index.html",
-        facts=f"{len(rows)} file(s), {flagged} with notes.{slices} Tissue of a volume is that of the slices at heights "
-        "that training saw, unless tissue.csv says otherwise.",
+        introduction=f"{len(rows)} file(s), {flagged} with notes.{slices} The tissue of a volume is the sum over the "
+        "slices at trained heights, unless tissue.csv says all.",
         table=template.table(["file", "slices", *SHORT[1:], "notes"], body),
     )
 
 
 def _page(
     title: str,
-    facts: str,
+    introduction: str,
     notes: Sequence[str],
     rows: Sequence[tuple[str, Sequence[str]]],
     entries: Sequence[dict[str, Any]],
 ) -> str:
-    labelled = [i for i, entry in enumerate(entries) if entry["tissue"] > 0] or [0]
-    data = {"classes": template.CLASSES, "slices": list(entries), "first": labelled[len(labelled) // 2]}
+    with_tissue = [i for i, entry in enumerate(entries) if entry["tissue"] > 0] or [0]
+    data = {"classes": template.CLASSES, "slices": list(entries), "first": with_tissue[len(with_tissue) // 2]}
     flags = "".join(f"<li>{html.escape(printable(note))}</li>" for note in notes)
     return template.fill(
         "prediction.html",
         title=html.escape(printable(title)),
-        facts=html.escape(facts),
+        introduction=html.escape(introduction),
         flags=f"<ul class=flags>{flags}</ul>" if flags else "<p>Nothing was flagged.</p>",
         table=template.table(["", *NAMES[1:], "total"], rows) if rows else "",
         data=template.script_data(data),
@@ -123,23 +131,23 @@ def _page(
 
 
 def _tissue(summary: FileSummary) -> tuple[str, list[str]]:
-    """A row of the table: millilitres, or square centimetres where the distance of slices is unknown."""
+    """A row of the table: millilitres, or square centimetres if the slice spacing is unknown."""
     unit, values = ("cm²", summary.areas / 100) if summary.millilitres is None else ("ml", summary.millilitres)
     return unit, [f"{value:.1f}" for value in (*values, values.sum())]
 
 
-def _sentence(file: Segmentation, summary: FileSummary, one: SliceSummary) -> str:
-    """What a page says under a slice."""
-    areas = ", ".join(f"{name} {area / 100:.1f}" for name, area in zip(SHORT[1:], one.areas, strict=True))
-    place = f"slice {one.number}"
+def _sentence(file: Segmentation, summary: FileSummary, row: SliceSummary) -> str:
+    """The text under a slice."""
+    areas = ", ".join(f"{name} {area / 100:.1f}" for name, area in zip(SHORT[1:], row.areas, strict=True))
+    place = f"slice {row.number}"
     if file.input.volume is None:
         place = printable(summary.file)
-    if one.height is not None:
-        place += f", at {100 * one.height:.0f} % of the brain's height"
-    if one.in_trained_heights is False:
-        place += ", outside the heights that training saw: labels are a guess"
-    strange = " It looks unlike the training slices." if one.unlike_training else ""
-    return f"{place}. {areas} cm².{strange}"
+    if row.height is not None:
+        place += f", at {100 * row.height:.0f} % of the brain's height"
+    if row.in_trained_heights is False:
+        place += ", outside the heights seen in training: labels are unreliable"
+    unlike = " It looks unlike the training slices." if row.unlike_training else ""
+    return f"{place}. {areas} cm².{unlike}"
 
 
 def _size(entry: dict[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""The parts that all pages are made of: a template with its style and scripts inside, and slices as pictures."""
+"""The parts of all pages: a template with its style and scripts inside, tables, and slices as pictures."""
 
 import base64
 import html
@@ -18,11 +18,11 @@ from oasis_jax.classes import COLOURS, COUNT, NAMES
 from oasis_jax.report import pictures
 
 CLASSES = [{"name": name, "colour": colour} for name, colour in zip(NAMES, COLOURS.tolist(), strict=True)]
-"""What `slices.js` must know of the classes."""
+"""The classes, for `slices.js`."""
 
 _QUALITY = 70
-"""Of the lossy JPEG images: about 6 kB a slice of 256x256, with no difference that an eye sees at this size; WebP
-would save a third of that and take fifty times as long."""
+"""Quality of the lossy JPEG images: about 6 kB for a slice of 256x256, without visible differences at this size. WebP
+would be a third smaller and take fifty times as long."""
 
 _PARTS = re.compile(
     r'<!--(?P<mark>\w+)-->|<link rel="stylesheet" href="(?P<css>.*?)">|<script src="(?P<js>.*?)"></script>'
@@ -30,45 +30,54 @@ _PARTS = re.compile(
 
 
 def read(name: str) -> str:
-    """A text file of this folder."""
+    """The text of a file in this folder."""
     return (resources.files("oasis_jax.report") / name).read_text(encoding="utf-8")
 
 
 def fill(page: str, **parts: str) -> str:
-    """A template with its style and its scripts inside, and each part, HTML, in place of its `<!--mark-->`.
+    """A template with its style and scripts inside, and each part in the place of its `<!--mark-->`.
 
-    All marks are replaced in one pass, so that a part may hold what looks like a mark.
+    All marks are replaced in one pass, so text inside a part that looks like a mark stays as it is.
+
+    Args:
+        page: file name of the template.
+        parts: HTML by the name of its mark.
     """
 
-    def put(match: re.Match[str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
         if match["css"]:
             return f"<style>\n{read(match['css'])}</style>"
         if match["js"]:
             return f"<script>\n{read(match['js'])}</script>"
         return parts[match["mark"]]
 
-    return _PARTS.sub(put, read(page))
+    return _PARTS.sub(replacement, read(page))
 
 
 def script_data(data: Any) -> str:
-    """JSON values as text that may stand in a `<script>`."""
+    """JSON values as a text that is safe inside a `<script>`."""
     return json.dumps(data).replace("<", "\\u003c")
 
 
 def link(text: str, page: str | None) -> str:
-    """HTML of a text that leads to a file beside the page, or of the text alone."""
-    shown = html.escape(text)
-    return shown if page is None else f'<a href="{quote(page)}">{shown}</a>'
+    """HTML of a text with a link to a file in the same folder; without a link if `page` is None."""
+    escaped = html.escape(text)
+    return escaped if page is None else f'<a href="{quote(page)}">{escaped}</a>'
 
 
 def table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """An HTML table; each row has a name, which is HTML, and texts."""
-    top = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in head)
+    """An HTML table.
+
+    Args:
+        head: titles of the columns, plain text.
+        rows: the name of each row, HTML, and its cells, plain text.
+    """
+    header = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in head)
     body = "".join(
         f"<tr><th scope=row>{name}</th>{''.join(f'<td>{html.escape(text)}</td>' for text in texts)}</tr>"
         for name, texts in rows
     )
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def slice_pictures(
@@ -76,14 +85,17 @@ def slice_pictures(
     truth: UInt8[np.ndarray, "rows columns"],
     prediction: UInt8[np.ndarray, "rows columns"],
 ) -> dict[str, str]:
-    """Grey levels as lossy JPEG, classes as one PNG of 16 greys, `4 truth + prediction`; both cut to the head."""
+    """Data URLs of two pictures, both cut to the head: grey levels as lossy JPEG, and classes as a PNG of 16 greys.
+
+    The grey of a pixel in the PNG stands for `4 truth + prediction`.
+    """
     box = pictures.shown_box(image, truth, prediction)
-    grey, coded = io.BytesIO(), io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image[box])).save(grey, "JPEG", quality=_QUALITY)
-    both = Image.fromarray(np.ascontiguousarray(COUNT * truth[box] + prediction[box]))
-    both.putpalette([level for k in range(16) for level in (17 * k,) * 3])
-    both.save(coded, "PNG", bits=4, compress_level=1)
+    jpeg, png = io.BytesIO(), io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image[box])).save(jpeg, "JPEG", quality=_QUALITY)
+    codes = Image.fromarray(np.ascontiguousarray(COUNT * truth[box] + prediction[box]))
+    codes.putpalette([level for k in range(16) for level in (17 * k,) * 3])
+    codes.save(png, "PNG", bits=4, compress_level=1)
     return {
-        "image": "data:image/jpeg;base64," + base64.b64encode(grey.getvalue()).decode(),
-        "labels": "data:image/png;base64," + base64.b64encode(coded.getvalue()).decode(),
+        "image": "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode(),
+        "labels": "data:image/png;base64," + base64.b64encode(png.getvalue()).decode(),
     }

@@ -42,7 +42,7 @@ class Program:
     begin: Callable[[], TrainState]
     """Makes the state at step 0, with random parameters."""
     params: unet.Params | None
-    """What takes the place of those, where the training starts from an earlier one."""
+    """Parameters that replace the random ones, if the training starts from an earlier run."""
     train_step: Callable[[TrainState, Any, jax.Array], tuple[TrainState, dict[str, Any]]]
     """From state, batch and root key to the next state and its metrics. The memory of the old state is reused."""
     batches: Callable[[int], Iterator[dict[str, Any]]]

@@ -157,8 +157,8 @@ def test_from_eight_subjects_on_every_pooled_score_has_an_interval_that_holds_it
                 if value is not None:
                     assert low[k] <= value <= high[k], (name, k)
     assert few.calibration.interval is None
-    spread = present(many.calibration.interval)
-    assert present(spread.low) <= present(many.calibration.expected_error) <= present(spread.high)
+    interval = present(many.calibration.interval)
+    assert present(interval.low) <= present(many.calibration.expected_error) <= present(interval.high)
 
 
 def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated() -> None:

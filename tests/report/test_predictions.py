@@ -1,4 +1,4 @@
-"""The pages of a prediction: each holds all it needs, says what was flagged, and works on a phone."""
+"""The pages of a prediction: each needs no other file, shows all notes, and works on a phone."""
 
 import json
 import re
@@ -25,12 +25,12 @@ NAME = "a <b>&c.nii.gz"
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segmentation, FileSummary]:
-    """A volume whose name is markup, with a note that is markup too."""
+    """A labelled volume. Its name is markup, and so is a note about it."""
     values, _ = brain((37, 50, 30))
     path = save(tmp_path_factory.mktemp("volumes") / NAME, values)
-    (one,) = label([read_input(InputFile(path, NAME.removesuffix(".nii.gz")), FRAMING)], stand_in(), False)
-    summary = outputs.report(one, Trained(Cut("axial", (0.5, 0.75)), RANGES))
-    return one, summary._replace(notes=("it is <i>strange</i>",))
+    (volume,) = label([read_input(InputFile(path, NAME.removesuffix(".nii.gz")), FRAMING)], stand_in(), False)
+    summary = outputs.report(volume, Trained(Cut("axial", (0.5, 0.75)), RANGES))
+    return volume, summary._replace(notes=("it is <i>strange</i>",))
 
 
 def data_of(page: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def data_of(page: str) -> dict[str, Any]:
 
 
 def check_alone(page: str) -> None:
-    """Nothing outside the page is asked for but the index beside it, and no name became markup."""
+    """The page needs no other file and links only to the index, and no name became markup."""
     links = set(re.findall(r"(?:src|href)=\"?([^\"'\s>]+)", page)) | set(re.findall(r"url\(([^)]+)\)", page))
     assert {link for link in links if not link.startswith("data:")} <= {"index.html"}
     assert not re.findall(r"<!--\w+-->", page)
@@ -46,7 +46,7 @@ def check_alone(page: str) -> None:
     assert "<i>strange" not in page
 
 
-def test_the_page_of_a_volume_shows_every_slice_with_head_and_says_what_was_flagged(
+def test_the_page_of_a_volume_shows_every_slice_with_head_and_all_notes(
     labelled: tuple[Segmentation, FileSummary],
 ) -> None:
     volume, summary = labelled
@@ -58,32 +58,32 @@ def test_the_page_of_a_volume_shows_every_slice_with_head_and_says_what_was_flag
     assert summary.millilitres is not None
     for value in (*summary.millilitres, summary.millilitres.sum()):
         assert f"<td>{value:.1f}</td>" in page
-    texts = [one["text"] for one in data["slices"]]
-    assert sum("labels are a guess" in text for text in texts) >= summary.outside > 0
-    areas = [f"CSF {one.areas[0] / 100:.1f}" for one in summary.slices]
+    texts = [entry["text"] for entry in data["slices"]]
+    assert sum("labels are unreliable" in text for text in texts) >= summary.outside > 0
+    areas = [f"CSF {row.areas[0] / 100:.1f}" for row in summary.slices]
     assert all(areas[int(re.findall(r"slice (\d+)", text)[0])] in text for text in texts)
     assert "Nothing was flagged" in predictions.volume_page(volume, summary._replace(notes=()))
 
 
-def test_a_page_stays_small_whatever_the_volume(
+def test_the_page_of_a_large_volume_shows_fewer_slices(
     labelled: tuple[Segmentation, FileSummary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = data_of(predictions.volume_page(*labelled))["slices"]
-    size = sum(len(one["image"]) + len(one["labels"]) for one in whole)
+    size = sum(len(entry["image"]) + len(entry["labels"]) for entry in whole)
     monkeypatch.setattr(predictions, "_LARGEST", size // 2 - 1)
     page = predictions.volume_page(*labelled)
     assert data_of(page)["slices"] == whole[::3]
-    assert "Every 3. slice is shown." in page
+    assert "Only one in 3 slices is shown." in page
 
 
 def test_png_slices_go_on_as_many_pages_as_they_need(
     labelled: tuple[Segmentation, FileSummary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     volume, summary = labelled
-    slices = [(summary, predictions.slice_entry(volume, summary, one)) for one in summary.slices[10:17]]
+    slices = [(summary, predictions.slice_entry(volume, summary, row)) for row in summary.slices[10:17]]
     (page,) = predictions.slices_pages(slices).values()
     check_alone(page)
-    assert [one["text"] for one in data_of(page)["slices"]] == [entry["text"] for _, entry in slices]
+    assert [entry["text"] for entry in data_of(page)["slices"]] == [entry["text"] for _, entry in slices]
     largest = max(len(entry["image"]) + len(entry["labels"]) for _, entry in slices)
     monkeypatch.setattr(predictions, "_LARGEST", 3 * largest)
     pages = predictions.slices_pages(slices)
@@ -92,7 +92,7 @@ def test_png_slices_go_on_as_many_pages_as_they_need(
     assert predictions.slices_pages([]) == {}
 
 
-def test_the_index_leads_to_every_file_of_the_table(labelled: tuple[Segmentation, FileSummary], tmp_path: Path) -> None:
+def test_the_index_links_to_every_file_of_the_table(labelled: tuple[Segmentation, FileSummary], tmp_path: Path) -> None:
     _, summary = labelled
     outputs.write_tables(tmp_path, [summary, summary._replace(file="x.png", notes=(), millilitres=None)])
     (tmp_path / "a <b>&c_view.html").touch()
