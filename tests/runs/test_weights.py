@@ -53,7 +53,7 @@ def test_other_numbers_are_rounded_to_float16(model: Path) -> None:
 
 def test_numbers_beyond_float16_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="conv/bias holds numbers beyond the range of float16"):
-        write_weights(tmp_path / FILE, ABOUT, {"conv": {"bias": np.float32([1, 7e4])}})
+        write_weights(tmp_path / FILE, ABOUT, {"conv": {"bias": np.array([1, 7e4], np.float32)}})
     assert not any(tmp_path.iterdir())
 
 
