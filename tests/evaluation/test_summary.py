@@ -148,9 +148,9 @@ def test_agreement_is_over_scans_and_a_rescan_is_compared_with_the_first() -> No
 def test_from_eight_subjects_on_every_pooled_score_has_an_interval_that_holds_it() -> None:
     cases = [(str(i), f"s{i}", 2) for i in range(8)]
     few, many = measure(made_up(2, cases[:7]))[0], measure(made_up(2, cases))[0]
-    for scores in (few, few.surfaces, *few.baselines.values()):
+    for scores in (few, present(few.surfaces), *few.baselines.values()):
         assert set(vars(scores.intervals).values()) == {None}
-    for scores in (many, many.surfaces, *many.baselines.values()):
+    for scores in (many, present(many.surfaces), *many.baselines.values()):
         for name, interval in vars(scores.intervals).items():
             low, high = interval.low.named(), interval.high.named()
             for k, value in getattr(scores, name).named().items():
@@ -168,11 +168,11 @@ def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated() ->
     bare = evaluated(evaluation.pairs, evaluation.subjects, slices, predictions)
     scores, counts = measure(bare)
     assert scores.hard_dice_pooled.white_matter is None
-    assert scores.surfaces.surface_dice_pooled.white_matter is None
-    assert scores.surfaces.without_class.white_matter == len(evaluation.pairs)
+    assert present(scores.surfaces).surface_dice_pooled.white_matter is None
+    assert present(scores.surfaces).without_class.white_matter == len(evaluation.pairs)
     assert scores.hard_dice_per_subject.subjects_left_out.white_matter == 2
     assert scores.tissue.icc.white_matter is None
-    assert scores.hard_dice_pooled.csf > 0.5
+    assert present(scores.hard_dice_pooled.csf) > 0.5
     json.dumps(records.to_json([scores, counts]), allow_nan=False)
     only = made_up(4, [("1", "anna", 1)])
     scores = measure(only)[0]
@@ -189,7 +189,10 @@ def test_no_score_depends_on_the_order_of_slices_or_on_mirroring(seed: int) -> N
     turned = evaluated(
         [evaluation.pairs[i] for i in order],
         evaluation.subjects,
-        [tuple(side[::-1, ::-1].copy() for side in evaluation.slices[i]) for i in order],  # pyright: ignore
+        [
+            (image[::-1, ::-1].copy(), truth[::-1, ::-1].copy())
+            for image, truth in (evaluation.slices[i] for i in order)
+        ],
         [evaluation.predictions[i][::-1, ::-1].copy() for i in order],
     )
     ours, theirs = measure(evaluation)[1], measure(turned)[1]

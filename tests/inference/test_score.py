@@ -57,10 +57,10 @@ def test_pooled_and_subject_scores_equal_dice_of_all_their_pixels_together(seed:
     truth, prediction, confusion = masks(seed)
     subjects = np.array(["a", "a", "b", "c", "c", "c"])
     scores = scores_of(confusion, subjects.tolist())
+    by_subject = scores.hard_dice_per_subject
     for k, name in enumerate(NAMES):
         assert scores.hard_dice_pooled.named()[name] == pytest.approx(plain_dice(truth, prediction, k))
         each = [plain_dice(truth[subjects == p], prediction[subjects == p], k) for p in "abc"]
-        by_subject = scores.hard_dice_per_subject
         assert [by_subject.each[p].named()[name] for p in "abc"] == pytest.approx(each)
         assert by_subject.mean.named()[name] == pytest.approx(np.mean(each))
         assert by_subject.standard_deviation.named()[name] == pytest.approx(np.std(each, ddof=1))
