@@ -168,9 +168,8 @@ def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated() ->
     bare = evaluated(evaluation.pairs, evaluation.subjects, slices, predictions)
     scores, counts = measure(bare)
     assert scores.hard_dice_pooled.white_matter is None
-    surfaces = present(scores.surfaces)
-    assert surfaces.surface_dice_pooled.white_matter is None
-    assert surfaces.without_class.white_matter == len(evaluation.pairs)
+    assert present(scores.surfaces).surface_dice_pooled.white_matter is None
+    assert present(scores.surfaces).without_class.white_matter == len(evaluation.pairs)
     assert scores.hard_dice_per_subject.subjects_left_out.white_matter == 2
     assert scores.tissue.icc.white_matter is None
     assert present(scores.hard_dice_pooled.csf) > 0.5
@@ -190,7 +189,10 @@ def test_no_score_depends_on_the_order_of_slices_or_on_mirroring(seed: int) -> N
     turned = evaluated(
         [evaluation.pairs[i] for i in order],
         evaluation.subjects,
-        [tuple(side[::-1, ::-1].copy() for side in evaluation.slices[i]) for i in order],  # pyright: ignore
+        [
+            (image[::-1, ::-1].copy(), truth[::-1, ::-1].copy())
+            for image, truth in (evaluation.slices[i] for i in order)
+        ],
         [evaluation.predictions[i][::-1, ::-1].copy() for i in order],
     )
     ours, theirs = measure(evaluation)[1], measure(turned)[1]

@@ -86,10 +86,8 @@ def test_the_module_has_the_parameters_of_a_convolution_and_its_values(way, dtyp
     for ours_leaf, theirs_leaf in zip(jax.tree.leaves(params), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_array_equal(ours_leaf, theirs_leaf)
     params = jax.tree.map(lambda p: p + 0.1, params)
-    y, wanted = ours.apply(params, x), theirs.apply(params, inputs)
-    assert y.dtype == wanted.dtype == dtype  # pyright: ignore
+    y, wanted = jnp.asarray(ours.apply(params, x)), jnp.asarray(theirs.apply(params, inputs))
+    assert y.dtype == wanted.dtype == dtype
     # bfloat16 has 8 binary digits; the tolerance is two units in the last place.
-    np.testing.assert_allclose(
-        *(side.astype(jnp.float32) for side in (y, wanted)),  # pyright: ignore
-        **({"atol": 1e-5} if dtype == jnp.float32 else {"rtol": 2**-6, "atol": 0.01}),
-    )
+    rtol, atol = (1e-7, 1e-5) if dtype == jnp.float32 else (2**-6, 0.01)
+    np.testing.assert_allclose(y.astype(jnp.float32), wanted.astype(jnp.float32), rtol, atol)

@@ -10,7 +10,7 @@ import pytest
 from browser import open_page, pixels, settled
 from helpers import FRAMING, brain, save, stand_in
 
-from oasis_jax.data.appearance import Ranges
+from oasis_jax.data.appearance import MEASURES, Ranges
 from oasis_jax.data.geometry import Cut
 from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.inputs import read_input
@@ -20,7 +20,7 @@ from oasis_jax.inference.outputs import FileSummary
 from oasis_jax.report import predictions
 from oasis_jax.runs.folder import Trained
 
-RANGES: Ranges = dict.fromkeys(("covered", "mean", "deviation"), (0.0, 255.0))
+RANGES: Ranges = dict.fromkeys(MEASURES, (0.0, 255.0))
 NAME = "a <b>&c.nii.gz"
 
 
