@@ -1,16 +1,23 @@
-"""All measurements that want an accelerator, unattended, one after the other, into a folder.
+"""All measurements that need an accelerator, one after the other, with the results in a folder.
 
 Run:  python benchmarks/accelerator.py FOLDER [--data-root DIR]     on a machine with one NVIDIA GPU
-      python benchmarks/accelerator.py FOLDER --smoke               anywhere, minutes: shows that every part works
+      python benchmarks/accelerator.py FOLDER --smoke               on any machine, minutes: checks that all parts work
 
-Needs the package with its accelerator's JAX, the peers, and a C compiler: pip install -e ".[cuda13,peers]". Parts:
-steps of training and evaluation beside compiled PyTorch, in TF32 and bfloat16, at batch 8, 32 and 128; their floor and
-a profile; the input pipeline; two epochs of 9,664 slices (goal: less than 2 % of the time waiting for input); start-up,
-cold and warm; growth; the network's convolutions; and a whole training in bfloat16 beside float32 (goal: Dice within
-0.002). A part that fails, or takes longer than an hour, does not stop the others. With several GPUs all use the first.
-FOLDER gets `results.md`, which grows part by part, and the whole output of each; profiles are in FOLDER/trace.
+Needs the package with the JAX of the accelerator, the peers, and a C compiler: pip install -e ".[cuda13,peers]". Parts:
 
-It was run with --smoke on a CPU. It has not been run on a GPU yet.
+- steps of training and evaluation beside compiled PyTorch, in TF32 and bfloat16, at batch 8, 32 and 128
+- the floor of these steps, and a profile
+- the input pipeline
+- two epochs of 9,664 slices (goal: less than 2 % of the time is waiting for input)
+- start-up, cold and warm
+- growth
+- the convolutions of the network
+- a whole training in bfloat16 beside float32 (goal: Dice within 0.002)
+
+A part that fails, or takes longer than an hour, does not stop the others. With several GPUs, all parts use the first.
+FOLDER gets `results.md`, which grows part by part, the whole output of each part, and the profiles (FOLDER/trace).
+
+It was run with --smoke on a CPU. It was not run on a GPU yet.
 """
 
 import os
@@ -26,27 +33,27 @@ import tyro
 
 REPOSITORY = Path(__file__).parent.parent
 LONGEST = 3600
-"""Seconds for one part."""
+"""Seconds allowed for a part."""
 ORIGINAL, OASIS = "experiments/original.py", "experiments/oasis.py"
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Where results go, and of what data."""
+    """Where the results go, and which data are used."""
 
     folder: Annotated[Path, tyro.conf.Positional]
-    """Folder for the results; made where absent."""
+    """Folder for the results; it is made if it does not exist."""
     data_root: Path | None = None
     """A tree of slices for the whole trainings. None: phantoms."""
     smoke: bool = False
-    """Tiny sizes, to see that every part works."""
+    """Use tiny sizes, to check that all parts work."""
 
 
 def parts(arguments: Arguments) -> dict[str, list[str]]:
-    """The command line of each part, after `python benchmarks/`; it runs in the root of the repository."""
+    """Command line of each part, without `python benchmarks/`. It runs in the root of the repository."""
     data = ["--data.root", str(arguments.data_root.absolute())] if arguments.data_root else []
     folder = arguments.folder.absolute()
-    trace, kept = ["--trace", str(folder / "trace")], str(folder / "precision")
+    trace, precision = ["--trace", str(folder / "trace")], str(folder / "precision")
     if arguments.smoke:
         tiny = ["--model.stem", "2", "--model.crop", "None", "--train.epochs", "1"]
         few, whole = ["--batch", "2", "--turns", "2", "--size", "64", "64"], [*tiny, "--train.batch", "64"]
@@ -58,7 +65,7 @@ def parts(arguments: Arguments) -> dict[str, list[str]]:
             "epoch": ["epoch.py", OASIS, "--slices", "400", *data, *whole],
             "startup": ["startup.py", OASIS, *data, *tiny],
             "growth": ["growth.py", OASIS, "--turns", "2", *sizes, *tiny],
-            "precision": ["precision.py", kept, OASIS, *data, *whole],
+            "precision": ["precision.py", precision, OASIS, *data, *whole],
         }
     every = ["--batch", "8", "32", "128", "--dtype", "float32", "bfloat16"]
     steps = ["--turns", "7", "--steps", "30", "--against", "torch-compiled"]
@@ -79,28 +86,28 @@ def parts(arguments: Arguments) -> dict[str, list[str]]:
         "startup": ["startup.py", OASIS, *data],
         "growth": ["growth.py", OASIS],
         "convolution": ["convolution.py", "--turns", "10"],
-        "precision": ["precision.py", kept, OASIS, *data],
+        "precision": ["precision.py", precision, OASIS, *data],
     }
 
 
 def run(name: str, words: list[str], folder: Path) -> str:
-    """Run a part; its section of the results."""
+    """Run a part and return its section of the results."""
     start = time.monotonic()
     command = [sys.executable, f"benchmarks/{words[0]}", *words[1:]]
-    # Peers use one GPU; ours would share a batch among all.
-    first = os.environ | {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0")}
+    # The peers use one GPU; the package would split a batch over all of them.
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0")}
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=first, timeout=LONGEST
+        process = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=environment, timeout=LONGEST
         )
     except subprocess.TimeoutExpired as error:
-        done = subprocess.CompletedProcess(command, 124, _text(error.stdout), _text(error.stderr))
-    took = f"{time.monotonic() - start:.0f} s"
-    (folder / f"{name.replace(', ', '-').replace(' ', '')}.log").write_text(f"{done.stdout}\n{done.stderr}")
-    title = f"{name}: FAILED after {took}, status {done.returncode}" if done.returncode else f"{name} ({took})"
-    section = f"## {title}\n\n`python benchmarks/{' '.join(words)}`\n\n{done.stdout}"
-    last = "\n".join(done.stderr.splitlines()[-8:])
-    return f"{section}\n```\n{last}\n```\n" if done.returncode else section
+        process = subprocess.CompletedProcess(command, 124, _text(error.stdout), _text(error.stderr))
+    duration, status = f"{time.monotonic() - start:.0f} s", process.returncode
+    (folder / f"{name.replace(', ', '-').replace(' ', '')}.log").write_text(f"{process.stdout}\n{process.stderr}")
+    title = f"{name}: FAILED after {duration}, status {status}" if status else f"{name} ({duration})"
+    section = f"## {title}\n\n`python benchmarks/{' '.join(words)}`\n\n{process.stdout}"
+    last_lines = "\n".join(process.stderr.splitlines()[-8:])
+    return f"{section}\n```\n{last_lines}\n```\n" if status else section
 
 
 def _text(output: bytes | str | None) -> str:
@@ -110,7 +117,7 @@ def _text(output: bytes | str | None) -> str:
 def main() -> None:
     arguments = tyro.cli(Arguments, description=__doc__)
     if not arguments.smoke and not figures.accelerators():
-        sys.exit("There is no NVIDIA GPU here (nvidia-smi names none); --smoke shows anywhere that every part works.")
+        sys.exit("There is no NVIDIA GPU (nvidia-smi names none): use --smoke, which checks all parts on any machine.")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     sections = [f"# {figures.machine()}\n"]
     for name, words in parts(arguments).items():

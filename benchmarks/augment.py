@@ -1,10 +1,10 @@
-"""What each augmentation adds to a training step of the flagship.
+"""How much time each augmentation adds to a training step of `experiments/oasis.py`.
 
 Run:  python benchmarks/augment.py [--turns 5] [--only mirror gamma ...]
 
-The whole step (augmentation, forward, backward, Adam) on a batch of 8 made-up slices of 256x256 with one neighbour on
-each side, once without augmentation and once with each kind alone, in turns. Prints the median of the ratios to the
-step without, turn by turn. Goal: at most 1.10 for each.
+Times the whole step (augmentation, forward, backward, Adam) on a batch of 8 made-up slices of 256x256 with a neighbour
+on each side: without augmentation, and with each kind alone, in turns. Each turn gives the ratio of a step with a kind
+to the step without augmentation. Prints the median of these ratios. Goal: at most 1.10 for each kind.
 """
 
 import time
@@ -47,11 +47,11 @@ class Arguments:
     turns: int = 5
     """Steps of each kind."""
     only: tuple[str, ...] = ()
-    """Kinds to time. None: all."""
+    """Kinds to time. If none is given: all."""
 
 
 def compiled(settings: Config) -> tuple[Any, TrainState]:
-    """The step under jit, and a state to start from."""
+    """The jitted step and its first state."""
     mesh = sharding.make_mesh(BATCH)
     init, apply = unet.network(settings.model)
     transform = optimizer.optimizer(settings.optim, optimizer.schedule(settings.optim, 1000))
@@ -60,8 +60,8 @@ def compiled(settings: Config) -> tuple[Any, TrainState]:
         step.train_step, apply=apply, transform=transform, augment=change, cross_entropy=settings.optim.cross_entropy
     )
     shape = (*SIZE, settings.data.channels)
-    start = jax.jit(partial(optimizer.initial_state, jax.random.key(0), shape, init, transform))
-    return sharding.compile_train_step(train_step, mesh), start()
+    initial_state = jax.jit(partial(optimizer.initial_state, jax.random.key(0), shape, init, transform))
+    return sharding.compile_train_step(train_step, mesh), initial_state()
 
 
 def batch(channels: int) -> dict[str, np.ndarray]:
@@ -80,20 +80,21 @@ def main() -> None:
     sharding.configure_jax()
     settings = load_experiment(Path(__file__).parent.parent / "experiments" / "oasis.py")
     kinds = {name: KINDS[name] for name in ("none", *(arguments.only or [name for name in KINDS if name != "none"]))}
-    steps = {name: compiled(replace(settings, augment=change)) for name, change in kinds.items()}
-    states, seconds = {name: start for name, (_, start) in steps.items()}, {name: [] for name in kinds}
-    (there,) = sharding.to_devices([batch(settings.data.channels)], sharding.make_mesh(BATCH))
+    steps = {name: compiled(replace(settings, augment=kind)) for name, kind in kinds.items()}
+    states = {name: state for name, (_, state) in steps.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in kinds}
+    (device_batch,) = sharding.to_devices([batch(settings.data.channels)], sharding.make_mesh(BATCH))
     for turn in range(arguments.turns + 1):
         for name, (train_step, _) in steps.items():
             start = time.perf_counter()
-            states[name], metrics = train_step(states[name], there, jax.random.key(1))
+            states[name], metrics = train_step(states[name], device_batch, jax.random.key(1))
             jax.block_until_ready(metrics)
-            if turn:  # the first compiles
+            if turn:  # the first turn compiles
                 seconds[name].append(time.perf_counter() - start)
     rows = []
-    for name, own in seconds.items():
-        ratios = [mine / plain for mine, plain in zip(own, seconds["none"], strict=True)]
-        rows.append([name, f"{1000 * median(own):.0f}", figures.spread(ratios)])
+    for name, times in seconds.items():
+        ratios = [seconds_of_kind / plain for seconds_of_kind, plain in zip(times, seconds["none"], strict=True)]
+        rows.append([name, f"{1000 * median(times):.0f}", figures.spread(ratios)])
     print(f"{figures.machine()}\n\n{figures.markdown(['augmentation', 'ms a step', 'beside none'], rows)}")
 
 

@@ -1,11 +1,11 @@
-"""Where a training step on a CPU goes: the network's 3x3 convolutions, and upsampling before one in two ways.
+"""The speed of the 3x3 convolutions on a CPU, alone and in a training step of the original.
 
 Run:  python benchmarks/convolution.py [--batch 8] [--turns 3]
 
-First a row for each size of 3x3 convolution in the original's network: GFLOP, and GFLOP/s of the forward pass, of the
-gradient of the input, and of that of the kernel as XLA makes it and as `oasis_jax.network.convolution` does. Then
-the whole training step of the original: as it is, with XLA's own gradients, and with plain convolutions of repeated
-pixels, in turns.
+The first table has a row for each size of 3x3 convolution in the network of the original: its GFLOP, and the GFLOP/s of
+the forward pass, of the gradient of the input, and of the gradient of the kernel, as XLA computes it and as
+`oasis_jax.network.convolution` computes it. The second table has the whole training step of the original, in turns: as
+it is, with the gradients of XLA, and with repeated pixels before a plain convolution.
 """
 
 import sys
@@ -39,11 +39,11 @@ class Arguments:
     batch: int = 8
     """Slices."""
     turns: int = 3
-    """Measurements of each; the median counts."""
+    """Measurements of each; the median is printed."""
 
 
 def plain(x: Any, kernel: Any, stride: int = 1) -> Any:
-    """A "SAME" convolution with XLA's own gradients."""
+    """A "SAME" convolution with the gradients of XLA."""
     axes = ("NHWC", "HWIO", "NHWC")
     return jax.lax.conv_general_dilated(x, kernel, (stride, stride), "SAME", dimension_numbers=axes)
 
@@ -58,46 +58,46 @@ def rates(batch: int, side: int, inputs: int, outputs: int, turns: int) -> list[
     """The row of one size."""
     rng = np.random.default_rng(0)
     shapes = ((batch, side, side, inputs), (3, 3, inputs, outputs), (batch, side, side, outputs))
-    x, kernel, change = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
+    x, kernel, gradient = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
     calls = [
         (jax.jit(plain), (x, kernel)),
-        (jax.jit(lambda x, k, g: jax.vjp(lambda x: plain(x, k), x)[1](g)), (x, kernel, change)),
-        (jax.jit(lambda x, k, g: jax.vjp(lambda k: plain(x, k), k)[1](g)), (x, kernel, change)),
-        (jax.jit(lambda x, k, g: jax.vjp(lambda k: convolution.conv(x, k), k)[1](g)), (x, kernel, change)),
+        (jax.jit(lambda x, k, g: jax.vjp(lambda x: plain(x, k), x)[1](g)), (x, kernel, gradient)),
+        (jax.jit(lambda x, k, g: jax.vjp(lambda k: plain(x, k), k)[1](g)), (x, kernel, gradient)),
+        (jax.jit(lambda x, k, g: jax.vjp(lambda k: convolution.conv(x, k), k)[1](g)), (x, kernel, gradient)),
     ]
-    work = 2 * 9 * batch * side**2 * inputs * outputs / 1e9
+    gflop = 2 * 9 * batch * side**2 * inputs * outputs / 1e9
     cells = []
-    for call, words in calls:
-        jax.block_until_ready(call(*words))
-        took = [seconds(lambda call=call, words=words: call(*words)) for _ in range(turns)]
-        cells.append(figures.format_number(work / median(took)))
-    return [f"{side}x{side}, {inputs} to {outputs}", figures.format_number(work), *cells]
+    for call, arrays in calls:
+        jax.block_until_ready(call(*arrays))
+        times = [seconds(lambda call=call, arrays=arrays: call(*arrays)) for _ in range(turns)]
+        cells.append(figures.format_number(gflop / median(times)))
+    return [f"{side}x{side}, {inputs} to {outputs}", figures.format_number(gflop), *cells]
 
 
-WAYS: dict[str, tuple[Any, str, Any]] = {
+VARIANTS: dict[str, tuple[Any, str, Any]] = {
     "XLA's own gradients": (convolution, "conv", plain),
     "repeated pixels": (unet, "upsample_conv", lambda x, kernel: plain(upsample(x), kernel)),
 }
-"""What a step has in place of the package's function, and where."""
+"""Functions that replace one of the package: the module, the name of the function, and the replacement."""
 
 
 def step_rows(batch: int, turns: int) -> list[list[str]]:
-    """The original's training step as it is and with each of `WAYS`, in turns."""
+    """The training step of the original, as it is and with each of `VARIANTS`, in turns."""
     settings, size = parse(["experiments/original.py"]).config, (256, 256)
     parameters = ours.initial(settings, size)
-    programs = {name: ours.build(settings, parameters) for name in ("as it is", *WAYS)}
-    there = programs["as it is"].put(worker.make_batch(batch, size))
-    for name, program in programs.items():  # traced here
-        module, function, way = WAYS.get(name, (unet, "upsample_conv", unet.upsample_conv))
-        with patch.object(module, function, way):
-            jax.block_until_ready(program.train(there))
-    took: dict[str, list[float]] = {name: [] for name in programs}
+    programs = {name: ours.build(settings, parameters) for name in ("as it is", *VARIANTS)}
+    batch_on_device = programs["as it is"].put(worker.make_batch(batch, size))
+    for name, program in programs.items():
+        module, function, variant = VARIANTS.get(name, (unet, "upsample_conv", unet.upsample_conv))
+        with patch.object(module, function, variant):  # the first step traces the program
+            jax.block_until_ready(program.train(batch_on_device))
+    steps: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(turns):
         for name, program in programs.items():
-            took[name].append(seconds(lambda program=program: program.train(there)))
+            steps[name].append(seconds(lambda program=program: program.train(batch_on_device)))
     return [
-        [name, figures.spread(times), figures.spread([a / b for a, b in zip(times, took["as it is"], strict=True)])]
-        for name, times in took.items()
+        [name, figures.spread(times), figures.spread([a / b for a, b in zip(times, steps["as it is"], strict=True)])]
+        for name, times in steps.items()
     ]
 
 

@@ -1,11 +1,12 @@
-"""Whole epochs as a person runs them, and where their time goes.
+"""The time of whole epochs of training, and what it is spent on.
 
 Run:  python benchmarks/epoch.py [EXPERIMENT.py] [--slices 9664] [--data.root DIR --train.epochs 2 ...]
 
-Calls the very function behind `python -m oasis_jax.train` on a new run folder and notes from outside when the loop
-asks for a batch and validates. With `--slices` the training slices are repeated up to that number. "Waiting for input"
-is the time the loop stands in `next(batches)`: on an accelerator, which works on meanwhile, more than it really waits.
-The step that compiles is left out of its epoch. Prints a row an epoch, then the whole run and its memory.
+Calls the function behind `python -m oasis_jax.train` on a new run folder and records when the loop asks for a batch and
+when it validates. With `--slices`, the training slices are repeated up to that number. "Waiting for input" is the time
+that the loop spends in `next(batches)`. On an accelerator, which works during that time, this is more than the real
+wait. The step that compiles is not counted in its epoch. Prints a row for each epoch, then the whole run and its
+memory.
 """
 
 import contextlib
@@ -34,19 +35,19 @@ class Arguments:
     """What to time; whatever else is on the command line is an experiment and its settings, as in training."""
 
     slices: int | None = None
-    """Training slices, by repeating those there are; None: as they are."""
+    """Number of training slices, by repetition. None: those of the data."""
 
 
 Times = dict[str, list[float]]
-"""Seconds of each "input" and each "validate", in order; and "start": when each batch was asked for."""
+"""Seconds of each "input" and each "validate", in order; and "start", the time at which each batch was asked for."""
 
 
 def timed(call: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]:
-    """A function that notes how long it took."""
+    """The same function; it appends the time that each call takes to `seconds`."""
 
-    def measured(*words: Any) -> Any:
+    def measured(*arguments: Any) -> Any:
         start = time.perf_counter()
-        result = call(*words)
+        result = call(*arguments)
         seconds.append(time.perf_counter() - start)
         return result
 
@@ -54,30 +55,30 @@ def timed(call: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]:
 
 
 def watch(times: Times) -> None:
-    """Have the training loop's program note its times."""
+    """Make the program of the training loop record its times."""
     build = programs.build
 
-    def built(*words: Any) -> Any:
-        program = build(*words)
+    def timed_build(*arguments: Any) -> Any:
+        program = build(*arguments)
 
         def batches(first: int) -> Iterator[Any]:
-            given = program.batches(first)
-            take = timed(lambda: next(given), times["input"])
+            untimed = program.batches(first)
+            next_batch = timed(lambda: next(untimed), times["input"])
             while True:
                 times["start"].append(time.perf_counter())
-                yield take()
+                yield next_batch()
 
         return replace(program, batches=batches, validate=timed(program.validate, times["validate"]))
 
-    programs.build = built
+    programs.build = timed_build
 
 
 def epoch_rows(times: Times, steps: int, batch: int) -> list[list[str]]:
-    """A row an epoch: seconds of its steps, of them waiting for input, and of its validation."""
+    """A row for each epoch: seconds of its steps, the share of waiting for input, and seconds of its validation."""
     rows = []
     for epoch, validation in enumerate(times["validate"]):
         first, last = max(1, epoch * steps), (epoch + 1) * steps - 1  # step 0 compiles
-        # From the first request for a batch to that of the last, and so without validation and its compilation.
+        # From the request for the first batch to that for the last one: without validation and its compilation.
         seconds = times["start"][last] - times["start"][first]
         waiting = sum(times["input"][first:last])
         rate = (last - first) * batch / seconds
@@ -87,7 +88,7 @@ def epoch_rows(times: Times, steps: int, batch: int) -> list[list[str]]:
 
 
 def run(settings: Config, times: Times) -> float:
-    """Train and evaluate; seconds of all of it."""
+    """Train and evaluate; return the seconds of both."""
     watch(times)
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
@@ -108,17 +109,17 @@ def main() -> None:
             counts = {split: len(pairs) for split, pairs in tree.splits.items()} | {"train": count}
             root = trees.repeat(folder / "tree", tree.splits["train"], counts)
         settings = replace(settings, run=folder / "run", data=replace(settings.data, root=root))
-        began = time.perf_counter()
+        begin = time.perf_counter()
         whole = run(settings, times)
     batch = settings.train.batch
     print(f"{figures.machine()}; jax {jax.__version__}; {count} slices, batch {batch}, {settings.model.dtype}\n")
     head = ["epoch", "steps", "s", "slices/s", "waiting for input", "validation, s"]
     print(figures.markdown(head, epoch_rows(times, count // batch, batch)))
-    facts = jax.local_devices()[0].memory_stats()
+    memory = jax.local_devices()[0].memory_stats()
     print(
-        f"\nFirst batch was due at {times['start'][0] - began:.1f} s, the second at {times['start'][1] - began:.1f} s;"
+        f"\nFirst batch was due at {times['start'][0] - begin:.1f} s, the second at {times['start'][1] - begin:.1f} s;"
         f" all, evaluation included, {whole:.1f} s. Peak memory: host {figures.mebibytes(figures.peak_bytes())} MiB, "
-        f"device {figures.mebibytes(facts['peak_bytes_in_use'] if facts else None)} MiB."
+        f"device {figures.mebibytes(memory['peak_bytes_in_use'] if memory else None)} MiB."
     )
 
 

@@ -1,9 +1,9 @@
-"""What an evaluation costs beside the network: 544 slices of 256x256, the size of the OASIS test split.
+"""How long the parts of an evaluation take, on 544 slices of 256x256, as many as in the OASIS test split.
 
 Run:  python benchmarks/evaluate.py RUN
 
-Takes the slices of the run's own evaluation, again and again until they are 544, and prints seconds: the network's pass
-over them (compiled before), the surfaces, all other scores, and the files with the report.
+Repeats the slices of the run's evaluation up to 544. Prints the seconds of the network (compiled before), of the
+surfaces, of all other scores, and of the files with the report.
 """
 
 import sys
@@ -37,13 +37,13 @@ def main() -> None:
     config = trained.config
     sharding.configure_jax()
     tree = open_data(config, (config.train.evaluate,))
-    own = tree.splits[config.train.evaluate]
-    pairs = [own[i % len(own)] for i in range(SLICES)]
+    split = tree.splits[config.train.evaluate]
+    pairs = [split[i % len(split)] for i in range(SLICES)]
     names = [str(i // PER_SUBJECT) for i in range(SLICES)]
     batch = -(-config.train.batch // jax.device_count()) * jax.device_count()
-    source, few = (Source(some, replace(config.data, cache=True)) for some in (pairs, pairs[:batch]))
+    source, few = (Source(chosen, replace(config.data, cache=True)) for chosen in (pairs, pairs[:batch]))
     for i in range(len(source)):
-        source[i]  # read before the clock starts
+        source[i]  # reading is not timed
     mesh = sharding.make_mesh(batch)
     _, params = restore.load_best(trained, mesh)
     step = score.compiled_eval_step(config, unet.network(config.model)[1], mesh)
@@ -57,10 +57,10 @@ def main() -> None:
 
     table, predictions = score.score(step, params, source, config.data, batch, mesh)
     lap("network")
-    both = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
-    surfaces = surface.compare_slices(both, (1.0, 1.0))
+    masks = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
+    surfaces = surface.compare_slices(masks, (1.0, 1.0))
     lap("surfaces")
-    found = Evaluated(
+    evaluated = Evaluated(
         pairs=[Slice(name, i, pair.image, pair.label) for i, (name, pair) in enumerate(zip(names, pairs, strict=True))],
         subjects={name: name for name in names},
         slices=source,
@@ -69,9 +69,9 @@ def main() -> None:
         surfaces=surfaces,
         spacing=dict.fromkeys(names, (1.0, 1.0, 1.0)),
     )
-    scores, counts = summary.measure(found)
+    scores, counts = summary.measure(evaluated)
     lap("other scores")
-    about = EvaluationRecord(
+    facts = EvaluationRecord(
         run=trained.folder.name,
         data="repeated",
         split=config.train.evaluate,
@@ -80,14 +80,14 @@ def main() -> None:
         spacing_mm=(1.0, 1.0, 1.0),
     )
     with tempfile.TemporaryDirectory() as folder:
-        metrics, subjects = Metrics(**vars(about), scores=scores), SubjectCounts(**vars(about), **vars(counts))
-        write_files(Path(folder), metrics, subjects, found, trained.folder / "curves.png")
+        metrics, subjects = Metrics(**vars(facts), scores=scores), SubjectCounts(**vars(facts), **vars(counts))
+        write_files(Path(folder), metrics, subjects, evaluated, trained.folder / "curves.png")
         lap("files and report")
         megabytes = (Path(folder) / "report.html").stat().st_size / 1e6
     print("; ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items()))
-    beyond = sum(times.values()) - times["network"]
+    rest = sum(times.values()) - times["network"]
     print(f"{figures.machine()}; jax {jax.__version__}")
-    print(f"beyond the network's own time: {beyond:.1f} s for {SLICES} slices; report {megabytes:.1f} MB")
+    print(f"all but the network: {rest:.1f} s for {SLICES} slices; report {megabytes:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""Broken headers and byte streams through the reading of prediction, and a sample through the whole command.
+"""Damaged files, read as prediction reads them, and a sample of them through the whole command.
 
 Run:  python benchmarks/fuzz.py [COUNT [RUN]]
 
-COUNT files (10,000) are made by chance, always the same ones, from small sound files of each kind: bytes of the header
-set to extremes, bits flipped, parts cut out, doubled or appended; for gzip of what is packed or of the packed bytes.
-Each must be read, or refused with a sentence that names it; anything else, a warning or more than 5 s is a fault and
-ends with status 1. With a RUN, every 49th goes through `python -m oasis_jax.predict` in one folder: it must end with
-status 0, 1 or 2, say no traceback, and write nothing but files of its output folder.
+Makes COUNT (10,000) damaged files from small sound files of each kind: it sets bytes of the header to extremes, flips
+bits, and removes, doubles or appends parts, at random but the same in each run. A gzip file is damaged before or after
+it is compressed. Prediction must read each file, or refuse it with a sentence that names it. Any other exception, a
+warning, and more than 5 s are faults; they end with status 1. With a RUN, every 49th file goes into a folder for
+`python -m oasis_jax.predict`, which must end with status 0, 1 or 2, print no traceback, and write to its output folder
+alone.
 """
 
 import gzip
@@ -29,7 +30,7 @@ from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.system.errors import UserError
 
 PATIENCE = 5.0
-"""Seconds for one file of a few thousand voxels."""
+"""Seconds allowed for a file of a few thousand voxels."""
 
 FRAMING = Framing((48, 64), (48, 64), "axial")
 
@@ -37,7 +38,7 @@ EXTREMES = (b"\x00", b"\xff", b"\x7f", b"\x80", b"\x01")
 
 
 def sound(folder: Path) -> dict[str, list[Path]]:
-    """The files of one sound input of each kind; the first is the one that is mutated."""
+    """The files of a sound input of each kind. The first file is the one to mutate."""
     rng = np.random.default_rng(0)
     values = np.zeros((30, 34, 8), np.int16)
     values[4:26, 4:30, 1:7] = rng.integers(200, 900, (22, 26, 6))
@@ -45,39 +46,40 @@ def sound(folder: Path) -> dict[str, list[Path]]:
     names = {"NIfTI-1": ["a.nii"], "NIfTI-2": ["b.nii"], "Analyze": ["c.hdr", "c.img"], "MGH": ["d.mgh"]}
     kinds = nib.Nifti1Image, nib.Nifti2Image, nib.AnalyzeImage, nib.MGHImage
     for (first, *_), kind in zip(names.values(), kinds, strict=True):
-        nib.save(kind(values, affine), folder / first)
+        image = kind(values, affine)  # pyright: ignore[reportArgumentType]  # nibabel's ArrayLike lacks NumPy's arrays
+        nib.save(image, folder / first)
     (folder / "e.nii.gz").write_bytes(gzip.compress((folder / "a.nii").read_bytes()))
     Image.fromarray((values[..., 3] // 4).astype(np.uint8)).save(folder / "f.png")
-    found = names | {"gzip": ["e.nii.gz"], "PNG": ["f.png"]}
-    return {kind: [folder / name for name in files] for kind, files in found.items()}
+    names |= {"gzip": ["e.nii.gz"], "PNG": ["f.png"]}
+    return {kind: [folder / name for name in files] for kind, files in names.items()}
 
 
 def mutated(rng: np.random.Generator, content: bytes, header: int) -> bytes:
-    """A sound file's bytes with one to four faults."""
-    out = bytearray(content)
+    """The bytes of a sound file with one to four faults. The first `header` bytes get most of them."""
+    damaged = bytearray(content)
     for _ in range(rng.integers(1, 5)):
-        at = int(rng.integers(0, max(1, min(len(out), header) if rng.random() < 0.8 else len(out))))
+        place = int(rng.integers(0, max(1, min(len(damaged), header) if rng.random() < 0.8 else len(damaged))))
         width = int(rng.choice([1, 2, 4, 8]))
         match int(rng.integers(0, 7)):
             case 0:
-                out[at : at + width] = EXTREMES[rng.integers(len(EXTREMES))] * width
+                damaged[place : place + width] = EXTREMES[rng.integers(len(EXTREMES))] * width
             case 1:
-                out[at : at + width] = rng.bytes(width)
-            case 2 if at < len(out):
-                out[at] ^= 1 << int(rng.integers(8))
+                damaged[place : place + width] = rng.bytes(width)
+            case 2 if place < len(damaged):
+                damaged[place] ^= 1 << int(rng.integers(8))
             case 3:
-                del out[at:]
+                del damaged[place:]
             case 4:
-                del out[at : at + int(rng.integers(1, 64))]
+                del damaged[place : place + int(rng.integers(1, 64))]
             case 5:
-                out[at:at] = out[at : at + int(rng.integers(1, 512))]
+                damaged[place:place] = damaged[place : place + int(rng.integers(1, 512))]
             case _:
-                out += rng.bytes(int(rng.integers(1, 4096)))
-    return bytes(out)
+                damaged += rng.bytes(int(rng.integers(1, 4096)))
+    return bytes(damaged)
 
 
 def broken(folder: Path, count: int) -> Iterator[tuple[str, Path]]:
-    """So many mutations, written over each other, as (kind, path)."""
+    """Write `count` damaged files, and give the kind and the path of each."""
     (folder / "sound").mkdir()
     kinds = sound(folder / "sound")
     for i in range(count):
@@ -97,28 +99,29 @@ def broken(folder: Path, count: int) -> Iterator[tuple[str, Path]]:
 
 
 def outcome(path: Path) -> str:
-    """What reading does with a file: read, read with a note, refused, or the fault."""
+    """What reading does with a file: "read", "read, with a note", "refused", or the fault."""
     start = time.monotonic()
     try:
         item = read_input(InputFile(path, path.stem), FRAMING, "RAS")
-        told = "read, with a note" if item.notes else "read"
+        result = "read, with a note" if item.notes else "read"
     except UserError as error:
-        told = "refused" if str(path.with_suffix("")) in str(error) else f"unnamed: {error}"
+        result = "refused" if str(path.with_suffix("")) in str(error) else f"unnamed: {error}"
     except Exception as error:
-        told = f"{type(error).__name__}: {error}"
-    return told if time.monotonic() - start < PATIENCE else f"slow: {told}"
+        result = f"{type(error).__name__}: {error}"
+    return result if time.monotonic() - start < PATIENCE else f"slow: {result}"
 
 
 def command_faults(run: Path, folder: Path) -> list[str]:
-    """What is wrong with the whole command over a folder."""
+    """Faults of the whole command on a folder of damaged files."""
     before = sorted(path for path in folder.parent.rglob("*") if folder.parent / "out" not in path.parents)
     line = [sys.executable, "-m", "oasis_jax.predict", run, folder, "--output", folder.parent / "out"]
-    done = subprocess.run([*map(str, line), "--orientation", "RAS"], capture_output=True, text=True, errors="replace")
+    words = [*map(str, line), "--orientation", "RAS"]
+    process = subprocess.run(words, capture_output=True, text=True, errors="replace")
     after = [path for path in folder.parent.rglob("*") if folder.parent / "out" not in path.parents]
-    faults = [f"status {done.returncode}"] if done.returncode not in (0, 1, 2) else []
-    faults += ["a traceback"] if "Traceback" in done.stderr else []
+    faults = [f"status {process.returncode}"] if process.returncode not in (0, 1, 2) else []
+    faults += ["a traceback"] if "Traceback" in process.stderr else []
     faults += [f"wrote {path}" for path in after if path not in before and path != folder.parent / "out"]
-    print(f"the command over {len(find_inputs([folder])[0])} files: status {done.returncode}", *faults, sep="; ")
+    print(f"the command over {len(find_inputs([folder])[0])} files: status {process.returncode}", *faults, sep="; ")
     return faults
 
 
@@ -128,17 +131,17 @@ def main() -> None:
     outcomes: Counter[tuple[str, str]] = Counter()
     faults: list[str] = []
     with tempfile.TemporaryDirectory() as name:
-        kept = Path(name) / "kept" / "in"
-        kept.mkdir(parents=True)
+        sample = Path(name) / "kept" / "in"
+        sample.mkdir(parents=True)
         for i, (kind, path) in enumerate(broken(Path(name), count)):
-            told = outcome(path)
-            known = told in ("read", "read, with a note", "refused")
-            outcomes[kind, told if known else "fault"] += 1
-            faults += [] if known else [f"{kind} {i}: {told}"]
-            for one in (path, path.with_suffix(".img")):
-                if one.exists() and i % 49 == 0 and sys.argv[2:]:
-                    one.rename(kept / one.name)
-                one.unlink(missing_ok=True)
+            result = outcome(path)
+            expected = result in ("read", "read, with a note", "refused")
+            outcomes[kind, result if expected else "fault"] += 1
+            faults += [] if expected else [f"{kind} {i}: {result}"]
+            for file in (path, path.with_suffix(".img")):
+                if file.exists() and i % 49 == 0 and sys.argv[2:]:
+                    file.rename(sample / file.name)
+                file.unlink(missing_ok=True)
         columns = ("read", "read, with a note", "refused", "fault")
         print("| kind | files |", " | ".join(columns), "|")
         print("|---|---|", "---|" * len(columns), sep="")
@@ -146,7 +149,7 @@ def main() -> None:
             cells = [outcomes[kind, column] for column in columns]
             print("|", " | ".join(map(str, (kind, sum(cells), *cells))), "|")
         if sys.argv[2:]:
-            faults += command_faults(Path(sys.argv[2]), kept)
+            faults += command_faults(Path(sys.argv[2]), sample)
     print(*faults[:20], sep="\n")
     sys.exit(bool(faults))
 

@@ -1,11 +1,11 @@
-"""Time to the goal: seconds from the command until a network has hard Dice 0.90 in every class on all of validate.
+"""Time to the goal: seconds from the command until hard Dice is at least 0.90 in every class on all of validate.
 
 Run:  python benchmarks/goal.py TREE [--steps 150]
 
-TREE is a `keras_png_slices_data`. Starts `python -m oasis_jax.train experiments/oasis.py` for a number of steps that is
-fixed beforehand, and waits for its one validation. Start of the program, check of the data, compiling, training and
-that validation count; the final evaluation, which would repeat it, does not. The compilation cache is empty (`--warm`
-keeps the user's own), files of the data may lie in the system's memory.
+TREE is a `keras_png_slices_data`. Starts `python -m oasis_jax.train experiments/oasis.py` for a fixed number of steps
+and waits for its only validation. The time includes the start of the program, the check of the data, compilation,
+training and this validation. It does not include the final evaluation, which would repeat the validation. The
+compilation cache is empty (`--warm` uses the cache of the user). The system may have files of the data in memory.
 """
 
 import json
@@ -23,7 +23,7 @@ import tyro
 from oasis_jax import classes
 
 GOAL = 0.9
-"""Hard Dice of every class, pooled over validate."""
+"""Hard Dice that every class must reach, pooled over validate."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Arguments:
     steps: int = 150
     """Steps of 8 slices."""
     warm: bool = False
-    """Use the user's own cache of compiled programs and checks."""
+    """Use the cache of the user, of compiled programs and of checks."""
 
 
 def validation(metrics: Path) -> dict | None:
-    """The validation that a run's `metrics.jsonl` holds, if there is one yet."""
+    """The first validation in the `metrics.jsonl` of a run; None if there is none yet."""
     lines = metrics.read_text().splitlines() if metrics.is_file() else []
     rows = [json.loads(line) for line in lines if line.endswith("}")]
     return next((row for row in rows if row["kind"] == "validate"), None)
@@ -58,17 +58,17 @@ def main() -> None:
             [sys.executable, "-m", "oasis_jax.train", str(repository / "experiments/oasis.py"), *words],
             env=os.environ | cache, cwd=repository, stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        while (found := validation(run / "metrics.jsonl")) is None:
+        while (scores := validation(run / "metrics.jsonl")) is None:
             if process.poll() is not None:
                 raise SystemExit(f"Training ended with status {process.returncode} before it was validated.")
             time.sleep(0.1)
         seconds = time.perf_counter() - start
         process.kill()
         process.wait()
-    dice = dict(zip(classes.NAMES, found["hard_dice"], strict=True))
+    dice = dict(zip(classes.NAMES, scores["hard_dice"], strict=True))
     reached = all(value >= GOAL for value in dice.values())
-    scores = ", ".join(f"{name} {value:.4f}" for name, value in dice.items())
-    print(f"{figures.machine()}: {arguments.steps} steps, {seconds:.0f} s; {scores}: {'reached' if reached else 'not'}")
+    text = ", ".join(f"{name} {value:.4f}" for name, value in dice.items())
+    print(f"{figures.machine()}: {arguments.steps} steps, {seconds:.0f} s; {text}: {'reached' if reached else 'not'}")
     raise SystemExit(0 if reached else 1)
 
 

@@ -1,11 +1,11 @@
-"""How cost grows with the batch, with the pixels of a slice, and with the number of slices.
+"""How cost grows with the batch, the pixels of a slice, and the number of slices.
 
 Run:  python benchmarks/growth.py [EXPERIMENT.py] [--part batch size slices] [options of training]
 
-Slope is that of log cost over log size, by least squares: 1 is linear, above 1 is worse. The trees are links to a few
-small slices, so that indexing, not decoding, is what grows. "check" reads every file of a tree never seen; "index" is
-the same tree again, unchanged; "to first batch" is the index and everything up to the first batch, decoding all slices
-into memory included where `--data.cache` is on.
+The slope is that of log cost over log size, by least squares: 1 is linear growth, more than 1 is worse. The trees are
+links to a few small slices, so that indexing grows, and decoding does not. "check" reads every file of a new tree.
+"index" reads the same tree again, unchanged. "to first batch" has the index and all work up to the first batch; with
+`--data.cache` this includes decoding all slices into memory.
 """
 
 import os
@@ -33,34 +33,34 @@ from oasis_jax.train import parse
 
 @dataclass(frozen=True)
 class Arguments:
-    """What to time; whatever else is on the command line is an experiment and its settings, as in training."""
+    """What to time. All other arguments are an experiment and its settings, as in training."""
 
     part: tuple[Literal["batch", "size", "slices"], ...] = ("batch", "size", "slices")
     """What grows."""
     batch: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-    """Slices a step, of 256x256 pixels."""
+    """Slices per step, of 256x256 pixels."""
     size: tuple[int, ...] = (128, 192, 256, 384, 512)
-    """Rows and columns of a slice, two slices a step."""
+    """Rows and columns of a slice, with two slices per step."""
     slices: tuple[int, ...] = (1_000, 10_000, 100_000)
-    """Slices of a tree."""
+    """Slices in a tree."""
     side: int = 16
-    """Rows and columns of the slices of a tree."""
+    """Rows and columns of the slices in a tree."""
     turns: int = 3
-    """Measurements of each; the median counts."""
+    """Measurements of each; the median is printed."""
 
 
 def slope(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """Exponent of growth: of a straight line through the logarithms."""
+    """Exponent of growth: the slope of a straight line through the logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
 
 
 def step_seconds(settings: Config, batch: int, side: int, turns: int) -> list[float]:
-    """A training step, compiled before."""
+    """Seconds of training steps, after compilation."""
     size = (side, side)
     program = ours.build(settings, ours.initial(settings, size))
-    there = program.put(worker.make_batch(batch, size))
-    program.wait(program.train(there))
-    return [seconds(lambda: program.wait(program.train(there))) for _ in range(turns)]
+    batch_on_device = program.put(worker.make_batch(batch, size))
+    program.wait(program.train(batch_on_device))
+    return [seconds(lambda: program.wait(program.train(batch_on_device))) for _ in range(turns)]
 
 
 def seconds(call: Callable[[], Any]) -> float:
@@ -70,9 +70,9 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 def tree_seconds(settings: Config, count: int, side: int, turns: int) -> dict[str, list[float]]:
-    """Check, index and start of a tree of training slices."""
+    """Seconds of the check, the index and the first batch of a tree of training slices."""
     with tempfile.TemporaryDirectory() as name:
-        before, os.environ["OASIS_JAX_CACHE"] = os.environ.get("OASIS_JAX_CACHE"), str(Path(name, "cache"))
+        users_cache, os.environ["OASIS_JAX_CACHE"] = os.environ.get("OASIS_JAX_CACHE"), str(Path(name, "cache"))
         try:
             pairs = trees.draw(Path(name, "drawn"), (side, side))
             root = trees.repeat(Path(name, "tree"), pairs, {"train": count})
@@ -93,16 +93,16 @@ def tree_seconds(settings: Config, count: int, side: int, turns: int) -> dict[st
             }
         finally:
             os.environ.pop("OASIS_JAX_CACHE")
-            if before is not None:
-                os.environ["OASIS_JAX_CACHE"] = before
+            if users_cache is not None:
+                os.environ["OASIS_JAX_CACHE"] = users_cache
 
 
 def rows(what: str, sizes: Sequence[int], costs: Sequence[list[float]], axis: Sequence[float]) -> list[list[str]]:
-    """A row a size, and the slope beside the largest."""
-    found = figures.format_number(slope(axis, [median(cost) for cost in costs])) if len(sizes) > 1 else "-"
+    """A row for each size; the row of the largest has the slope."""
+    exponent = figures.format_number(slope(axis, [median(cost) for cost in costs])) if len(sizes) > 1 else "-"
     last = len(sizes) - 1
     return [
-        [what, f"{size:,}", figures.spread(cost), found if i == last else ""]
+        [what, f"{size:,}", figures.spread(cost), exponent if i == last else ""]
         for i, (size, cost) in enumerate(zip(sizes, costs, strict=True))
     ]
 
@@ -119,9 +119,10 @@ def main() -> None:
         costs = [step_seconds(whole, 2, side, arguments.turns) for side in arguments.size]
         table += rows("training step, side (slope over pixels)", arguments.size, costs, [n**2 for n in arguments.size])
     if "slices" in arguments.part:
-        found = [tree_seconds(settings, count, arguments.side, arguments.turns) for count in arguments.slices]
-        for what in found[0]:
-            table += rows(f"{what}, slices", arguments.slices, [one[what] for one in found], arguments.slices)
+        trees_seconds = [tree_seconds(settings, count, arguments.side, arguments.turns) for count in arguments.slices]
+        for what in trees_seconds[0]:
+            costs = [of_tree[what] for of_tree in trees_seconds]
+            table += rows(f"{what}, slices", arguments.slices, costs, arguments.slices)
     print(f"{figures.machine()}; jax {jax.__version__}; {words[0] if words else 'quickstart'}\n")
     print(figures.markdown(["cost of", "size", "s", "slope"], table))
 

@@ -1,10 +1,10 @@
-"""How many slices a second the input pipeline gives, with nothing behind it: from memory and from the files.
+"""How many slices per second the input pipeline gives alone, from memory and from files.
 
 Run:  python benchmarks/input.py [EXPERIMENT.py] [--batch 8] [--threads 1 2 4] [--data.root DIR ...]
 
-Batches of training as the network gets them (read, decoded, normalised, stacked), on the host. "memory" is
-`--data.cache`, the default, timed after it is filled; how long filling takes is a row of its own. Prints a table:
-median and range over turns, in which the rows are measured one after the other.
+Times the batches of training (read, decoded, normalised, stacked) on the host. "memory" is `--data.cache`, the default,
+after the memory is filled; filling it has a row of its own. Each turn measures all rows, one after another. Prints the
+median and the range over the turns.
 """
 
 import time
@@ -23,20 +23,20 @@ from oasis_jax.train import parse
 
 @dataclass(frozen=True)
 class Arguments:
-    """What to time; whatever else is on the command line is an experiment and its settings, as in training."""
+    """What to time. All other arguments are an experiment and its settings, as in training."""
 
     batch: int = 8
-    """Slices a batch."""
+    """Slices per batch."""
     threads: tuple[int, ...] = (1, 2, 4)
     """Threads that read ahead."""
     turns: int = 5
-    """Turns of each row."""
+    """Measurements of each row."""
     batches: int = 100
-    """Batches a turn."""
+    """Batches per turn."""
 
 
 def rate(batches: Iterator[HostBatch], count: int, size: int) -> float:
-    """Slices a second, once the first batch is there."""
+    """Slices per second, after the first batch."""
     next(batches)
     start = time.perf_counter()
     for _ in islice(batches, count):
@@ -57,13 +57,13 @@ def main() -> None:
     sources = {"files": files, "memory": memory}
     rates: dict[tuple[str, int], list[float]] = {(name, n): [] for name in sources for n in arguments.threads}
     for _ in range(arguments.turns):
-        for (name, threads), found in rates.items():
+        for (name, threads), measured in rates.items():
             data = replace(settings.data, threads=threads)
             batches = train_batches(sources[name], data, batch=arguments.batch, seed=0)
-            found.append(rate(batches, arguments.batches, arguments.batch))
+            measured.append(rate(batches, arguments.batches, arguments.batch))
     size = f"{len(pairs)} slices, {arguments.turns} turns of {arguments.batches} batches"
     print(f"{figures.machine()}; grain {version('grain')}; {size}\n")
-    rows = [[name, str(threads), figures.spread(found)] for (name, threads), found in rates.items()]
+    rows = [[name, str(threads), figures.spread(measured)] for (name, threads), measured in rates.items()]
     rows.append(["filling the memory", "1", figures.format_number(filling)])
     print(figures.markdown(["slices come from", "threads", f"slices/s in batches of {arguments.batch}"], rows))
 

@@ -1,12 +1,12 @@
-"""Whether a run that is killed and started again ends as one that nothing disturbed, to the last bit.
+"""Whether a run that is killed and started again ends exactly as an undisturbed run, to the last bit.
 
 Run:  python benchmarks/kills.py [--kills 100] [--chains 4] [--seed 0]
 
-A small run is killed by SIGKILL, started again, killed again, until it is finished; then another one, until there were
-as many kills as asked for; four at a time. Every second kill, on average, waits for a checkpoint to be begun and comes
-at a random moment from there until it is written, read back and the older ones are removed; the others come at any
-moment after the start of the process. Then every parameter, the state of the optimizer, all checkpoints that are kept,
-all metrics and the evaluation are compared with those of a run of the same settings that ran through.
+SIGKILL ends a small run, which is started again, until it is finished. Other runs follow until there are as many kills
+as asked for; four runs are trained at a time. On average, every second kill waits until a checkpoint begins, and comes
+at a random moment while the program writes it, reads it back and removes older ones. The other kills come at a random
+moment after the start of the process. Then all parameters, the state of the optimizer, all checkpoints that are kept,
+all metrics and the evaluation are compared with those of an undisturbed run of the same settings.
 """
 
 import json
@@ -57,11 +57,11 @@ class Arguments:
     """How often to kill."""
 
     kills: int = 100
-    """Kills in all."""
+    """Number of kills in all runs."""
     chains: int = 4
-    """Runs at a time."""
+    """Runs trained at a time."""
     seed: int = 0
-    """Of the moments."""
+    """Random seed of the moments."""
 
 
 @dataclass
@@ -70,14 +70,14 @@ class Life:
 
     run: Path
     process: subprocess.Popen[str]
-    began: float = field(default_factory=time.monotonic)
+    start: float = field(default_factory=time.monotonic)
 
     @property
     def ended(self) -> bool:
         return self.process.poll() is not None
 
     def wait(self, happened: Callable[[], bool]) -> bool:
-        """Whether something happened before the process ended."""
+        """Wait until something happened; False if the process ended first."""
         while not happened():
             if self.ended:
                 return False
@@ -89,19 +89,17 @@ class Chain(NamedTuple):
     """Runs that were killed."""
 
     hits: list[tuple[str, int]]
-    """For each kill, what the process was doing, and how many steps had to be taken again."""
+    """For each kill: what the process was doing, and how many steps must be taken again."""
     runs: list[Path]
 
 
 def start(data: Path, folder: Path) -> Life:
-    words = [sys.executable, "-m", "oasis_jax.train", "--data.root", data, "--run", folder, *OPTIONS]
-    return Life(
-        folder, subprocess.Popen([*map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    )
+    words = [sys.executable, "-m", "oasis_jax.train", "--data.root", str(data), "--run", str(folder), *OPTIONS]
+    return Life(folder, subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
 
 
 def names(folder: Path) -> list[str]:
-    """What lies in a run's folder of checkpoints."""
+    """The names in a run's folder of checkpoints."""
     try:
         return os.listdir(folder / "checkpoints")
     except FileNotFoundError:
@@ -127,56 +125,56 @@ def writes(folder: Path) -> bool:
 
 
 def kill(life: Life, rng: np.random.Generator, startup: float, saving: float) -> str | None:
-    """Kill a process at a random moment; what it was doing, or None if it had ended before."""
+    """Kill a process at a random moment; return what it was doing, or None if it ended before."""
     if rng.random() < 0.5:
         for _ in range(rng.integers(1, 4)):
             if not life.wait(lambda: not writes(life.run)) or not life.wait(lambda: writes(life.run)):
                 return None
         time.sleep(rng.uniform(0, saving))
     else:
-        until = life.began + rng.uniform(0, 2 * startup)
+        until = life.start + rng.uniform(0, 2 * startup)
         if not life.wait(lambda: time.monotonic() > until):
             return None
     life.process.kill()
-    _, said = life.process.communicate()
-    return moment(life.run, said)
+    _, output = life.process.communicate()
+    return moment(life.run, output)
 
 
-def moment(folder: Path, said: str) -> str:
-    """What a process that was killed was doing, by what it left and what it had said."""
-    if "Traceback" in said or "damaged" in said:
-        raise SystemExit(f"The process before the kill said:\n{said}")
+def moment(folder: Path, output: str) -> str:
+    """What a killed process was doing, from its files and its output."""
+    if "Traceback" in output or "damaged" in output:
+        raise SystemExit(f"The process before the kill said:\n{output}")
     if writes(folder):
         return MOMENTS[2]
     if any(name.endswith(".pruned") for name in names(folder)):
         return MOMENTS[4]
-    found = checkpoint.list_checkpoints(folder / "checkpoints")[0]
-    if len(found) > len({card.step for card in (*found[-2:], checkpoint.best(found)) if card}):
+    cards = checkpoint.list_checkpoints(folder / "checkpoints")[0]
+    if len(cards) > len({card.step for card in (*cards[-2:], checkpoint.best(cards)) if card}):
         return MOMENTS[3]
-    if "Training" not in said and "Resuming" not in said:
+    if "Training" not in output and "Resuming" not in output:
         return MOMENTS[0]
     return MOMENTS[1]
 
 
 def arrays(folder: Path) -> tuple[Any, int]:
     """Parameters and optimizer state of the last checkpoint, and its step."""
-    here = run_folder.load(folder)
-    init, _ = unet.network(here.config.model)
-    transform = optimizer.optimizer(here.config.optim, optimizer.schedule(here.config.optim, EPOCHS * EPOCH_STEPS))
-    begin = partial(optimizer.initial_state, jax.random.key(0), here.shape, init, transform)
-    abstract = sharding.abstract_on(jax.eval_shape(begin), sharding.make_mesh(here.config.train.batch))
-    restored = checkpoint.restore_latest(here.checkpoints, abstract, print)
+    run = run_folder.load(folder)
+    init, _ = unet.network(run.config.model)
+    transform = optimizer.optimizer(run.config.optim, optimizer.schedule(run.config.optim, EPOCHS * EPOCH_STEPS))
+    initial_state = partial(optimizer.initial_state, jax.random.key(0), run.shape, init, transform)
+    abstract = sharding.abstract_on(jax.eval_shape(initial_state), sharding.make_mesh(run.config.train.batch))
+    restored = checkpoint.restore_latest(run.checkpoints, abstract, print)
     assert restored is not None, folder
     return restored[0], restored[1].step
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """All that must not depend on kills."""
-    now, step = arrays(folder)
+    """Everything that must not depend on kills."""
+    state, step = arrays(folder)
     evaluation = json.loads((folder / "evaluation/test/metrics.json").read_text()) | {"run": ""}
     return {
         "step": step,
-        "arrays": [(value.dtype, value.shape, value.tobytes()) for value in map(np.asarray, jax.tree.leaves(now))],
+        "arrays": [(value.dtype, value.shape, value.tobytes()) for value in map(np.asarray, jax.tree.leaves(state))],
         "checkpoints": checkpoint.list_checkpoints(folder / "checkpoints"),
         "files": sorted(names(folder)),
         "metrics": (folder / "metrics.jsonl").read_text(),
@@ -185,27 +183,27 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 
 def undisturbed(data: Path, folder: Path) -> tuple[dict[str, Any], tuple[float, float]]:
-    """The outcome of a run that nothing disturbed; seconds of a start of the program, and of a save."""
+    """The outcome of an undisturbed run; the seconds to start the program, and to save a checkpoint."""
     life, saves = start(data, folder), []
     for _ in range(5):
         life.wait(lambda: writes(folder))
-        began, last = time.monotonic(), steps(folder)
+        begin, last = time.monotonic(), steps(folder)
         life.wait(partial(lambda last: steps(folder) > last, last))
-        saves.append(time.monotonic() - began)
+        saves.append(time.monotonic() - begin)
     finish(life)
-    again = start(data, folder)  # a finished run starts, and ends
-    finish(again)
-    return outcome(folder), (time.monotonic() - again.began, median(saves))
+    second = start(data, folder)  # a run that is finished starts and ends at once
+    finish(second)
+    return outcome(folder), (time.monotonic() - second.start, median(saves))
 
 
 def finish(life: Life) -> None:
-    _, said = life.process.communicate()
-    if life.process.returncode or "Traceback" in said or "damaged" in said:
-        raise SystemExit(f"Status {life.process.returncode}:\n{said}")
+    _, output = life.process.communicate()
+    if life.process.returncode or "Traceback" in output or "damaged" in output:
+        raise SystemExit(f"Status {life.process.returncode}:\n{output}")
 
 
 def chain(data: Path, base: Path, kills: int, rng: np.random.Generator, seconds: tuple[float, float]) -> Chain:
-    """Kill runs, one after another, so often in all, and let each end."""
+    """Kill runs `kills` times in all, one run after another, and let each run end."""
     hits, folders = [], []
     while len(hits) < kills:
         folders.append(base / f"run{len(folders)}")
@@ -226,24 +224,26 @@ def main() -> None:
         os.environ["OASIS_JAX_CACHE"] = str(base / "cache")
         sharding.configure_jax()
         data = trees.repeat(base / "tree", trees.draw(base / "drawn", SIZE), COUNTS)
-        want, seconds = undisturbed(data, base / "undisturbed")
+        expected, seconds = undisturbed(data, base / "undisturbed")
         with ThreadPoolExecutor() as pool:
-            asked = [arguments.kills // arguments.chains] * arguments.chains
+            kills, seed = arguments.kills // arguments.chains, arguments.seed
             jobs = [
-                pool.submit(chain, data, base / f"chain{i}", kills, np.random.default_rng((arguments.seed, i)), seconds)
-                for i, kills in enumerate(asked)
+                pool.submit(chain, data, base / f"chain{i}", kills, np.random.default_rng((seed, i)), seconds)
+                for i in range(arguments.chains)
             ]
             chains = [job.result() for job in jobs]
-        differ = [[part for part in want if outcome(folder)[part] != want[part]] for c in chains for folder in c.runs]
-    hits = [hit for one in chains for hit in one.hits]
+        folders = [folder for runs in chains for folder in runs.runs]
+        differences = [[part for part in expected if outcome(folder)[part] != expected[part]] for folder in folders]
+    hits = [hit for runs in chains for hit in runs.hits]
     rows = [
-        [moment, str(len(again)), figures.spread(again)]
-        for moment in MOMENTS
-        if (again := [lost for other, lost in hits if other == moment])
+        [name, str(len(repeated)), figures.spread(repeated)]
+        for name in MOMENTS
+        if (repeated := [count for moment_of_hit, count in hits if moment_of_hit == name])
     ]
     print(f"{figures.machine()}; jax {jax.__version__}; seed {arguments.seed}\n")
     print(figures.markdown(["killed while", "kills", "steps taken again"], rows))
-    print(f"\n{len(hits)} kills of {len(differ)} runs; not as undisturbed: {[one for one in differ if one] or 'none'}")
+    different = [*filter(None, differences)] or "none"
+    print(f"\n{len(hits)} kills of {len(differences)} runs; not as undisturbed: {different}")
 
 
 if __name__ == "__main__":

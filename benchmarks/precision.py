@@ -1,9 +1,9 @@
-"""What bfloat16 costs in Dice: the same training twice, in float32 and in bfloat16, each evaluated by the program.
+"""What bfloat16 costs in Dice: the same training in float32 and in bfloat16, both evaluated.
 
 Run:  python benchmarks/precision.py FOLDER [EXPERIMENT.py] [--data.root DIR ...]
 
-The runs lie in FOLDER afterwards, and are resumed when they are there. Prints hard Dice pooled over the split and the
-difference of each class; the goal is at most 0.002 in any class. On a GPU float32 has TF32 products.
+FOLDER keeps the runs; runs that it has already are resumed. Prints hard Dice, pooled over the split, and the difference
+for each class. Goal: at most 0.002 in every class. On a GPU, float32 means TF32 products.
 """
 
 import subprocess
@@ -23,7 +23,7 @@ DTYPES = ("float32", "bfloat16")
 
 
 def train(folder: Path, words: list[str], dtype: str) -> tuple[list[float], str]:
-    """Hard Dice of each class, and what it is of."""
+    """Hard Dice of each class, and the data that it was measured on."""
     command = [sys.executable, "-m", "oasis_jax.train", *words, "--run", str(folder / dtype), "--model.dtype", dtype]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     trained = run_folder.load(folder / dtype)
@@ -34,7 +34,7 @@ def train(folder: Path, words: list[str], dtype: str) -> tuple[list[float], str]
 
 
 def table(dice: dict[str, list[float]]) -> str:
-    """Dice by class and type, the difference, and whether it is within the goal."""
+    """Dice by compute type and class, the differences, and whether they are within the goal."""
     gaps = [b - a for a, b in zip(*(dice[dtype] for dtype in DTYPES), strict=True)]
     rows = [[dtype, *(f"{x:.4f}" for x in scores)] for dtype, scores in dice.items()]
     rows.append(["difference", *(f"{gap:+.4f}" for gap in gaps)])
@@ -45,9 +45,9 @@ def table(dice: dict[str, list[float]]) -> str:
 
 def main() -> None:
     folder, words = Path(sys.argv[1]), sys.argv[2:]
-    found = {dtype: train(folder, words, dtype) for dtype in DTYPES}
-    print(f"{figures.machine()}; jax {version('jax')}; {' '.join(words) or 'quickstart'}; {found[DTYPES[0]][1]}\n")
-    print(table({dtype: dice for dtype, (dice, _) in found.items()}))
+    results = {dtype: train(folder, words, dtype) for dtype in DTYPES}
+    print(f"{figures.machine()}; jax {version('jax')}; {' '.join(words) or 'quickstart'}; {results[DTYPES[0]][1]}\n")
+    print(table({dtype: dice for dtype, (dice, _) in results.items()}))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Prediction beside the network's own forward speed: a folder of 544 slices, and one volume.
+"""The speed of prediction beside that of the network alone, on a folder of 544 slices and on a volume.
 
 Run:  python benchmarks/predict.py RUN [VOLUME.nii.gz]
 
-The 544 slices are copies of phantom slices, 256x256 PNG files. Both are measured warm, in one process, by turns, three
-times each: the network alone on as many batches as the folder fills, then the whole of prediction (reading, labelling,
-writing label maps, overlays and tables). Prints medians, the range, and the ratio of the medians.
+The 544 slices are copies of phantom slices, PNG files of 256x256. Each of three turns measures the network alone, on as
+many batches as the folder has, then the whole prediction (reading, labelling, writing label maps, overlays and tables),
+warm and in one process. Prints medians, ranges, and the ratio of the medians.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ SLICES, BATCH, TURNS = 544, 8, 3
 
 
 def seconds_of_network(trained: run_folder.Run, count: int) -> float:
-    """The compiled network over so many slices, and nothing else."""
+    """Seconds of the compiled network alone, on `count` slices."""
     segment = Segmenter.load([trained])
     frames = np.random.default_rng(0).integers(0, 256, (BATCH, *trained.shape)).astype(np.uint8)
     jax.block_until_ready(segment(frames))
@@ -42,7 +42,7 @@ def seconds_of_network(trained: run_folder.Run, count: int) -> float:
 
 
 def seconds_of_prediction(trained: run_folder.Run, source: Path, output: Path) -> float:
-    """All of `predict` but the imports."""
+    """Seconds of `predict`, without the imports."""
     arguments = Arguments(trained.folder, (source,), output, overwrite=True, batch=BATCH)
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
@@ -74,7 +74,7 @@ def main() -> None:
         each = "" if kind == "volume" else f", {SLICES / median(values):.1f} slices/s"
         print(f"{kind}: {median(values):.2f} s (median of {TURNS}, {min(values):.2f} to {max(values):.2f}){each}")
     print(f"{figures.machine()}; jax {jax.__version__}")
-    print(f"folder: {median(times['network']) / median(times['folder']):.3f} of the network's own speed")
+    print(f"folder: {median(times['network']) / median(times['folder']):.3f} of the speed of the network alone")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 Run:  python benchmarks/startup.py [EXPERIMENT.py] [--data.root DIR ...]
 
-Starts the training command in a new run folder, waits for the metrics of step 1, stops it; first with an empty cache
-folder, then with what the first left there. Prints a table of seconds; the cold ones each begin with an empty cache.
+Starts the training command in a new run folder, waits for the metrics of step 1, and stops it. A cold start has an
+empty cache folder; a warm start has the cache of a cold one. Prints a table of seconds.
 """
 
 import os
@@ -21,7 +21,7 @@ TURNS = 3
 
 
 def seconds_to_first_step(words: list[str], run: Path, cache: Path) -> float:
-    """Start, wait for the first line of `metrics.jsonl`, stop."""
+    """Seconds from the start until `metrics.jsonl` has its first line; then the process is stopped."""
     command = [sys.executable, "-m", "oasis_jax.train", *words, "--run", str(run)]
     start = time.monotonic()
     process = subprocess.Popen(

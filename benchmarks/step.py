@@ -1,15 +1,16 @@
-"""A step of training or evaluation: the package beside the same network in PyTorch and TensorFlow.
+"""A step of training or evaluation, in the package and with the same network in PyTorch and TensorFlow.
 
 Run:  python benchmarks/step.py [EXPERIMENT.py] [--mode train eval] [--batch 8 32] [--dtype float32 bfloat16] ...
       (needs: pip install -e ".[peers]")
 
-Each framework runs in a process of its own and takes its turn: ours, torch, tensorflow, ours, torch, ... A step is the
-network with its loss, gradient and Adam, or with its loss, scores and prediction, on a batch that is on the device
-already; augmentation is left out, dropout is in where the experiment has it. First each peer is given the package's
-parameters and must agree with it in every logit, in the loss of three steps and in the confusion matrix, in float32
-without dropout (`worker.py`); one that does not is not timed. Prints a row a framework: median and range over turns,
-and its time over ours, turn by turn. Measure on an idle machine: beside other work on the same cores PyTorch's threads
-wait for each other and it loses several times more than the others do, which is why the load is printed.
+Each framework has a process of its own, and they take turns: ours, torch, tensorflow, ours, torch, ... A step is the
+network with its loss, gradient and Adam, or with its loss, scores and prediction, on a batch that is already on the
+device. There is no augmentation; there is dropout if the experiment has it. Before the timing, each peer gets the
+parameters of the package and must agree with it in all logits, in the loss of three steps and in the confusion matrix,
+in float32 without dropout (`worker.py`). A peer that does not agree is not timed. Prints a row for each framework:
+the median and the range over the turns, and its time over ours in the same turn. Measure on an idle machine. Beside
+other work on the same cores, the threads of PyTorch wait for each other, and it loses several times more than the
+others; so the load is printed.
 """
 
 import multiprocessing
@@ -38,12 +39,12 @@ HEAD = [
 
 @dataclass(frozen=True)
 class Arguments:
-    """What to time; whatever else is on the command line is an experiment and its settings, as in training."""
+    """What to time. All other arguments are an experiment and its settings, as in training."""
 
     mode: tuple[Literal["train", "eval"], ...] = ("train", "eval")
     """Steps of training, of evaluation, or both."""
     batch: tuple[int, ...] = (8,)
-    """Slices a step."""
+    """Slices per step."""
     dtype: tuple[Literal["float32", "bfloat16"], ...] = ("float32",)
     """Compute types; on a GPU float32 means TF32 products."""
     against: tuple[Literal["torch", "torch-compiled", "tensorflow"], ...] = ("torch", "tensorflow")
@@ -51,14 +52,14 @@ class Arguments:
     size: tuple[int, int] = (256, 256)
     """Rows and columns of a slice."""
     turns: int = 5
-    """Turns of each framework."""
+    """Measurements of each framework."""
     steps: int = 3
-    """Steps a turn."""
+    """Steps per turn."""
 
 
 @contextmanager
 def workers(names: tuple[str, ...]) -> Iterator[dict[str, ProcessPoolExecutor]]:
-    """A process a framework."""
+    """A process for each framework, by its name."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or JAX takes the memory of the others
     context = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
@@ -66,7 +67,7 @@ def workers(names: tuple[str, ...]) -> Iterator[dict[str, ProcessPoolExecutor]]:
 
 
 def prove(arguments: Arguments, settings: Config, folder: Path) -> tuple[dict[str, list[str]], list[list[str]]]:
-    """How far each framework that agrees is from the package, as cells; and rows of those that do not."""
+    """For each framework that agrees with the package, cells with its differences; rows for the others."""
     agreed, refused = {}, []
     with workers(("ours", *arguments.against)) as pools:
         pools["ours"].submit(worker.write_reference, settings, arguments.size, folder).result()
@@ -75,7 +76,7 @@ def prove(arguments: Arguments, settings: Config, folder: Path) -> tuple[dict[st
                 gaps = pool.submit(worker.differences, name, settings, arguments.size, folder).result()
                 worker.judge(gaps)
                 agreed[name] = [f"{gaps[kind]:.1e}" for kind in ("logits", "losses")]
-            except Exception as error:  # not installed, or it computes something else; the others go on
+            except Exception as error:  # it is not installed or does not agree; the others go on
                 refused.append(failure([name], error))
     return agreed, refused
 
@@ -83,34 +84,35 @@ def prove(arguments: Arguments, settings: Config, folder: Path) -> tuple[dict[st
 def compare(
     arguments: Arguments, settings: Config, mode: str, batch: int, agreed: dict[str, list[str]], folder: Path
 ) -> tuple[list[list[str]], dict[str, str]]:
-    """The rows of one mode, batch and compute type, and the versions of what ran."""
-    before = [mode, str(batch), settings.model.dtype]
+    """The rows of one mode, batch and compute type, and the versions of the frameworks."""
+    case = [mode, str(batch), settings.model.dtype]
     versions: dict[str, str] = {}
     devices: dict[str, str] = {}
     refused: list[list[str]] = []
     with workers(tuple(agreed)) as pools:
 
         def each(task: Callable[..., Any], *words: Any, named: bool = False) -> Iterator[tuple[str, Any]]:
-            """What a task gives in each worker; one that fails, mostly out of memory, leaves; the others go on."""
+            """The result of a task in each worker. A worker that fails, mostly out of memory, is then left out."""
             for name in list(pools):
                 try:
                     yield name, pools[name].submit(task, *([name] if named else []), *words).result()
                 except Exception as error:
-                    refused.append(failure([name, devices.get(name, "-"), *before], error))
+                    refused.append(failure([name, devices.get(name, "-"), *case], error))
                     pools.pop(name).shutdown()
 
-        for name, (device, ran) in each(worker.load, settings, arguments.size, batch, mode, folder, named=True):
-            devices[name], versions = device, versions | ran
+        loaded = each(worker.load, settings, arguments.size, batch, mode, folder, named=True)
+        for name, (device, own_versions) in loaded:
+            devices[name], versions = device, versions | own_versions
         turns: dict[str, list[tuple[float, float]]] = {name: [] for name in pools}
         for _ in range(arguments.turns):
-            for name, taken in each(worker.turn, arguments.steps):
-                turns[name].append(taken)
+            for name, measured in each(worker.turn, arguments.steps):
+                turns[name].append(measured)
         peaks = dict(each(worker.peak))
     seconds = {name: [time for time, _ in turns[name]] for name in peaks}
     ours = seconds.get("ours")
     rows = [
         [
-            *(name, devices[name], *before, figures.spread([1000 * s for s in times])),
+            *(name, devices[name], *case, figures.spread([1000 * s for s in times])),
             figures.format_number(batch / median(times)),
             figures.spread([a / b for a, b in zip(times, ours, strict=True)]) if ours else "-",
             figures.format_number(median(faults for _, faults in turns[name]), 2),
@@ -123,17 +125,17 @@ def compare(
 
 
 def failure(cells: list[str], error: Exception) -> list[str]:
-    """A row that says what went wrong."""
+    """A row with the error."""
     cells = [*cells, *["-"] * (5 - len(cells)), f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"]
     return cells + ["-"] * (len(HEAD) - len(cells))
 
 
 def main() -> None:
-    from oasis_jax.train import parse  # here, because every worker imports this file and peers go without JAX
+    from oasis_jax.train import parse  # not at the top: each worker imports this file, and the peers have no JAX
 
     arguments, words = tyro.cli(Arguments, description=__doc__, return_unknown_args=True)
     chosen, load = parse(words).config, os.getloadavg()[0]
-    # One learning rate for all, low enough that three steps stay comparable.
+    # The same constant learning rate for all, so low that three steps can be compared.
     chosen = replace(chosen, optim=replace(chosen.optim, schedule="constant", learning_rate=1e-4))
     versions: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -142,12 +144,12 @@ def main() -> None:
             settings = replace(chosen, model=replace(chosen.model, dtype=dtype))
             for mode in arguments.mode:
                 for batch in arguments.batch:
-                    more, ran = compare(arguments, settings, mode, batch, agreed, Path(folder))
-                    rows, versions = rows + more, versions | ran
+                    more, own_versions = compare(arguments, settings, mode, batch, agreed, Path(folder))
+                    rows, versions = rows + more, versions | own_versions
     sizes = f"{arguments.size[0]}x{arguments.size[1]}, {arguments.turns} turns of {arguments.steps} steps"
     sizes += f"; load of the machine before {load:.1f}"
-    ran = ", ".join(f"{name} {version}" for name, version in versions.items())
-    print(f"{figures.machine()}; {ran}; {words[0] if words else 'quickstart'}, {sizes}\n")
+    frameworks = ", ".join(f"{name} {version}" for name, version in versions.items())
+    print(f"{figures.machine()}; {frameworks}; {words[0] if words else 'quickstart'}, {sizes}\n")
     print(figures.markdown(HEAD, rows))
     sys.exit(len(agreed) <= len(arguments.against))
 

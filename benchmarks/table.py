@@ -1,10 +1,10 @@
-"""A Markdown table from finished runs, with the commands that make its rows, so that no figure is written by hand.
+"""A Markdown table of finished runs, with the commands that make its rows, so that nobody writes a figure by hand.
 
 Run:  python benchmarks/table.py SPLIT RUN [RUN ...] [--into README.md]
 
-Prints the table, or puts it into a file between the lines `<!-- results -->` and `<!-- end of results -->`. Each run
-has a row; Otsu's thresholds stand below the first run on a data set, and the best published result stands last. Hard
-Dice is pooled over the split, surfaces are compared slice by slice in 2D; docs/metrics.md has the definitions.
+Prints the table, or writes it into a file between the lines `<!-- results -->` and `<!-- end of results -->`. Each run
+has a row. Otsu's thresholds are below the first run on a data set; the best published result is the last row. Hard Dice
+is pooled over the split, and surfaces are compared slice by slice in 2D; docs/metrics.md has the definitions.
 """
 
 import json
@@ -26,40 +26,40 @@ PUBLISHED = (
     "[Ruiqi-Zuo/comp3710-oasis](https://github.com/Ruiqi-Zuo/comp3710-oasis) | - "
     "| 0.9993 | 0.9658 | 0.9666 | 0.9799 | - | - | - |"
 )
-"""The best hard, pooled Dice that anybody reports for the OASIS slices; the figures are from their README."""
+"""The best hard, pooled Dice that others report for the OASIS slices; the figures are from their README."""
 
 
 def row(*cells: str) -> str:
-    """One line of the table."""
+    """A row of the table."""
     return f"| {' | '.join(cells)} |"
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A score, for people."""
+    """A score as text."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def numbers(values: ByClass) -> list[str]:
-    """A text for each class."""
+    """A text for the score of each class."""
     return [number(values.named()[name]) for name in classes.NAMES]
 
 
 def data_of(metrics: Metrics) -> str:
-    """What a score is of."""
+    """The data that a run was evaluated on."""
     return f"{metrics.data}, {metrics.split}: {metrics.scores.slices} slices of {metrics.scores.subjects} subjects"
 
 
-def run_row(here: run_folder.Run, metrics: Metrics) -> str:
-    """The line of a run."""
+def run_row(run: run_folder.Run, metrics: Metrics) -> str:
+    """The row of a run."""
     scores = metrics.scores
-    steps = max(json.loads(line)["step"] for line in here.metrics.read_text().splitlines())
+    steps = max(json.loads(line)["step"] for line in run.metrics.read_text().splitlines())
     near = distance = None
     if scores.surfaces is not None:
         near = scores.surfaces.surface_dice_pooled.foreground_mean
         distance = scores.surfaces.hausdorff95_mm.foreground_mean
     return row(
         data_of(metrics),
-        here.folder.name,
+        run.folder.name,
         f"{steps} ({metrics.step})",
         *numbers(scores.hard_dice_pooled),
         number(near),
@@ -69,17 +69,17 @@ def run_row(here: run_folder.Run, metrics: Metrics) -> str:
 
 
 def otsu_row(metrics: Metrics) -> str:
-    """The line of Otsu's thresholds, the better baseline, on a run's data."""
+    """The row of Otsu's thresholds, the better baseline, on the data of a run."""
     dice, (title, _) = metrics.scores.baselines["otsu"].hard_dice_pooled, baselines.METHODS["otsu"]
     return row(data_of(metrics), title, "-", *numbers(dice), "-", "-", "-")
 
 
-def command(here: run_folder.Run) -> str:
-    """The command that made a run, for anybody: the data folder by its name, the run under `runs/`."""
-    words = [Path(word).name if word.startswith("/") else word for word in here.provenance["command"][1:]]
+def command(run: run_folder.Run) -> str:
+    """The command that made a run, without the paths of one machine: its data by name, the run in `runs/`."""
+    words = [Path(word).name if word.startswith("/") else word for word in run.provenance["command"][1:]]
     if "--run" in words:
-        words[words.index("--run") + 1] = f"runs/{here.folder.name}"
-    return f"{shlex.join(['python', '-m', 'oasis_jax.train', *words])}   # {here.folder.name}"
+        words[words.index("--run") + 1] = f"runs/{run.folder.name}"
+    return f"{shlex.join(['python', '-m', 'oasis_jax.train', *words])}   # {run.folder.name}"
 
 
 def main() -> None:
@@ -88,9 +88,9 @@ def main() -> None:
     split, *folders = words[: words.index("--into")] if into else words
     runs = [run_folder.load(Path(folder)) for folder in folders]
     lines, seen = [row(*HEAD), "|" + "---|" * len(HEAD)], set()
-    for here in runs:
-        metrics = record.read(Metrics, here.evaluation(split) / "metrics.json")
-        lines.append(run_row(here, metrics))
+    for run in runs:
+        metrics = record.read(Metrics, run.evaluation(split) / "metrics.json")
+        lines.append(run_row(run, metrics))
         if metrics.data_fingerprint not in seen:
             lines.append(otsu_row(metrics))
         seen.add(metrics.data_fingerprint)

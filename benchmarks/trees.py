@@ -1,4 +1,4 @@
-"""Trees of any number of slices, made of links to a few: for measurements, where only the number matters."""
+"""Trees of any number of slices, made of links to a few slices, for measurements that depend on the number alone."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,11 @@ import numpy as np
 from oasis_jax.data.slices import Slice, folders, slice_names, write_png
 
 SLICES = 32
-"""Slices a case, as OASIS has them."""
+"""Slices per case, as in OASIS."""
 
 
 def repeat(root: Path, pairs: Sequence[Slice], counts: Mapping[str, int]) -> Path:
-    """A tree with so many slices in each split, in cases of 32; every file is a link to one of `pairs`, in turn."""
+    """Make a tree with `counts` slices in its splits, 32 per case. Its files are links to `pairs`, in turn."""
     case = 0
     for split, count in counts.items():
         for folder in folders(root, split):
@@ -29,7 +29,7 @@ def repeat(root: Path, pairs: Sequence[Slice], counts: Mapping[str, int]) -> Pat
 
 
 def draw(folder: Path, size: tuple[int, int], count: int = 8) -> list[Slice]:
-    """A few slices of any size: noise around four grey levels in a frame of background."""
+    """Write a few slices of any size: four grey levels with noise, in a frame of background."""
     rng = np.random.default_rng(0)
     rows, columns = size
     folder.mkdir()

@@ -1,11 +1,11 @@
-"""Trials of the flagship's recipe: each changes one setting, and all are scored on validate, never on test.
+"""Trials of `experiments/oasis.py`: each changes a setting, and all are scored on validate, never on test.
 
 Run:  python benchmarks/trials.py TREE FOLDER [--only NAME ...] [--steps 1208] [--cases N]
 
-TREE is a `keras_png_slices_data`. Trains the trials that FOLDER does not hold yet, one after another, each in
-FOLDER/NAME, and prints their table; a trial that was cut off goes on. With `--cases`, they see the first N training
-cases alone, in a tree made of links (FOLDER/tree). Trials whose steps cost the same are compared at equal steps;
-`benchmarks/epoch.py` measures what a step costs.
+TREE is a `keras_png_slices_data`. Trains the trials that FOLDER does not have yet, one after another, each in
+FOLDER/NAME, and prints their table. A trial that was interrupted is resumed. With `--cases`, the trials see only the
+first N training cases, in a tree made of links (FOLDER/tree). Trials whose steps cost the same are compared at equal
+steps; `benchmarks/epoch.py` measures the cost of a step.
 """
 
 import json
@@ -42,48 +42,48 @@ TRIALS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Arguments:
-    """Train and score trials of the flagship's recipe on validate."""
+    """Train trials of experiments/oasis.py and score them on validate."""
 
     tree: tyro.conf.Positional[Path]
     """A keras_png_slices_data."""
     folder: tyro.conf.Positional[Path]
-    """Where the runs lie."""
+    """Folder of the runs."""
     only: tuple[Annotated[str, tyro.conf.arg(metavar="NAME")], ...] = ()
-    """Names of trials. None: all."""
+    """Names of trials. If none is given: all."""
     steps: int = 1208
-    """Steps of each: 1,208 of 8 slices are an epoch of all cases."""
+    """Steps of each trial; 1,208 steps of 8 slices are an epoch of all cases."""
     cases: int | None = None
     """Training cases. None: all."""
 
 
 def subset(tree: Path, root: Path, cases: int) -> Path:
-    """A tree of links to the first training cases and to all of validate."""
+    """Make a tree of links to the first training cases and to all of validate."""
     for split in ("train", "validate"):
         slices, problems = find_slices(tree, split)
         if problems:
             raise SystemExit(f"{tree} cannot be used: python -m oasis_jax.data check {tree}")
-        names = list(dict.fromkeys(one.case for one in slices))
-        kept = set(names[:cases] if split == "train" else names)
-        for folder, of in zip(folders(root, split), ("image", "label"), strict=True):
+        names = list(dict.fromkeys(pair.case for pair in slices))
+        chosen = set(names[:cases] if split == "train" else names)
+        for folder, kind in zip(folders(root, split), ("image", "label"), strict=True):
             folder.mkdir(parents=True, exist_ok=True)
-            for one in slices:
-                source = getattr(one, of).resolve()
-                if one.case in kept and not (folder / source.name).exists():
+            for pair in slices:
+                source = getattr(pair, kind).resolve()
+                if pair.case in chosen and not (folder / source.name).exists():
                     os.symlink(source, folder / source.name)
     return root
 
 
 def train(tree: Path, run: Path, steps: int, options: tuple[str, ...]) -> None:
-    """Train a trial to its end; stop all where it fails."""
+    """Train a trial to its end. If it fails, no other trial is trained."""
     words = ["--data.root", str(tree), "--run", str(run), "--train.steps", str(steps), "--train.evaluate", "validate"]
     experiment = str(Path(__file__).parent.parent / "experiments" / "oasis.py")
-    done = subprocess.run([sys.executable, "-m", "oasis_jax.train", experiment, *words, *options], check=False)
-    if done.returncode:
-        raise SystemExit(done.returncode)
+    process = subprocess.run([sys.executable, "-m", "oasis_jax.train", experiment, *words, *options], check=False)
+    if process.returncode:
+        raise SystemExit(process.returncode)
 
 
 def row(name: str, options: tuple[str, ...], run: Path) -> list[str]:
-    """A line of the table, from a run's `metrics.jsonl`."""
+    """A row of the table, from the `metrics.jsonl` of a run."""
     lines: list[dict[str, Any]] = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     best = min((line for line in lines if line["kind"] == "validate"), key=lambda line: line["loss"])
     dice = best["hard_dice"]

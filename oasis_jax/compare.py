@@ -7,7 +7,6 @@ if __name__ == "__main__":
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -15,6 +14,7 @@ import tyro
 from oasis_jax.evaluation import comparison, summary
 from oasis_jax.evaluation.comparison import evaluations
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
+from oasis_jax.pretrained import RunPath
 from oasis_jax.report import tables
 from oasis_jax.report.tables import result_tables
 from oasis_jax.runs import folder as run_folder
@@ -27,7 +27,7 @@ from oasis_jax.system.errors import UserError, run_command
 class Arguments:
     """Compare the first run with each of the others, and with the baselines, subject by subject."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
+    runs: Annotated[tuple[RunPath, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
     """Run folders, each evaluated on the split before; with one run, it is compared with the baselines alone."""
     split: Literal["train", "validate", "test", "volumes"] | None = None
     """Which evaluation of each run. None: the split that the first run's config names."""

@@ -23,6 +23,7 @@ from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.split import evaluate_split
 from oasis_jax.inference import ensemble
 from oasis_jax.inference.segment import Segmenter
+from oasis_jax.pretrained import RunPath
 from oasis_jax.report.write import show, write_evaluation, write_split
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
@@ -39,8 +40,8 @@ class Arguments:
     It writes tables, pictures and a report to RUN/evaluation/SPLIT, or RUN/evaluation/volumes.
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
-    """Run folder, as training made it; its config says all else."""
+    run: tyro.conf.Positional[RunPath]
+    """Run folder, as training made it; or pretrained, the model that comes with the program."""
     split: Split | None = None
     """train, validate or test. None: the one the run's config names."""
     slices: tuple[int, ...] = ()
@@ -51,10 +52,11 @@ class Arguments:
     """Evaluate the checkpoint of this step, not the best one."""
     mirror: bool = False
     """Average the probabilities of each slice and its mirror image."""
-    with_: Annotated[tuple[Path, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
+    with_: Annotated[tuple[RunPath, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
     """Average them over these runs too."""
     output: Path | None = None
-    """Folder to write to. None: RUN/evaluation/SPLIT, with what was averaged in its name."""
+    """Folder to write to. None: RUN/evaluation/SPLIT, with what was averaged in its name; ./pretrained-SPLIT for
+    pretrained."""
     images: str | None = None
     """Evaluate whole T1 volumes on their own voxels: their path, in which {subject} (and {session}) stand for what
     varies, as "study/sub-{subject}/*_T1w.nii.gz"."""

@@ -1,7 +1,8 @@
 """`python -m oasis_jax.export RUN --output DIR`: write a run as one file that JAX alone can load, and a card about it.
 
 `model.jax_export` holds the network, its parameters and the normalisation as StableHLO (`jax.export`); `card.json` says
-what goes in, what comes out and where it comes from. Nothing of this package is needed to use them.
+what goes in, what comes out and where it comes from. Nothing of this package is needed to use them. With `--weights`
+the folder holds the parameters alone (`runs/weights.py`), and every command of this package takes it as a run.
 """
 
 from oasis_jax.system import guard
@@ -9,11 +10,9 @@ from oasis_jax.system import guard
 if __name__ == "__main__":
     guard.install()  # before the imports that take seconds
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +22,6 @@ import tyro
 from jax import export as jax_export
 from jaxtyping import Array, Float, UInt8
 
-from oasis_jax import classes, config
 from oasis_jax.config import SPLITS
 from oasis_jax.data.normalise import normalise
 from oasis_jax.evaluation import record
@@ -31,18 +29,15 @@ from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
+from oasis_jax.pretrained import RunPath
+from oasis_jax.report import card
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
-from oasis_jax.system import records, sharding
+from oasis_jax.runs.weights import FILE, write_weights
+from oasis_jax.system import sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, run_command
 from oasis_jax.system.files import atomic_folder, atomic_write, write_text
-
-PLATFORMS = ("cpu", "cuda", "tpu")
-"""The one file is lowered for all of these."""
-
-SCHEMA = 1
-"""Of `card.json`; a change that could break a reader of it raises it."""
 
 _MODEL, _CARD = "model.jax_export", "card.json"
 
@@ -54,14 +49,16 @@ Closed = Callable[[Array], Array]
 class Arguments:
     """Write the best checkpoint of a run as one file that JAX alone can load, with a card that describes it."""
 
-    run: Annotated[Path, tyro.conf.Positional]
-    """Run folder, as training made it."""
+    run: tyro.conf.Positional[RunPath]
+    """Run folder, as training made it; or pretrained, the model that comes with the program."""
     output: Path
     """Folder to make; it must not exist yet."""
     mirror: bool = False
     """Average the probabilities of each slice and its mirror image inside the file."""
-    with_: Annotated[tuple[Path, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
+    with_: Annotated[tuple[RunPath, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
     """Put these runs into the file too: it gives the mean of their probabilities."""
+    weights: bool = False
+    """Write the parameters alone, as float16: a small folder that the commands of this program take as a run."""
 
 
 def closed(networks: Ensemble) -> Closed:
@@ -84,77 +81,11 @@ def closed(networks: Ensemble) -> Closed:
     return segment
 
 
-def input_shape(run: Run) -> tuple[int, ...]:
-    """Of one slice: (rows, columns), with neighbours (rows, columns, channels)."""
-    return run.shape if run.config.data.neighbours else run.size
-
-
 def lower(segment: Closed, shape: tuple[int, ...]) -> bytes:
     """The serialised `jax.export` of a closed network: for any batch, slices of one shape, all `PLATFORMS`."""
     (batch,) = jax_export.symbolic_shape("batch")
     slices = jax.ShapeDtypeStruct((batch, *shape), np.uint8)
-    return bytes(jax_export.export(jax.jit(segment), platforms=PLATFORMS)(slices).serialize())
-
-
-def describe(networks: Ensemble, metrics: dict[str, Metrics], lowered: bytes) -> dict[str, Any]:
-    """The content of `card.json`.
-
-    Args:
-        networks: what was exported.
-        metrics: what its evaluations wrote, by split.
-        lowered: the content of the model file.
-    """
-    trained, chosen = networks.runs[0], networks.checkpoints[0]
-    settings, facts, size = trained.config, trained.provenance, list(trained.size)
-    root = settings.data.root
-    # A card travels: where things lay on this machine is nobody's business.
-    anonymous = replace(
-        settings, run=Path(trained.folder.name), data=replace(settings.data, root=root and Path(root.name))
-    )
-    return {
-        "schema": SCHEMA,
-        "model": {
-            "file": _MODEL,
-            "sha256": hashlib.sha256(lowered).hexdigest(),
-            "format": "jax.export",
-            "platforms": list(PLATFORMS),
-        },
-        "input": {
-            "shape": ["batch", *input_shape(trained)],
-            "dtype": "uint8",
-            "range": [0, 255],
-            "meaning": "grey levels of slices, as in the image files",
-            "neighbours": {
-                "on_each_side": settings.data.neighbours,
-                "order": "channels run from the lowest slice to the highest; the slice that is labelled is the middle",
-                "at_the_ends": "the last slice is repeated",
-            },
-        },
-        "normalisation": {"method": settings.data.normalise, "place": "inside the model"},
-        "output": {
-            "shape": ["batch", *size, classes.COUNT],
-            "dtype": "float32",
-            "range": [0, 1],
-            "meaning": "probability of each class; they add up to 1 in each pixel",
-        },
-        "classes": [
-            {"index": i, "name": name, "label_grey": grey}
-            for i, (name, grey) in enumerate(zip(classes.NAMES, classes.GREYS, strict=True))
-        ],
-        "training_data": {
-            "name": "phantoms" if root is None else root.name,
-            "fingerprints": facts["data_fingerprints"],
-            # How its slices were cut and look, so that others can be made alike; older runs did not record it.
-            **{name: facts[name] for name in ("slice_cut", "slice_looks") if name in facts},
-        },
-        "checkpoint": {"step": chosen.step, "validation_loss": chosen.loss},
-        "averaged": records.to_json(networks.averaged),
-        "scores": records.to_json(metrics),
-        "config": config.to_json(anonymous),
-        "versions": {"trained": facts["versions"], "exported": run_folder.versions()},
-        "exported": datetime.now(UTC).isoformat(timespec="seconds"),
-        "licence": "The weights follow the terms of the data they were trained on.",
-    }
+    return bytes(jax_export.export(jax.jit(segment), platforms=card.PLATFORMS)(slices).serialize())
 
 
 def read_metrics(networks: Ensemble) -> dict[str, Metrics]:
@@ -186,18 +117,32 @@ def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str,
     """
     if output.exists():
         raise UserError(f"{output} exists already: name a new folder.")
-    for one in runs:
-        unet.check_frame(one.config.model, one.size)
+    for run in runs:
+        unet.check_frame(run.config.model, run.size)
     networks = Segmenter.load(runs, mirror=mirror).ensemble
-    lowered = lower(closed(networks), input_shape(runs[0]))
-    card = describe(networks, read_metrics(networks), lowered)
+    lowered = lower(closed(networks), card.input_shape(runs[0]))
+    content = card.describe_export(networks, read_metrics(networks), lowered, _MODEL)
 
     def fill(folder: Path) -> None:
         atomic_write(folder / _MODEL, lambda part: part.write_bytes(lowered))
-        write_text(folder / _CARD, json.dumps(card, indent=2) + "\n")
+        write_text(folder / _CARD, json.dumps(content, indent=2) + "\n")
 
     atomic_folder(output, fill)
-    return card
+    return content
+
+
+def export_weights(run: Run, output: Path) -> int:
+    """Write the parameters of a run's best checkpoint to a new folder, whole or not at all; return its step.
+
+    Raises:
+        UserError: the folder exists; no validated checkpoint, or none that is sound.
+    """
+    if output.exists():
+        raise UserError(f"{output} exists already: name a new folder.")
+    networks = Segmenter.load([run]).ensemble
+    about, params = card.describe_weights(networks), jax.device_get(networks.params[0])
+    atomic_folder(output, lambda folder: write_weights(folder / FILE, about, params))
+    return networks.checkpoints[0].step
 
 
 def main() -> None:
@@ -206,9 +151,16 @@ def main() -> None:
     sharding.configure_jax()
     # StableHLO names source files for debuggers; without their folders it says nothing about this machine.
     jax.config.update("jax_hlo_source_file_canonicalization_regex", ".*/")
-    card = export(runs, arguments.output, arguments.mirror)
-    scores = f"scores of {', '.join(card['scores'])}" if card["scores"] else "no scores, as it was not evaluated yet"
-    print(f"Wrote {arguments.output}: the checkpoint of step {card['checkpoint']['step']}, with {scores}.")
+    if arguments.weights:
+        if arguments.mirror or arguments.with_:
+            raise UserError("--weights writes the parameters of one network: leave out --mirror and --with.")
+        step = export_weights(runs[0], arguments.output)
+        print(f"Wrote {arguments.output / FILE}: the checkpoint of step {step}. Name {arguments.output} as RUN.")
+        return
+    content = export(runs, arguments.output, arguments.mirror)
+    splits = ", ".join(content["scores"])
+    scores = f"scores of {splits}" if splits else "no scores, as it was not evaluated yet"
+    print(f"Wrote {arguments.output}: the checkpoint of step {content['checkpoint']['step']}, with {scores}.")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
@@ -21,11 +21,14 @@ from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.outputs import FileSummary
 from oasis_jax.inference.segment import Segmenter
+from oasis_jax.pretrained import RunPath
+from oasis_jax.report import predictions
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run, Trained
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, describe, leave_some, run_command
+from oasis_jax.system.files import write_text
 
 _UNDER_WAY = 2
 """Files whose labels are being written while the next are computed."""
@@ -35,8 +38,8 @@ _UNDER_WAY = 2
 class Arguments:
     """Label PNG slices and NIfTI volumes with the best checkpoint of a run."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Run folder, as training made it."""
+    run: tyro.conf.Positional[RunPath]
+    """Run folder, as training made it; or pretrained, the model that comes with the program."""
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
     """PNG files, NIfTI or Analyze volumes, and folders of them."""
     output: Path
@@ -49,12 +52,20 @@ class Arguments:
     """Where the axes of volumes lead that do not say so themselves, as RAS or LPI."""
     mirror: bool = False
     """Average the probabilities of each slice and its mirror image: better, and twice as slow."""
-    with_: Annotated[tuple[Path, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
+    with_: Annotated[tuple[RunPath, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
     """Average them over these runs too."""
     all_heights: bool = False
     """Add up the tissue of whole volumes, beyond the heights that training saw, where labels are a guess."""
     batch: int | None = None
     """Slices at a time. None: 8 for each CPU, 64 for each accelerator."""
+
+
+class _Result(NamedTuple):
+    """What was written for one file."""
+
+    summary: FileSummary
+    entry: dict[str, Any] | None
+    """A PNG slice as the pages show it."""
 
 
 def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
@@ -66,46 +77,46 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     Raises:
         UserError: nothing to label, files in the way, or no sound checkpoint.
     """
-    found, problems = _check(arguments)
+    files, problems = _check(arguments)
     runs = (run, *map(run_folder.load, arguments.with_))
     segmenter = Segmenter.load(runs, mirror=arguments.mirror, batch=arguments.batch)
     framing, trained = segmenter.framing, segmenter.trained
     arguments.output.mkdir(parents=True, exist_ok=True)
-    reports: dict[str, FileSummary] = {}
+    results: dict[str, _Result] = {}
     alone = 0
-    with console.bar() as shown, ThreadPoolExecutor(2) as writers:
-        task = shown.add_task("Labelling", total=len(found))
+    with console.bar() as bar, ThreadPoolExecutor(2) as writers:
+        task = bar.add_task("Labelling", total=len(files))
 
         def fail(reason: str) -> None:
             problems.append(reason)
-            shown.advance(task)
+            bar.advance(task)
 
-        def finish(one: InputFile, written: Future[FileSummary]) -> None:
+        def finish(file: InputFile, written: Future[_Result]) -> None:
             try:
-                reports[one.name] = written.result()
+                results[file.name] = written.result()
             except OSError:  # the disk is full, say: no fault of one file
                 raise
             except Exception as error:
-                fail(describe(one.path, error))
+                fail(describe(file.path, error))
                 return
-            print(outputs.sentence(reports[one.name]), flush=True)
-            shown.advance(task)
+            print(outputs.sentence(results[file.name].summary), flush=True)
+            bar.advance(task)
 
-        writing: deque[tuple[InputFile, Future[FileSummary]]] = deque()
-        inputs = read_inputs(found, framing, arguments.orientation, fail, segmenter.classify)
+        writing: deque[tuple[InputFile, Future[_Result]]] = deque()
+        inputs = read_inputs(files, framing, arguments.orientation, fail, segmenter.classify)
         try:
-            for one in label(inputs, segmenter, arguments.probabilities):
-                alone += one.input.alone
-                writing.append((one.input.file, writers.submit(_write, one, trained, arguments)))
+            for labelled in label(inputs, segmenter, arguments.probabilities):
+                alone += labelled.input.alone
+                writing.append((labelled.input.source, writers.submit(_write, labelled, trained, arguments)))
                 if len(writing) > _UNDER_WAY:
                     finish(*writing.popleft())
-            for one in writing:
-                finish(*one)
+            for pair in writing:
+                finish(*pair)
         finally:  # interrupted or not, what was labelled is in the tables
-            _write_tables([reports[one.name] for one in found if one.name in reports], arguments.output)
+            _write_tables([results[file.name] for file in files if file.name in results], arguments.output)
     if alone:
         console.say(f"{alone} PNG file(s) have no neighbouring slice beside them and stand in for it themselves.")
-    return len(reports), problems
+    return len(results), problems
 
 
 def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
@@ -120,22 +131,33 @@ def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
     return found, problems
 
 
-def _write(one: Segmentation, trained: Trained, arguments: Arguments) -> FileSummary:
-    facts = outputs.report(one, trained, arguments.all_heights)
-    outputs.write(one, facts, arguments.output, trained)
-    return facts
+def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> _Result:
+    """Write the files of one input; return what the tables and the pages of all inputs need."""
+    summary = outputs.report(file, trained, arguments.all_heights)
+    outputs.write(file, summary, arguments.output, trained)
+    if file.input.volume is None:
+        return _Result(summary, predictions.slice_entry(file, summary, summary.slices[0]))
+    write_text(arguments.output / f"{file.input.source.name}{outputs.PAGE}", predictions.volume_page(file, summary))
+    return _Result(summary, None)
 
 
-def _write_tables(reports: list[FileSummary], folder: Path) -> None:
-    if reports:
-        for sentence in outputs.write_tables(folder, reports):
-            console.say(f"Note: {sentence}")
+def _write_tables(results: Sequence[_Result], folder: Path) -> None:
+    """Write the tables, the pages of PNG slices and the index."""
+    if not results:
+        return
+    for sentence in outputs.write_tables(folder, [result.summary for result in results]):
+        console.say(f"Note: {sentence}")
+    slices = [(result.summary, result.entry) for result in results if result.entry is not None]
+    for name, page in predictions.slices_pages(slices).items():
+        write_text(folder / name, page)
+    write_text(folder / predictions.INDEX, predictions.index_page(folder))
 
 
 def _check_free(found: Sequence[InputFile], arguments: Arguments) -> None:
     if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
         raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
-    files = [name for one in found for name in outputs.names(one, arguments.probabilities)] + list(outputs.TABLES)
+    files = [name for one in found for name in outputs.names(one, arguments.probabilities)]
+    files += [*outputs.TABLES, predictions.INDEX]
     inputs = {one.path.resolve() for one in found}
     if lost := [name for name in files if (arguments.output / name).resolve() in inputs]:
         raise UserError(f"{arguments.output / lost[0]} is one of the inputs: name another --output.")
@@ -157,7 +179,7 @@ def main() -> None:
     sharding.configure_jax()
     done, problems = predict(run, arguments)
     if done:
-        print(f"Labels, overlays and tables: {arguments.output}", flush=True)
+        print(f"Labels and tables: {arguments.output}; look at {arguments.output / predictions.INDEX}", flush=True)
     if problems and not done:
         raise UserError(_listing(f"{len(problems)} input(s) could not be labelled", problems))
     if problems:

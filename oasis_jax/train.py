@@ -5,6 +5,7 @@ from oasis_jax.system import guard
 if __name__ == "__main__":
     guard.install()  # before the imports that take seconds
 
+import argparse
 import os
 import runpy
 import sys
@@ -18,9 +19,12 @@ import tyro
 
 from oasis_jax import config
 from oasis_jax.config import Config
+from oasis_jax.pretrained import run_path
+from oasis_jax.runs import folder as run_folder
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.distributed import Flag, initialize
 from oasis_jax.system.errors import UserError, run_command
+from oasis_jax.training import start
 from oasis_jax.training.setup import train
 
 
@@ -70,13 +74,26 @@ def parse(words: list[str]) -> Arguments:
     if any(word.endswith(".py") for word in words[1:]):
         raise UserError("Name the experiment first, then the options.")
     named = words and not words[0].startswith("-")
+    default = load_experiment(named_experiments().get(words[0], Path(words[0]))) if named else _without(words)
     return command_line(
         Arguments,
-        default=Arguments(load_experiment(named_experiments().get(words[0], Path(words[0]))) if named else Config()),
+        default=Arguments(default),
         args=words[1:] if named else words,
         prog="python -m oasis_jax.train [EXPERIMENT]",
         description=_HELP,
     )
+
+
+def _without(words: list[str]) -> Config:
+    """The settings that options change where no experiment is named: those of the run to start from, if there is one.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--init", "--train.init", dest="init")
+    init = first.parse_known_args(words)[0].init
+    return Config() if init in (None, "None") else start.settings(run_folder.load(run_path(init)))
 
 
 def main() -> None:
@@ -88,12 +105,14 @@ def main() -> None:
 _HELP = """\
 Train an Improved U-Net on brain slices, keep the checkpoint with the lowest validation loss, and report its Dice.
 An experiment is one of oasis, original, paper and quickstart, or a Python file that exports a `config`. Without one it
-is the quickstart: made-up heads, minutes on a CPU. Started again, it resumes.
+is the quickstart: made-up heads, minutes on a CPU; with --init RUN it has the settings of that run, at a tenth of its
+learning rate. Started again, it resumes.
 
 Examples:
   python -m oasis_jax.train
   python -m oasis_jax.train oasis --data.root keras_png_slices_data
-  python -m oasis_jax.train my_experiment.py --data.root DIR --run runs/mine --optim.learning-rate 1e-3"""
+  python -m oasis_jax.train my_experiment.py --data.root DIR --run runs/mine --optim.learning-rate 1e-3
+  python -m oasis_jax.train --init pretrained --data.root DIR --run runs/tuned"""
 
 
 if __name__ == "__main__":

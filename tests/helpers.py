@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
+from checked import turned
 
 from oasis_jax.config import Config, Data, Model
 from oasis_jax.data.appearance import MEASURES
@@ -205,9 +206,7 @@ ALL_WAYS = [
 
 def save(path: Path, ras: np.ndarray, spacing: tuple[float, ...] = (1, 1, 1), way: str = "RAS") -> Path:
     """Save a RAS array in a file whose axes lead another way."""
-    turn = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(way))
-    image = nib.Nifti1Image(ras, np.diag([*spacing, 1.0])).as_reoriented(turn)
-    nib.save(image, path)
+    nib.save(turned(nib.Nifti1Image(ras, np.diag([*spacing, 1.0])), way), path)
     return path
 
 

@@ -1,7 +1,10 @@
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -47,7 +50,7 @@ def test_the_paper_experiment_has_the_papers_settings() -> None:
     assert (optim.l2, optim.weight_decay, optim.cross_entropy) == (1e-5, 0, 0)
     assert settings.train.steps == 300 * 100
     rate = schedule(optim, settings.train.steps)
-    assert [float(rate(step)) for step in (0, 99, 100, 29_999)] == pytest.approx(
+    assert [float(np.asarray(rate(step))) for step in (0, 99, 100, 29_999)] == pytest.approx(
         [5e-4, 5e-4, 5e-4 * 0.985, 5e-4 * 0.985**299], rel=1e-4
     )
     assert augment.mirror
@@ -56,7 +59,8 @@ def test_the_paper_experiment_has_the_papers_settings() -> None:
     transform = optimizer(optim, rate)
     params = {"w": jnp.array([3.0, -2.0])}
     updates, _ = transform.update({"w": jnp.zeros(2)}, transform.init(params), params)
-    np.testing.assert_allclose(updates["w"], [-5e-4, 5e-4], rtol=1e-2)
+    (change,) = jax.tree.leaves(updates)
+    np.testing.assert_allclose(change, [-5e-4, 5e-4], rtol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +134,8 @@ def test_a_setting_that_did_not_exist_yet_takes_the_value_of_before() -> None:
         lambda v: v.update(data=[]),
     ],
 )
-def test_a_damaged_config_is_refused(change: object) -> None:
+def test_a_damaged_config_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
     values = config.to_json(Config())
-    change(values)  # type: ignore[operator]
+    change(values)
     with pytest.raises(UserError):
         config.from_json(values)

@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from checked import load, present
 from helpers import ALL_WAYS, FRAMING, SIZE, assert_mistake, blob, brain, by_grey, command, save, stand_in
 from PIL import Image
 
@@ -232,14 +234,14 @@ def test_batches_run_on_from_file_to_file(tmp_path: Path) -> None:
         seen.append(len(frames))
         return by_grey(frames)
 
-    together = {one.input.file.name: one for one in label(inputs, stand_in(counting), False)}
+    together = {one.input.source.name: one for one in label(inputs, stand_in(counting), False)}
     assert set(together) == {"0", "1", "2", "3"}
     assert set(seen) == {4}
     slices = sum(max(1, int(item.head.any(axis=(1, 2)).sum())) for item in inputs)
     assert len(seen) <= slices // 4 + 2
     for item in inputs:
         (alone,) = label([item], stand_in(), False)
-        assert np.array_equal(alone.classes, together[item.file.name].classes)
+        assert np.array_equal(alone.classes, together[item.source.name].classes)
 
 
 def test_the_picture_shows_labels_where_they_lie(tmp_path: Path) -> None:
@@ -315,14 +317,14 @@ def test_whatever_one_file_does_is_a_line_about_it(tmp_path: Path, monkeypatch: 
     files = [InputFile(save(tmp_path / f"{name}.nii", values), name) for name in "abcd"]
     faults = {"a": MemoryError(), "c": RuntimeError("odd")}
 
-    def reading(file: InputFile, *rest: object) -> object:
+    def reading(file: InputFile, *rest: Any) -> object:
         if file.name in faults:
             raise faults[file.name]
-        return read_input(file, *rest)  # pyright: ignore[reportArgumentType]
+        return read_input(file, *rest)
 
     monkeypatch.setattr(inputs, "read_input", reading)
     problems: list[str] = []
-    assert [item.file.name for item in read_inputs(files, FRAMING, None, problems.append)] == ["b", "d"]
+    assert [item.source.name for item in read_inputs(files, FRAMING, None, problems.append)] == ["b", "d"]
     assert problems == [
         f"{files[0].path} needs more memory than there is",
         f"{files[2].path} cannot be used: RuntimeError, odd",
@@ -412,14 +414,14 @@ def test_the_command_labels_a_folder_and_reports_the_broken_at_the_end(
     metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
     pooled = 2 * np.diag(sums) / (sums.sum(0) + sums.sum(1))
     assert np.allclose(pooled, list(metrics["scores"]["hard_dice_pooled"].values())[:4], atol=0.002)
-    volume = nib.load(out / "volume_labels.nii.gz")
-    assert np.array_equal(volume.affine, nib.load(mixed / "volume.nii.gz").affine)
+    volume = load(out / "volume_labels.nii.gz")
+    assert np.array_equal(present(volume.affine), present(load(mixed / "volume.nii.gz").affine))
     turned = np.asarray(nib.as_closest_canonical(volume).dataobj)
     for k, other in itertools.product(range(3), range(3)):
         alone = read_grey(out / f"case_9_slice_{other}_labels.png") // 85
         inside = read_grey(mixed / f"case_9_slice_{k}.nii.png") > 40
         assert (np.mean((turned[:, :, k] == alone)[inside]) > 0.99) == (k == other)
-    assert nib.load(out / "volume_probabilities.nii.gz").shape == (*volume.shape, 4)
+    assert load(out / "volume_probabilities.nii.gz").shape == (*volume.shape, 4)
     with (out / "tissue.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["file"] for row in rows][:2] == ["case_9_slice_0.nii.png", "case_9_slice_1.nii.png"]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from helpers import REPOSITORY, SMALL, assert_mistake, blob, command, options
 from PIL import Image
-from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  # made when imported
 
 from oasis_jax.data.slices import folders, write_png
 from oasis_jax.runs import checkpoint

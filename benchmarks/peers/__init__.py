@@ -1,8 +1,8 @@
-"""One network in several frameworks, behind one interface, so that they can be compared with each other.
+"""The same network in several frameworks, with the same interface, so that they can be compared.
 
-`ours` is the package itself; `torch_unet` and `tensorflow_unet` say the same in PyTorch and in Keras on TensorFlow
-(they need: pip install -e ".[peers]"). Each has `build(settings, parameters, exact)`. None imports another's
-framework, so that memory is counted apart.
+`ours` is the package itself. `torch_unet` and `tensorflow_unet` are the same network in PyTorch and in Keras on
+TensorFlow (they need: pip install -e ".[peers]"). Each has `build(settings, parameters, exact)`. No module imports the
+framework of another one, so that the memory of each is measured alone.
 """
 
 from collections.abc import Callable
@@ -15,26 +15,26 @@ Arrays = dict[str, np.ndarray]
 out)."""
 
 LEVELS, LEAKY_SLOPE, BACKGROUND_LOGIT, EPSILON = 5, 0.01, 30.0, 1e-6
-"""As in `oasis_jax.network.unet` and `oasis_jax.metrics.overlap`, which the peers do not import because
-these import JAX."""
+"""As in `oasis_jax.network.unet` and `oasis_jax.metrics.overlap`. The peers do not import these, because they import
+JAX."""
 
 
 class Program(NamedTuple):
-    """What one framework made of a network, its loss and its optimizer. Results may still be being computed."""
+    """A network with its loss and its optimizer in one framework. A result may not be computed yet: see `wait`."""
 
     put: Callable[[Arrays], Any]
-    """A batch, onto the device."""
+    """Put a batch onto the device."""
     outputs: Callable[[Any], tuple[np.ndarray, np.ndarray]]
-    """Of a batch on the device, without dropout: logits `(B, H, W, 4)`, confusion matrices `(B, 4, 4)`."""
+    """For a batch on the device, without dropout: logits `(B, H, W, 4)` and confusion matrices `(B, 4, 4)`."""
     train: Callable[[Any], Any]
-    """Take one optimizer step; the loss."""
+    """Take an optimizer step on a batch; return the loss."""
     evaluate: Callable[[Any], Any]
-    """Loss, soft sums, prediction and, last, the confusion matrices `(B, 4, 4)`."""
+    """For a batch: loss, soft sums, prediction and, as the last item, confusion matrices `(B, 4, 4)`."""
     wait: Callable[[Any], Any]
     """Wait until a result is computed."""
     device_bytes: Callable[[], int | None]
-    """Largest memory taken on the accelerator; None where there is none."""
+    """Peak memory on the accelerator; None if there is none."""
     device: str
-    """What it runs on: "cpu" or "gpu"."""
+    """The device it runs on: "cpu" or "gpu"."""
     versions: dict[str, str]
-    """The framework's version by name."""
+    """Versions of the framework, by name."""

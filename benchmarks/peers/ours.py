@@ -1,4 +1,4 @@
-"""The package's own network and steps, as `oasis_jax.training.loop` compiles them."""
+"""The network and the steps of the package, as `oasis_jax.training.loop` compiles them."""
 
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from peers import Arrays, Program
 
 
 def initial(settings: Config, size: tuple[int, int]) -> Arrays:
-    """Parameters as training starts from, by "module/name"; biases are not zero, so that a forgotten one is seen."""
+    """Initial parameters by "module/name". Biases are not 0, so that a missing bias is noticed."""
     sharding.configure_jax()
     init, _ = unet.network(settings.model)
     params = jax.jit(init, static_argnums=1)(jax.random.key(settings.train.seed), (*size, settings.data.channels))
@@ -27,13 +27,13 @@ def initial(settings: Config, size: tuple[int, int]) -> Arrays:
 
 
 def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) -> tuple[Any, tuple[Any, ...]]:
-    """A step of training or of evaluation under jit, and what it is called with, on the devices."""
+    """The jitted step of training or evaluation, and its arguments on the devices."""
     mesh = sharding.make_mesh(len(batch["label"]))
     _, apply = unet.network(settings.model)
-    now = jax.device_put(params, sharding.replicated(mesh))
-    (there,) = sharding.to_devices([batch], mesh)
+    device_params = jax.device_put(params, sharding.replicated(mesh))
+    (device_batch,) = sharding.to_devices([batch], mesh)
     if evaluate:
-        return score.compiled_eval_step(settings, apply, mesh), (now, there)
+        return score.compiled_eval_step(settings, apply, mesh), (device_params, device_batch)
     transform = optimizer.optimizer(settings.optim, optimizer.schedule(settings.optim, total_steps=1))
     train_step = partial(
         step.train_step,
@@ -42,13 +42,13 @@ def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) 
         augment=partial(augment, config=Augment(), method=settings.data.normalise),
         cross_entropy=settings.optim.cross_entropy,
     )
-    start = jax.jit(lambda p: state.TrainState(jax.numpy.zeros((), "int32"), p, transform.init(p)))(now)
+    initial_state = jax.jit(lambda p: state.TrainState(jax.numpy.zeros((), "int32"), p, transform.init(p)))
     key = jax.random.key(settings.train.seed)
-    return sharding.compile_train_step(train_step, mesh), (start, there, key)
+    return sharding.compile_train_step(train_step, mesh), (initial_state(device_params), device_batch, key)
 
 
 def unflatten(parameters: Arrays) -> unet.Params:
-    """The tree that Flax wants."""
+    """The tree of parameters that Flax takes."""
     tree: dict[str, dict[str, np.ndarray]] = {}
     for path, value in parameters.items():
         module, name = path.split("/")
@@ -57,7 +57,7 @@ def unflatten(parameters: Arrays) -> unet.Params:
 
 
 def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
-    """The package, without augmentation. `exact` asks for float32 products where a GPU would take TF32."""
+    """The package, without augmentation. With `exact`, a GPU computes float32 products, not TF32."""
     sharding.configure_jax()
     jax.config.update("jax_default_matmul_precision", "highest" if exact else None)
     params = unflatten(parameters)
@@ -78,8 +78,8 @@ def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
         return (*(scored[name] for name in ("loss", "intersection", "predicted", "true", "prediction", "confusion")),)
 
     def device_bytes() -> int | None:
-        facts = jax.local_devices()[0].memory_stats()
-        return facts["peak_bytes_in_use"] if facts else None
+        memory = jax.local_devices()[0].memory_stats()
+        return memory["peak_bytes_in_use"] if memory else None
 
     return Program(
         put=lambda batch: next(sharding.to_devices([batch], sharding.make_mesh(len(batch["label"])))),

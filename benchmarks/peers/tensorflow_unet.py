@@ -1,7 +1,7 @@
-"""The Improved U-Net of `oasis_jax.network.unet` in Keras on TensorFlow, the original's framework, with loss and Adam.
+"""The Improved U-Net of `oasis_jax.network.unet` in Keras on TensorFlow, as in the original, with its loss and Adam.
 
-Layers are Keras's own, steps are `tf.function`s. Instance normalisation, which the original did not have, is Keras's
-group normalisation with groups of one channel.
+The layers are those of Keras; the steps are `tf.function`s. Instance normalisation, which the original does not have,
+is group normalisation of Keras with groups of one channel.
 """
 
 import os
@@ -10,9 +10,9 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-import keras
-import tensorflow as tf
-from keras import layers
+import keras  # pyright: ignore[reportMissingImports]  # optional
+import tensorflow as tf  # pyright: ignore[reportMissingModuleSource]  # optional
+from keras import layers  # pyright: ignore[reportMissingImports]  # optional
 
 from oasis_jax import classes
 from oasis_jax.config import Config, Model
@@ -20,7 +20,7 @@ from peers import BACKGROUND_LOGIT, EPSILON, LEAKY_SLOPE, LEVELS, Arrays, Progra
 
 
 def network(config: Model, size: tuple[int, int]) -> keras.Model:
-    """A model from images `(B, H, W, 1)` to logits float32 `(B, H, W, 4)`; layers are named as in Flax."""
+    """The model, from images `(B, H, W, 1)` to float32 logits `(B, H, W, 4)`. Its layers have the names of Flax."""
     keras.config.set_dtype_policy("mixed_bfloat16" if config.dtype == "bfloat16" else "float32")
 
     def conv(x: Any, features: int, name: str, kernel: int = 3, stride: int = 1) -> Any:
@@ -84,7 +84,7 @@ def network(config: Model, size: tuple[int, int]) -> keras.Model:
 
 
 def loss(logits: tf.Tensor, label: tf.Tensor, cross_entropy: float) -> tuple[tf.Tensor, ...]:
-    """Loss of each slice `(B,)`, and the soft sums `(B, 4)`: intersection, predicted, true."""
+    """The loss of each slice `(B,)`, and its soft sums `(B, 4)`: intersection, predicted, true."""
     log_probability = tf.nn.log_softmax(logits)
     probability = tf.exp(log_probability)
     truth = tf.one_hot(label, classes.COUNT)
@@ -104,7 +104,7 @@ def confusion(prediction: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
 
 
 def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
-    """The network for slices of the size of the first batch put."""
+    """The network for slices of the size of the first batch."""
     tf.config.experimental.enable_tensor_float_32_execution(not exact)
     optim = settings.optim
     held: dict[str, Any] = {}
@@ -132,8 +132,8 @@ def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
         def evaluate(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, ...]:
             logits = model(image, training=False)
             prediction = tf.argmax(logits, -1, tf.int32)
-            found = loss(logits, label, optim.cross_entropy)
-            return *found, tf.cast(prediction, tf.uint8), confusion(prediction, label)
+            losses = loss(logits, label, optim.cross_entropy)
+            return *losses, tf.cast(prediction, tf.uint8), confusion(prediction, label)
 
         held.update(model=model, train=train, evaluate=evaluate)
 
@@ -148,7 +148,7 @@ def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
         train=lambda batch: held["train"](*batch),
         evaluate=lambda batch: held["evaluate"](*batch),
         wait=lambda result: tf.nest.map_structure(lambda x: x.numpy(), result),
-        device_bytes=lambda: None,  # it takes all of a GPU at once
+        device_bytes=lambda: None,  # TensorFlow takes the whole memory of a GPU at once
         device="gpu" if tf.config.list_physical_devices("GPU") else "cpu",
         versions={"tensorflow": tf.__version__, "keras": keras.__version__},
     )

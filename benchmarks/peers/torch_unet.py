@@ -1,13 +1,13 @@
 """The Improved U-Net of `oasis_jax.network.unet` in PyTorch, channels last, with its loss and Adam.
 
-Float32 means TF32 products on a GPU, as JAX takes them there; bfloat16 is autocast over float32 parameters.
+On a GPU, float32 means TF32 products, as in JAX; bfloat16 is autocast with float32 parameters.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-import torch
-import torch.nn.functional as F
+import torch  # pyright: ignore[reportMissingImports]  # optional
+import torch.nn.functional as F  # pyright: ignore[reportMissingImports]  # optional
 
 from oasis_jax import classes
 from oasis_jax.config import Config, Model
@@ -18,12 +18,12 @@ LAST = torch.channels_last
 
 
 def network(config: Model) -> Callable[[Tensors, torch.Tensor, bool], torch.Tensor]:
-    """`forward(weights, image, dropping)`: logits float32 `(B, 4, H, W)` of images `(B, 1, H, W)`."""
+    """`forward(weights, image, dropping)`: float32 logits `(B, 4, H, W)` of images `(B, 1, H, W)`."""
 
     def whole(weights: Tensors, image: torch.Tensor, dropping: bool) -> torch.Tensor:
         def conv(x: torch.Tensor, name: str, stride: int = 1) -> torch.Tensor:
             kernel, bias = weights[f"{name}/kernel"], weights[f"{name}/bias"]
-            if stride == 2:  # "SAME" of JAX and TensorFlow pads even sides below and on the right alone
+            if stride == 2:  # "SAME" of JAX and TensorFlow pads even sides only below and on the right
                 return F.conv2d(F.pad(x, (0, 1, 0, 1)), kernel, bias, stride)
             return F.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
 
@@ -81,15 +81,15 @@ def upsample(x: torch.Tensor) -> torch.Tensor:
 
 
 def instance_norm(x: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Group normalisation with groups of one channel, on a CPU quicker than PyTorch's own instance normalisation."""
+    """Group normalisation with groups of one channel: faster on a CPU than the instance normalisation of PyTorch."""
     if x.is_cuda:
         return F.group_norm(x, x.shape[1], scale, bias, 1e-5)
-    # The CPU's kernel for channels last is six times less accurate than the other, and with both copies no quicker.
+    # The CPU kernel for channels last is six times less accurate, and not faster than the other one with two copies.
     return F.group_norm(x.contiguous(), x.shape[1], scale, bias, 1e-5).contiguous(memory_format=LAST)
 
 
 def loss(logits: torch.Tensor, label: torch.Tensor, cross_entropy: float) -> tuple[torch.Tensor, ...]:
-    """Loss of each slice `(B,)`, and the soft sums `(B, 4)`: intersection, predicted, true."""
+    """The loss of each slice `(B,)`, and its soft sums `(B, 4)`: intersection, predicted, true."""
     log_probability = logits.log_softmax(1)
     probability = log_probability.exp()
     truth = F.one_hot(label, classes.COUNT).movedim(-1, 1)
@@ -103,16 +103,16 @@ def loss(logits: torch.Tensor, label: torch.Tensor, cross_entropy: float) -> tup
 def confusion(prediction: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Pixels of each slice by true class (row) and predicted class (column), `(B, 4, 4)`."""
     pairs = (label * classes.COUNT + prediction).flatten(1)
-    counts = [(pairs == kind).sum(1) for kind in range(classes.COUNT**2)]  # `bincount` would wait for the device
+    counts = [(pairs == kind).sum(1) for kind in range(classes.COUNT**2)]  # `bincount` waits for the device
     return torch.stack(counts, 1).view(-1, classes.COUNT, classes.COUNT)
 
 
 def build(settings: Config, parameters: Arrays, exact: bool = False, compiled: bool = False) -> Program:
-    """The network on the GPU where there is one; `compiled` by `torch.compile`."""
+    """The network on the GPU if there is one, else on the CPU. With `compiled`, `torch.compile` compiles it."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_float32_matmul_precision("highest" if exact else "high")
     torch.backends.cudnn.allow_tf32 = not exact
-    torch.backends.cudnn.benchmark = not exact  # it may choose kernels that are quick and less exact
+    torch.backends.cudnn.benchmark = not exact  # it may choose kernels that are faster and less exact
     weights = {name: _parameter(torch.tensor(value), device) for name, value in parameters.items()}
     forward, optim = network(settings.model), settings.optim
     adam = torch.optim.AdamW(weights.values(), optim.learning_rate, weight_decay=optim.weight_decay, fused=True)

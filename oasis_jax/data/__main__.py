@@ -18,6 +18,7 @@ import tyro
 from oasis_jax.config import SPLITS, STRIDE, Split
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.geometry import Axis
+from oasis_jax.data.phantoms import volume as phantom_volume
 from oasis_jax.data.phantoms.dataset import write_tree
 from oasis_jax.data.published.manifest import published
 from oasis_jax.data.published.outcome import summary
@@ -46,10 +47,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Phantom:
-    """Draw made-up heads as a tree of slices; the same seed gives the same pixels."""
+    """Draw made-up heads as a tree of slices, or one head as a volume; the same seed gives the same pixels."""
 
-    root: tyro.conf.Positional[Path]
-    """Folder to make; it must not exist yet."""
+    root: tyro.conf.Positional[Path | None] = None
+    """Folder of the tree to make; it must not exist yet."""
+    volume: Path | None = None
+    """Write one head to this file, NAME.nii.gz, and its labels to NAME_labels.nii.gz."""
     seed: int = 0
     """Seed of the heads; 0 gives those of the quickstart."""
 
@@ -117,11 +120,27 @@ def check(arguments: Check) -> None:
 def write_phantoms(arguments: Phantom) -> None:
     if arguments.seed < 0:
         raise UserError(f"--seed is {arguments.seed} and must be 0 or more.")
-    if arguments.root.exists():
-        raise UserError(f"{arguments.root} exists already: name a new folder.")
-    arguments.root.parent.mkdir(parents=True, exist_ok=True)
-    write_tree(arguments.root, arguments.seed, console.track)
-    print(f"Wrote {arguments.root}.")
+    if (arguments.root is None) == (arguments.volume is None):
+        raise UserError("Name a folder for a tree of slices, or --volume NAME.nii.gz for one head, not both.")
+    if arguments.volume is not None:
+        _write_phantom_volume(arguments.volume, arguments.seed)
+    elif arguments.root is not None:
+        if arguments.root.exists():
+            raise UserError(f"{arguments.root} exists already: name a new folder.")
+        arguments.root.parent.mkdir(parents=True, exist_ok=True)
+        write_tree(arguments.root, arguments.seed, console.track)
+        print(f"Wrote {arguments.root}.")
+
+
+def _write_phantom_volume(path: Path, seed: int) -> None:
+    labels = phantom_volume.label_file(path)
+    if not path.name.endswith(".nii.gz"):
+        raise UserError(f"{path} must end in .nii.gz.")
+    if existing := [file for file in (path, labels) if file.exists()]:
+        raise UserError(f"{existing[0]} exists already: name a new file.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    phantom_volume.write_volume(path, seed, track=console.track)
+    print(f"Wrote {path} and its labels, {labels}.")
 
 
 def write_volumes(arguments: Volumes) -> None:

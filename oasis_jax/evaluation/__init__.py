@@ -1,1 +1,1 @@
-"""Predictions against truth, as scores."""
+"""Scores of predictions against the truth."""

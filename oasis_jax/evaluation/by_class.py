@@ -1,10 +1,11 @@
-"""A value of each class, or of each tissue, by name."""
+"""Values of each class, or of each tissue, by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
+from jaxtyping import Num
 
 from oasis_jax.classes import CLASSES
 from oasis_jax.system import records
@@ -16,22 +17,22 @@ Values = TypeVar("Values")
 
 
 class _Named:
-    """What the four records share. In JSON, and in `named`, their fields have the names of `classes.CLASSES`."""
+    """The base of four records. In JSON, and in `named`, their fields have the names of `classes.CLASSES`."""
 
     @classmethod
-    def of(cls: type[Values], values: np.ndarray | Sequence[Any]) -> Values:
-        """From numbers in the order of the fields; NaN, an undefined one, becomes None."""
-        make: Any = cls
-        return make(*(None if np.isnan(value) else value.item() for value in np.asarray(values)))
+    def of(cls: type[Values], values: Num[np.ndarray, " fields"] | Sequence[Any]) -> Values:
+        """Make a record from numbers in the order of its fields; NaN (undefined) becomes None."""
+        record: Any = cls
+        return record(*(None if np.isnan(value) else value.item() for value in np.asarray(values)))
 
     def named(self) -> dict[str, Any]:
-        """Values by the name of their class, in the order of the fields."""
+        """The values by the name of their class, in the order of the fields."""
         return records.to_json(self)
 
 
 @dataclass(frozen=True)
 class ByClass(_Named):
-    """A score of each class and its mean over the foreground classes; None where it is undefined."""
+    """A score of each class, and the mean over the foreground classes; None if undefined."""
 
     background: float | None
     csf: float | None = field(metadata=_CSF)
@@ -42,7 +43,7 @@ class ByClass(_Named):
 
 @dataclass(frozen=True)
 class ByTissue(_Named):
-    """A value of each foreground class; None where it is undefined."""
+    """A value of each foreground class; None if undefined."""
 
     csf: float | None = field(metadata=_CSF)
     gray_matter: float | None = field(metadata=_GRAY)
@@ -51,7 +52,7 @@ class ByTissue(_Named):
 
 @dataclass(frozen=True)
 class CountByClass(_Named):
-    """How many slices, or subjects, of each class."""
+    """A number of slices or subjects for each class."""
 
     background: int
     csf: int = field(metadata=_CSF)
@@ -61,7 +62,7 @@ class CountByClass(_Named):
 
 @dataclass(frozen=True)
 class CountByTissue(_Named):
-    """How many slices, or volumes, of each foreground class."""
+    """A number of slices or volumes for each foreground class."""
 
     csf: int = field(metadata=_CSF)
     gray_matter: int = field(metadata=_GRAY)
@@ -70,7 +71,7 @@ class CountByTissue(_Named):
 
 @dataclass(frozen=True)
 class IntervalByClass:
-    """The ends of 95 % intervals."""
+    """The ends of the 95 % interval of each class."""
 
     low: ByClass
     high: ByClass

@@ -1,8 +1,8 @@
-"""Is one evaluation better than another, on the same people?
+"""Compare two evaluations of the same subjects.
 
-A difference of pooled scores gets the 95 % interval of a paired bootstrap over subjects, and the paired scores of the
-subjects a Wilcoxon signed-rank test, adjusted for the three classes by Holm's method. Below 8 subjects there is
-neither; each subject's difference is all that can be shown.
+The difference of pooled scores has a 95 % interval from a paired bootstrap over subjects. The paired scores of the
+subjects have a Wilcoxon signed-rank test, adjusted for the three classes by Holm's method. Below 8 subjects there is no
+interval and no test, only the difference of each subject.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Float64, Num
 
 from oasis_jax import classes
 from oasis_jax.evaluation import record, summary
@@ -26,20 +26,20 @@ SCORES: dict[str, tuple[str, Score]] = {
     "hard_dice": ("hard Dice", summary.with_foreground(overlap.hard_dice)),
     "surface_dice": ("surface Dice at 1 mm", summary.surface_score),
 }
-"""Name in files, name for people, and the score of counts added up."""
+"""By the name in files: the name in tables, and the score of pooled counts."""
 
 
 class Evaluation(NamedTuple):
-    """One run, or one baseline, on a split."""
+    """A run, or a baseline, on a split."""
 
     name: str
     counts: dict[str, Num[np.ndarray, "subjects ..."]]
-    """For each of `SCORES` that it has, the counts of each subject."""
+    """The counts of each subject, by the names of `SCORES`; scores that were not measured are missing."""
 
 
 @dataclass(frozen=True)
 class ScoreComparison:
-    """One score of two evaluations; differences are ours minus theirs."""
+    """A score of two evaluations. Differences are ours minus theirs."""
 
     ours: ByClass
     """Pooled."""
@@ -47,13 +47,13 @@ class ScoreComparison:
     """Pooled."""
     difference: ByClass
     interval: IntervalByClass | None
-    """95 %, of the difference; None below 8 subjects."""
+    """95 % interval of the difference; None below 8 subjects."""
     p: ByTissue | None
-    """Of the Wilcoxon signed-rank test; None below 8 subjects."""
+    """p value of the Wilcoxon signed-rank test; None below 8 subjects."""
     p_holm: ByTissue | None
-    """Adjusted for the three classes."""
+    """p value adjusted for the three classes; None below 8 subjects."""
     each: dict[str, ByClass]
-    """Difference of each subject, by its name."""
+    """Difference of each subject, by the name of the subject."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,22 @@ class Comparison:
     """Two evaluations of the same subjects."""
 
     ours: str
-    """Name."""
+    """Name of the first evaluation."""
     theirs: str
-    """Name."""
+    """Name of the second evaluation."""
     subjects: int
+    """Number of subjects."""
     scores: dict[str, ScoreComparison]
-    """Of each of `SCORES` that both have."""
+    """By the names of `SCORES`, for the scores that both evaluations have."""
 
 
 def compare(ours: Evaluation, theirs: Evaluation, subjects: Sequence[str]) -> Comparison:
     """Compare two evaluations of the same subjects.
 
     Args:
-        ours: counts of each subject.
-        theirs: the same subjects in the same order.
-        subjects: their names.
+        ours: the first evaluation.
+        theirs: the second evaluation, with the same subjects in the same order.
+        subjects: names of the subjects.
     """
     shared = [name for name in SCORES if name in ours.counts and name in theirs.counts]
     scores = {name: _compare(SCORES[name][1], ours.counts[name], theirs.counts[name], subjects) for name in shared}
@@ -103,50 +104,59 @@ def _compare(
 
 
 def read_counts(folder: Path, split: str) -> SubjectCounts:
-    """The `subjects.json` of a run's evaluation.
+    """Read the `subjects.json` of a run's evaluation on a split.
 
     Raises:
-        UserError: there is none, or it is damaged.
+        UserError: there is no such file, or it is damaged.
     """
-    file = run_folder.load(folder).evaluation(split) / "subjects.json"
-    if not file.is_file():
-        how = "--images ... --labels ..." if split == "volumes" else f"--split {split}"
-        raise UserError(f"{folder} has no evaluation on {split}: python -m oasis_jax.evaluate {folder} {how}")
-    return record.read(SubjectCounts, file)
+    path = run_folder.load(folder).evaluation(split) / "subjects.json"
+    if not path.is_file():
+        options = "--images ... --labels ..." if split == "volumes" else f"--split {split}"
+        raise UserError(f"{folder} has no evaluation on {split}: python -m oasis_jax.evaluate {folder} {options}")
+    return record.read(SubjectCounts, path)
 
 
 def evaluations(folders: Sequence[Path], split: str) -> tuple[tuple[str, ...], list[Evaluation], str]:
-    """The subjects; what is known of them, of each run, then of each baseline; and a sentence on what it is of.
+    """Read the evaluations of runs on a split.
+
+    Returns:
+        The names of the subjects; the evaluation of each run, then of each baseline; and a sentence that names the data
+        and the checkpoints.
 
     Raises:
         UserError: an evaluation is missing, or two are not of the same slices.
     """
-    read = [read_counts(folder, split) for folder in folders]
-    first = read[0]
-    for folder, counts in zip(folders, read, strict=True):
+    counts_of_runs = [read_counts(folder, split) for folder in folders]
+    first = counts_of_runs[0]
+    for folder, counts in zip(folders, counts_of_runs, strict=True):
         if counts.data_fingerprint != first.data_fingerprint or counts.subjects != first.subjects:
             raise UserError(
                 f"{folder} and {folders[0]} were evaluated on different slices of {split}: use the same data."
             )
         if np.any(counts.confusion.sum(-1) != first.confusion.sum(-1)):
             raise UserError(
-                f"{folder} and {folders[0]} count other true pixels in the same slices: evaluate both again."
+                f"{folder} and {folders[0]} have different true pixels in the same slices: evaluate both again."
             )
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
-    steps = ", ".join(f"{name} of step {counts.step}" for name, counts in zip(names, read, strict=True))
-    told = f"{first.data}, {split}, {len(first.subjects)} subjects; checkpoints: {steps}."
-    runs = [
+    steps = ", ".join(f"{name} of step {counts.step}" for name, counts in zip(names, counts_of_runs, strict=True))
+    sentence = f"{first.data}, {split}, {len(first.subjects)} subjects; checkpoints: {steps}."
+    of_runs = [
         Evaluation(name, {"hard_dice": counts.confusion} | _surface_counts(counts, first))
-        for name, counts in zip(names, read, strict=True)
+        for name, counts in zip(names, counts_of_runs, strict=True)
     ]
-    known = [Evaluation(title, {"hard_dice": first.baselines[name]}) for name, (title, _) in baselines.METHODS.items()]
-    return first.subjects, runs + known, told
+    of_baselines = [
+        Evaluation(title, {"hard_dice": first.baselines[name]}) for name, (title, _) in baselines.METHODS.items()
+    ]
+    return first.subjects, of_runs + of_baselines, sentence
 
 
-def _surface_counts(counts: SubjectCounts, first: SubjectCounts) -> dict[str, np.ndarray]:
-    """Nothing where surfaces were not compared, or with pixels of another size: they would differ by that alone."""
+def _surface_counts(counts: SubjectCounts, first: SubjectCounts) -> dict[str, Float64[np.ndarray, "subjects 2 3"]]:
+    """The surface counts of a run by score; empty if surfaces were not compared, or if the pixel sizes differ.
+
+    With another pixel size the surfaces of two runs would differ even if their labels did not.
+    """
     if counts.surfaces is None or counts.spacing != first.spacing:
         return {}
     return {"surface_dice": counts.surfaces.surface_dice_pooled}

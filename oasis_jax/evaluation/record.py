@@ -1,4 +1,4 @@
-"""What an evaluation leaves for programs: `metrics.json`, its scores, and `subjects.json`, the counts behind them."""
+"""The files of an evaluation for programs: `metrics.json` with the scores, `subjects.json` with the counts."""
 
 import json
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from oasis_jax.system import records
 from oasis_jax.system.errors import UserError
 
 SCHEMA = 1
-"""Of both files; a change that could break a reader of them raises it. Files without one are read as 1."""
+"""Version of both files. Any change that could break a reader raises it. A file without a schema counts as 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRecord:
-    """What was evaluated, and on what."""
+    """What was evaluated, and on which data."""
 
     schema: int = SCHEMA
     run: str
     """Name of the run's folder."""
     data: str
-    """Name of the data, for people."""
+    """Name of the data, shown in tables."""
     split: str
     """train, validate, test or volumes."""
     step: int
-    """Of the checkpoint."""
+    """Step of the checkpoint."""
     averaged: Averaged | None = None
-    """None for one network alone."""
+    """The networks and mirror images whose probabilities are averaged; None for a single network."""
     data_fingerprint: str
-    """SHA-256 of the slices, or of the volumes."""
+    """SHA-256 of the slices or volumes."""
     spacing_mm: Spacing | None
-    """mm; None where it is unknown, or not the same in all cases."""
+    """mm; None if it is unknown, or not the same in all cases."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,44 +49,44 @@ class Metrics(EvaluationRecord):
 
 @dataclass(frozen=True)
 class SurfaceSums:
-    """What a score of surfaces divides, by subject, ratio (what is above the line, what is below) and tissue."""
+    """Sums for the surface scores, by subject, by numerator (0) and denominator (1), and by tissue."""
 
     surface_dice_pooled: Float64[np.ndarray, "subjects 2 3"]
-    """Size of both surfaces that is near the other, and their whole size: mm, of volumes mm²."""
+    """Size of the part of both surfaces that is near the other, and size of both surfaces: mm, for volumes mm²."""
     hausdorff95_mm: Float64[np.ndarray, "subjects 2 3"]
-    """Finite distances added up, in mm, and how many they are."""
+    """Sum of the finite distances, mm, and their number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Counts of each subject: any pooled score can be had from them, and two evaluations compared."""
+    """Counts of each subject. They are enough to compute any pooled score and to compare two evaluations."""
 
     subjects: tuple[str, ...]
     """Names, sorted."""
     spacing: dict[str, Spacing | None]
-    """mm, of each case."""
+    """mm, by the name of the case."""
     confusion: Int64[np.ndarray, "subjects 4 4"]
     """Pixels by true class (row) and predicted class (column)."""
     surfaces: SurfaceSums | None
-    """None where the size of the pixels is unknown."""
+    """None if the pixel size is unknown."""
     baselines: dict[str, Int64[np.ndarray, "subjects 4 4"]]
-    """Pixels, as `confusion`, of each of `metrics.baselines.METHODS`."""
+    """The confusion of each baseline, by the names of `metrics.baselines.METHODS`."""
 
     def __post_init__(self) -> None:
         if not self.subjects or len(self.subjects) != len(self.confusion):
-            raise ValueError("the counts are not of the subjects")
+            raise ValueError("there are not as many counts as subjects")
         if set(self.baselines) != set(METHODS):
             raise ValueError(f"the baselines are {sorted(self.baselines)} and must be {sorted(METHODS)}")
         for table in (self.confusion, *self.baselines.values()):
             if table.min() < 0:
                 raise ValueError("a count is below 0")
             if np.any(table.sum(-1) != self.confusion.sum(-1)):
-                raise ValueError("the baselines count other true pixels")
+                raise ValueError("the baselines have other true pixels")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubjectCounts(Counts, EvaluationRecord):
-    """The content of `subjects.json`: first the fields of the record, then the counts."""
+    """The content of `subjects.json`: the fields of the record, then the counts."""
 
 
 File = TypeVar("File", Metrics, SubjectCounts)
@@ -96,8 +96,8 @@ def read(kind: type[File], path: Path) -> File:
     """Read a `metrics.json` or a `subjects.json`.
 
     Raises:
-        UserError: it is damaged, or another version of the program wrote it and it lacks something.
-        OSError: it cannot be read.
+        UserError: the file is damaged, or another version of the program wrote it and this version cannot use it.
+        OSError: the file cannot be read.
     """
     schema: object = SCHEMA
     try:
@@ -112,5 +112,5 @@ def read(kind: type[File], path: Path) -> File:
 
 
 def text(content: Metrics | SubjectCounts, indent: int | None = None) -> str:
-    """What `read` reads."""
+    """The text of a file that `read` can read."""
     return json.dumps(records.to_json(content), indent=indent, allow_nan=False) + "\n"

@@ -1,7 +1,7 @@
-"""All scores of an evaluation. Field by field they are `scores` of a `metrics.json`; `summary` defines and makes them.
+"""All scores of an evaluation, in the form of `scores` in `metrics.json`. `summary` defines and computes them.
 
-Overlap scores and shares have no unit and lie between 0 and 1. None stands for what is undefined, and for an interval
-of fewer than 8 subjects.
+Overlap scores and shares have no unit and are between 0 and 1. None means undefined. Intervals are None below 8
+subjects.
 """
 
 from dataclasses import dataclass
@@ -23,21 +23,22 @@ class OverlapIntervals:
 
 @dataclass(frozen=True)
 class SubjectDice:
-    """Hard Dice of each subject, from the counts of all its slices, and what it is over subjects."""
+    """Hard Dice of each subject, from the counts of all its slices, and statistics over subjects."""
 
     mean: ByClass
     standard_deviation: ByClass
-    """Of the sample; None below two subjects."""
+    """Sample standard deviation; None below two subjects."""
     worst: ByClass
+    """Minimum."""
     subjects_left_out: CountByClass
-    """Those that have the class neither in truth nor in prediction."""
+    """Number of subjects left out because truth and prediction lack the class."""
     each: dict[str, ByClass]
     """By the name of the subject."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """The ends of a 95 % interval of one number."""
+    """The ends of the 95 % interval of a number."""
 
     low: float | None
     high: float | None
@@ -45,23 +46,23 @@ class Interval:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How sure and how right the pixels inside the true or the predicted brain are."""
+    """Confidence and accuracy of the pixels inside the true or the predicted brain."""
 
     expected_error: float | None
-    """Expected calibration error."""
+    """Expected calibration error, range 0 to 1."""
     interval: Interval | None
-    """Of the error."""
+    """95 % interval of the error."""
     pixels: tuple[int, ...]
-    """In each of the 15 bins of `metrics.calibration`."""
+    """Number of pixels in each of the 15 bins of `metrics.calibration`."""
     confidence: tuple[float | None, ...]
     """Mean probability of the predicted class in each bin."""
     accuracy: tuple[float | None, ...]
-    """Share of pixels in each bin whose class is right."""
+    """Share of the pixels of each bin whose predicted class is correct."""
 
 
 @dataclass(frozen=True)
 class SurfaceIntervals:
-    """95 % intervals of the scores of surfaces."""
+    """95 % intervals of the surface scores."""
 
     surface_dice_pooled: IntervalByClass | None
     hausdorff95_mm: IntervalByClass | None
@@ -69,26 +70,26 @@ class SurfaceIntervals:
 
 @dataclass(frozen=True)
 class SurfaceScores:
-    """Distances between true and predicted surfaces; of the background there are none."""
+    """Surface scores; None for the background."""
 
     each: Literal["slice", "volume"]
-    """What was compared: slices in 2D, or volumes in 3D."""
+    """Whether slices were compared in 2D, or volumes in 3D."""
     tolerance_mm: float
-    """mm: how near the surface Dice calls near."""
+    """mm; the surface Dice counts distances up to this as near."""
     surface_dice_pooled: ByClass
-    """Share of both surfaces, added up, that is near."""
+    """Share of both surfaces that is near the other, from sizes summed over the split."""
     hausdorff95_mm: ByClass
-    """mm: mean over the slices (volumes) where it is finite."""
+    """mm; mean over the slices (volumes) with a finite distance."""
     intervals: SurfaceIntervals
     without_class: CountByTissue
-    """Slices (volumes) that have the class neither in truth nor in prediction."""
+    """Number of slices (volumes) without the class in truth and prediction."""
     infinite: CountByTissue
-    """Slices (volumes) that have it in one of them only."""
+    """Number of slices (volumes) with the class in only one of truth and prediction."""
 
 
 @dataclass(frozen=True)
 class ScanTissue:
-    """How much of each tissue one scan shows, in the unit of `TissueScores`."""
+    """The amount of each tissue in a scan, in the unit of `TissueScores`."""
 
     subject: str
     true: ByTissue
@@ -97,12 +98,12 @@ class ScanTissue:
 
 @dataclass(frozen=True)
 class RetestDifference:
-    """How far the first two scans of a subject differ, mean over subjects."""
+    """The difference between the first two scans of a subject, mean over subjects."""
 
     mean_difference: ByTissue
-    """Without its sign, in the unit of `TissueScores`."""
+    """Mean absolute difference, in the unit of `TissueScores`."""
     percent: ByTissue
-    """% of the mean of both scans."""
+    """Mean absolute difference in % of the mean of the two scans."""
 
 
 @dataclass(frozen=True)
@@ -110,18 +111,20 @@ class Retest:
     """Subjects that were scanned more than once."""
 
     subjects: int
+    """Their number."""
     true: RetestDifference
     predicted: RetestDifference
 
 
 @dataclass(frozen=True)
 class TissueScores:
-    """How well the amounts of tissue agree, a scan each; all amounts are in `unit`."""
+    """Agreement between predicted and true amounts of tissue over scans; all amounts are in `unit`."""
 
     unit: Literal["pixels", "cm²", "ml"]
     of: str
-    """What part of a scan was measured, for people."""
+    """The part of a scan that was measured, in words."""
     scans: int
+    """Number of scans."""
     bias: ByTissue
     """Mean of predicted minus true."""
     low: ByTissue
@@ -131,14 +134,14 @@ class TissueScores:
     icc: ByTissue
     """ICC(A,1), at most 1; None below 8 subjects."""
     retest: Retest | None
-    """None where nobody was scanned twice."""
+    """None if no subject was scanned twice."""
     each: dict[str, ScanTissue]
     """By the name of the case."""
 
 
 @dataclass(frozen=True)
 class BaselineIntervals:
-    """95 % interval of a baseline."""
+    """95 % interval of the score of a baseline."""
 
     hard_dice_pooled: IntervalByClass | None
 
@@ -156,13 +159,15 @@ class Scores:
     """All scores of an evaluation."""
 
     slices: int
+    """Number of slices."""
     subjects: int
+    """Number of subjects."""
     loss: float
-    """Mean over slices of the loss of training."""
+    """The loss of training, mean over slices."""
     soft_dice_per_slice: ByClass
     """Mean over slices."""
     slices_without_class: CountByClass
-    """Slices whose truth lacks the class; they count as soft Dice 0."""
+    """Number of slices whose truth lacks the class; their soft Dice counts as 0."""
     hard_dice_pooled: ByClass
     jaccard_pooled: ByClass
     precision_pooled: ByClass
@@ -171,12 +176,12 @@ class Scores:
     hard_dice_per_subject: SubjectDice
     calibration: Calibration
     surfaces: SurfaceScores | None
-    """None where the size of the pixels is unknown."""
+    """None if the pixel size is unknown."""
     tissue: TissueScores
     baselines: dict[str, BaselineScores]
     """By the names of `metrics.baselines.METHODS`."""
     caveats: tuple[str, ...]
-    """Sentences on what the scores flatter, or on how they were made."""
+    """Sentences about scores that are too good, or about how the scores were made."""
 
     def __post_init__(self) -> None:
         if set(self.baselines) != set(METHODS):

@@ -1,4 +1,4 @@
-"""A split of slices against its labels."""
+"""Evaluate networks on the slices of a split."""
 
 import jax
 import numpy as np
@@ -19,19 +19,19 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
     """Evaluate one or several networks on a split.
 
     Args:
-        networks: whose probabilities are averaged.
+        networks: the networks; their probabilities are averaged.
         tree: the data.
-        split: the split of the tree.
-        source: its slices.
-        mesh: where the parameters lie.
+        split: name of the split.
+        source: slices of the split.
+        mesh: devices that hold the parameters.
 
     Raises:
-        UserError: the networks were trained on slices of another size.
+        UserError: the crop of a network does not fit the slices.
     """
     config, pairs = networks.runs[0].config, tree.splits[split]
-    for one in networks.runs:
-        unet.check_frame(one.config.model, tree.size)
-    batch = -(-config.train.batch // mesh.size) * mesh.size  # that of training, as all devices can share it
+    for run in networks.runs:
+        unet.check_frame(run.config.model, tree.size)
+    batch = -(-config.train.batch // mesh.size) * mesh.size  # as in training, rounded up to share it among all devices
     table, predictions = score.score(
         score.compiled_eval_step(config, networks.apply(), mesh),
         networks.params,
@@ -55,6 +55,6 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
 def _surfaces(
     source: Source, predictions: UInt8[np.ndarray, "slices rows columns"], spacing: tuple[float, float]
 ) -> SurfaceTable:
-    """The surfaces of every slice, in 2D."""
+    """Compare the surfaces of each slice in 2D."""
     pairs = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
     return surface.compare_slices(console.track(pairs, len(predictions), "Surfaces"), spacing)

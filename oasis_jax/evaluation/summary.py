@@ -1,10 +1,11 @@
-"""All scores of a split: pooled over it, by subject, and with intervals. Pure numpy.
+"""All scores of a split: pooled over the split, per subject, and with intervals. Pure numpy.
 
-Definitions. **Soft, per slice** (the seed's): `2 I / (P + T + 1e-6)` of each slice from probabilities, mean over
-slices; a class absent from a slice's truth counts as 0 there, and such slices are counted. **Pooled**: argmax, from
-counts added over the whole split. **Per subject**: the same from counts added over each person's slices, then mean,
-standard deviation and minimum over persons; a class absent from both truth and prediction of a person is left out, and
-such persons are counted. **Interval**: 95 %, from whole subjects drawn again; only from 8 subjects on.
+Definitions. **Soft, per slice** (as in the original): `2 I / (P + T + 1e-6)` of each slice from probabilities, then the
+mean over slices. A class that is absent from the truth of a slice counts as 0 there, and such slices are counted.
+**Pooled**: each pixel gets its most probable class; scores come from counts summed over the split. **Per subject**: the
+same from counts summed over the slices of each subject, then mean, standard deviation and minimum over subjects. A
+class that is absent from truth and prediction of a subject is left out, and such subjects are counted. **Interval**:
+95 %, from a bootstrap over whole subjects; None below 8 subjects.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,57 +39,58 @@ from oasis_jax.metrics.overlap import OVERLAP, dice, hard_dice
 from oasis_jax.metrics.surface import SurfaceTable
 
 CAUTIONS = {
-    "train": ["The network was trained on these slices: expect worse of other people."],
-    "validate": ["The checkpoint was chosen by these slices: expect a little worse of other people."],
+    "train": ["The network was trained on these slices: expect lower scores for other subjects."],
+    "validate": ["The checkpoint was chosen by these slices: expect slightly lower scores for other subjects."],
 }
-"""What the scores of a split flatter, a sentence each."""
+"""Sentences about splits whose scores are too good."""
 
 
 def measure(evaluated: Evaluated, caveats: Sequence[str] = ()) -> tuple[Scores, Counts]:
-    """All scores of an evaluation, and the counts of each subject.
+    """Compute all scores of an evaluation, and the counts of each subject.
 
     Args:
-        evaluated: slices and their predictions.
-        caveats: what a reader of the scores must know, a sentence each.
+        evaluated: slices, predictions and their counts.
+        caveats: sentences that a reader of the scores must know.
     """
-    people = evaluated.people
+    subjects = evaluated.slice_subjects
     histograms = np.stack([baselines.histogram(*evaluated.slices[i]) for i in range(len(evaluated.pairs))])
     tables = {name: baselines.confusion(histograms, method) for name, (_, method) in baselines.METHODS.items()}
-    names, confusion = aggregate.sums(evaluated.table.confusion, people)
+    names, confusion = aggregate.sums(evaluated.table.confusion, subjects)
     counts = Counts(
         subjects=tuple(names),
         spacing={case: evaluated.spacing[case] for case in evaluated.cases},
         confusion=confusion,
-        surfaces=None if evaluated.surfaces is None else surface_sums(evaluated.surfaces, _owners(evaluated)),
-        baselines={name: aggregate.sums(table, people)[1] for name, table in tables.items()},
+        surfaces=None if evaluated.surfaces is None else surface_sums(evaluated.surfaces, _surface_subjects(evaluated)),
+        baselines={name: aggregate.sums(table, subjects)[1] for name, table in tables.items()},
     )
-    return score(evaluated.table, people, counts, of_surfaces(evaluated, counts), of_tissue(evaluated), caveats), counts
+    surfaces, tissues = of_surfaces(evaluated, counts), of_tissue(evaluated)
+    return score(evaluated.table, subjects, counts, surfaces, tissues, caveats), counts
 
 
 def score(
     table: SliceTable,
-    people: Sequence[str],
+    subjects: Sequence[str],
     counts: Counts,
     surfaces: SurfaceScores | None,
     tissues: TissueScores,
     caveats: Sequence[str] = (),
 ) -> Scores:
-    """The scores of a split.
+    """Compute the overlap scores of a split, and put all its scores together.
 
     Args:
-        table: the slices.
-        people: the subject of each slice.
-        counts: of the same slices.
-        surfaces: their scores.
-        tissues: their scores.
-        caveats: what a reader must know.
+        table: losses and counts of each slice.
+        subjects: the subject of each slice.
+        counts: counts of each subject, from the same slices.
+        surfaces: surface scores.
+        tissues: amounts of tissue.
+        caveats: sentences that a reader of the scores must know.
     """
     values, intervals = {}, {}
     for name, overlap in OVERLAP.items():
         values[f"{name}_pooled"], intervals[f"{name}_pooled"] = _pooled(with_foreground(overlap), counts.confusion)
     with np.errstate(all="ignore"):
         return Scores(
-            slices=len(people),
+            slices=len(subjects),
             subjects=len(counts.subjects),
             loss=float(table.loss.mean(dtype=np.float64)),
             soft_dice_per_slice=ByClass.of(_add_foreground(dice(table.soft).mean(0, dtype=np.float64))),
@@ -96,16 +98,16 @@ def score(
             **values,
             intervals=OverlapIntervals(**intervals),
             hard_dice_per_subject=_per_subject(counts.subjects, with_foreground(hard_dice)(counts.confusion)),
-            calibration=_calibration(table.bins, people),
+            calibration=_calibration(table.bins, subjects),
             surfaces=surfaces,
             tissue=tissues,
-            baselines={name: of_baseline(table) for name, table in counts.baselines.items()},
+            baselines={name: of_baseline(confusion) for name, confusion in counts.baselines.items()},
             caveats=tuple(caveats),
         )
 
 
 def of_surfaces(evaluated: Evaluated, counts: Counts) -> SurfaceScores | None:
-    """Distances between surfaces; None where the size of the pixels is unknown."""
+    """Surface scores; None if the pixel size is unknown."""
     if evaluated.surfaces is None or counts.surfaces is None:
         return None
     each: Literal["slice", "volume"] = "volume" if evaluated.whole else "slice"
@@ -124,10 +126,10 @@ def of_surfaces(evaluated: Evaluated, counts: Counts) -> SurfaceScores | None:
 
 
 def surface_sums(table: SurfaceTable, subjects: Sequence[str]) -> SurfaceSums:
-    """What `surface_score` divides, for each subject, sorted.
+    """Sums for `surface_score` of each subject, sorted by name.
 
     Args:
-        table: a row for each slice (in 2D) or volume (in 3D).
+        table: a row for each slice (in 2D) or each volume (in 3D).
         subjects: the subject of each row.
     """
     finite = np.isfinite(table.hausdorff)
@@ -139,14 +141,14 @@ def surface_sums(table: SurfaceTable, subjects: Sequence[str]) -> SurfaceSums:
 
 
 def surface_score(sums: Float[np.ndarray, "*groups 2 3"]) -> Float[np.ndarray, "*groups 5"]:
-    """A score of surfaces by class from one of `SurfaceSums`, those of any group added up."""
+    """A surface score of each class, NaN for the background, from sums of `SurfaceSums` over any groups."""
     with np.errstate(invalid="ignore", divide="ignore"):
         values = sums[..., 0, :] / sums[..., 1, :]
     return _add_foreground(np.concatenate([np.full((*values.shape[:-1], 1), np.nan), values], axis=-1))
 
 
 def of_tissue(evaluated: Evaluated) -> TissueScores:
-    """Amounts of tissue: in one unit, pixels where that of some scan is another one."""
+    """Amounts of tissue in all scans, in one unit; in pixels if the units of the scans differ."""
     units = {case: tissue.unit(spacing) for case, spacing in evaluated.spacing.items()}
     if len({unit.name for unit in units.values()}) > 1:
         units = dict.fromkeys(units, tissue.unit(None))
@@ -161,28 +163,28 @@ def of_tissue(evaluated: Evaluated) -> TissueScores:
 
 
 def of_baseline(confusion: Int64[np.ndarray, "subjects 4 4"]) -> BaselineScores:
-    """Hard Dice of a baseline, pooled, from the counts of each subject."""
+    """Pooled hard Dice of a baseline, from the counts of each subject."""
     value, interval = _pooled(with_foreground(hard_dice), confusion)
     return BaselineScores(value, BaselineIntervals(interval))
 
 
 def with_foreground(score: Score) -> Score:
-    """A score of the four classes, with the mean over the foreground classes behind them: `(..., 5)`."""
+    """Extend a score of the four classes by the mean over the foreground classes: `(..., 5)`."""
     return lambda counts: _add_foreground(score(counts))
 
 
-def interval_by_class(spread: bootstrap.Interval | None) -> IntervalByClass | None:
-    """An interval's two ends by class; None without one."""
-    return None if spread is None else IntervalByClass(ByClass.of(spread.low), ByClass.of(spread.high))
+def interval_by_class(interval: bootstrap.Interval | None) -> IntervalByClass | None:
+    """The ends of an interval by class; None stays None."""
+    return None if interval is None else IntervalByClass(ByClass.of(interval.low), ByClass.of(interval.high))
 
 
-def _owners(evaluated: Evaluated) -> list[str]:
-    """The subject of each row of the surfaces."""
-    return [evaluated.subjects[case] for case in evaluated.cases] if evaluated.whole else evaluated.people
+def _surface_subjects(evaluated: Evaluated) -> list[str]:
+    """The subject of each row of the surface table."""
+    return [evaluated.subjects[case] for case in evaluated.cases] if evaluated.whole else evaluated.slice_subjects
 
 
 def _pooled(score: Score, counts: Num[np.ndarray, "subjects ..."]) -> tuple[ByClass, IntervalByClass | None]:
-    """A score of all subjects' counts added up, and how far it may be off."""
+    """A score of the summed counts of all subjects, and its interval."""
     return ByClass.of(score(counts.sum(0))), interval_by_class(bootstrap.interval(score, counts))
 
 
@@ -197,17 +199,17 @@ def _per_subject(names: Sequence[str], values: Float64[np.ndarray, "subjects 5"]
 
 
 def _calibration(bins: BinCounts, subjects: Sequence[str]) -> Calibration:
-    """Expected calibration error inside the union of the brains, and the curve."""
+    """Expected calibration error inside the true or predicted brain, with its interval, and the reliability curve."""
     _, counts = aggregate.sums(np.stack([np.asarray(part, np.float64) for part in bins], axis=1), subjects)
 
     def error(sums: Float64[np.ndarray, "*groups 3 15"]) -> Float64[np.ndarray, "*groups"]:
         return calibration.expected_calibration_error(BinCounts(*np.moveaxis(sums, -2, 0)))
 
-    spread, total = bootstrap.interval(error, counts), BinCounts(*counts.sum(0))
+    interval, total = bootstrap.interval(error, counts), BinCounts(*counts.sum(0))
     curve = calibration.curve(total)
     return Calibration(
         expected_error=_plain(error(counts.sum(0))),
-        interval=None if spread is None else Interval(_plain(spread.low), _plain(spread.high)),
+        interval=None if interval is None else Interval(_plain(interval.low), _plain(interval.high)),
         pixels=tuple(int(x) for x in total.pixels),
         confidence=tuple(_plain(x) for x in curve.confidence),
         accuracy=tuple(_plain(x) for x in curve.accuracy),
@@ -217,7 +219,7 @@ def _calibration(bins: BinCounts, subjects: Sequence[str]) -> Calibration:
 def _over(
     statistic: Callable[[np.ndarray], Any], values: Float64[np.ndarray, "subjects classes"]
 ) -> Float64[np.ndarray, " classes"]:
-    """A statistic of each column without its NaNs; NaN for a column that has nothing else."""
+    """A statistic of each column without its NaNs; NaN if the whole column is NaN."""
     columns = [column[~np.isnan(column)] for column in values.T]
     return np.array([statistic(column) if column.size else np.nan for column in columns])
 
@@ -228,7 +230,7 @@ def _deviation(values: Float64[np.ndarray, " subjects"]) -> float:
 
 
 def _add_foreground(values: Float[np.ndarray, "*groups 4"]) -> Float[np.ndarray, "*groups 5"]:
-    """The mean over the foreground classes behind the classes."""
+    """Append the mean over the foreground classes."""
     return np.concatenate([values, values[..., list(classes.FOREGROUND)].mean(-1, keepdims=True)], axis=-1)
 
 

@@ -1,7 +1,7 @@
-"""How much of each tissue a scan shows, predicted and true: agreement, and how two scans of one person differ.
+"""Predicted and true amounts of tissue in scans: their agreement, and the difference between two scans of a subject.
 
-Of whole volumes these are millilitres of tissue. Of a tree of slices they are those of the slab that was cut; where the
-distance of its slices is unknown, areas added over the slices; where nothing is known, pixels.
+For whole volumes the amounts are millilitres of tissue. For a tree of slices they are millilitres in the slab that was
+cut; if the slice spacing is unknown, areas summed over the slices; if the pixel size is unknown too, pixels.
 """
 
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ UnitName = Literal["pixels", "cm²", "ml"]
 
 
 class Unit(NamedTuple):
-    """What one pixel stands for."""
+    """The unit of amounts of tissue."""
 
     name: UnitName
     amount: float
-    """Of one pixel, in this unit."""
+    """The amount of one pixel, in this unit."""
 
 
 def unit(spacing: Spacing | None) -> Unit:
-    """The unit in which pixels of a spacing can be measured."""
+    """The unit of amounts for a spacing: ml, cm² without a slice spacing, or pixels without any spacing."""
     if spacing is None:
         return Unit("pixels", 1.0)
     row, column, slice_mm = spacing
@@ -37,14 +37,14 @@ def unit(spacing: Spacing | None) -> Unit:
 
 
 class Scan(NamedTuple):
-    """One scan's tissue: CSF, gray matter and white matter."""
+    """The amounts of CSF, gray matter and white matter in a scan."""
 
     case: str
     subject: str
     true: Float64[np.ndarray, "3"]
-    """In the unit."""
+    """In the unit of the evaluation."""
     predicted: Float64[np.ndarray, "3"]
-    """In the unit."""
+    """In the unit of the evaluation."""
 
 
 def measure(
@@ -53,45 +53,48 @@ def measure(
     subjects: dict[str, str],
     amounts: dict[str, float],
 ) -> list[Scan]:
-    """Measure each scan.
+    """Measure the tissue in each scan.
 
     Args:
         confusion: pixels of each slice by true class (row) and predicted class (column).
         cases: the scan of each slice.
-        subjects: the person of each scan.
-        amounts: what one pixel of each scan stands for.
+        subjects: the subject of each scan.
+        amounts: the amount of one pixel of each scan, in one unit.
+
+    Returns:
+        The scans, sorted by name.
     """
     names, counts = aggregate.sums(confusion, cases)
     sums = overlap.hard_overlap(counts)
-    shown = list(classes.FOREGROUND)
+    tissues = list(classes.FOREGROUND)
     return [
-        Scan(name, subjects[name], true[shown] * amounts[name], predicted[shown] * amounts[name])
+        Scan(name, subjects[name], true[tissues] * amounts[name], predicted[tissues] * amounts[name])
         for name, true, predicted in zip(names, sums.true, sums.predicted, strict=True)
     ]
 
 
 def summarise(scans: Sequence[Scan], unit: UnitName, whole: bool) -> TissueScores:
-    """Agreement over scans.
+    """Agreement between predicted and true amounts over scans.
 
     Args:
         scans: the scans.
-        unit: of their amounts.
-        whole: whether they are whole volumes, not slabs of one.
+        unit: the unit of their amounts.
+        whole: whether the scans are whole volumes, not slabs.
     """
     true, predicted = (
         np.array([getattr(scan, side) for scan in scans]).reshape(-1, 3) for side in ("true", "predicted")
     )
-    agreed = agreement.agreement(true, predicted)
-    if len({scan.subject for scan in scans}) < FEWEST_SUBJECTS:  # a guess, as intervals are
-        agreed = agreed._replace(**dict.fromkeys(("low", "high", "icc"), np.full(3, np.nan)))
+    result = agreement.agreement(true, predicted)
+    if len({scan.subject for scan in scans}) < FEWEST_SUBJECTS:  # too few to trust, as for intervals
+        result = result._replace(**dict.fromkeys(("low", "high", "icc"), np.full(3, np.nan)))
     return TissueScores(
         unit=unit,
         of="whole volumes" if whole else "the slices of each scan",
         scans=len(scans),
-        bias=ByTissue.of(agreed.bias),
-        low=ByTissue.of(agreed.low),
-        high=ByTissue.of(agreed.high),
-        icc=ByTissue.of(agreed.icc),
+        bias=ByTissue.of(result.bias),
+        low=ByTissue.of(result.low),
+        high=ByTissue.of(result.high),
+        icc=ByTissue.of(result.icc),
         retest=_retest(scans),
         each={
             scan.case: ScanTissue(scan.subject, ByTissue.of(scan.true), ByTissue.of(scan.predicted)) for scan in scans
@@ -100,28 +103,28 @@ def summarise(scans: Sequence[Scan], unit: UnitName, whole: bool) -> TissueScore
 
 
 def _retest(scans: Sequence[Scan]) -> Retest | None:
-    """The difference between the first two scans of each subject that was scanned again.
+    """The difference between the first two scans of each subject that was scanned more than once.
 
-    Truth has one too, because a head lies otherwise in its second scan, and because labels of software vary; a
-    prediction that differs no more than the truth is as repeatable.
+    The true amounts differ too, because the head has another position in the second scan, and because labels made by
+    software vary. A prediction that differs no more than the truth is as repeatable as the truth.
     """
     of_subject: dict[str, list[Scan]] = {}
     for scan in scans:
         of_subject.setdefault(scan.subject, []).append(scan)
-    twice = [both[:2] for both in of_subject.values() if len(both) > 1]
-    if not twice:
+    pairs = [scans_of_subject[:2] for scans_of_subject in of_subject.values() if len(scans_of_subject) > 1]
+    if not pairs:
         return None
     true, predicted = (
-        _difference(*(np.array([getattr(pair[i], side) for pair in twice]) for i in (0, 1)))
+        _difference(*(np.array([getattr(pair[i], side) for pair in pairs]) for i in (0, 1)))
         for side in ("true", "predicted")
     )
-    return Retest(len(twice), true, predicted)
+    return Retest(len(pairs), true, predicted)
 
 
 def _difference(
     first: Float64[np.ndarray, "subjects 3"], second: Float64[np.ndarray, "subjects 3"]
 ) -> RetestDifference:
-    difference, middle = np.abs(second - first), (first + second) / 2
+    difference, mean = np.abs(second - first), (first + second) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        percent = (100 * difference / middle).mean(0)
+        percent = (100 * difference / mean).mean(0)
     return RetestDifference(ByTissue.of(difference.mean(0)), ByTissue.of(percent))

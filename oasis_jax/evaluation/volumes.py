@@ -1,4 +1,4 @@
-"""Whole volumes against their label volumes, on the volumes' own voxels: what an evaluation measures of them."""
+"""Evaluate networks on whole volumes with label volumes, on the voxels of the volumes."""
 
 import hashlib
 import os
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float32, UInt8
 
 from oasis_jax.data.geometry import Axis
 from oasis_jax.data.slices import Slice
@@ -23,6 +24,7 @@ from oasis_jax.inference.score import SliceTable, score_logits, tabulate
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics import surface
 from oasis_jax.metrics.surface import SurfaceTable
+from oasis_jax.system.console import Tracker
 from oasis_jax.system.errors import UserError, describe
 
 
@@ -31,101 +33,119 @@ def evaluate_volumes(
     segmenter: Segmenter,
     *,
     values: Values,
-    track: Callable[..., Iterable[Any]],
+    track: Tracker,
     tell: Callable[[str], None] = print,
     orientation: str | None = None,
 ) -> tuple[Evaluated, list[str]]:
-    """Label volumes and count, slice by slice, how the labels agree with the true ones; compare surfaces in 3D.
+    """Label volumes, count in each slice how the labels agree with the true ones, and compare surfaces in 3D.
 
     Args:
         scans: T1 volumes and their label volumes.
         segmenter: the networks.
-        values: which values of the label volumes stand for each class.
+        values: the values of each class in the label volumes.
         track: shows progress.
-        tell: takes what a user should know of a scan.
-        orientation: where the axes of volumes lead that do not say so themselves.
+        tell: shows a sentence that the user should know about a scan.
+        orientation: directions of the axes of volumes whose files do not give them, for example "RAS".
 
     Returns:
-        The evaluation, without surfaces where the voxels of a volume are not rectangular, and a sentence about each
-        scan that cannot be used and is left out. All labels are checked before the network runs.
+        The evaluation, and a sentence about each scan that cannot be used and is left out. There are no surfaces if the
+        voxels of a volume are not rectangular. All labels are checked before the network runs.
 
     Raises:
-        UserError: no scan can be used; lists what is wrong with each.
+        UserError: no scan can be used; the message lists the problem of each.
     """
     problems: list[str] = []
     framing = segmenter.framing
+    usable = _usable_scans(track(scans, len(scans), "Checking volumes"), framing.axis, values, orientation, problems)
+    files = [InputFile(scan.image, case) for case, scan in usable.items()]
+    inputs = read_inputs(files, framing, orientation, problems.append, segmenter.classify)
+    segmentations = label(inputs, segmenter, keep_probabilities=True)
     cross_entropy = segmenter.ensemble.runs[0].config.optim.cross_entropy
-
-    of_case: dict[str, Scan] = {}
-    for scan in track(scans, len(scans), "Checking volumes"):
+    scored: dict[str, _Scored] = {}
+    for segmentation in track(segmentations, len(usable), "Evaluating volumes"):  # grouped by the size of their frames
+        file = segmentation.input.source
+        for note in segmentation.input.notes:
+            tell(f"{file.path}: {note}")
         try:
-            read_truth(scan, read_volume(scan.image, orientation), framing.axis, values, orientation)
-            of_case[scan.case] = scan
+            scan = usable[file.name]
+            scored[file.name] = _score(scan, segmentation, framing.axis, values, cross_entropy, orientation)
+        except Exception as error:
+            problems.append(describe(file.path, error))
+    if not scored:
+        raise UserError("\n".join(["None of the volumes can be evaluated:", *(f"  {problem}" for problem in problems)]))
+    return _joined(scored, {case: usable[case].subject for case in scored}), problems
+
+
+def _usable_scans(
+    scans: Iterable[Scan], axis: Axis, values: Values, orientation: str | None, problems: list[str]
+) -> dict[str, Scan]:
+    """The scans with sound files, by case; for each other scan a sentence is added to `problems`."""
+    usable: dict[str, Scan] = {}
+    for scan in scans:
+        try:
+            read_truth(scan, read_volume(scan.image, orientation), axis, values, orientation)
+            usable[scan.case] = scan
         except Exception as error:
             problems.append(describe(scan.image, error))
-    named = [InputFile(scan.image, case) for case, scan in of_case.items()]
-    inputs = read_inputs(named, framing, orientation, problems.append, segmenter.classify)
-    done: dict[str, _Scored] = {}
-    labelled = label(inputs, segmenter, keep_probabilities=True)
-    for one in track(labelled, len(of_case), "Evaluating volumes"):  # those of one size of frame after another
-        case = one.input.file.name
-        for note in one.input.notes:
-            tell(f"{one.input.file.path}: {note}")
-        try:
-            done[case] = _score(of_case[case], one, framing.axis, values, cross_entropy, orientation)
-        except Exception as error:
-            problems.append(describe(one.input.file.path, error))
-    if not done:
-        raise UserError("\n".join(["None of the volumes can be evaluated:", *(f"  {one}" for one in problems)]))
-    return _joined(done, {case: of_case[case].subject for case in done}), problems
+    return usable
 
 
 class _Scored(NamedTuple):
-    """One volume beside its labels; slices in order."""
+    """A volume with its labels and counts; slices in order."""
 
     pairs: list[Slice]
-    slices: list[tuple[np.ndarray, np.ndarray]]
-    predictions: np.ndarray
+    slices: list[tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]]
+    predictions: UInt8[np.ndarray, "slices rows columns"]
     table: SliceTable
     surfaces: SurfaceTable | None
     spacing: tuple[float, float, float]
 
 
-def _joined(done: dict[str, _Scored], subjects: dict[str, str]) -> Evaluated:
-    flat = all(one.surfaces is not None for one in done.values())
-    surfaces = [done[case].surfaces for case in sorted(done)]
+def _joined(scored: dict[str, _Scored], subjects: dict[str, str]) -> Evaluated:
+    surfaces = [scored[case].surfaces for case in sorted(scored)]
+    comparable = all(table is not None for table in surfaces)
+    volumes = scored.values()
     return Evaluated(
-        pairs=[pair for one in done.values() for pair in one.pairs],
+        pairs=[pair for volume in volumes for pair in volume.pairs],
         subjects=subjects,
-        slices=[pair for one in done.values() for pair in one.slices],
-        predictions=[plane for one in done.values() for plane in one.predictions],
-        table=jax.tree.map(lambda *parts: np.concatenate(parts), *(one.table for one in done.values())),
-        surfaces=SurfaceTable(*map(np.stack, zip(*surfaces, strict=True))) if flat else None,
-        spacing={case: one.spacing for case, one in done.items()},
+        slices=[pair for volume in volumes for pair in volume.slices],
+        predictions=[classes for volume in volumes for classes in volume.predictions],
+        table=jax.tree.map(lambda *parts: np.concatenate(parts), *(volume.table for volume in volumes)),
+        surfaces=SurfaceTable(*map(np.stack, zip(*surfaces, strict=True))) if comparable else None,
+        spacing={case: volume.spacing for case, volume in scored.items()},
         whole=True,
     )
 
 
 def _score(
-    scan: Scan, one: Segmentation, axis: Axis, values: Values, cross_entropy: float, orientation: str | None
+    scan: Scan, segmentation: Segmentation, axis: Axis, values: Values, cross_entropy: float, orientation: str | None
 ) -> _Scored:
-    volume = one.input.volume
+    volume, probabilities, predictions = segmentation.input.volume, segmentation.probabilities, segmentation.classes
     assert volume is not None
-    assert one.probabilities is not None
+    assert probabilities is not None
     grey, mm = planes(volume.values, axis), slice_spacing(volume, axis)
     truth = read_truth(scan, volume, axis, values, orientation)
     return _Scored(
         pairs=[Slice(scan.case, k, scan.image, scan.label) for k in range(len(truth))],
         slices=[(quantise(image), classes) for image, classes in zip(grey, truth, strict=True)],
-        predictions=one.classes,
-        table=count(truth, one.probabilities, cross_entropy),
-        surfaces=surface.compare(truth, one.classes, (mm[2], mm[0], mm[1])) if volume.rectangular else None,
+        predictions=predictions,
+        table=count(truth, probabilities, cross_entropy),
+        surfaces=surface.compare(truth, predictions, (mm[2], mm[0], mm[1])) if volume.rectangular else None,
         spacing=mm,
     )
 
 
-def read_truth(scan: Scan, image: Volume, axis: Axis, values: Values, orientation: str | None = None) -> np.ndarray:
-    """The true classes of a volume's slices, uint8 `(N, rows, columns)`.
+def read_truth(
+    scan: Scan, image: Volume, axis: Axis, values: Values, orientation: str | None = None
+) -> UInt8[np.ndarray, "slices rows columns"]:
+    """The true classes of the slices of a volume.
+
+    Args:
+        scan: the T1 volume and its label volume.
+        image: the T1 volume.
+        axis: the plane of the slices.
+        values: the values of each class in the label volume.
+        orientation: directions of the axes of the label volume, if its file does not give them.
 
     Raises:
         UserError: as `check_slices` and `read_classes`, or there is no brain in the labels.
@@ -137,8 +157,8 @@ def read_truth(scan: Scan, image: Volume, axis: Axis, values: Values, orientatio
     return truth
 
 
-def fingerprint(scans: Sequence[Scan], track: Callable[..., Iterable[Any]]) -> str:
-    """SHA-256 of the cases' names and their files."""
+def fingerprint(scans: Sequence[Scan], track: Tracker) -> str:
+    """SHA-256 of the names and files of all scans."""
     digest = hashlib.sha256()
     for scan in track(scans, len(scans), "Fingerprint"):
         digest.update(os.fsencode(scan.case) + b"\0")
@@ -148,12 +168,16 @@ def fingerprint(scans: Sequence[Scan], track: Callable[..., Iterable[Any]]) -> s
     return digest.hexdigest()
 
 
-def count(truth: np.ndarray, probabilities: np.ndarray, cross_entropy: float) -> SliceTable:
-    """The table of one volume, a row each slice.
+def count(
+    truth: UInt8[np.ndarray, "slices rows columns"],
+    probabilities: Float32[np.ndarray, "slices rows columns 4"],
+    cross_entropy: float,
+) -> SliceTable:
+    """Losses and counts of the slices of a volume.
 
     Args:
-        truth: uint8 `(N, H, W)`.
-        probabilities: float32 `(N, H, W, 4)`.
+        truth: true classes.
+        probabilities: predicted probability of each class.
         cross_entropy: weight of the cross-entropy in the loss.
     """
     rows = [

@@ -1,1 +1,1 @@
-"""The network forward: for validation, evaluation and prediction."""
+"""The forward pass of networks, for validation, evaluation and prediction."""

@@ -72,7 +72,7 @@ class Ensemble:
         """What was averaged; None for one network alone."""
         if len(self.runs) == 1 and not self.mirror:
             return None
-        members = [Member(one.folder.name, info.step) for one, info in zip(self.runs, self.checkpoints, strict=True)]
+        members = [Member(one.name, info.step) for one, info in zip(self.runs, self.checkpoints, strict=True)]
         return Averaged(tuple(members), self.mirror)
 
     @property

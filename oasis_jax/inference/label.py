@@ -1,4 +1,4 @@
-"""From files cut into frames to labels: the network over one stream of slices, whatever files they are of."""
+"""Label files: the networks read one stream of slices, across the borders of files."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 
 from oasis_jax.classes import COUNT
 from oasis_jax.data.geometry import Size
@@ -14,59 +15,61 @@ from oasis_jax.data.volumes.inputs import Input, own_classes, own_probabilities
 from oasis_jax.inference.segment import Segmenter
 
 _AHEAD = 2
-"""Batches that are under way before the first one's labels are asked for."""
+"""Number of batches that devices compute before the host reads the labels of the first one."""
 
 
 class Segmentation(NamedTuple):
-    """One file with its labels."""
+    """A file with its labels."""
 
     input: Input
-    classes: np.ndarray
-    """uint8 `(N, rows, columns)` on the file's own pixels."""
-    probabilities: np.ndarray | None
-    """float32 `(N, rows, columns, 4)`, where they are wanted."""
+    classes: UInt8[np.ndarray, "slices rows columns"]
+    """On the pixels of the file."""
+    probabilities: Float32[np.ndarray, "slices rows columns 4"] | None
+    """On the pixels of the file; None if they were not requested."""
 
 
 def label(inputs: Iterable[Input], segmenter: Segmenter, keep_probabilities: bool) -> Iterator[Segmentation]:
-    """Label files, in batches that run on from one file to the next; each is given when its last slice is done.
+    """Label files. A batch may hold slices of several files; a file is returned as soon as all its slices are labelled.
 
     Args:
         inputs: the files.
-        segmenter: the networks; every batch of one size of frame has as many slices, so they are compiled once a size.
-        keep_probabilities: give them too.
+        segmenter: the networks. All batches with one size of frame have the same number of slices, so the networks are
+            compiled once for each size.
+        keep_probabilities: return the probabilities too.
     """
-    for batch in _overlapped(_grouped(inputs, segmenter.batch, keep_probabilities), segmenter):
-        for row, (file, number) in enumerate(batch.slices):
-            file.write(number, batch, row)
-            if file.left == 0:
-                yield Segmentation(file.input, file.classes, file.probabilities)
+    for batch in _segmented(_grouped(inputs, segmenter.batch, keep_probabilities), segmenter):
+        for row, (pending, number) in enumerate(batch.slices):
+            pending.write(number, batch, row)
+            if pending.left == 0:
+                yield Segmentation(pending.input, pending.classes, pending.probabilities)
 
 
 @dataclass
 class _Pending:
-    """A file whose slices are on their way through the network."""
+    """A file with some slices that are not labelled yet."""
 
     input: Input
-    classes: np.ndarray
-    """As in `Segmentation`; background until a slice is written."""
-    probabilities: np.ndarray | None
+    classes: UInt8[np.ndarray, "slices rows columns"]
+    """As in `Segmentation`; a slice is background until it is written."""
+    probabilities: Float32[np.ndarray, "slices rows columns 4"] | None
+    """As in `Segmentation`; a slice is certain background until it is written."""
     left: int
-    """Slices that are not written yet."""
+    """Number of slices that are not written yet."""
 
     def write(self, number: int, batch: "_Batch", row: int) -> None:
-        """Take the labels of a slice from a row of a batch, onto the file's own pixels."""
+        """Write the labels of slice `number` from a row of a batch, on the pixels of the file."""
         self.left -= 1
         if self.probabilities is None and all(side.own == side.mm for side in self.input.sides):
             self.classes[number] = own_classes(self.input, number, batch.classes[row])
             return
-        shares = own_probabilities(self.input, number, batch.probabilities[row])
-        self.classes[number] = shares.argmax(-1)
+        probabilities = own_probabilities(self.input, number, batch.probabilities[row])
+        self.classes[number] = probabilities.argmax(-1)
         if self.probabilities is not None:
-            self.probabilities[number] = shares
+            self.probabilities[number] = probabilities
 
 
 class _Batch:
-    """Slices that went through the network together, as (file, number)."""
+    """Slices, each as (file, number), that the networks label together."""
 
     def __init__(self, slices: "list[tuple[_Pending, int]]", classes: Any, probabilities: Any):
         self.slices, self._classes, self._probabilities = slices, classes, probabilities
@@ -77,47 +80,47 @@ class _Batch:
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """They come to the host only where somebody asks for them."""
+        """They come to the host only if they are read."""
         return np.asarray(self._probabilities)
 
 
-def _pending(item: Input, left: int, keep_probabilities: bool) -> _Pending:
-    shape = len(item.frames), item.sides[0].own, item.sides[1].own
+def _pending(file: Input, left: int, keep_probabilities: bool) -> _Pending:
+    shape = len(file.frames), file.sides[0].own, file.sides[1].own
     probabilities = None
     if keep_probabilities:
         probabilities = np.zeros((*shape, COUNT), np.float32)
         probabilities[..., 0] = 1
-    return _Pending(item, np.zeros(shape, np.uint8), probabilities, left)
+    return _Pending(file, np.zeros(shape, np.uint8), probabilities, left)
 
 
-def _shown(item: Input) -> list[int]:
-    """The slices that a network should see: those that show any head, or one, so that every file has a result."""
-    return [int(k) for k in np.flatnonzero(item.head.any(axis=(1, 2)))] or [0]
+def _slices_to_label(file: Input) -> list[int]:
+    """The slices that show any head. A file without a head gives its first slice, so that every file has a result."""
+    return [int(k) for k in np.flatnonzero(file.head.any(axis=(1, 2)))] or [0]
 
 
 def _grouped(
     inputs: Iterable[Input], batch: Callable[[Size], int], keep_probabilities: bool
 ) -> Iterator[list[tuple[_Pending, int]]]:
-    """Slices of one size of frame, as many as a batch holds; fewer at the end."""
+    """Slices with one size of frame, as many as a batch holds; fewer at the end."""
     waiting: dict[Size, list[tuple[_Pending, int]]] = {}
-    for item in inputs:
-        frame, shown = item.place.frame, _shown(item)
-        file = _pending(item, len(shown), keep_probabilities)
-        for number in shown:
+    for file in inputs:
+        frame, numbers = file.place.frame, _slices_to_label(file)
+        pending = _pending(file, len(numbers), keep_probabilities)
+        for number in numbers:
             group = waiting.setdefault(frame, [])
-            group.append((file, number))
+            group.append((pending, number))
             if len(group) == batch(frame):
                 yield waiting.pop(frame)
     yield from waiting.values()
 
 
-def _overlapped(groups: Iterable[list[tuple[_Pending, int]]], segmenter: Segmenter) -> Iterator[_Batch]:
-    """Each group when the network has it done or nearly so, while it works on the next ones."""
+def _segmented(groups: Iterable[list[tuple[_Pending, int]]], segmenter: Segmenter) -> Iterator[_Batch]:
+    """Label each group. Devices compute the next batches while the caller reads the labels of one."""
     running: deque[_Batch] = deque()
     for group in groups:
-        item = group[0][0].input
-        frames = np.zeros((segmenter.batch(item.place.frame), *item.frames.shape[1:]), np.uint8)
-        frames[: len(group)] = [file.input.frames[number] for file, number in group]
+        file = group[0][0].input
+        frames = np.zeros((segmenter.batch(file.place.frame), *file.frames.shape[1:]), np.uint8)
+        frames[: len(group)] = [pending.input.frames[number] for pending, number in group]
         running.append(_Batch(group, *segmenter(frames)))
         if len(running) > _AHEAD:
             yield running.popleft()

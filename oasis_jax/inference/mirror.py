@@ -1,25 +1,25 @@
-"""Left and right swapped: rows mirrored about the row that lies in the middle of a head."""
+"""Swap left and right: mirror the rows about the middle row of a head."""
 
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Bool, Shaped
 
 from oasis_jax.system.errors import UserError
 
 
 def mirror_shift(axis: float | None, rows: int) -> int:
-    """How far a slice that was turned upside down must be moved so that it is mirrored about a row.
+    """How many rows to move a flipped slice downward, so that it is mirrored about a given row.
 
     Args:
-        axis: that row, a multiple of 0.5; None: the middle, `(rows - 1) / 2`.
-        rows: of the slices.
+        axis: that row, a multiple of 0.5; None: the middle row, `(rows - 1) / 2`.
+        rows: number of rows of a slice.
 
     Returns:
-        Rows, downward. In a larger frame around the same middle it stays the same.
+        Number of rows. It is the same for a larger frame with the same centre.
 
     Raises:
-        UserError: the slices have no such row, or it does not lie in the middle half of them.
+        UserError: the slices have no such row, or the row is not in their middle half.
     """
     if axis is None:
         return 0
@@ -33,24 +33,24 @@ def mirror_shift(axis: float | None, rows: int) -> int:
     return round(2 * axis) - (rows - 1)
 
 
-def mirror(pixels: Array, shift: int, fill: Any, axis: int = 0) -> Array:
-    """Turn the rows around and move them `shift` rows downward.
+def mirror(pixels: Shaped[Array, "*shape"], shift: int, fill: Any, axis: int = 0) -> Shaped[Array, "*shape"]:
+    """Reverse the order of the rows and move them `shift` rows downward.
 
     Args:
-        pixels: any dtype.
-        shift: of `mirror_shift`.
-        fill: what rows without a counterpart hold; a number or an array that fits one row.
-        axis: of the rows.
+        pixels: slices of any dtype.
+        shift: the result of `mirror_shift`.
+        fill: values of the rows without a counterpart: a number, or an array that broadcasts to one row.
+        axis: axis of the rows.
     """
-    turned = jnp.flip(pixels, axis)
+    flipped = jnp.flip(pixels, axis)
     if shift == 0:
-        return turned
+        return flipped
     rows = pixels.shape[axis]
-    moved = jnp.roll(turned, shift, axis)
+    moved = jnp.roll(flipped, shift, axis)
     return jnp.where(has_counterpart(rows, shift).reshape(-1, *[1] * (pixels.ndim - axis - 1)), moved, fill)
 
 
-def has_counterpart(rows: int, shift: int) -> Array:
-    """Whether each row of a mirrored slice shows a row of the slice, bool `(rows,)`."""
+def has_counterpart(rows: int, shift: int) -> Bool[Array, " rows"]:
+    """Whether each row of a mirrored slice shows a row of the original slice."""
     source = jnp.arange(rows) - shift
     return (source >= 0) & (source < rows)

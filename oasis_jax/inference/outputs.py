@@ -1,4 +1,4 @@
-"""What prediction writes: label maps, pictures, probabilities and tables of tissue."""
+"""The outputs of prediction: label maps, pictures, probabilities and tables of tissue."""
 
 import csv
 import io
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float64, UInt8
 from PIL import Image
 
 from oasis_jax.classes import COLOURS, COUNT, NAMES, SHORT, STEP
@@ -19,123 +20,131 @@ from oasis_jax.runs.folder import Trained
 from oasis_jax.system.files import atomic_write, csv_text, printable, write_text
 
 _TILES = 24
-"""Slices that the picture of a volume shows at most."""
+"""Maximum number of slices in the picture of a volume."""
 
 _ROUNDING = 0.01
-"""Of a brain's height, about one slice: the brain's top is found to within a slice or so."""
+"""Tolerance as a share of the brain's height, about one slice: the top of the brain is known to about one slice."""
+
+PAGE = "_view.html"
+"""The page of a volume has the name of the volume and this suffix."""
 
 
 class SliceSummary(NamedTuple):
-    """What the tables say of one slice."""
+    """The values of one slice in the tables."""
 
     number: int
     height: float | None
-    """From the base of the brain, 0, to its top, 1; None where that is unknown, as of a PNG file."""
+    """From the base of the brain, 0, to its top, 1; None if it is unknown, for example for a PNG file."""
     in_trained_heights: bool | None
+    """Whether training saw slices at this height; None if the height is unknown."""
     unlike_training: bool
+    """Whether its intensities are outside the range of the training slices."""
     areas: tuple[float, ...]
-    """Of CSF, gray and white matter, mm^2."""
+    """Areas of CSF, gray matter and white matter, mm²."""
 
     @property
     def tissue(self) -> float:
-        """Area of all three, mm^2."""
+        """Area of the three tissues together, mm²."""
         return sum(self.areas)
 
 
 class FileSummary(NamedTuple):
-    """What the tables say of one file."""
+    """The values of one file in the tables."""
 
     file: str
     slices: list[SliceSummary]
-    millilitres: np.ndarray | None
-    """Volume of CSF, gray and white matter over the slices that count; None where the distance of slices is unknown."""
+    millilitres: Float64[np.ndarray, "3"] | None
+    """Volumes of CSF, gray matter and white matter over the counted slices; None if the slice spacing is unknown."""
     whole: bool
-    """Whether all slices count, or only those at heights that training saw."""
+    """True if all slices are counted, False if only slices at trained heights are."""
     notes: tuple[str, ...]
+    """What the user should know about this file."""
 
     @property
-    def areas(self) -> np.ndarray:
-        """Area of CSF, gray and white matter over all slices, mm^2."""
-        return np.sum([one.areas for one in self.slices], axis=0)
+    def areas(self) -> Float64[np.ndarray, "3"]:
+        """Areas of CSF, gray matter and white matter over all slices, mm²."""
+        return np.sum([row.areas for row in self.slices], axis=0)
 
     @property
     def outside(self) -> int:
-        """Slices with brain outside the heights seen in training."""
-        return sum(one.in_trained_heights is False and one.tissue > 0 for one in self.slices)
+        """Number of slices with tissue outside the heights seen in training."""
+        return sum(row.in_trained_heights is False and row.tissue > 0 for row in self.slices)
 
 
-def names(found: InputFile, probabilities: bool) -> list[str]:
-    """The files, relative to the output folder, that a prediction writes: labels, overlay, and maybe probabilities."""
-    volume = is_volume(found.path)
-    wanted = [f"{found.name}_labels" + (".nii.gz" if volume else ".png"), f"{found.name}_overlay.png"]
-    return [*wanted, f"{found.name}_probabilities" + (".nii.gz" if volume else ".npy")] if probabilities else wanted
+def names(file: InputFile, probabilities: bool) -> list[str]:
+    """Names of the files that a prediction writes: labels, overlay, probabilities if requested, page of a volume."""
+    volume = is_volume(file.path)
+    pictures = [f"{file.name}_labels" + (".nii.gz" if volume else ".png"), f"{file.name}_overlay.png"]
+    arrays = [f"{file.name}_probabilities" + (".nii.gz" if volume else ".npy")] if probabilities else []
+    pages = [f"{file.name}{PAGE}"] if volume else []
+    return [*pictures, *arrays, *pages]
 
 
 TABLES = ("tissue.csv", "slices.csv", "labels.tsv")
 
 
-def report(one: Segmentation, trained: Trained, all_heights: bool = False) -> FileSummary:
-    """Measure one file: areas and volumes, heights, likeness to the training slices.
+def report(segmentation: Segmentation, trained: Trained, all_heights: bool = False) -> FileSummary:
+    """Measure a labelled file: areas, volumes and heights, and whether it looks like the training slices.
 
     Args:
-        one: the file and its labels.
-        trained: what the run remembers.
-        all_heights: add up the tissue of all slices of a volume, not only of those at heights that training saw.
+        segmentation: the file and its labels.
+        trained: how the slices of training were cut, and their range of intensities.
+        all_heights: add up the tissue of all slices of a volume, not only of the slices at trained heights.
     """
-    item, notes = one.input, list(one.input.notes)
-    counts = np.stack([np.bincount(classes.ravel(), minlength=COUNT) for classes in one.classes])
-    gap = None if item.volume is None else slice_spacing(item.volume, trained.cut.axis)[2]
-    pixel = 1.0 if item.volume is None or gap is None else item.volume.voxel / gap
+    file, notes = segmentation.input, list(segmentation.input.notes)
+    counts = np.stack([np.bincount(classes.ravel(), minlength=COUNT) for classes in segmentation.classes])
+    gap = None if file.volume is None else slice_spacing(file.volume, trained.cut.axis)[2]
+    pixel = 1.0 if file.volume is None or gap is None else file.volume.voxel / gap
     areas = counts[:, 1:] * pixel
     brain, axis = areas.sum(1), trained.cut.axis
     height = None if gap is None or is_cut_off(brain, gap, axis) else heights(brain, gap, axis)
     if gap is not None and is_cut_off(brain, gap, axis):
         notes.append("it ends inside the brain, so the heights of its slices are unknown, and all are added up")
     low, high = trained.cut.heights
-    trusted = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
-    strange = appearance.out_of_range(list(item.slices), trained.ranges)
-    judged = [s for k, s in enumerate(strange) if item.head[k].any() and (trusted is None or trusted[k])]
+    in_heights = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
+    unlike = appearance.out_of_range(list(file.slices), trained.ranges)
+    judged = [u for k, u in enumerate(unlike) if file.head[k].any() and (in_heights is None or in_heights[k])]
     if sum(judged) > len(judged) / 2:
-        notes.append("it looks unlike the training slices (share of the frame above air, mean and spread of grey)")
+        notes.append("it looks unlike the training slices (foreground share, mean and standard deviation of intensity)")
     slices = [
         SliceSummary(
             number=k,
             height=None if height is None else float(height[k]),
-            in_trained_heights=None if trusted is None else bool(trusted[k]),
-            unlike_training=strange[k],
+            in_trained_heights=None if in_heights is None else bool(in_heights[k]),
+            unlike_training=unlike[k],
             areas=tuple(map(float, areas[k])),
         )
         for k in range(len(areas))
     ]
-    counted = areas if trusted is None or all_heights else areas[trusted]
+    whole = in_heights is None or all_heights
+    counted = areas if in_heights is None or all_heights else areas[in_heights]
     millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
-    return FileSummary(item.file.path.name, slices, millilitres, trusted is None or all_heights, tuple(notes))
+    return FileSummary(file.source.path.name, slices, millilitres, whole, tuple(notes))
 
 
-def write(one: Segmentation, facts: FileSummary, folder: Path, trained: Trained) -> None:
-    """Write the files of one prediction, each whole or not at all."""
-    item = one.input
-    files = [folder / name for name in names(item.file, one.probabilities is not None)]
-    if item.volume is None:
-        grey = Image.fromarray(one.classes[0] * np.uint8(STEP))
-        atomic_write(files[0], lambda part: grey.save(part, format="PNG", compress_level=1))
+def write(segmentation: Segmentation, summary: FileSummary, folder: Path, trained: Trained) -> None:
+    """Write the outputs of one file; each appears whole or not at all."""
+    file, probabilities = segmentation.input, segmentation.probabilities
+    paths = [folder / name for name in names(file.source, probabilities is not None)]
+    if file.volume is None:
+        grey = Image.fromarray(segmentation.classes[0] * np.uint8(STEP))
+        atomic_write(paths[0], lambda part: grey.save(part, format="PNG", compress_level=1))
     else:
-        volume, classes = item.volume, stacked(one.classes, trained.cut.axis)
-        atomic_write(files[0], lambda part: write_volume(part, classes, volume, names=True))
-    atomic_write(files[1], lambda part: overlays.write_picture(part, _picture(one, facts)))
-    if one.probabilities is not None:
-        values = one.probabilities
-        if item.volume is None:
-            atomic_write(files[2], lambda part: _save_array(part, values[0]))
+        volume, classes = file.volume, stacked(segmentation.classes, trained.cut.axis)
+        atomic_write(paths[0], lambda part: write_volume(part, classes, volume, names=True))
+    atomic_write(paths[1], lambda part: overlays.write_picture(part, _picture(segmentation, summary)))
+    if probabilities is not None:
+        if file.volume is None:
+            atomic_write(paths[2], lambda part: _save_array(part, probabilities[0]))
         else:
-            volume = item.volume
-            atomic_write(files[2], lambda part: write_volume(part, stacked(values, trained.cut.axis), volume))
+            volume = file.volume
+            atomic_write(paths[2], lambda part: write_volume(part, stacked(probabilities, trained.cut.axis), volume))
 
 
-def write_tables(folder: Path, reports: list[FileSummary]) -> list[str]:
-    """Write `tissue.csv` (a line a file), `slices.csv` (a line a slice), `labels.tsv` (what a label value means).
+def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
+    """Write `tissue.csv` (a line for each file), `slices.csv` (for each slice) and `labels.tsv` (for each label value).
 
-    Lines of other files, from earlier predictions into the same folder, stay.
+    Earlier predictions may have written lines to the same folder. Lines of files that are not in `summaries` stay.
 
     Returns:
         A sentence for each table whose earlier lines could not be read.
@@ -143,40 +152,43 @@ def write_tables(folder: Path, reports: list[FileSummary]) -> list[str]:
     tissues = [name.replace(" ", "_") for name in NAMES[1:]]
     lines = [
         [
-            one.file,
-            len(one.slices),
-            one.outside,
-            "all" if one.whole else "trained",
-            *(["", "", ""] if one.millilitres is None else [f"{x:.2f}" for x in one.millilitres]),
-            *([f"{x / 100:.2f}" for x in one.areas] if one.millilitres is None else ["", "", ""]),
-            "; ".join(one.notes),
+            summary.file,
+            len(summary.slices),
+            summary.outside,
+            "all" if summary.whole else "trained",
+            *(["", "", ""] if summary.millilitres is None else [f"{x:.2f}" for x in summary.millilitres]),
+            *([f"{x / 100:.2f}" for x in summary.areas] if summary.millilitres is None else ["", "", ""]),
+            "; ".join(summary.notes),
         ]
-        for one in reports
+        for summary in summaries
     ]
     units = [f"{name}_ml" for name in tissues] + [f"{name}_cm2" for name in tissues]
     header = ["file", "slices", "slices_outside_trained_heights", "heights_added_up", *units, "notes"]
-    told = _continue_table(folder / TABLES[0], header, lines)
-    rows = [_slice_row(one.file, each) for one in reports for each in one.slices]
+    problems = _continue_table(folder / TABLES[0], header, lines)
+    rows = [_slice_row(summary.file, row) for summary in summaries for row in summary.slices]
     header = ["file", "slice", "height", "in_trained_heights", "unlike_training", *(f"{name}_mm2" for name in tissues)]
-    told += _continue_table(folder / TABLES[1], header, rows)
+    problems += _continue_table(folder / TABLES[1], header, rows)
     colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in COLOURS]
     table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(NAMES)]
     write_text(folder / TABLES[2], "index\tname\tcolor\n" + "".join(table))
-    return told
+    return problems
 
 
-def _slice_row(file: str, one: SliceSummary) -> list[Any]:
-    height = None if one.height is None else round(one.height, 3)
-    known = (one.number, height, one.in_trained_heights, one.unlike_training)
-    return [file, *("" if value is None else value for value in known), *one.areas]
+def _slice_row(file: str, row: SliceSummary) -> list[Any]:
+    height = None if row.height is None else round(row.height, 3)
+    values = (row.number, height, row.in_trained_heights, row.unlike_training)
+    return [file, *("" if value is None else value for value in values), *row.areas]
 
 
 def _continue_table(path: Path, header: list[str], lines: list[list[Any]]) -> list[str]:
-    """Write lines, the first column of which names their file, behind those of other files that a table holds.
+    """Replace the lines of some files in a table and keep those of all other files; the first column names the file.
 
-    A table that is no such table is kept under another name, and a sentence says so.
+    If the file at `path` is not such a table, it gets another name.
+
+    Returns:
+        A sentence if a file was renamed.
     """
-    anew, told = {printable(str(line[0])) for line in lines}, []
+    replaced, problems = {printable(str(line[0])) for line in lines}, []
     kept: list[list[str]] = []
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -188,36 +200,37 @@ def _continue_table(path: Path, header: list[str], lines: list[list[Any]]) -> li
     except (ValueError, csv.Error):
         kept, aside = [], path.with_name(f"old-{path.name}")
         path.replace(aside)
-        told = [f"{path} held something else than its table, which is now called {aside.name}."]
-    write_text(path, csv_text(header, [row for row in kept if row[0] not in anew] + lines))
-    return told
+        problems = [f"{path} held something else than its table, which is now called {aside.name}."]
+    write_text(path, csv_text(header, [row for row in kept if row[0] not in replaced] + lines))
+    return problems
 
 
-def sentence(one: FileSummary) -> str:
-    """One line about one file."""
-    unit, values = ("cm2", one.areas / 100) if one.millilitres is None else ("ml", one.millilitres)
+def sentence(summary: FileSummary) -> str:
+    """One line about a file for the screen."""
+    unit, values = ("cm2", summary.areas / 100) if summary.millilitres is None else ("ml", summary.millilitres)
     tissue = ", ".join(f"{name} {value:.1f}" for name, value in zip(SHORT[1:], values, strict=True))
-    slices = "" if len(one.slices) == 1 else f"{len(one.slices)} slices, "
-    added = "and are added up" if one.whole else "and are left out"
-    outside = f" ({one.outside} slices lie outside the heights seen in training {added})" if one.outside else ""
-    notes = "".join(f"; note: {note}" for note in one.notes)
-    return f"{one.file}: {slices}{tissue} {unit}{outside}{notes}"
+    slices = "" if len(summary.slices) == 1 else f"{len(summary.slices)} slices, "
+    added = "and are added up" if summary.whole else "and are left out"
+    outside = f" ({summary.outside} slices lie outside the heights seen in training {added})" if summary.outside else ""
+    notes = "".join(f"; note: {note}" for note in summary.notes)
+    return f"{summary.file}: {slices}{tissue} {unit}{outside}{notes}"
 
 
-def _picture(one: Segmentation, facts: FileSummary) -> np.ndarray:
-    """A PNG slice under its labels; of a volume, a choice of slices that show any brain, each beside itself."""
-    if one.input.volume is None:
-        return overlays.tinted(*_same_size(one, 0))
-    shown = [each.number for each in facts.slices if each.tissue] or list(range(len(one.classes)))
-    chosen = [shown[i] for i in np.linspace(0, len(shown) - 1, min(_TILES, len(shown))).round().astype(int)]
-    return overlays.mosaic([overlays.beside(*_same_size(one, k)) for k in chosen], columns=4)
+def _picture(segmentation: Segmentation, summary: FileSummary) -> np.ndarray:
+    """The overlay: a PNG slice with its labels, or some slices of a volume that show brain, without and with labels."""
+    if segmentation.input.volume is None:
+        return overlays.tinted(*shown_slice(segmentation, 0))
+    brain = [row.number for row in summary.slices if row.tissue] or list(range(len(segmentation.classes)))
+    chosen = [brain[i] for i in np.linspace(0, len(brain) - 1, min(_TILES, len(brain))).round().astype(int)]
+    return overlays.mosaic([overlays.beside(*shown_slice(segmentation, k)) for k in chosen], columns=4)
 
 
-def _same_size(one: Segmentation, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Grey levels and classes of a slice in pixels of 1 mm."""
-    item = one.input
-    grey = take(item.slices[k], item.place, item.head.shape[1:], 0)
-    classes = one.classes[k]
+def shown_slice(
+    segmentation: Segmentation, k: int
+) -> tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]:
+    """Grey levels and classes of slice `k` of a file, both in pixels of 1 mm."""
+    file, classes = segmentation.input, segmentation.classes[k]
+    grey = take(file.slices[k], file.place, file.head.shape[1:], 0)
     if classes.shape != grey.shape:
         row = np.linspace(0, classes.shape[0] - 1, grey.shape[0]).round().astype(int)
         column = np.linspace(0, classes.shape[1] - 1, grey.shape[1]).round().astype(int)
@@ -226,6 +239,6 @@ def _same_size(one: Segmentation, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _save_array(path: Path, values: np.ndarray) -> None:
-    content = io.BytesIO()  # straight to a file, numpy loses the system's reason when the disk is full
+    content = io.BytesIO()  # when the disk is full, np.save to a file would lose the reason that the system gives
     np.save(content, values, allow_pickle=False)
     path.write_bytes(content.getvalue())

@@ -1,6 +1,6 @@
-"""The network over every slice of a split, once, and what it counts: the pass behind validation and evaluation."""
+"""One forward pass over all slices of a split, and the counts of each slice, for validation and evaluation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,24 +23,24 @@ from oasis_jax.system import distributed, sharding
 
 
 class SliceTable(NamedTuple):
-    """One row a slice, in the order of the split."""
+    """Losses and counts with a row for each slice, in the order of the split."""
 
     loss: Float32[np.ndarray, " slices"]
     confusion: Int64[np.ndarray, "slices 4 4"]
     """Pixels by true class (row) and predicted class (column)."""
     soft: overlap.Overlap
-    """Soft sums, each float32 `(N, 4)`."""
+    """Soft sums, each float32 `(slices, 4)`."""
     bins: BinCounts
-    """How sure and how right its pixels are, each `(N, 15)`."""
+    """Sums for the calibration, each `(slices, 15)`."""
 
 
 def eval_step(params: Params, batch: Batch, *, apply: Apply, cross_entropy: float = 0.0) -> dict[str, Any]:
     """Score each slice of a batch.
 
     Returns:
-        `loss` float32 `(B,)`; `confusion` int32 `(B, 4, 4)`, rows truth; the soft sums `intersection`, `predicted`,
-        `true` float32 `(B, 4)`; how sure and how right the pixels of each bin are, `pixels`, `confidence`, `correct`
-        `(B, 15)`; `prediction` uint8 `(B, H, W)`; and the batch's `index` and `valid`.
+        `loss` float32 `(B,)`; `confusion` int32 `(B, 4, 4)` by true class (row) and predicted class (column); the soft
+        sums `intersection`, `predicted` and `true`, float32 `(B, 4)`; the calibration sums `pixels`, `confidence` and
+        `correct`, `(B, 15)`; `prediction` uint8 `(B, H, W)`; `index` and `valid` of the batch.
     """
     logits = apply(params, batch["image"])
     return score_logits(logits, batch["label"], cross_entropy) | {"index": batch["index"], "valid": batch["valid"]}
@@ -49,7 +49,7 @@ def eval_step(params: Params, batch: Batch, *, apply: Apply, cross_entropy: floa
 def score_logits(
     logits: Float[Array, "batch height width 4"], label: UInt8[Array, "batch height width"], cross_entropy: float
 ) -> dict[str, Any]:
-    """What `eval_step` returns, but for `index` and `valid`; logarithms of probabilities are logits too."""
+    """Score each slice from logits, or from logarithms of probabilities: `eval_step` without `index` and `valid`."""
     losses, sums = slice_losses(logits, label, cross_entropy)
     prediction = logits.argmax(-1).astype(jnp.uint8)
     return {
@@ -62,10 +62,11 @@ def score_logits(
 
 
 EvalStep = Callable[..., dict[str, Any]]
+"""From parameters and a batch to the scores of its slices: `eval_step` with its settings."""
 
 
 def compiled_eval_step(config: Config, apply: unet.Apply, mesh: jax.sharding.Mesh) -> EvalStep:
-    """`eval_step` with the config's loss, compiled for a mesh; `apply` may be an ensemble's."""
+    """Compile `eval_step` with the loss of a config for a mesh; `apply` is the function of a network or an ensemble."""
     return sharding.compile_eval_step(partial(eval_step, apply=apply, cross_entropy=config.optim.cross_entropy), mesh)
 
 
@@ -76,17 +77,27 @@ def score(
     data: Data,
     batch: int,
     mesh: jax.sharding.Mesh,
-    track: Callable[..., Any] | None = None,
+    track: Callable[[Iterable[Any], int], Iterable[Any]] | None = None,
 ) -> tuple[SliceTable, UInt8[np.ndarray, "slices rows columns"]]:
-    """Run a compiled `eval_step` over every slice of a source once.
+    """Run a compiled `eval_step` once over every slice of a source.
+
+    Args:
+        eval_step: the compiled step.
+        params: parameters on devices.
+        source: the slices.
+        data: settings of the data.
+        batch: slices in a batch, over all processes together.
+        mesh: devices of the step.
+        track: shows progress over the batches and their number; None shows nothing.
 
     Returns:
-        The table, one row a slice in order, and the predicted classes.
+        The table, and the predicted classes; rows are in the order of the source.
     """
     batches = evaluation_batches(source, data, batch=batch, processes=distributed.process())
     on_devices = sharding.to_devices(batches, mesh)
     count = -(-len(source) // batch)
-    outputs = [jax.device_get(eval_step(params, one)) for one in (track or _untracked)(on_devices, count)]
+    tracked = on_devices if track is None else track(on_devices, count)
+    outputs = [jax.device_get(eval_step(params, device_batch)) for device_batch in tracked]
     merged = {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
     keep = merged["valid"].nonzero()[0]
     rows = keep[np.argsort(merged["index"][keep])]
@@ -95,31 +106,30 @@ def score(
 
 
 def tabulate(outputs: dict[str, Shaped[np.ndarray, "slices ..."]]) -> SliceTable:
-    """The table of slices from what `score_logits` gave of each."""
+    """Make the table of slices from the outputs of `score_logits`."""
     soft = overlap.Overlap(*(outputs[name] for name in overlap.Overlap._fields))
     bins = BinCounts(*(outputs[name] for name in BinCounts._fields))
     return SliceTable(outputs["loss"], outputs["confusion"].astype(np.int64), soft, bins)
 
 
-def _untracked(items: Any, total: int) -> Any:
-    return items
-
-
 def headline(table: SliceTable) -> Validation:
-    """What a validation reports."""
-    total = table.confusion.sum(0)
+    """The scores that a validation reports."""
+    pooled = table.confusion.sum(0)
     error = calibration.expected_calibration_error(BinCounts(*(part.sum(0, dtype=np.float64) for part in table.bins)))
     return Validation(
         loss=float(table.loss.mean(dtype=np.float64)),
         calibration_error=None if np.isnan(error) else float(error),
         soft_dice=tuple(overlap.dice(table.soft).mean(0, dtype=np.float64).tolist()),
-        **{name: tuple(None if np.isnan(x) else float(x) for x in of(total)) for name, of in OVERLAP.items()},
+        **{
+            name: tuple(None if np.isnan(value) else float(value) for value in overlap_score(pooled))
+            for name, overlap_score in OVERLAP.items()
+        },
     )
 
 
 def slice_ranking(table: SliceTable) -> Float[np.ndarray, " slices"]:
-    """Foreground mean of each slice's hard Dice over the classes it has; NaN for an empty slice."""
+    """Mean hard Dice of each slice over the foreground classes that truth or prediction has; NaN if they have none."""
     scores = hard_dice(table.confusion)[:, classes.FOREGROUND]
-    counted = ~np.isnan(scores)
+    defined = ~np.isnan(scores)
     with np.errstate(invalid="ignore"):
-        return np.where(counted, scores, 0).sum(1) / counted.sum(1)
+        return np.where(defined, scores, 0).sum(1) / defined.sum(1)

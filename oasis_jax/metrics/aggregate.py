@@ -1,9 +1,9 @@
-"""Sums over groups of slices, and the one way an undefined score is left out and counted.
+"""Sums over groups of slices, and means that leave undefined scores out and count them.
 
-A subject is scored from the summed counts of its slices, never from the mean of their scores. A score that is undefined
-(NaN) has no value to average. Counting it as 0 would punish a right answer, counting it as 1 would reward an empty one;
-so it is left out, and a mean stands beside the number left out. An infinite distance is no number to average either,
-but it is a failure: it has a count of its own.
+The score of a subject comes from the summed counts of its slices, never from the mean of their scores. An undefined
+score (NaN) has no value to average. As 0 it would punish a correct answer, and as 1 it would reward an empty one. So
+means leave it out and state how many scores they leave out. Means leave out infinite distances too. They are failures,
+so they have a count of their own.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from jaxtyping import Float, Float64, Int64, Num, Shaped
 
 
 class Average(NamedTuple):
-    """The mean of each column, and what it does not hold."""
+    """The mean of each column, and how many scores it leaves out."""
 
     mean: Float64[np.ndarray, "..."]
-    """Over the finite scores; NaN where there is none."""
+    """Over the finite scores; NaN if there are none."""
     undefined: Int64[np.ndarray, "..."]
-    """Scores left out because they are NaN, as of a class absent from truth and prediction."""
+    """Number of NaN scores left out, for example of a class that is absent from truth and prediction."""
     infinite: Int64[np.ndarray, "..."]
-    """Scores left out because they are infinite, as the distance to a class that one side lacks."""
+    """Number of infinite scores left out, for example distances to a class that only truth or prediction has."""
 
 
 def sums(
@@ -31,20 +31,20 @@ def sums(
 
     Args:
         values: counts or lengths of each slice.
-        groups: the group of each row: its subject, say.
+        groups: the group of each row, for example its subject.
 
     Returns:
-        The names, sorted, and their sums: int64 of integers, float64 of floats.
+        The names of the groups, sorted, and their sums: float64 if `values` are floats, otherwise int64.
     """
-    names, member = np.unique(np.array(groups), return_inverse=True)
-    kind = np.float64 if np.issubdtype(values.dtype, np.floating) else np.int64
-    total = np.zeros((len(names), *values.shape[1:]), kind)
-    np.add.at(total, member, values)
+    names, group_of_row = np.unique(np.array(groups), return_inverse=True)
+    dtype = np.float64 if np.issubdtype(values.dtype, np.floating) else np.int64
+    total = np.zeros((len(names), *values.shape[1:]), dtype)
+    np.add.at(total, group_of_row, values)
     return names.tolist(), total
 
 
 def average(scores: Float[np.ndarray, "groups ..."]) -> Average:
-    """Mean over the rows; what is not finite is left out and counted."""
+    """Mean over the rows. Scores that are not finite are left out and counted."""
     finite = np.isfinite(scores)
     with np.errstate(invalid="ignore"):
         mean = np.where(finite, scores, 0).sum(0, dtype=np.float64) / finite.sum(0)

@@ -1,7 +1,7 @@
 """Uncertainty over subjects: bootstrap intervals.
 
-Subjects are independent, slices of one head are not; so whole subjects are drawn. With few subjects a bootstrap
-interval is too narrow: below 8 there is none.
+Each resample draws whole subjects, because subjects are independent and slices of one head are not. With few subjects
+a bootstrap interval is too narrow, so there is none below 8 subjects.
 """
 
 from collections.abc import Callable
@@ -13,17 +13,17 @@ from jaxtyping import Float, Float64, Int64, Num
 FEWEST_SUBJECTS = 8
 RESAMPLES = 10_000
 
-Score = Callable[[np.ndarray], np.ndarray]
-"""From pooled counts `(..., *counts)` to scores `(..., *scores)`; NaN where undefined. `overlap.hard_dice` is one."""
+Score = Callable[[Num[np.ndarray, "..."]], Float[np.ndarray, "..."]]
+"""From pooled counts `(..., *counts)` to scores `(..., *scores)`; NaN where undefined. Example: `overlap.hard_dice`."""
 
 
 class Interval(NamedTuple):
-    """95 % of the resampled scores lie between; each of the score's shape."""
+    """The ends of a 95 % interval of each score."""
 
     low: Float[np.ndarray, "*scores"]
     high: Float[np.ndarray, "*scores"]
     undefined: Int64[np.ndarray, "*scores"]
-    """Resamples that left the score undefined (its class was in none of their subjects); they are left out."""
+    """Number of resamples left out because the score is undefined: none of their subjects has the class."""
 
 
 def interval(
@@ -31,15 +31,15 @@ def interval(
 ) -> Interval | None:
     """95 % percentile bootstrap interval of a pooled score (Efron & Tibshirani 1993, chapter 13).
 
-    Each resample draws as many subjects as there are, with replacement, adds their counts and scores the sum; the ends
-    are the 2.5th and 97.5th percentiles. Of a mean over subjects: give `(S, 2, classes)`, each subject's score (0 where
-    undefined) and whether it is defined, and let `score` divide the two sums.
+    Each resample draws S of the S subjects with replacement, adds their counts and scores the sum. The ends are the
+    2.5th and 97.5th percentiles. For a mean over subjects, give counts `(S, 2, classes)`: the score of each subject (0
+    if undefined), and whether it is defined; let `score` divide the two sums.
 
     Args:
         score: the score.
-        counts: summed over the slices of each subject.
-        seed: of the draw.
-        resamples: how many.
+        counts: sums over the slices of each subject.
+        seed: random seed of the draws.
+        resamples: number of resamples.
 
     Returns:
         The interval; None below 8 subjects.
@@ -56,14 +56,17 @@ def paired_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval | None:
-    """The same of the difference `score(ours) - score(theirs)`: one draw of subjects serves both runs.
+    """`interval` of the difference `score(ours) - score(theirs)`. Each resample draws the same subjects for both runs.
 
     Args:
         score: the score.
-        ours: `(S, *counts)` of one run.
-        theirs: of the other, the same subjects in the same order.
-        seed: of the draw.
-        resamples: how many.
+        ours: counts of one run.
+        theirs: counts of the other run, for the same subjects in the same order.
+        seed: random seed of the draws.
+        resamples: number of resamples.
+
+    Returns:
+        The interval; None below 8 subjects.
     """
     if len(ours) < FEWEST_SUBJECTS:
         return None
@@ -74,10 +77,10 @@ def paired_interval(
 def _resampled(
     counts: Num[np.ndarray, " subjects *counts"], seed: int, resamples: int
 ) -> Float64[np.ndarray, " resamples *counts"]:
-    """Pooled counts of each resample; whole numbers are exact below 2**53."""
+    """Pooled counts of each resample; integers are exact below 2**53."""
     subjects = len(counts)
-    times = np.random.default_rng(seed).multinomial(subjects, np.full(subjects, 1 / subjects), resamples)
-    pooled = times.astype(np.float64) @ counts.reshape(subjects, -1).astype(np.float64)
+    draws = np.random.default_rng(seed).multinomial(subjects, np.full(subjects, 1 / subjects), resamples)
+    pooled = draws.astype(np.float64) @ counts.reshape(subjects, -1).astype(np.float64)
     return pooled.reshape(resamples, *counts.shape[1:])
 
 

@@ -1,8 +1,8 @@
-"""Overlap scores, soft and hard, from one table of sums.
+"""Overlap scores, soft and hard, from the same sums.
 
-Dice of a class is `2 I / (P + T)`: I its intersection, P the predicted and T the true amount (Dice 1945). Soft sums
-weigh pixels by probability, hard sums count them. A `confusion` counts pixels by true class (row) and predicted class
-(column), of a slice or of any group of slices added up.
+The Dice score of a class is `2 I / (P + T)`, with the intersection I, the predicted amount P and the true amount T
+(Dice 1945). Soft sums weight pixels by probability; hard sums count pixels. A `confusion` counts pixels by true class
+(row) and predicted class (column), for one slice or summed over any group of slices.
 """
 
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ from jaxtyping import Array, Float, Int, Num, UInt8
 from oasis_jax import classes
 
 EPSILON = 1e-6
-"""Added to the denominator of the soft Dice, as the seed does."""
+"""Added to the denominator of the soft Dice, as in the original."""
 
 
 class Overlap(NamedTuple):
-    """Sums for each slice (or group of slices) and class, each of shape `(..., 4)`."""
+    """Sums for each slice (or group of slices) and class, each of shape `(..., 4)`, on the host or on devices."""
 
     intersection: Any
     predicted: Any
@@ -34,9 +34,15 @@ def overlap(probability: Float[Array, "batch height width 4"], label: UInt8[Arra
 
 
 def dice(sums: Overlap, epsilon: float = EPSILON) -> Any:
-    """`2 I / (P + T + epsilon)` element by element, range 0 to 1.
+    """`2 I / (P + T + epsilon)` of each class, range 0 to 1.
 
-    With `epsilon=0` a class absent from both truth and prediction gives NaN (numpy): leave it out and count it.
+    Args:
+        sums: soft or hard sums, numpy or JAX arrays `(..., 4)`.
+        epsilon: 0 for hard sums: a class that is absent from truth and prediction then gives NaN. Leave such scores out
+            of means and count them.
+
+    Returns:
+        Scores `(..., 4)`.
     """
     return 2 * sums.intersection / (sums.predicted + sums.true + epsilon)
 
@@ -45,27 +51,27 @@ def confusion(
     prediction: UInt8[Array, "batch height width"], label: UInt8[Array, "batch height width"]
 ) -> Int[Array, "batch 4 4"]:
     """Pixels of each slice by true class (row) and predicted class (column), int32."""
-    pair = (label.astype(jnp.int32) * classes.COUNT + prediction).reshape(len(label), -1)
-    kinds = jnp.arange(classes.COUNT**2)
-    counts = (pair[:, None, :] == kinds[:, None]).sum(-1, dtype=jnp.int32)
+    codes = (label.astype(jnp.int32) * classes.COUNT + prediction).reshape(len(label), -1)
+    all_codes = jnp.arange(classes.COUNT**2)
+    counts = (codes[:, None, :] == all_codes[:, None]).sum(-1, dtype=jnp.int32)
     return counts.reshape(-1, classes.COUNT, classes.COUNT)
 
 
-def hard_overlap(table: Any) -> Overlap:
-    """Hard sums `(..., 4)` from confusion matrices `(..., 4, 4)`, of any group of slices added up before."""
-    return Overlap(table.diagonal(axis1=-2, axis2=-1), table.sum(-2), table.sum(-1))
+def hard_overlap(confusion: Num[np.ndarray, "*groups 4 4"]) -> Overlap:
+    """Hard sums of any groups of slices, numpy arrays `(*groups, 4)`."""
+    return Overlap(confusion.diagonal(axis1=-2, axis2=-1), confusion.sum(-2), confusion.sum(-1))
 
 
 def hard_dice(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*groups 4"]:
-    """`2 I / (P + T)` of each class; NaN where P + T is 0."""
+    """`2 I / (P + T)` of each class, range 0 to 1; NaN if P + T is 0."""
     with np.errstate(invalid="ignore"):
         return dice(hard_overlap(confusion), epsilon=0.0)
 
 
 def jaccard(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*groups 4"]:
-    """`I / (P + T - I)` of each class (Jaccard 1912).
+    """`I / (P + T - I)` of each class (Jaccard 1912), range 0 to 1.
 
-    NaN where P + T is 0, as for the hard Dice: a class that neither has cannot be got right or wrong.
+    NaN if P + T is 0, as for the hard Dice: where truth and prediction lack a class, nothing is correct or wrong.
     """
     sums = hard_overlap(confusion)
     with np.errstate(invalid="ignore"):
@@ -73,10 +79,10 @@ def jaccard(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*gr
 
 
 def precision(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*groups 4"]:
-    """`I / P` of each class: the share of the predicted class that is right.
+    """`I / P` of each class: the share of the predicted pixels that are correct, range 0 to 1.
 
-    NaN where P is 0: nothing was predicted that could be right or wrong. A class missed altogether has no precision
-    then, and a recall and a Dice of 0.
+    NaN if P is 0: nothing was predicted that could be correct or wrong. So a class that is missed completely has no
+    precision, and its recall and Dice are 0.
     """
     sums = hard_overlap(confusion)
     with np.errstate(invalid="ignore"):
@@ -84,10 +90,10 @@ def precision(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*
 
 
 def recall(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*groups 4"]:
-    """`I / T` of each class: the share of the true class that was found.
+    """`I / T` of each class: the share of the true pixels that are predicted, range 0 to 1.
 
-    NaN where T is 0: there was nothing to find. A class predicted where there is none has no recall then, and a
-    precision and a Dice of 0.
+    NaN if T is 0: there was nothing to predict. So a class that is predicted but absent from the truth has no recall,
+    and its precision and Dice are 0.
     """
     sums = hard_overlap(confusion)
     with np.errstate(invalid="ignore"):
@@ -95,4 +101,4 @@ def recall(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*gro
 
 
 OVERLAP = {"hard_dice": hard_dice, "jaccard": jaccard, "precision": precision, "recall": recall}
-"""The overlap scores by name: each from counts by true class (row) and predicted class (column)."""
+"""The overlap scores by name. Each takes pixel counts by true class (row) and predicted class (column)."""

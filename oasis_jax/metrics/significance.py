@@ -1,6 +1,6 @@
 """Paired tests of two runs on the same subjects.
 
-With five subjects the Wilcoxon test cannot reach p = 0.05 at all. Below 8 there is no p.
+With five subjects the Wilcoxon test cannot reach p = 0.05, so there is no p value below 8 subjects.
 """
 
 from typing import Any
@@ -15,16 +15,16 @@ from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 def wilcoxon(
     ours: Float[np.ndarray, "subjects classes"], theirs: Float[np.ndarray, "subjects classes"]
 ) -> Float64[np.ndarray, " classes"] | None:
-    """Two-sided p of the signed-rank test (Wilcoxon 1945) that the paired scores of each class differ.
+    """Two-sided p values of the signed-rank test (Wilcoxon 1945) on the paired scores of each class.
 
-    Zero differences are dropped. SciPy's defaults decide between the exact and the approximate distribution.
+    Zero differences are dropped. SciPy's defaults choose between the exact and the approximate distribution.
 
     Args:
-        ours: scores of each subject.
-        theirs: of the other run, the same subjects in the same order.
+        ours: scores of one run; NaN where undefined.
+        theirs: scores of the other run, for the same subjects in the same order.
 
     Returns:
-        1 where no subject differs, NaN for a class that fewer than 8 subjects have in both runs. None
+        1 if all differences are zero; NaN for a class that is defined in both runs for fewer than 8 subjects. None
         below 8 subjects.
     """
     if len(ours) < FEWEST_SUBJECTS:
@@ -33,9 +33,10 @@ def wilcoxon(
 
 
 def holm(p: Float[np.ndarray, " classes"]) -> Float64[np.ndarray, " classes"]:
-    """Adjust p values `(classes,)` for their number (Holm 1979); NaN stays and is not counted.
+    """Adjust p values for multiple tests (Holm 1979); NaN stays NaN and does not count.
 
-    Sorted ascending, the i-th of m is multiplied by m - i (i from 0), is no less than the one before, and at most 1.
+    The i-th smallest of m values (i from 0) is multiplied by m - i. It is at least the adjusted value before it, and at
+    most 1.
     """
     adjusted = np.full(p.shape, np.nan)
     order = np.argsort(p)[: (~np.isnan(p)).sum()]

@@ -1,18 +1,19 @@
 """Distances between the surfaces of two masks, in mm: 95th-percentile Hausdorff distance and surface Dice.
 
-The definition is that of DeepMind's `surface-distance` 0.1 (Nikolov et al. 2018, arXiv 1809.04430), whose tables are
-used; its own code calls parts of SciPy that are about to go. A surface runs through the corners of pixels: a corner
-whose 2x2 (in 3D 2x2x2) neighbourhood holds both inside and outside is one surface element. Its size is the length of
-the contour (the area of the marching-cubes surface) in that neighbourhood. What lies beyond the array is outside. The
-distance of an element is the Euclidean distance of its corner to the nearest corner of the other surface.
+The definition is that of DeepMind's `surface-distance` 0.1 (Nikolov et al. 2018, arXiv:1809.04430). This file uses its
+lookup tables but not its code, because that code calls deprecated parts of SciPy. A surface runs through the corners of
+pixels: a corner is a surface element if its 2x2 (in 3D 2x2x2) neighbourhood holds pixels inside and outside the mask.
+The size of an element is the length of the contour (in 3D the area of the marching-cubes surface) in that
+neighbourhood. All pixels beyond the array are outside. The distance of an element is the Euclidean distance from its
+corner to the nearest corner of the other surface.
 
-Hausdorff distances of other tools differ where the percentile or the surface is another: MedPy takes the percentile of
-both directions together, over the border pixels, unweighted.
+Other tools give other Hausdorff distances if their percentile or their surface differs. For example, MedPy takes one
+unweighted percentile over the border pixels of both directions.
 
-A mask may be empty. **Both empty**: there is no surface to compare; distance and Dice are NaN, to be left out and
-counted. **One empty**: the distance is infinite, as no finite number is true of it (some contests put the image's
-diagonal there); the surface Dice is 0, as none of the surface is near another. The infinite ones are counted and not
-averaged: give their count beside every mean distance.
+A mask may be empty. **Both empty**: there is no surface to compare, so distance and Dice are NaN; leave them out of
+means and count them. **One empty**: the distance is infinite, because no finite number is correct (some challenges use
+the diagonal of the image), and the surface Dice is 0, because no surface is near the other. Infinite distances are
+counted, not averaged: state their number beside every mean distance.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,30 +28,30 @@ from oasis_jax import classes
 
 PERCENTILE = 95.0
 TOLERANCE = 1.0
-"""mm. Slices of 1 mm pixels have their contours a whole pixel off forgiven: an equal distance counts as near."""
+"""mm. A distance equal to the tolerance counts as near, so with 1 mm pixels a contour may be one pixel off."""
 
 
 class Distances(NamedTuple):
-    """Each surface element of one mask: its distance to the other mask's surface, and its size."""
+    """The distance of each surface element of one mask to the surface of the other mask, and its size."""
 
     distance: Float64[np.ndarray, " elements"]
-    """mm, ascending; infinite where the other mask is empty."""
+    """mm, ascending; infinite if the other mask is empty."""
     size: Float64[np.ndarray, " elements"]
     """mm of contour, or mm² of surface."""
 
 
 class SurfaceTable(NamedTuple):
-    """By foreground class (CSF, gray matter, white matter), or by slice (volume) and foreground class.
+    """Scores and sums for each foreground class (CSF, gray matter, white matter), with a row for each slice or volume.
 
-    Surface Dice is `surface_dice(near, size)`. Add `near` and `size` over the slices of a subject for the subject's.
+    Surface Dice is `surface_dice(near, size)`. For a subject, first add `near` and `size` over its slices.
     """
 
     hausdorff: Float64[np.ndarray, "*rows 3"]
-    """mm; NaN for a class absent from truth and prediction, infinite for one absent from one of them."""
+    """mm; NaN for a class that is absent from truth and prediction, infinite if only one of them lacks it."""
     near: Float64[np.ndarray, "*rows 3"]
-    """mm (mm² of volumes): size of both surfaces within the tolerance of the other."""
+    """mm (mm² for volumes): total size of the elements of both surfaces within the tolerance of the other surface."""
     size: Float64[np.ndarray, "*rows 3"]
-    """mm (mm² of volumes): size of both surfaces."""
+    """mm (mm² for volumes): total size of both surfaces."""
 
 
 def compare(
@@ -62,10 +63,13 @@ def compare(
     """Compare the surfaces of each foreground class.
 
     Args:
-        truth: classes 0 to 3 of a slice (rows, columns) or of a whole volume (slices, rows, columns).
-        prediction: the same of the prediction.
-        spacing: mm from one pixel to the next along each axis: (row, column), of a volume all three.
-        tolerance: mm within which a surface element counts as near.
+        truth: true classes 0 to 3 of a slice (rows, columns) or a volume (slices, rows, columns).
+        prediction: predicted classes, in the same shape.
+        spacing: mm from one pixel to the next along each axis of the arrays.
+        tolerance: mm; a surface element within this distance counts as near.
+
+    Returns:
+        Arrays of shape `(3,)`.
     """
     rows = []
     for k in classes.FOREGROUND:
@@ -76,27 +80,45 @@ def compare(
 
 
 def compare_slices(
-    pairs: Iterable[tuple[np.ndarray, np.ndarray]], spacing: Sequence[float], tolerance: float = TOLERANCE
+    pairs: Iterable[tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]],
+    spacing: Sequence[float],
+    tolerance: float = TOLERANCE,
 ) -> SurfaceTable:
-    """`compare` of each slice, (truth, prediction), by itself; spacing is (row, column). Some 10 ms a slice."""
+    """Compare the surfaces of each slice in 2D. A slice of 256x256 takes about 10 ms.
+
+    Args:
+        pairs: true and predicted classes of each slice; slices may differ in size.
+        spacing: mm from one row, and from one column, to the next.
+        tolerance: mm; a surface element within this distance counts as near.
+
+    Returns:
+        Arrays of shape `(slices, 3)`.
+    """
     tables = [compare(*pair, spacing, tolerance) for pair in pairs]
     return SurfaceTable(*map(np.stack, zip(*tables, strict=True)))
 
 
 def surface_dice(near: Num[np.ndarray, "*groups"], size: Num[np.ndarray, "*groups"]) -> Float64[np.ndarray, "*groups"]:
-    """Normalised surface Dice, range 0 to 1, of any group of slices added up; NaN where there is no surface.
+    """Normalised surface Dice, range 0 to 1: the share of both surfaces near the other (Nikolov et al. 2018).
 
-    The part of both surfaces that lies within the tolerance of the other (Nikolov et al. 2018).
+    Args:
+        near: size of the near part of both surfaces, summed over any groups of slices.
+        size: size of both surfaces, summed over the same groups.
+
+    Returns:
+        `near / size`; NaN if there is no surface.
     """
     with np.errstate(invalid="ignore"):
         return np.asarray(near / size)
 
 
 def hausdorff(true: Distances, predicted: Distances, percentile: float = PERCENTILE) -> float:
-    """The larger of the two directed percentiles, in mm; with 100 the Hausdorff distance itself.
+    """The larger of the two directed percentiles, in mm; with percentile 100 it is the Hausdorff distance.
 
-    A directed percentile is the least distance within which that percentage of the surface's size lies. NaN without any
-    surface; infinite if one mask is empty.
+    A directed percentile is the smallest distance within which that percentage of the surface's size lies.
+
+    Returns:
+        mm; NaN if both masks are empty, infinite if one is.
     """
     if not true.size.size and not predicted.size.size:
         return np.nan
@@ -106,15 +128,15 @@ def hausdorff(true: Distances, predicted: Distances, percentile: float = PERCENT
 def surface_distances(
     true: Bool[np.ndarray, "*pixels"], predicted: Bool[np.ndarray, "*pixels"], spacing: Sequence[float]
 ) -> tuple[Distances, Distances]:
-    """From each element of one surface to the nearest of the other.
+    """The distance of each element of one surface to the nearest element of the other, in both directions.
 
     Args:
         true: mask of 2 or 3 dimensions.
         predicted: mask of the same shape.
-        spacing: mm along each axis.
+        spacing: mm from one pixel to the next along each axis.
 
     Returns:
-        True surface to predicted, and predicted to true.
+        Distances from the true surface to the predicted one, and from the predicted surface to the true one.
     """
     either = true | predicted
     box = tuple(_extent(either, axis) for axis in range(either.ndim))
@@ -134,18 +156,18 @@ _TABLES = {
 
 
 def _extent(mask: np.ndarray, axis: int) -> slice:
-    """From the first to the last place along an axis where the mask has anything; elsewhere there is no surface."""
-    places = np.flatnonzero(np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1).any(1))
-    return slice(places[0], places[-1] + 1) if places.size else slice(0, 0)
+    """The range along an axis that holds the whole mask; empty for an empty mask."""
+    filled = np.flatnonzero(np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1).any(1))
+    return slice(filled[0], filled[-1] + 1) if filled.size else slice(0, 0)
 
 
 def _neighbourhoods(mask: np.ndarray) -> np.ndarray:
-    """The code in the tables of each corner of a mask's pixels, uint8, one longer along each axis than the mask."""
+    """The table index of each corner of the pixels, uint8; along each axis there is one more corner than pixels."""
     padded = np.pad(mask, 1).astype(np.uint8)
     codes = np.zeros([n + 1 for n in mask.shape], np.uint8)
     for bit, corner in enumerate(np.ndindex((2,) * mask.ndim)):
-        part = padded[tuple(slice(c, c + n) for c, n in zip(corner, codes.shape, strict=True))]
-        codes |= part << (2**mask.ndim - 1 - bit)
+        shifted = padded[tuple(slice(c, c + n) for c, n in zip(corner, codes.shape, strict=True))]
+        codes |= shifted << (2**mask.ndim - 1 - bit)
     return codes
 
 
@@ -155,7 +177,8 @@ def _directed(border: np.ndarray, size: np.ndarray, other: np.ndarray, spacing: 
         distances = np.asarray(ndimage.distance_transform_edt(~other, sampling=spacing))[border]
     else:
         distances = np.full(sizes.shape, np.inf)
-    order = np.lexsort((sizes, distances))  # sizes too, or the order of equals would move a rounding
+    # Equal distances are sorted by size, so that rounding of the sums does not depend on the order of the elements.
+    order = np.lexsort((sizes, distances))
     return Distances(distances[order], sizes[order])
 
 

@@ -1,7 +1,7 @@
-"""The network's convolutions, and the lowerings of them that XLA runs well on a CPU. Padding is "SAME" throughout.
+"""The convolutions of the network, written so that XLA runs them fast on a CPU. Padding is always "SAME".
 
-Each is the plain convolution to rounding, in value and in both gradients; what each lowering saves is in
-`benchmarks/speed.md`. The gradients written out here are for CPUs alone; other devices have kernels of their own.
+Value and both gradients equal those of the plain convolution up to rounding. `benchmarks/speed.md` lists how much time
+each form saves. The explicit gradients are for CPUs only; other devices have their own kernels.
 """
 
 from functools import partial
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 _BLOCK_BYTES = 8 << 20
-"""Of the larger operand of a kernel gradient taken at once, so that a processor's cache holds both."""
+"""A kernel gradient reads this much of its larger operand at a time, so that both operands fit into the cache."""
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -20,9 +20,10 @@ def conv(
     kernel: Float[Array, "rows columns features channels"],
     stride: int = 1,
 ) -> Float[Array, "batch _ _ channels"]:
-    """A convolution of stride 1, with a kernel of 1x1 or 3x3, or of stride 2, with one of 3x3 and even sides.
+    """A convolution with stride 1 and a kernel of 1x1 or 3x3, or with stride 2, a kernel of 3x3 and even sides.
 
-    Under shard_map the kernel must vary as `x` does (`jax.lax.pcast`): its gradient is that of the slices here.
+    Under shard_map the kernel must vary over devices as `x` does (`jax.lax.pcast`), because the gradient of the kernel
+    comes from the slices of this device only.
     """
     return _convolve(x, kernel, "SAME", stride)
 
@@ -57,17 +58,17 @@ def _convolve(x: Array, kernel: Array, padding: str | tuple[tuple[int, int], ...
 
 
 def _kernel_gradient_of_1x1(x: Array, change: Array) -> Array:
-    """Slice by slice, then the sum: XLA makes one product over all pixels at once several times slower."""
+    """One product for each slice, then their sum. One product over all pixels takes XLA several times longer."""
     return (
         jnp.einsum("nhwc,nhwo->nco", x, change, preferred_element_type=jnp.float32).sum(0)[None, None].astype(x.dtype)
     )
 
 
 def _kernel_gradient_of_3x3(x: Array, change: Array) -> Array:
-    """The correlation of `x` with `change`, a block of rows at a time: XLA runs it twice as fast from the cache.
+    """The correlation of `x` with `change`, one block of rows at a time: in the cache XLA runs it twice as fast.
 
-    As a convolution of its own its batch is the features of `x`, and its features are the slices. `x` is read once for
-    every tap, so it should be the one with fewer channels; with roles exchanged the taps come out in opposite order.
+    It is a convolution whose batch is the features of `x` and whose features are the slices. It reads `x` once for
+    every tap, so `x` should have fewer channels than `change`. If not, the two are swapped, and the taps are reversed.
     """
     if change.shape[-1] < x.shape[-1] / 2:
         return _kernel_gradient_of_3x3(change, x)[::-1, ::-1].swapaxes(2, 3)
@@ -85,7 +86,14 @@ def _kernel_gradient_of_3x3(x: Array, change: Array) -> Array:
 
 
 def _input_gradient_of_stride_2(change: Array, kernel: Array) -> Array:
-    """Of the 3x3 taps an input pixel sees 4, 2 or 1: each of the four places in a square of pixels is a convolution."""
+    """Input gradient of a 3x3 convolution with stride 2.
+
+    4, 2 or 1 of the 9 taps reach an input pixel, depending on whether its row and its column are even or odd. So each
+    of the four kinds of pixel is a small convolution of its own:
+
+        4 2 4 2      row even, column even: 4 taps      row even, column odd: 2 taps
+        2 1 2 1      row odd, column even: 2 taps       row odd, column odd: 1 tap
+    """
     taps = kernel.transpose(0, 1, 3, 2)
 
     def quarter(row: int, column: int) -> Array:
@@ -97,7 +105,7 @@ def _input_gradient_of_stride_2(change: Array, kernel: Array) -> Array:
 
 
 def upsample(x: Float[Array, "batch height width features"]) -> Float[Array, "batch height2 width2 features"]:
-    """Twice the height and width by repeating pixels (nearest neighbour)."""
+    """Double the height and the width by repeating pixels (nearest neighbour)."""
     return x.repeat(2, axis=1).repeat(2, axis=2)
 
 
@@ -106,9 +114,15 @@ def upsample_conv(
 ) -> Float[Array, "batch height2 width2 channels"]:
     """A 3x3 convolution of `upsample(x)`, computed at the resolution of `x`.
 
-    Of the three rows of pixels that a row of the output sees, two are the same row of `x`, because `upsample` repeated
-    it; so their rows of the kernel can be added first, and likewise columns. Each of the four places of an output pixel
-    within its pixel of `x` then is a convolution of `x` with a 2x2 kernel of its own: 16 products where there were 36.
+    `upsample` repeats each row of `x`, here a, b and c, so a row of the output reads only two rows of `x`. Kernel rows
+    that read the same row of `x` can be added first:
+
+        rows of upsample(x)      a a b b c c
+        first output row of b     [1 2 3]         reads a with kernel row 1, b with the sum of rows 2 and 3
+        second output row of b      [1 2 3]       reads b with the sum of rows 1 and 2, c with row 3
+
+    The same holds for columns. So each of the four output pixels of a pixel of `x` is a convolution of `x` with a 2x2
+    kernel. Together they take 16 products instead of 36.
     """
 
     def quarter(row: int, column: int) -> Array:
@@ -118,13 +132,13 @@ def upsample_conv(
 
 
 def _halved(kernel: Array, axis: int, place: int) -> Array:
-    """The two taps on `x` that three taps on its repeated pixels are, for the first or the second of a pair."""
+    """The two taps on `x` that equal three taps on repeated pixels, for the first (0) or second (1) pixel of a pair."""
     first, middle, last = jnp.split(kernel, 3, axis)
     return jnp.concatenate([first, middle + last] if place == 0 else [first + middle, last], axis)
 
 
 def _interleave(quarters: list[list[Array]]) -> Array:
-    """Four images `(B, H, W, C)`, by row and column of each pixel's place in a 2x2 square, as one `(B, 2H, 2W, C)`."""
-    both = jnp.stack([jnp.stack(pair, axis=3) for pair in quarters], axis=2)
-    batch, height, _, width, _, features = both.shape
-    return both.reshape(batch, 2 * height, 2 * width, features)
+    """Merge four images `(B, H, W, C)` into one `(B, 2H, 2W, C)`: one pixel of each makes a 2x2 square."""
+    stacked = jnp.stack([jnp.stack(pair, axis=3) for pair in quarters], axis=2)
+    batch, height, _, width, _, features = stacked.shape
+    return stacked.reshape(batch, 2 * height, 2 * width, features)

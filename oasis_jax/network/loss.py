@@ -13,15 +13,15 @@ def slice_losses(
     label: UInt8[Array, "batch height width"],
     cross_entropy: float = 0.0,
 ) -> tuple[Float[Array, " batch"], Overlap]:
-    """Loss of each slice: 1 - mean over classes of soft Dice, as the seed defines it, plus weighted cross-entropy.
+    """Loss of each slice: 1 - mean over classes of soft Dice, as in the original, plus weighted cross-entropy.
 
     Args:
         logits: network output before softmax.
-        label: classes 0 to 3.
-        cross_entropy: weight of the mean over pixels of `-log p(true class)`, in nats.
+        label: true classes, 0 to 3.
+        cross_entropy: weight of the cross-entropy, the mean over pixels of `-log p(true class)`, in nats.
 
     Returns:
-        The losses, and the soft sums they were made of.
+        The losses, and the soft sums of each slice, float32 `(batch, 4)`.
     """
     log_probability = jax.nn.log_softmax(logits.astype(jnp.float32))
     sums = overlap(jnp.exp(log_probability), label)

@@ -1,7 +1,7 @@
-"""The Improved U-Net (Isensee et al. 2017, arXiv:1802.10508), as the seed project built it and as the paper did.
+"""The Improved U-Net (Isensee et al. 2017, arXiv:1802.10508), in the variants of the paper and of the original.
 
-With `stem=16, norm="none", segmentation="3x3", dropout=0.3` it has the seed's 2,779,472 parameters. This is the only
-file that knows Flax modules.
+The original is the Keras project of 2020. With `stem=16, norm="none", segmentation="3x3", dropout=0.3` the network has
+the 2,779,472 parameters of the original. No other file knows Flax modules.
 """
 
 from collections.abc import Callable
@@ -27,17 +27,17 @@ Apply = Callable[..., Array]
 LEAKY_SLOPE = 0.01
 
 _BACKGROUND_LOGIT = 30.0
-"""Logit difference that stands for certainty: exp(-30) is far below the resolution of a float32 probability."""
+"""A logit difference that means certainty: exp(-30) is far below the resolution of a float32 probability near 1."""
 
 
 def network(config: Model) -> tuple[Init, Apply]:
     """The network as two pure functions.
 
     Returns:
-        `init(key, (H, W, C)) -> params`: float32; Glorot-uniform kernels and zero biases, as Keras has them; the same
-        for every (H, W).
-        `apply(params, image, dropout_keys=None) -> logits`: `image` float32 `(B, H, W, C)`, normalised; logits
-        float32 `(B, H, W, 4)`. Dropout is on exactly when `dropout_keys`, one key a slice `(B,)`, is given.
+        `init(key, (H, W, C)) -> params`: float32; Glorot-uniform kernels and zero biases, as in Keras; the same for
+        every (H, W).
+        `apply(params, image, dropout_keys=None) -> logits`: normalised `image` float32 `(B, H, W, C)`; logits float32
+        `(B, H, W, 4)`. Dropout is on if and only if `dropout_keys` `(B,)`, a key for each slice, are given.
     """
     module = ImprovedUNet(
         stem=config.stem,
@@ -57,17 +57,17 @@ def network(config: Model) -> tuple[Init, Apply]:
         dropout_keys: Key[Array, " batch"] | None = None,
     ) -> Float[Array, "batch height width 4"]:
         if config.crop is None:
-            return whole(params, image, dropout_keys)
-        return _pad_background(whole(params, _centre(image, config.crop), dropout_keys), image.shape[1:3])
+            return logits(params, image, dropout_keys)
+        return _pad_background(logits(params, _centre(image, config.crop), dropout_keys), image.shape[1:3])
 
-    def whole(params: Params, image: Array, dropout_keys: Array | None) -> Array:
+    def logits(params: Params, image: Array, dropout_keys: Array | None) -> Array:
         return cast(Array, module.apply({"params": params}, image, dropout_keys))
 
     return init, apply
 
 
 class ImprovedUNet(nn.Module):
-    """A residual encoder, a decoder with localisation modules, and segmentation layers summed upward."""
+    """A residual encoder, a decoder with localisation modules, and segmentation layers whose outputs are added up."""
 
     stem: int
     instance_norm: bool
@@ -78,65 +78,73 @@ class ImprovedUNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: Array, dropout_keys: Array | None = None) -> Array:
-        def conv(features: int, name: str, kernel: int = 3, stride: int = 1) -> Conv:
-            return Conv(features, self.dtype, partial(convolution.conv, stride=stride), kernel, name=name)
+        *skips, bottom = self._encoder(image.astype(self.dtype), dropout_keys)
+        return self._conv(classes.COUNT, "logits", kernel=1)(self._decoder(bottom, skips)).astype(jnp.float32)
 
-        def norm_act(x: Array, name: str) -> Array:
-            if self.instance_norm:
-                x = nn.InstanceNorm(epsilon=1e-5, dtype=self.dtype, name=f"{name}_norm")(x)
-            return nn.leaky_relu(x, LEAKY_SLOPE)
+    def _encoder(self, x: Array, dropout_keys: Array | None) -> list[Array]:
+        """The features of each level, from the finest to the coarsest."""
+        features = []
+        for level in range(LEVELS):
+            x = self._block(x, self.stem * 2**level, f"encoder{level}_conv", stride=1 if level == 0 else 2)
+            x = self._context(x, level, dropout_keys)
+            features.append(x)
+        return features
 
-        def block(x: Array, features: int, name: str, kernel: int = 3, stride: int = 1) -> Array:
-            return norm_act(conv(features, name, kernel, stride)(x), name)
-
-        def drop(x: Array, level: int) -> Array:
-            if dropout_keys is None or self.dropout == 0:
-                return x
-            return dropout(x, jax.vmap(partial(jax.random.fold_in, data=level))(dropout_keys), self.dropout)
-
-        def context(x: Array, level: int) -> Array:
-            """Conv, dropout, conv; added to the input."""
-            name, features = f"encoder{level}_context", x.shape[-1]
-            if self.pre_activation:
-                y = conv(features, f"{name}_conv1")(norm_act(x, f"{name}_conv1"))
-                y = conv(features, f"{name}_conv2")(norm_act(drop(y, level), f"{name}_conv2"))
-            else:
-                y = drop(block(x, features, f"{name}_conv1"), level)
-                y = block(y, features, f"{name}_conv2")
-            return x + y
-
-        def segmentation(x: Array, name: str) -> Array:
-            if self.linear_segmentation:
-                return conv(classes.COUNT, name, kernel=1)(x)
-            return nn.leaky_relu(conv(classes.COUNT, name)(x), LEAKY_SLOPE)
-
-        widths = [self.stem * 2**level for level in range(LEVELS)]
-        x = image.astype(self.dtype)
-        skips = []
-        for level, width in enumerate(widths):
-            x = block(x, width, f"encoder{level}_conv", stride=1 if level == 0 else 2)
-            x = context(x, level)
-            skips.append(x)
-
+    def _decoder(self, x: Array, skips: list[Array]) -> Array:
+        """The sum of all segmentation layers, at the resolution of the image."""
         total = None
-        for level in reversed(range(LEVELS - 1)):
-            width = widths[level]
+        for level, skip in reversed(list(enumerate(skips))):
+            width = skip.shape[-1]
             x = Conv(width, self.dtype, upsample_conv, name=f"decoder{level}_up")(x)
-            x = jnp.concatenate([x, skips[level]], axis=-1)
+            x = jnp.concatenate([x, skip], axis=-1)
             if level > 0:
-                x = block(x, width, f"decoder{level}_localisation1")
-                x = block(x, width, f"decoder{level}_localisation2", kernel=1)
+                x = self._block(x, width, f"decoder{level}_localisation1")
+                x = self._block(x, width, f"decoder{level}_localisation2", kernel=1)
             else:
-                x = block(x, 2 * width, "decoder0_conv")
+                x = self._block(x, 2 * width, "decoder0_conv")
             if level < LEVELS - 2:
-                scores = segmentation(x, f"decoder{level}_segmentation")
+                scores = self._segmentation(x, f"decoder{level}_segmentation")
                 total = scores if total is None else upsample(total) + scores
         assert total is not None
-        return conv(classes.COUNT, "logits", kernel=1)(total).astype(jnp.float32)
+        return total
+
+    def _context(self, x: Array, level: int, dropout_keys: Array | None) -> Array:
+        """The context module: a convolution, dropout and a convolution, added to the input."""
+        name, features = f"encoder{level}_context", x.shape[-1]
+        if self.pre_activation:
+            y = self._conv(features, f"{name}_conv1")(self._norm_act(x, f"{name}_conv1"))
+            y = self._drop(y, level, dropout_keys)
+            y = self._conv(features, f"{name}_conv2")(self._norm_act(y, f"{name}_conv2"))
+        else:
+            y = self._block(x, features, f"{name}_conv1")
+            y = self._drop(y, level, dropout_keys)
+            y = self._block(y, features, f"{name}_conv2")
+        return x + y
+
+    def _segmentation(self, x: Array, name: str) -> Array:
+        if self.linear_segmentation:
+            return self._conv(classes.COUNT, name, kernel=1)(x)
+        return nn.leaky_relu(self._conv(classes.COUNT, name)(x), LEAKY_SLOPE)
+
+    def _block(self, x: Array, features: int, name: str, kernel: int = 3, stride: int = 1) -> Array:
+        return self._norm_act(self._conv(features, name, kernel, stride)(x), name)
+
+    def _conv(self, features: int, name: str, kernel: int = 3, stride: int = 1) -> "Conv":
+        return Conv(features, self.dtype, partial(convolution.conv, stride=stride), kernel, name=name)
+
+    def _norm_act(self, x: Array, name: str) -> Array:
+        if self.instance_norm:
+            x = nn.InstanceNorm(epsilon=1e-5, dtype=self.dtype, name=f"{name}_norm")(x)
+        return nn.leaky_relu(x, LEAKY_SLOPE)
+
+    def _drop(self, x: Array, level: int, dropout_keys: Array | None) -> Array:
+        if dropout_keys is None or self.dropout == 0:
+            return x
+        return dropout(x, jax.vmap(partial(jax.random.fold_in, data=level))(dropout_keys), self.dropout)
 
 
 class Conv(nn.Module):
-    """`nn.Conv` with the same parameters, by a function `(x, kernel) -> y`."""
+    """A convolution with the parameters of `nn.Conv`; `convolve(x, kernel) -> y` computes it."""
 
     features: int
     dtype: Any
@@ -152,13 +160,13 @@ class Conv(nn.Module):
 
 
 def _centre(image: Array, size: tuple[int, int]) -> Array:
-    """The central (rows, columns) of `(B, H, W, C)`; not larger than the image."""
+    """The central `size` (rows, columns) of images `(B, H, W, C)`, which are at least that large."""
     top, left = ((whole - part) // 2 for whole, part in zip(image.shape[1:3], size, strict=True))
     return image[:, top : top + size[0], left : left + size[1]]
 
 
 def _pad_background(logits: Array, size: tuple[int, ...]) -> Array:
-    """The inverse of `_centre`: around the logits, all probability lies on background."""
+    """The inverse of `_centre`: pad logits to `size` (rows, columns) with certain background."""
     pads = [((whole - part) // 2, -((part - whole) // 2)) for whole, part in zip(size, logits.shape[1:3], strict=True)]
     padded = jnp.pad(logits[..., 1:], ((0, 0), *pads, (0, 0)), constant_values=-_BACKGROUND_LOGIT)
     background = jnp.pad(logits[..., :1], ((0, 0), *pads, (0, 0)))
@@ -166,15 +174,15 @@ def _pad_background(logits: Array, size: tuple[int, ...]) -> Array:
 
 
 def check_frame(config: Model, size: tuple[int, int], extent: tuple[int, int, int, int] | None = None) -> None:
-    """Check that the network can see slices of a size, and all of what is labelled in them.
+    """Check that the crop of the network fits into the slices and holds all of their labels.
 
     Args:
-        config: the network.
+        config: settings of the network.
         size: (rows, columns) of the slices.
-        extent: first and last row, first and last column with a label above background.
+        extent: first and last row, and first and last column, with a label above background.
 
     Raises:
-        UserError: the crop is larger than the slices, or cuts labels off.
+        UserError: the crop is larger than the slices, or it cuts labels off.
     """
     if config.crop is None:
         return
@@ -191,5 +199,5 @@ def check_frame(config: Model, size: tuple[int, int], extent: tuple[int, int, in
 
 
 def count_parameters(params: Params) -> int:
-    """Numbers in a tree of arrays."""
+    """The number of parameters in a tree of arrays."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,1 +1,1 @@
-"""Scores as people read them."""
+"""Tables, charts, pictures and pages that show scores to people."""

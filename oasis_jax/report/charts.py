@@ -1,4 +1,4 @@
-"""Charts of an evaluation as SVG on white, in colours and marks that colour-blind readers tell apart."""
+"""Charts of an evaluation as SVG on white; colour-blind readers can distinguish their colours and marks."""
 
 import io
 from typing import Any
@@ -11,25 +11,25 @@ from oasis_jax.evaluation.scores import Calibration, SubjectDice, TissueScores
 from oasis_jax.system.files import printable
 
 COLOURS, MARKS = ("#666666", "#0072B2", "#E69F00", "#009E73"), "ovs^"
-"""Of the classes, on white: from the Okabe-Ito palette."""
+"""Of each class, on a white background. The colours are from the Okabe-Ito palette."""
 
 
 def subjects(dice: SubjectDice) -> str:
-    """Hard Dice of each subject, a column of points for each class of the foreground, the worst ones named."""
+    """Hard Dice of each subject: a column of points for each foreground class, with the name of the worst subject."""
     figure = _figure(7.0, 3.6)
     axes = figure.subplots()
     for column, k in enumerate(classes.FOREGROUND):
         name = classes.NAMES[k]
-        each = {person: row.named()[name] for person, row in dice.each.items()}
-        each = {person: value for person, value in each.items() if value is not None}
-        values = np.array(list(each.values()))
-        spread = _spread(values)
-        axes.plot(column + spread, values, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=6)
+        of_subject = {subject: scores.named()[name] for subject, scores in dice.each.items()}
+        of_subject = {subject: value for subject, value in of_subject.items() if value is not None}
+        values = np.array(list(of_subject.values()))
+        offsets = _offsets(values)
+        axes.plot(column + offsets, values, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=6)
         if values.size:
             middle = np.median(values)
             axes.plot([column - 0.3, column + 0.3], [middle, middle], color="black", linewidth=1.5)
-            worst = min(each, key=each.__getitem__)
-            axes.annotate(printable(worst), (column + spread[values.argmin()], values.min()), xytext=(9, -3),
+            worst = min(of_subject, key=of_subject.__getitem__)
+            axes.annotate(printable(worst), (column + offsets[values.argmin()], values.min()), xytext=(9, -3),
                           textcoords="offset points", fontsize=8, parse_math=False)  # fmt: skip
     axes.set_xticks(range(len(classes.FOREGROUND)), [classes.NAMES[k] for k in classes.FOREGROUND])
     axes.set(ylabel="hard Dice of a subject", xlim=(-0.6, len(classes.FOREGROUND) - 0.4))
@@ -38,7 +38,11 @@ def subjects(dice: SubjectDice) -> str:
 
 
 def confusion(counts: Int[np.ndarray, "4 4"]) -> str:
-    """Pixels by true class (row) and predicted class (column), as shares of each row."""
+    """The confusion matrix: shares of the pixels of each true class (row) by predicted class (column).
+
+    Args:
+        counts: number of pixels by true class (row) and predicted class (column).
+    """
     figure = _figure(4.6, 3.6)
     axes = figure.subplots()
     total = counts.sum(1, keepdims=True)
@@ -55,7 +59,7 @@ def confusion(counts: Int[np.ndarray, "4 4"]) -> str:
 
 
 def agreement(tissue: TissueScores) -> str:
-    """Bland-Altman plots: of each scan the difference against the mean of predicted and true, a panel each tissue."""
+    """A Bland-Altman plot for each tissue: the difference of each scan against the mean of predicted and true."""
     figure = _figure(8.4, 3.2)
     for axes, k in zip(figure.subplots(1, len(classes.FOREGROUND)), classes.FOREGROUND, strict=True):
         name = classes.NAMES[k]
@@ -75,26 +79,26 @@ def agreement(tissue: TissueScores) -> str:
 
 
 def reliability(calibration: Calibration) -> str:
-    """How often pixels are right against how sure they are, above the share of pixels in each bin."""
+    """The reliability diagram: accuracy against confidence, and below it the share of pixels in each bin."""
     figure = _figure(4.6, 4.4)
     curve, share = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     used = [k for k, count in enumerate(calibration.pixels) if count]
     confidence, accuracy = ([side[k] for k in used] for side in (calibration.confidence, calibration.accuracy))
-    curve.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="as right as sure")
+    curve.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="accuracy = confidence")
     curve.plot(confidence, accuracy, "o-", color=COLOURS[1], markersize=4, label="this network")
-    curve.set(ylabel="share that is right", xlim=(0.2, 1.01), ylim=(0, 1.02))
+    curve.set(ylabel="accuracy", xlim=(0.2, 1.01), ylim=(0, 1.02))
     curve.legend(fontsize=8, loc="upper left")
     curve.grid(alpha=0.3)
     pixels = np.array([calibration.pixels[k] for k in used], float)
     share.bar(confidence, 100 * pixels / max(pixels.sum(), 1), width=0.04, color=COLOURS[1], alpha=0.7)
-    share.set(xlabel="probability of the predicted class", ylabel="% of pixels", yscale="log")
+    share.set(xlabel="confidence: probability of the predicted class", ylabel="% of pixels", yscale="log")
     return _svg(figure)
 
 
-def _spread(values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-    """Sideways offsets, -0.2 to 0.2, that keep equal values apart: by rank, the golden ratio on and on."""
-    order = values.argsort().argsort()
-    return 0.4 * ((order * 0.618034) % 1 - 0.5)
+def _offsets(values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+    """Sideways offsets, -0.2 to 0.2, that separate equal values: multiples of the golden ratio, modulo 1, by rank."""
+    rank = values.argsort().argsort()
+    return 0.4 * ((rank * 0.618034) % 1 - 0.5)
 
 
 def _figure(width: float, height: float) -> Any:
@@ -107,7 +111,7 @@ def _svg(figure: Any) -> str:
     import matplotlib
 
     text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "oasis_jax"}):  # the same names, so the same file, each time
+    with matplotlib.rc_context({"svg.hashsalt": "oasis_jax"}):  # fixed identifiers make the file reproducible
         figure.savefig(text, format="svg", metadata={"Date": None})
-    drawn = text.getvalue()
-    return drawn[drawn.index("<svg") :]  # without the XML declaration, which a page must not repeat
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]  # a page must not repeat the XML declaration before it

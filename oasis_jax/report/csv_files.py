@@ -23,42 +23,42 @@ _COLUMNS = (*OVERLAP, "surface_dice", "hd95_mm")
 def per_slice_csv(
     pairs: Sequence[Slice], subjects: dict[str, str], table: SliceTable, surfaces: SurfaceTable | None
 ) -> str:
-    """A line for each slice and class: where it is, and its scores; an undefined one is left empty.
+    """The scores of each slice and class, one a line; undefined scores are empty.
 
     Args:
         pairs: the slices.
-        subjects: the person of each case.
-        table: their counts.
-        surfaces: their surfaces in 2D, where these were compared.
+        subjects: the subject of each case.
+        table: losses and counts of each slice.
+        surfaces: surfaces of each slice in 2D; None if they were not compared.
     """
     overlap = [score(table.confusion) for score in OVERLAP.values()]
-    near, farthest = _surface_columns(len(pairs), surfaces)
-    rank, soft = slice_ranking(table), dice(table.soft)
+    surface, distance = _surface_columns(len(pairs), surfaces)
+    foreground, soft = slice_ranking(table), dice(table.soft)
     lines = [
         [
             *(i, pair.case, subjects[pair.case], pair.number, classes.NAMES[k]),
-            *_numbers([column[i, k] for column in (*overlap, soft, near, farthest)]),
-            *_numbers([rank[i], table.loss[i]]),
+            *_numbers([column[i, k] for column in (*overlap, soft, surface, distance)]),
+            *_numbers([foreground[i], table.loss[i]]),
         ]
         for i, pair in enumerate(pairs)
         for k in range(classes.COUNT)
     ]
-    where = ["index", "case", "subject", "slice", "class"]
-    return csv_text([*where, *_COLUMNS[:4], "soft_dice", *_COLUMNS[4:], "slice_foreground_dice", "slice_loss"], lines)
+    place = ["index", "case", "subject", "slice", "class"]
+    return csv_text([*place, *_COLUMNS[:4], "soft_dice", *_COLUMNS[4:], "slice_foreground_dice", "slice_loss"], lines)
 
 
-def per_subject_csv(counts: SubjectCounts, people: Sequence[str]) -> str:
-    """A line for each person and class; an undefined score is left empty.
+def per_subject_csv(counts: SubjectCounts, slice_subjects: Sequence[str]) -> str:
+    """The scores of each subject and class, one a line; undefined scores are empty.
 
     Args:
-        counts: of the subjects.
-        people: the person of each slice.
+        counts: counts of each subject.
+        slice_subjects: the subject of each slice.
     """
     overlap = [score(counts.confusion) for score in OVERLAP.values()]
     surfaces = [np.full((len(counts.subjects), len(classes.CLASSES)), np.nan)] * 2
     if (sums := counts.surfaces) is not None:
         surfaces = [summary.surface_score(part) for part in (sums.surface_dice_pooled, sums.hausdorff95_mm)]
-    slices = Counter(people)
+    slices = Counter(slice_subjects)
     lines = [
         [name, slices[name], classes.NAMES[k], *_numbers([column[i, k] for column in (*overlap, *surfaces)])]
         for i, name in enumerate(counts.subjects)
@@ -68,7 +68,7 @@ def per_subject_csv(counts: SubjectCounts, people: Sequence[str]) -> str:
 
 
 def tissue_csv(tissue: TissueScores) -> str:
-    """A line for each scan and tissue: how much is true and how much predicted."""
+    """The true and the predicted amount of each tissue in each scan, one a line."""
     lines = [
         [case, scan.subject, name, tissue.unit, *_numbers([true, scan.predicted.named()[name]])]
         for case, scan in tissue.each.items()
@@ -80,12 +80,12 @@ def tissue_csv(tissue: TissueScores) -> str:
 def _surface_columns(
     count: int, surfaces: SurfaceTable | None
 ) -> tuple[Float[np.ndarray, "slices 4"], Float[np.ndarray, "slices 4"]]:
-    """Surface Dice and HD95 (mm) by slice and class; NaN where there is none."""
-    near, farthest = np.full((2, count, classes.COUNT), np.nan)
+    """Surface Dice and HD95 (mm) by slice and class; NaN where undefined."""
+    surface, distance = np.full((2, count, classes.COUNT), np.nan)
     if surfaces is not None:
-        near[:, classes.FOREGROUND] = surface_dice(surfaces.near, surfaces.size)
-        farthest[:, classes.FOREGROUND] = surfaces.hausdorff
-    return near, farthest
+        surface[:, classes.FOREGROUND] = surface_dice(surfaces.near, surfaces.size)
+        distance[:, classes.FOREGROUND] = surfaces.hausdorff
+    return surface, distance
 
 
 def _numbers(values: Sequence[Any]) -> list[str]:

@@ -10,22 +10,22 @@ from oasis_jax.runs.history import Row, Training, Validation
 
 
 def draw_curves(rows: Sequence[Row], path: Path) -> None:
-    """Loss and hard validation Dice by step, as a PNG."""
+    """Draw loss and hard Dice of validation against the step, as a PNG."""
     from matplotlib.figure import Figure
 
     train = [(row.step, row.numbers.loss) for row in rows if isinstance(row.numbers, Training)]
-    checked = [(row.step, row.numbers) for row in rows if isinstance(row.numbers, Validation)]
-    steps = [step for step, _ in checked]
+    validations = [(row.step, row.numbers) for row in rows if isinstance(row.numbers, Validation)]
+    steps = [step for step, _ in validations]
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot([step for step, _ in train], [loss for _, loss in train], color="0.7", label="train, each step")
-    left.plot(steps, [numbers.loss for _, numbers in checked], "o-", color="C0", label="validate")
+    left.plot(steps, [numbers.loss for _, numbers in validations], "o-", color="C0", label="validate")
     left.set(xlabel="step", ylabel="loss", yscale="log")
     left.legend()
     for k, name in enumerate(classes.NAMES):
         right.plot(
             steps,
-            [math.nan if (dice := numbers.hard_dice[k]) is None else dice for _, numbers in checked],
+            [math.nan if (dice := numbers.hard_dice[k]) is None else dice for _, numbers in validations],
             f"{charts.MARKS[k]}-",
             color=charts.COLOURS[k],
             label=name,

@@ -9,7 +9,10 @@ from oasis_jax import classes
 from oasis_jax.system.files import printable
 
 ERROR = (204, 121, 167)
-"""RGB of a wrong pixel: vermilion of the Okabe-Ito palette, far from the colours of the classes for every reader."""
+"""RGB of a wrong pixel: reddish purple of the Okabe-Ito palette. Colour-blind readers can see that it is no class."""
+
+_DARK, _MARGIN = 24, 6
+"""Grey levels up to this show nothing. Pixels around the part that is shown."""
 
 
 def draw_slice(
@@ -19,18 +22,26 @@ def draw_slice(
     truth: UInt8[np.ndarray, "rows columns"],
     prediction: UInt8[np.ndarray, "rows columns"],
 ) -> None:
-    """Draw one slice, grey levels, true and predicted classes, to a PNG file."""
+    """Draw the image, truth, prediction and errors of a slice side by side.
+
+    Args:
+        path: the PNG file to write.
+        title: text above the picture.
+        image: grey levels.
+        truth: true classes.
+        prediction: predicted classes.
+    """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    wrong = np.repeat(image[..., None] // 2, 3, axis=2)
-    wrong[truth != prediction] = ERROR
+    errors = np.repeat(image[..., None] // 2, 3, axis=2)
+    errors[truth != prediction] = ERROR
     box = shown_box(image, truth, prediction)
     panels = [
         ("image", image),
         ("truth", classes.COLOURS[truth]),
         ("prediction", classes.COLOURS[prediction]),
-        (f"errors: {int((truth != prediction).sum())} of {truth.size} pixels", wrong),
+        (f"errors: {int((truth != prediction).sum())} of {truth.size} pixels", errors),
     ]
     figure = Figure(figsize=(12, 3.6), layout="constrained", facecolor="white")
     figure.suptitle(printable(title), fontsize=11, parse_math=False)  # names may hold $
@@ -52,9 +63,10 @@ def shown_box(
     truth: UInt8[np.ndarray, "rows columns"],
     prediction: UInt8[np.ndarray, "rows columns"],
 ) -> tuple[slice, slice]:
-    """The rows and columns that show anything, with a margin; all of them where nothing is shown."""
-    shown = (image > 24) | (truth > 0) | (prediction > 0)
+    """The rows and columns of a slice that show anything, with a margin; all of them for an empty slice."""
+    shown = (image > _DARK) | (truth > 0) | (prediction > 0)
     rows, columns = (np.flatnonzero(shown.any(axis=1 - axis)) for axis in (0, 1))
     if not rows.size:
         return slice(None), slice(None)
-    return slice(max(rows[0] - 6, 0), rows[-1] + 7), slice(max(columns[0] - 6, 0), columns[-1] + 7)
+    first_row, first_column = (max(indices[0] - _MARGIN, 0) for indices in (rows, columns))
+    return slice(first_row, rows[-1] + 1 + _MARGIN), slice(first_column, columns[-1] + 1 + _MARGIN)

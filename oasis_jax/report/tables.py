@@ -1,4 +1,4 @@
-"""An evaluation, or a comparison of two, as people read it: tables for the screen and the report."""
+"""Tables of an evaluation, or of a comparison of two evaluations, for the screen and the report."""
 
 import sys
 
@@ -16,18 +16,18 @@ from oasis_jax.metrics.baselines import METHODS
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 
 Row = tuple[str, list[str]]
-"""A name, and a text for each class and the foreground mean."""
+"""The name of a score, and a text for each class and the foreground mean."""
 
 
 def rows(scores: Scores) -> list[Row]:
-    """The scores of an evaluation as people read them."""
+    """The table of an evaluation, row by row."""
     subject, intervals = scores.hard_dice_per_subject, scores.intervals
     return [
         *_with_interval("Dice, hard, pooled over the split", scores.hard_dice_pooled, intervals.hard_dice_pooled),
         ("Dice, hard, per subject: mean", texts(subject.mean)),
         ("Dice, hard, per subject: standard deviation", texts(subject.standard_deviation)),
         ("Dice, hard, per subject: worst", texts(subject.worst)),
-        ("Dice, soft, per slice: mean (the seed's)", texts(scores.soft_dice_per_slice)),
+        ("Dice, soft, per slice: mean (as in the original)", texts(scores.soft_dice_per_slice)),
         *_with_interval("Jaccard, pooled", scores.jaccard_pooled, intervals.jaccard_pooled),
         *_with_interval("precision, pooled", scores.precision_pooled, intervals.precision_pooled),
         *_with_interval("recall, pooled", scores.recall_pooled, intervals.recall_pooled),
@@ -38,9 +38,9 @@ def rows(scores: Scores) -> list[Row]:
 
 
 def _surface_rows(surfaces: SurfaceScores) -> list[Row]:
-    where, intervals = "2D" if surfaces.each == "slice" else "3D", surfaces.intervals
-    title = f"surface Dice at {surfaces.tolerance_mm:g} mm in {where}, pooled"
-    distance = f"HD95 in {where}, mm: mean over {surfaces.each}s"
+    dimensions, intervals = "2D" if surfaces.each == "slice" else "3D", surfaces.intervals
+    title = f"surface Dice at {surfaces.tolerance_mm:g} mm in {dimensions}, pooled"
+    distance = f"HD95 in {dimensions}, mm: mean over {surfaces.each}s"
     return [
         *_with_interval(title, surfaces.surface_dice_pooled, intervals.surface_dice_pooled),
         *_with_interval(distance, surfaces.hausdorff95_mm, intervals.hausdorff95_mm, digits=2),
@@ -76,51 +76,51 @@ def _with_interval(title: str, value: ByClass, interval: IntervalByClass | None,
 
 
 def texts(values: ByClass | ByTissue, digits: int = 4, signed: bool = False) -> list[str]:
-    """A text for each of `classes.CLASSES`."""
+    """A text for each of `classes.CLASSES`; "-" where there is no value."""
     named = values.named()
-    found = [named.get(name) for name in classes.CLASSES]
-    return ["-" if value is None else f"{value:{'+' if signed else ''}.{digits}f}" for value in found]
+    in_order = [named.get(name) for name in classes.CLASSES]
+    return ["-" if value is None else f"{value:{'+' if signed else ''}.{digits}f}" for value in in_order]
 
 
 def ranges(low: list[str], high: list[str]) -> list[str]:
-    """A text for each interval, from those of its ends."""
+    """A text for each interval, from the texts of its ends."""
     return ["-" if "-" in ends else " to ".join(ends) for ends in zip(low, high, strict=True)]
 
 
 def notes(scores: Scores) -> list[str]:
-    """What was left out or counted as 0, and what the table has no column for: a sentence each."""
-    told = list(scores.caveats)
-    told += [
+    """Sentences about left-out scores, scores counted as 0, and scores that the table has no row for."""
+    sentences = list(scores.caveats)
+    sentences += [
         f"{name} is absent from {_count(count, 'slice')}, counted as soft Dice 0."
         for name, count in scores.slices_without_class.named().items()
         if count
     ]
-    told += [
+    sentences += [
         f"{name} is absent from {_count(count, 'subject')}, left out of the hard scores per subject."
         for name, count in scores.hard_dice_per_subject.subjects_left_out.named().items()
         if count
     ]
     if (surfaces := scores.surfaces) is None:
-        told.append("Surfaces were not compared: the spacing of the pixels is unknown.")
+        sentences.append("Surfaces were not compared: the spacing of the pixels is unknown.")
     else:
-        told += [
-            f"{name} is only true or only predicted in {_count(count, surfaces.each)}, left out of HD95."
+        sentences += [
+            f"{name} is only in truth or only in prediction of {_count(count, surfaces.each)}, left out of HD95."
             for name, count in surfaces.infinite.named().items()
             if count
         ]
     if scores.subjects < FEWEST_SUBJECTS:
-        told.append(
+        sentences.append(
             "There are too few subjects for intervals, limits of agreement and ICC "
             f"({scores.subjects}; {FEWEST_SUBJECTS} are needed)."
         )
-    told.append(f"Tissue is that of {scores.tissue.of}; scans: {scores.tissue.scans}.")
+    sentences.append(f"Tissue is measured in {scores.tissue.of}; scans: {scores.tissue.scans}.")
     if retest := scores.tissue.retest:
-        told.append(f"Subjects scanned again, whose first two scans are compared: {retest.subjects}.")
+        sentences.append(f"Subjects scanned again, whose first two scans are compared: {retest.subjects}.")
     error, interval = scores.calibration.expected_error, scores.calibration.interval
     if error is not None:
         ends = "" if interval is None else f" (95 % interval {interval.low:.4f} to {interval.high:.4f})"
-        told.append(f"Expected calibration error inside the brains: {error:.4f}{ends}.")
-    return told
+        sentences.append(f"Expected calibration error inside the brains: {error:.4f}{ends}.")
+    return sentences
 
 
 def _count(number: int, name: str) -> str:
@@ -128,14 +128,14 @@ def _count(number: int, name: str) -> str:
 
 
 def size(scores: Scores) -> str:
-    """How many slices and subjects the scores are of, for people."""
+    """The number of slices and subjects, as a text."""
     return f"{_count(scores.slices, 'slice')} of {_count(scores.subjects, 'subject')}"
 
 
 def pixels(spacing: Spacing | None) -> str:
-    """The spacing of the pixels for people; None reads as unknown."""
+    """The spacing of the pixels, as a text."""
     if spacing is None:
-        return "spacing of the pixels unknown, or each volume's own"
+        return "spacing of the pixels unknown, or different in each volume"
     row, column, gap = spacing
     return f"pixels of {row:g} x {column:g} mm, " + (
         "slices apart unknown" if gap is None else f"slices {gap:g} mm apart"
@@ -143,9 +143,10 @@ def pixels(spacing: Spacing | None) -> str:
 
 
 def console() -> Console:
-    """The standard output for tables. Names stay as they are, whatever stands in brackets or between colons in them.
+    """The console for tables on standard output.
 
-    It is wide enough for a whole table where it is no terminal.
+    It prints names unchanged, although they may hold brackets or colons. If it is not a terminal, it is wide enough for
+    any table.
     """
     width = None if sys.stdout.isatty() else 150
     return Console(width=width, markup=False, emoji=False, highlight=False)
@@ -162,7 +163,7 @@ def score_table(metrics: Metrics) -> Table:
 
 
 def _table(title: str) -> Table:
-    """A column of names, and one for each of `classes.CLASSES`."""
+    """A table with a column of names and a column for each of `classes.CLASSES`."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     for name in classes.CLASSES:
@@ -171,23 +172,23 @@ def _table(title: str) -> Table:
 
 
 def result_tables(comparison: Comparison) -> list[Table]:
-    """One comparison as people read it: a table for each score."""
-    made = []
+    """The tables of a comparison, one for each score."""
+    score_tables: list[Table] = []
     for name, score in comparison.scores.items():
         table = _table(f"{SCORES[name][0]}: {comparison.ours} - {comparison.theirs}")
         table.add_row(comparison.ours, *texts(score.ours))
         table.add_row(comparison.theirs, *texts(score.theirs))
         table.add_row("difference", *texts(score.difference, signed=True))
         if score.interval is None or score.p is None or score.p_holm is None:  # too few subjects
-            for person, values in score.each.items():
-                table.add_row(f"  of subject {person}", *texts(values, signed=True))
+            for subject, difference in score.each.items():
+                table.add_row(f"  of subject {subject}", *texts(difference, signed=True))
         else:
             ends = (texts(end, signed=True) for end in (score.interval.low, score.interval.high))
             table.add_row("  95 % interval", *ranges(*ends))
             table.add_row("  p, Wilcoxon", *_p_texts(score.p))
             table.add_row("  p, Holm over the classes", *_p_texts(score.p_holm))
-        made.append(table)
-    return made
+        score_tables.append(table)
+    return score_tables
 
 
 def _p_texts(values: ByTissue) -> list[str]:

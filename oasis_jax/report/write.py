@@ -1,4 +1,4 @@
-"""What an evaluation writes: scores, tables, the report, TensorBoard events and pictures."""
+"""Write the files of an evaluation: scores, tables, the report, TensorBoard events and pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from oasis_jax.system.files import atomic_folder, printable
 
 def write_evaluation(
     networks: Ensemble,
-    found: Evaluated,
+    evaluated: Evaluated,
     *,
     data: str,
     split: str,
@@ -30,67 +30,96 @@ def write_evaluation(
     asked: Sequence[int] = (),
     caveats: Sequence[str] = (),
 ) -> Metrics:
-    """Score what was found and write a folder anew; return the content of its `metrics.json`."""
-    trained, averaged = networks.runs[0], networks.averaged
-    caveats = [*caveats, *([] if averaged is None else [ensemble.sentence(averaged)])]
-    scores, counts = summary.measure(found, caveats)
-    spacings = set(found.spacing.values())
-    about = EvaluationRecord(
-        run=trained.folder.name,
-        data=data,
-        split=split,
-        step=networks.checkpoints[0].step,
-        averaged=averaged,
-        data_fingerprint=fingerprint,
-        spacing_mm=spacings.pop() if len(spacings) == 1 else None,
-    )
+    """Compute the scores of an evaluation and write all its files to a folder, which is replaced if it exists.
+
+    Args:
+        networks: the networks that were evaluated.
+        evaluated: slices, predictions and their counts.
+        data: name of the data, shown in tables.
+        split: train, validate, test or volumes.
+        fingerprint: SHA-256 of the data.
+        folder: the folder to write.
+        asked: slices to draw beside the best, the median and the worst.
+        caveats: sentences that a reader of the scores must know.
+
+    Returns:
+        The content of `metrics.json`.
+
+    Raises:
+        OSError: the files cannot be written; the scores are printed first.
+    """
+    run = networks.runs[0]
+    averaging = [] if networks.averaged is None else [ensemble.sentence(networks.averaged)]
+    scores, counts = summary.measure(evaluated, [*caveats, *averaging])
+    about = _record(networks, evaluated, data, split, fingerprint)
     metrics, subjects = Metrics(**vars(about), scores=scores), SubjectCounts(**vars(about), **vars(counts))
     if jax.process_index() == 0:
         try:
             atomic_folder(
                 folder,
-                lambda part: write_files(part, metrics, subjects, found, trained.folder / "curves.png", asked),
+                lambda part: write_files(part, metrics, subjects, evaluated, run.folder / "curves.png", asked),
                 replace=True,
             )
-        except OSError:  # what took so long to find is not lost with the place to keep it
+        except OSError:  # print the scores, which took long to compute, before they are lost
             show(metrics)
             raise
     return metrics
+
+
+def _record(networks: Ensemble, evaluated: Evaluated, data: str, split: str, fingerprint: str) -> EvaluationRecord:
+    spacings = set(evaluated.spacing.values())
+    return EvaluationRecord(
+        run=networks.runs[0].name,
+        data=data,
+        split=split,
+        step=networks.checkpoints[0].step,
+        averaged=networks.averaged,
+        data_fingerprint=fingerprint,
+        spacing_mm=spacings.pop() if len(spacings) == 1 else None,
+    )
 
 
 def write_split(
     networks: Ensemble,
     tree: Dataset,
     split: str,
-    found: Evaluated,
+    evaluated: Evaluated,
     *,
     output: Path | None = None,
     asked: Sequence[int] = (),
 ) -> tuple[Metrics, Path]:
-    """Write the evaluation of a split of a tree, as `write_evaluation` does; return the folder too.
+    """Write the evaluation of a split of a tree with `write_evaluation`.
 
-    Where no `output` is named, it is one in the folder of the first run.
+    Args:
+        networks: the networks that were evaluated.
+        tree: the data.
+        split: name of the split.
+        evaluated: slices, predictions and their counts.
+        output: the folder to write; None: a folder in the first run, named after the split and the averaging.
+        asked: slices to draw beside the best, the median and the worst.
+
+    Returns:
+        The content of `metrics.json`, and the folder.
     """
-    trained = networks.runs[0]
-    name = "phantoms" if trained.config.data.root is None else tree.root.name
-    folder = output or trained.evaluation(split + networks.name)
-    cautions = summary.CAUTIONS.get(split, ())
+    run = networks.runs[0]
+    data = "phantoms" if run.config.data.root is None else tree.root.name
+    folder = output or run.evaluation(split + networks.name)
     metrics = write_evaluation(
         networks,
-        found,
-        data=name,
+        evaluated,
+        data=data,
         split=split,
         fingerprint=tree.fingerprints[split],
         folder=folder,
         asked=asked,
-        caveats=cautions,
+        caveats=summary.CAUTIONS.get(split, ()),
     )
     return metrics, folder
 
 
-def is_current(metrics: Metrics, trained: Run, tree: Dataset) -> bool:
-    """Whether an evaluation is of the best checkpoint, of this data, and in these millimetres."""
-    best = checkpoint.best(checkpoint.list_checkpoints(trained.checkpoints)[0])
+def is_current(metrics: Metrics, run: Run, tree: Dataset) -> bool:
+    """Whether an evaluation belongs to the best checkpoint of a run, to this data, and to its spacing."""
+    best = checkpoint.best(checkpoint.list_checkpoints(run.checkpoints)[0])
     return (
         best is not None
         and metrics.step == best.step
@@ -101,7 +130,7 @@ def is_current(metrics: Metrics, trained: Run, tree: Dataset) -> bool:
 
 
 def show(metrics: Metrics, folder: Path | None = None) -> None:
-    """Print an evaluation's table on the standard output, and the folder that holds it."""
+    """Print the table of an evaluation, and its folder, on standard output. Process 0 only."""
     if jax.process_index() == 0:
         tables.console().print(tables.score_table(metrics))
         if folder is not None:
@@ -112,49 +141,49 @@ def write_files(
     part: Path,
     metrics: Metrics,
     counts: SubjectCounts,
-    found: Evaluated,
+    evaluated: Evaluated,
     curves: Path,
     asked: Sequence[int] = (),
 ) -> None:
     """Write all files of an evaluation into a folder.
 
     Args:
-        part: the folder, empty.
+        part: an empty folder.
         metrics: the content of `metrics.json`.
         counts: the content of `subjects.json`.
-        found: the evaluation.
-        curves: the picture of the training curves, if there is one.
+        evaluated: slices, predictions and their counts.
+        curves: picture of the training curves; left out if the file does not exist.
         asked: slices to draw beside the best, the median and the worst.
     """
-    surfaces = None if found.whole else found.surfaces
+    surfaces = None if evaluated.whole else evaluated.surfaces
     texts = {
         "metrics.json": record.text(metrics, indent=2),
         "subjects.json": record.text(counts),
-        "per_slice.csv": csv_files.per_slice_csv(found.pairs, found.subjects, found.table, surfaces),
-        "per_subject.csv": csv_files.per_subject_csv(counts, found.people),
+        "per_slice.csv": csv_files.per_slice_csv(evaluated.pairs, evaluated.subjects, evaluated.table, surfaces),
+        "per_subject.csv": csv_files.per_subject_csv(counts, evaluated.slice_subjects),
         "tissue.csv": csv_files.tissue_csv(metrics.scores.tissue),
-        "report.html": report(metrics, found, curves),
+        "report.html": report(metrics, evaluated, curves),
     }
     for name, text in texts.items():
         (part / name).write_text(printable(text), encoding="utf-8")
     events.write_events(part / "events", metrics)
-    _draw(part / "slices", metrics, found, asked)
+    _draw(part / "slices", metrics, evaluated, asked)
 
 
-def _draw(folder: Path, metrics: Metrics, found: Evaluated, asked: Sequence[int]) -> None:
-    """Pictures of the worst, the median and the best slice, and of those asked for."""
+def _draw(folder: Path, metrics: Metrics, evaluated: Evaluated, asked: Sequence[int]) -> None:
+    """Draw the slices in `asked`, and the worst, the median and the best slice."""
     folder.mkdir()
-    ranking = score.slice_ranking(found.table)
-    order = [int(i) for i in np.argsort(ranking, kind="stable") if not np.isnan(ranking[i])]
-    wanted = [(f"index{i}", i) for i in asked]
+    dice = score.slice_ranking(evaluated.table)
+    order = [int(i) for i in np.argsort(dice, kind="stable") if not np.isnan(dice[i])]
+    chosen = [(f"index{i}", i) for i in asked]
     if order:
-        wanted += [("worst", order[0]), ("median", order[len(order) // 2]), ("best", order[-1])]
-    for name, i in wanted:
-        image, truth = found.slices[i]
-        pair = found.pairs[i]
+        chosen += [("worst", order[0]), ("median", order[len(order) // 2]), ("best", order[-1])]
+    for name, i in chosen:
+        image, truth = evaluated.slices[i]
+        pair = evaluated.pairs[i]
         title = (
             f"{metrics.data}, {metrics.split}, index {i}: case {pair.case}, slice {pair.number}; "
-            f"foreground Dice {ranking[i]:.4f}"
+            f"foreground Dice {dice[i]:.4f}"
         )
         file = folder / f"{name}_case_{pair.case}_slice_{pair.number}.png"
-        pictures.draw_slice(file, title, image, truth, found.predictions[i])
+        pictures.draw_slice(file, title, image, truth, evaluated.predictions[i])

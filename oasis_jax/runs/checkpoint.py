@@ -142,15 +142,22 @@ def _difference(path: Path, info: CheckpointInfo, abstract: dict[str, Any]) -> s
     if "params" not in abstract:
         return None
     try:
-        stored = _kinds(arrays.shapes(path, "params"))
-        asked = _kinds(abstract["params"])
+        different = difference(arrays.shapes(path, "params"), abstract["params"])
         # Damage can look like other names, so the parameters must be those that were saved.
-        if stored == asked or digest(arrays.read(path, {"params": None})["params"]) != info.digests["params"]:
-            return None
+        if different and digest(arrays.read(path, {"params": None})["params"]) == info.digests["params"]:
+            return different
     except arrays.DAMAGE:
+        pass
+    return None
+
+
+def difference(stored: Any, asked: Any) -> str | None:
+    """The first parameter whose name, type or shape differs between two pytrees; None if there is none."""
+    ours, theirs = _kinds(asked), _kinds(stored)
+    if ours == theirs:
         return None
-    name = min(name for name in asked.keys() | stored.keys() if asked.get(name) != stored.get(name))
-    return f"params{name} is {stored.get(name, 'absent')}, not {asked.get(name, 'there')}"
+    name = min(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    return f"params{name} is {theirs.get(name, 'absent')}, not {ours.get(name, 'there')}"
 
 
 def _kinds(tree: Any) -> dict[str, str]:

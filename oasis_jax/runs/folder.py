@@ -1,4 +1,4 @@
-"""A run folder: its files, what it records, who may write to it.
+"""A run folder: its files, what it records, who may write to it; and the folder of a model without its training.
 
 `config.json` (config and provenance), `checkpoints/`, `metrics.jsonl`, `curves.png`, TensorBoard events in
 `tensorboard/`, and `evaluation/SPLIT/`. A run holds no absolute path but that of its data, so it can be moved.
@@ -11,7 +11,7 @@ import platform
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from oasis_jax.config import Config
 from oasis_jax.data import appearance
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.geometry import Cut, parse_cut
+from oasis_jax.runs.weights import FILE, read_weights
 from oasis_jax.system import distributed
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import write_text
@@ -37,12 +38,29 @@ _SHARED_SECONDS = 20
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
 
 
+class Weights(NamedTuple):
+    """The parameters of a model file."""
+
+    step: int
+    """Of the checkpoint that they were taken from."""
+    loss: float | None
+    """Its validation loss."""
+    params: Any
+    """Nested dictionaries of float32 arrays."""
+
+
 class Run(NamedTuple):
     """A run on disk: its folder, its config, and what it recorded about its making."""
 
     folder: Path
     config: Config
     provenance: dict[str, Any]
+    weights: Weights | None = None
+    """Its parameters, where the folder holds a model file and not a training."""
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
 
     @property
     def size(self) -> tuple[int, int]:
@@ -68,7 +86,8 @@ class Run(NamedTuple):
         return self._replace(config=replace(self.config, data=replace(self.config.data, root=root)))
 
     def evaluation(self, split: str) -> Path:
-        return self.folder / "evaluation" / split
+        """Where the evaluation of a split lies; that of a model lies in the current folder, for its own is not ours."""
+        return Path(f"{self.name}-{split}") if self.weights else self.folder / "evaluation" / split
 
 
 def versions() -> dict[str, str]:
@@ -117,26 +136,38 @@ def exists(folder: Path) -> bool:
 
 
 def load(folder: Path) -> Run:
-    """Read a run folder; its config names the folder where it now lies.
+    """Read a run folder, or the folder of a model; the config names the folder where it now lies.
 
     Raises:
-        UserError: there is no run, or its config.json is damaged or of another version that has more settings.
+        UserError: there is neither, or a file is damaged or of another version that has more settings.
     """
-    if not exists(folder):
-        raise UserError(f"{folder} is not a run: it has no config.json. Train one, or name another folder.")
+    if exists(folder):
+        return _parse(folder / "config.json", lambda path: json.loads(path.read_text(encoding="utf-8")))
+    if (folder / FILE).is_file():
+        about, params = read_weights(folder / FILE)
+        run = _parse(folder / FILE, lambda path: about)
+        return run._replace(weights=Weights(about["checkpoint"]["step"], about["checkpoint"]["loss"], params))
+    raise UserError(
+        f"{folder} is not a run: it has no config.json and no {FILE}. Train one, or name another folder; "
+        "`pretrained` is the model that comes with the program."
+    )
+
+
+def _parse(path: Path, read: Callable[[Path], Any]) -> Run:
+    """The run that a file describes."""
     provenance: dict[str, Any] = {}
     try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        values = content["config"] | {"run": str(folder)}
+        content = read(path)
+        values = content["config"] | {"run": str(path.parent)}
         provenance = content["provenance"]
         dict(provenance["data_fingerprints"]).values()  # training and evaluation compare them
         if [type(side) for side in provenance["slice_size"]] != [int, int]:
             raise ValueError(f"slice_size is {provenance['slice_size']}")
-        return Run(folder, config_module.validate(config_module.from_json(values)), provenance)
+        return Run(path.parent, config_module.validate(config_module.from_json(values)), provenance)
     except config_module.UnknownSetting as error:
-        raise UserError(_unknown(folder / "config.json", provenance.get("versions"), error)) from error
+        raise UserError(_unknown(path, provenance.get("versions"), error)) from error
     except (ValueError, KeyError, TypeError, UserError) as error:
-        raise UserError(f"{folder / 'config.json'} is damaged ({error}): put it back or train anew.") from error
+        raise UserError(f"{path} is damaged ({error}): put it back or train anew.") from error
 
 
 def _unknown(path: Path, wrote: Any, error: config_module.UnknownSetting) -> str:

@@ -1,12 +1,13 @@
 """Which checkpoint of a run is used, and its parameters on devices: for evaluation, prediction and export."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from oasis_jax.network import unet
 from oasis_jax.runs import checkpoint
-from oasis_jax.runs.folder import Run
+from oasis_jax.runs.folder import Run, Weights
 from oasis_jax.system import console, distributed, sharding
 from oasis_jax.system.errors import UserError
 
@@ -21,6 +22,8 @@ def load_best(
     """
     init, _ = unet.network(trained.config.model)
     abstract = sharding.abstract_on(jax.eval_shape(lambda: init(jax.random.key(0), trained.shape)), mesh)
+    if trained.weights is not None:
+        return _of_model(trained, trained.weights, abstract, at_step)
     folder = trained.checkpoints
     chosen = _choose(folder, at_step)
     for info in chosen:
@@ -33,6 +36,20 @@ def load_best(
                 raise
             console.say(f"{error} The next best one is taken.")
     raise AssertionError("_choose gives at least one")
+
+
+def _of_model(
+    run: Run, weights: Weights, abstract: Any, at_step: int | None
+) -> tuple[checkpoint.CheckpointInfo, unet.Params]:
+    """As `load_best`, of a model file: it holds one checkpoint."""
+    if at_step not in (None, weights.step):
+        raise UserError(f"{run.name} has no checkpoint of step {at_step}; it has: {weights.step}.")
+    if different := checkpoint.difference(weights.params, abstract):
+        raise UserError(
+            f"{run.folder} holds other parameters than this program uses ({different}): use the version that wrote it."
+        )
+    params = jax.tree.map(lambda value, like: jax.device_put(value, like.sharding), weights.params, abstract)
+    return checkpoint.CheckpointInfo(weights.step, weights.loss, {"params": checkpoint.digest(weights.params)}), params
 
 
 def _choose(folder: Path, at_step: int | None) -> list[checkpoint.CheckpointInfo]:

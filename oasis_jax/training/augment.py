@@ -1,6 +1,6 @@
-"""Random changes to one training slice: a pure function of its key. Labels and neighbours move with the image.
+"""Random changes to a training slice, a pure function of its key. Labels and neighbours move with the image.
 
-Axes: rows run from left to right of the head, columns from back to front; so left and right are mirrored by rows.
+Rows run from left to right of the head, columns from back to front. So mirroring left and right reverses the rows.
 """
 
 import jax
@@ -14,12 +14,13 @@ from oasis_jax.data.normalise import Method, normalise
 from oasis_jax.inference.mirror import mirror, mirror_shift
 
 _GRID = 8
-"""Control points a side of the elastic warp."""
+"""Control points of the elastic warp along each side."""
 
 _FIELD_GRID = 4
-"""Control points a side of the bias field."""
+"""Control points of the bias field along each side."""
 
 _TINY = 1e-6
+"""Smallest divisor, so that constant images divide by more than 0."""
 
 
 def augment(
@@ -32,19 +33,19 @@ def augment(
     method: Method,
     window: Size | None = None,
 ) -> tuple[Float[Array, "height width channels"], UInt8[Array, "height width"]]:
-    """Strip, mirror, warp and change the contrast of one slice; an option at 0 is not computed.
+    """Strip, mirror, warp and change the contrast of a slice. An option that is 0 costs nothing.
 
-    All channels are changed alike. The image is read between pixels linearly, the label at the nearest pixel; outside
-    the frame lie each channel's lowest value and background.
+    All channels get the same change. Warps interpolate the image linearly and take the label of the nearest pixel.
+    Outside the frame the image has the lowest value of its channel, and the label is background.
 
     Args:
-        key: of this slice and step.
-        image: normalised slice and neighbours.
+        key: random key of this slice at this step.
+        image: the slice and its neighbours, normalised.
         label: classes of the slice.
-        brain: what is brain in each channel; needed for `strip` alone.
-        config: which changes.
-        method: how the image was normalised.
-        window: (rows, columns) in the middle that the network sees; what lies around them is not warped.
+        brain: the brain mask of each channel; only `strip` needs it.
+        config: the changes.
+        method: normalisation of the image.
+        window: (rows, columns) of the central part that the network sees. Pixels around it are not warped.
     """
     mirror_key, warp_key, gamma_key = jax.random.split(key, 3)
     if config.strip:
@@ -66,19 +67,19 @@ def augment(
 
 
 def _without_skull(image: Array, brain: Array, method: Method) -> Array:
-    """The slices as if they had been stripped before they were scaled to 0 to 255; the darkest pixel counts as 0."""
+    """The slices as if the skull had been removed before scaling to 0 to 255; the darkest pixel becomes 0."""
     grey = jnp.where(brain, image - image.min((0, 1)), 0)
     return normalise(255 * grey / jnp.maximum(grey.max((0, 1)), _TINY), method)
 
 
 def _warp(key: Array, image: Array, label: Array, config: Augment, window: Size | None) -> tuple[Array, Array]:
     inside = _central(label.shape, window)
-    where = [coordinate[inside] for coordinate in _coordinates(key, label.shape, config)]
+    coordinates = [coordinate[inside] for coordinate in _coordinates(key, label.shape, config)]
     low = image.min((0, 1))
     channels = jnp.moveaxis(image - low, -1, 0)
-    moved = jax.vmap(lambda channel: map_coordinates(channel, where, order=1, cval=0))(channels)
+    moved = jax.vmap(lambda channel: map_coordinates(channel, coordinates, order=1, cval=0))(channels)
     image = image.at[inside].set(jnp.moveaxis(moved, 0, -1) + low)
-    return image, label.at[inside].set(map_coordinates(label, where, order=0, cval=0))
+    return image, label.at[inside].set(map_coordinates(label, coordinates, order=0, cval=0))
 
 
 def _central(size: tuple[int, ...], window: Size | None) -> tuple[slice, ...]:
@@ -88,7 +89,7 @@ def _central(size: tuple[int, ...], window: Size | None) -> tuple[slice, ...]:
 
 
 def _coordinates(key: Array, size: tuple[int, ...], config: Augment) -> list[Array]:
-    """Where in the old frame each pixel of the new one is read: rows and columns, each `(H, W)`."""
+    """Source coordinates of each pixel after the warp: rows and columns, each `(H, W)`."""
     rotate_key, scale_key, shift_key, elastic_key = jax.random.split(key, 4)
     angle = jnp.deg2rad(config.rotate) * jax.random.uniform(rotate_key, minval=-1, maxval=1)
     zoom = 1 + config.scale * jax.random.uniform(scale_key, minval=-1, maxval=1)
@@ -106,19 +107,19 @@ def _coordinates(key: Array, size: tuple[int, ...], config: Augment) -> list[Arr
 
 
 def _gamma(image: Array, gamma: Array) -> Array:
-    """Raise grey levels, scaled to 0 to 1, to a power."""
+    """Scale grey levels to 0 to 1, raise them to a power, and restore mean and standard deviation."""
     low, high = image.min((0, 1)), image.max((0, 1))
-    return _as_before(((image - low) / jnp.maximum(high - low, _TINY)) ** gamma, image)
+    return _restored(((image - low) / jnp.maximum(high - low, _TINY)) ** gamma, image)
 
 
 def _bias_field(key: Array, image: Array, strength: float) -> Array:
-    """Multiply grey levels by the exponential of a smooth field, the same for all channels."""
+    """Multiply grey levels by the exponential of a smooth field, and restore mean and standard deviation."""
     knots = strength * jax.random.normal(key, (_FIELD_GRID, _FIELD_GRID))
     field = jnp.exp(jax.image.resize(knots, image.shape[:2], "cubic"))
-    return _as_before((image - image.min((0, 1))) * field[..., None], image)
+    return _restored((image - image.min((0, 1))) * field[..., None], image)
 
 
-def _as_before(changed: Array, image: Array) -> Array:
-    """Mean and deviation of each channel as they were."""
-    spread = image.std((0, 1)) / jnp.maximum(changed.std((0, 1)), _TINY)
-    return (changed - changed.mean((0, 1))) * spread + image.mean((0, 1))
+def _restored(changed: Array, image: Array) -> Array:
+    """Give each channel of `changed` the mean and standard deviation of `image`."""
+    scale = image.std((0, 1)) / jnp.maximum(changed.std((0, 1)), _TINY)
+    return (changed - changed.mean((0, 1))) * scale + image.mean((0, 1))

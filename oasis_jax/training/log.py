@@ -1,19 +1,16 @@
-"""The log of a run: `metrics.jsonl`, TensorBoard, curves, and a progress bar. Process 0 only."""
+"""The log of a run: `metrics.jsonl`, TensorBoard events, `curves.png` and a progress bar. Process 0 only."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import UInt8
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
-from tensorboardX.summary import image, scalar
 
 from oasis_jax import classes
 from oasis_jax.report.curves import draw_curves
+from oasis_jax.report.events import EventFile
 from oasis_jax.runs import history
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.history import Row, Training, Validation
@@ -24,17 +21,23 @@ from oasis_jax.system.files import atomic_write, write_text
 
 
 class Log:
-    """Writes a run's metrics to `metrics.jsonl`, TensorBoard and `curves.png`, and shows a progress bar.
+    """Write the metrics of a run to `metrics.jsonl`, TensorBoard and `curves.png`, and show a progress bar.
 
-    What an interrupted process wrote after step `first` is cut off, so that a resumed run reads like an undisturbed
-    one. Use it in a `with` statement.
+    Use it in a `with` statement. An interrupted process may have written metrics after step `first`. They are removed,
+    so that the log of a resumed run equals that of an uninterrupted run.
+
+    Args:
+        run: the run.
+        first: the step to start or resume after.
+        total_steps: number of steps of the training.
+        rate: learning rate of a step.
     """
 
     def __init__(self, run: Run, first: int, total_steps: int, rate: Callable[[int], Any]):
         self._run, self._rate = run, rate
         self._main = jax.process_index() == 0
         lines = [row.line() for row in history.read(run.metrics, first)]
-        lines = distributed.broadcast(lines)  # patience must end everywhere at once
+        lines = distributed.broadcast(lines)  # all processes must run out of patience at the same step
         self._rows = [history.parse(line) for line in lines]
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._bar = bar("{task.fields[note]}")
@@ -42,11 +45,9 @@ class Log:
         if self._main:
             write_text(run.metrics, "".join(line + "\n" for line in lines))
             self._file = run.metrics.open("a", encoding="utf-8")
-            # The writer without a thread of its own, which would hang for ever on a full disk.
             (run.folder / "tensorboard").mkdir(exist_ok=True)
-            self._events = EventsWriter(str(run.folder / "tensorboard" / "events"))
-            restart = SessionLog(status=SessionLog.START)  # TensorBoard drops older events from this step on
-            self._events.write_event(Event(wall_time=time.time(), step=first + 1, session_log=restart))
+            self._events = EventFile(run.folder / "tensorboard" / "events")
+            self._events.restart(first + 1)
 
     def __enter__(self) -> "Log":
         self._bar.start()
@@ -59,15 +60,15 @@ class Log:
             self._events.close()
 
     def step(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        """Take the metrics of a training step, still being computed, and write those of the step before."""
+        """Write the metrics of the step before, and keep those of this step, which devices may still compute."""
         self.settle()
         self._pending = step, metrics
 
     def settle(self) -> None:
-        """Wait for the last step's metrics and write them.
+        """Wait for the metrics of the last step and write them.
 
         Raises:
-            UserError: its loss is not finite.
+            UserError: its loss or gradient norm is not finite.
         """
         if self._pending is None:
             return
@@ -80,7 +81,7 @@ class Log:
         self._bar.update(self._task, completed=step, note=self._note(numbers.loss))
 
     def validation(self, step: int, numbers: Validation, panel: UInt8[np.ndarray, "rows columns 3"]) -> None:
-        """Write the scores of a validation, a picture of some of its slices (RGB), and the curves anew.
+        """Write the scores of a validation and a picture of some of its slices (RGB), and draw the curves again.
 
         Raises:
             UserError: its loss is not finite.
@@ -91,20 +92,20 @@ class Log:
         if not console.is_terminal:  # a log file shows no bar
             say(f"Step {step}: {self._note()}")
         if self._main:
-            picture = image("validate/image_truth_prediction", panel, dataformats="HWC")
-            self._events.write_event(Event(wall_time=time.time(), step=step, summary=picture))
+            self._events.image(step, "validate/image_truth_prediction", panel)
             self._events.flush()
             atomic_write(self._run.folder / "curves.png", lambda part: draw_curves(self._rows, part))
 
     def out_of_patience(self, patience: int | None) -> bool:
-        """Whether the last `patience` validations all had a higher loss than the best before them."""
+        """Whether the loss of none of the last `patience` validations was lower than the best loss before them."""
         losses = [numbers.loss for numbers in self._validations]
         return patience is not None and bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= patience
 
     def _check(self, step: int, numbers: dict[str, float]) -> None:
-        if wild := [name for name, value in numbers.items() if not math.isfinite(value)]:
+        if nonfinite := [name for name, value in numbers.items() if not math.isfinite(value)]:
+            name = nonfinite[0]
             raise UserError(
-                f"The {wild[0]} is {numbers[wild[0]]} at step {step}. The checkpoints in {self._run.folder} are kept; "
+                f"The {name} is {numbers[name]} at step {step}. The checkpoints in {self._run.folder} are kept; "
                 "lower --optim.learning-rate and name another --run."
             )
 
@@ -118,8 +119,7 @@ class Log:
             self._file.write(row.line() + "\n")
             self._file.flush()
             for name, value in _scalars(row.numbers):
-                event = Event(wall_time=time.time(), step=row.step, summary=scalar(f"{row.kind}/{name}", value))
-                self._events.write_event(event)
+                self._events.scalar(row.step, f"{row.kind}/{name}", value)
 
     def _note(self, loss: float | None = None) -> str:
         parts = [] if loss is None else [f"loss {loss:.3f}"]

@@ -1,10 +1,14 @@
-"""The training loop: restore; then step by step validate and save if due, take a batch, step, log."""
+"""The training loop: restore, then repeat: validate and save if due, take a batch, take a step, log."""
+
+from dataclasses import replace
 
 import jax
 
 from oasis_jax.network import unet
 from oasis_jax.runs import checkpoint
+from oasis_jax.runs.checkpoint import CheckpointInfo
 from oasis_jax.runs.folder import Run
+from oasis_jax.runs.state import TrainState
 from oasis_jax.runs.store import Store
 from oasis_jax.system import console, sharding
 from oasis_jax.training.log import Log
@@ -12,53 +16,65 @@ from oasis_jax.training.program import Program
 
 
 class Stop:
-    """A request to stop this process: `signal` is the number of the signal that asked, 0 until one does."""
+    """A request to stop this process: `signal` is the number of the signal that was received, or 0."""
 
     signal = 0
 
 
 def optimize(run: Run, program: Program, stop: Stop) -> int:
-    """Train a run from its latest checkpoint, or from scratch, to its end or until a process is asked to stop.
+    """Train a run from its latest checkpoint, or from scratch, to its end or until a process receives a stop signal.
 
-    A step is validated and saved before the batch after it is taken, so that a killed run, started again, sees what
-    an undisturbed run sees. Metrics are read one step late, so that the host never waits for the device.
+    Each step is validated and saved before the next batch is taken. So a run that is killed and started again sees the
+    same batches as an uninterrupted run. Metrics are read one step late, so that the host never waits for the device.
+
+    Args:
+        run: the run folder.
+        program: the training.
+        stop: a request to stop, which a signal handler may set at any time.
 
     Returns:
-        The step now on disk.
+        The number of the last step, which is saved; 0 if there is nothing to save.
 
     Raises:
-        UserError: a loss is no longer finite; the checkpoints stay as they are.
+        UserError: a loss or a gradient norm is not finite; the checkpoints stay as they are.
     """
-    abstract = sharding.abstract_on(jax.eval_shape(program.begin), program.mesh)
-    restored = checkpoint.restore_latest(run.checkpoints, abstract, console.say)
-    if restored is None:
-        state, info = program.begin(), None
-        size = unet.count_parameters(state.params)
-        console.say(f"Training {run.folder}: {size:,} parameters, {program.total_steps} steps.")
-    else:
-        state, info = restored
-        console.say(f"Resuming {run.folder} after step {info.step} of {program.total_steps}.")
+    state, info = _start(run, program)
     first = int(state.step)
     batches, vote = program.batches(first), sharding.StopVote(program.mesh)
     store = Store(run.checkpoints)
-    taken = first
+    step = first
     with Log(run, first, program.total_steps, program.rate) as log:
-        for taken in range(first, program.total_steps + 1):
-            saved = taken == first and info is not None
-            due = taken % program.validate_every == 0 or taken == program.total_steps
-            if taken and due and not (saved and info and info.loss is not None):
+        for step in range(first, program.total_steps + 1):
+            saved = step == first and info is not None
+            validated = saved and info is not None and info.loss is not None
+            due = step > 0 and (step % program.validate_every == 0 or step == program.total_steps)
+            if due and not validated:
                 log.settle()
-                numbers, panel = program.validate(state)
-                log.validation(taken, numbers, panel)
-                store.save(state, numbers.loss)
+                scores, panel = program.validate(state)
+                log.validation(step, scores, panel)
+                store.save(state, scores.loss)
                 saved = True
-            if taken == program.total_steps or log.out_of_patience(program.patience):
+            if step == program.total_steps or log.out_of_patience(program.patience):
                 break
             if vote(stop.signal):
                 log.settle()
-                if not saved and taken:
+                if not saved and step:
                     store.save(state)
                 break
             state, metrics = program.train_step(state, next(batches), program.key)
-            log.step(taken + 1, metrics)
-    return taken
+            log.step(step + 1, metrics)
+    return step
+
+
+def _start(run: Run, program: Program) -> tuple[TrainState, CheckpointInfo | None]:
+    """The state of the latest checkpoint, or the initial state and None."""
+    abstract = sharding.abstract_on(jax.eval_shape(program.begin), program.mesh)
+    if restored := checkpoint.restore_latest(run.checkpoints, abstract, console.say):
+        console.say(f"Resuming {run.folder} after step {restored[1].step} of {program.total_steps}.")
+        return restored
+    state = program.begin()
+    if program.params is not None:
+        state = replace(state, params=program.params)
+    size = unet.count_parameters(state.params)
+    console.say(f"Training {run.folder}: {size:,} parameters, {program.total_steps} steps.")
+    return state, None

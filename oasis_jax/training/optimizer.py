@@ -1,4 +1,4 @@
-"""The optimizer, its schedule, and the state they start from."""
+"""The optimizer, its learning rate schedule, and the initial state of training."""
 
 import jax.numpy as jnp
 import optax
@@ -9,11 +9,16 @@ from oasis_jax.network.unet import Init
 from oasis_jax.runs.state import TrainState
 
 _PAPER_DECAY, _PAPER_EPOCH = 0.985, 100
-"""Factor of the learning rate an epoch, and the batches of an epoch (Isensee et al. 2017, section 2.3)."""
+"""Factor of the learning rate after each epoch, and batches in an epoch (Isensee et al. 2017, section 2.3)."""
 
 
 def schedule(config: Optim, total_steps: int) -> optax.Schedule:
-    """Learning rate of each step."""
+    """The learning rate of each step, from 0 on.
+
+    Args:
+        config: settings of the optimizer.
+        total_steps: number of steps of the training.
+    """
     if config.schedule == "exponential":
         return optax.exponential_decay(config.learning_rate, _PAPER_EPOCH, _PAPER_DECAY, staircase=True)
     if config.schedule == "constant":
@@ -22,7 +27,7 @@ def schedule(config: Optim, total_steps: int) -> optax.Schedule:
 
 
 def optimizer(config: Optim, rate: optax.Schedule) -> optax.GradientTransformation:
-    """Adam, with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101) or an L2 penalty where asked for."""
+    """Adam, if configured with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101) or an L2 penalty."""
     adam = optax.adamw(rate, weight_decay=config.weight_decay) if config.weight_decay else optax.adam(rate)
     return optax.chain(optax.add_decayed_weights(config.l2), adam) if config.l2 else adam
 
@@ -30,6 +35,13 @@ def optimizer(config: Optim, rate: optax.Schedule) -> optax.GradientTransformati
 def initial_state(
     key: Array, shape: tuple[int, int, int], init: Init, transform: optax.GradientTransformation
 ) -> TrainState:
-    """Step 0. `shape` is (rows, columns, channels) of what the network sees."""
+    """The state at step 0.
+
+    Args:
+        key: random key of the parameters.
+        shape: (rows, columns, channels) of the input of the network.
+        init: makes the parameters.
+        transform: the optimizer.
+    """
     params = init(key, shape)
     return TrainState(jnp.zeros((), jnp.int32), params, transform.init(params))

@@ -1,4 +1,4 @@
-"""What a training calls: mesh, slices, schedule and compiled steps, each built once from the config."""
+"""The parts of a training: mesh, slices, schedule and compiled steps, each built once from the config."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 
 from oasis_jax.config import Config
 from oasis_jax.data import overlays
@@ -23,38 +24,49 @@ from oasis_jax.training import optimizer, step
 from oasis_jax.training.augment import augment
 
 _PANEL = 4
-"""Validation slices, spread over the split, whose labels TensorBoard shows after each epoch."""
+"""Number of validation slices, spread over the split, whose labels TensorBoard shows after each validation."""
+
+Validate = Callable[[TrainState], tuple[Validation, UInt8[np.ndarray, "rows columns 3"]]]
+"""From a state to the scores of the validation split, and a picture of some of its slices (RGB)."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """A training, ready to run."""
+    """A training that is ready to run."""
 
     mesh: jax.sharding.Mesh
     sources: dict[str, Source]
-    """The slices of each split; whoever reads them first decodes them for all."""
+    """The slices of each split. If the config caches them, they are decoded once for all readers."""
     key: jax.Array
     """The root key of all steps."""
     begin: Callable[[], TrainState]
-    """Step 0."""
+    """Makes the state at step 0, with random parameters."""
+    params: unet.Params | None
+    """What takes the place of those, where the training starts from an earlier one."""
     train_step: Callable[[TrainState, Any, jax.Array], tuple[TrainState, dict[str, Any]]]
-    """From state, batch and root key to the next state and its metrics; the old state is used up."""
+    """From state, batch and root key to the next state and its metrics. The memory of the old state is reused."""
     batches: Callable[[int], Iterator[dict[str, Any]]]
-    """The batches on devices, from a step on."""
-    validate: Callable[[TrainState], tuple[Validation, np.ndarray]]
-    """The scores of the validation split, and a picture of some of its slices, RGB uint8."""
+    """The batches on devices, from the batch of a given step on."""
+    validate: Validate
     rate: Callable[[int], Any]
-    """The learning rate of a step."""
+    """The learning rate of a step, from 0 on."""
     validate_every: int
+    """Steps from one validation to the next."""
     total_steps: int
     patience: int | None
+    """Training stops after this many validations without a lower loss; None: never."""
 
 
-def build(settings: Config, tree: Dataset) -> Program:
-    """Build all that the training of a config on a tree needs; nothing is compiled or read yet.
+def build(settings: Config, tree: Dataset, params: unet.Params | None = None) -> Program:
+    """Build all parts of the training of a config on a tree. Nothing is compiled or read yet.
+
+    Args:
+        settings: the config.
+        tree: the slices.
+        params: parameters to start from, on devices; None: random parameters.
 
     Raises:
-        UserError: settings, data and devices do not fit each other.
+        UserError: settings, data and devices do not fit together.
     """
     unet.check_frame(settings.model, tree.size, tree.extent)
     mirror_shift(settings.augment.mirror_axis, tree.size[0])
@@ -67,6 +79,8 @@ def build(settings: Config, tree: Dataset) -> Program:
     total_steps = settings.train.steps or settings.train.epochs * epoch_steps
     rate = optimizer.schedule(settings.optim, total_steps)
     transform = optimizer.optimizer(settings.optim, rate)
+    initial_state = partial(optimizer.initial_state, init_key, (*tree.size, settings.data.channels), init, transform)
+    begin = _compile_begin(initial_state, mesh)
     train_step = partial(
         step.train_step,
         apply=apply,
@@ -78,12 +92,8 @@ def build(settings: Config, tree: Dataset) -> Program:
         mesh=mesh,
         sources=sources,
         key=step_key,
-        begin=jax.jit(
-            partial(optimizer.initial_state, init_key, (*tree.size, settings.data.channels), init, transform),
-            out_shardings=sharding.replicated(mesh),
-            # It runs once, and on a CPU optimizing it took much of a cold start; the bits are the same without.
-            compiler_options={"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None,
-        ),
+        begin=begin,
+        params=params,
         train_step=sharding.compile_train_step(train_step, mesh),
         batches=partial(_batches, settings, sources["train"], mesh),
         validate=_validation(settings, sources["validate"], score.compiled_eval_step(settings, apply, mesh), mesh),
@@ -91,6 +101,15 @@ def build(settings: Config, tree: Dataset) -> Program:
         validate_every=settings.train.validate_every or epoch_steps,
         total_steps=total_steps,
         patience=settings.train.patience,
+    )
+
+
+def _compile_begin(initial_state: Callable[[], TrainState], mesh: jax.sharding.Mesh) -> Callable[[], TrainState]:
+    return jax.jit(
+        initial_state,
+        out_shardings=sharding.replicated(mesh),
+        # It runs once. On a CPU, optimising it took a large part of the start; the result is the same without.
+        compiler_options={"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None,
     )
 
 
@@ -107,12 +126,10 @@ def _batches(settings: Config, source: Source, mesh: jax.sharding.Mesh, first: i
     return sharding.to_devices(batches, mesh)
 
 
-def _validation(
-    settings: Config, source: Source, eval_step: EvalStep, mesh: jax.sharding.Mesh
-) -> Callable[[TrainState], tuple[Validation, np.ndarray]]:
+def _validation(settings: Config, source: Source, eval_step: EvalStep, mesh: jax.sharding.Mesh) -> Validate:
     shown = sorted({round(i * (len(source) - 1) / (_PANEL - 1)) for i in range(_PANEL)})
 
-    def validate(state: TrainState) -> tuple[Validation, np.ndarray]:
+    def validate(state: TrainState) -> tuple[Validation, UInt8[np.ndarray, "rows columns 3"]]:
         table, classes = score.score(eval_step, state.params, source, settings.data, settings.train.batch, mesh)
         return score.headline(table), overlays.panel([source[i] for i in shown], classes[shown])
 

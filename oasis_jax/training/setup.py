@@ -19,13 +19,15 @@ from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.split import evaluate_split
 from oasis_jax.inference import ensemble
+from oasis_jax.network import unet
 from oasis_jax.report.write import is_current, show, write_split
-from oasis_jax.runs import arrays
+from oasis_jax.runs import arrays, checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, distributed, guard, records, sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program as programs
+from oasis_jax.training import start
 from oasis_jax.training.loop import Stop, optimize
 
 
@@ -46,19 +48,35 @@ def train(settings: Config) -> None:
     split = settings.train.evaluate
     tree = open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", split)))
     # Whatever a user can get wrong about data and devices is found before a run folder is made.
-    program = programs.build(settings, tree)
+    params, origin = _start(settings, tree)
+    program = programs.build(settings, tree, params)
     with run_folder.lock(settings.run):
         if run_folder.exists(settings.run):
             here = _same_run(settings)
             _same_data(here, tree)
+            _same_start(here, origin)
             run_folder.save(here)  # the data may have moved
         else:
-            here = run_folder.create(settings, _facts(tree))
+            here = run_folder.create(settings, _facts(tree) | origin)
         with _stop_signals() as stop:
             step = optimize(here, program, stop)
         if number := max(distributed.all_gather(stop.signal)):
             _leave(here, step, number)
         show(_final_scores(here, tree, split, program.sources[split], program.mesh), here.evaluation(split))
+
+
+def _start(settings: Config, tree: Dataset) -> tuple[unet.Params | None, dict[str, Any]]:
+    """The parameters to start from and what the run remembers of them; nothing where a checkpoint takes their place."""
+    if settings.train.init is None or checkpoint.list_checkpoints_of_all(settings.run / "checkpoints")[0]:
+        return None, {}
+    return start.parameters(settings, tree.size)
+
+
+def _same_start(here: Run, origin: dict[str, Any]) -> None:
+    if origin and here.provenance.get("init") != origin["init"]:
+        raise UserError(
+            f"{here.config.train.init} holds other parameters than when {here.folder} was started: name another --run."
+        )
 
 
 def _facts(tree: Dataset) -> dict[str, Any]:

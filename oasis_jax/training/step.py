@@ -1,8 +1,8 @@
-"""One step of training and one of evaluation: pure functions of pytrees, the same under jit, shard_map and pmap.
+"""A training step: a pure function of pytrees that gives the same result under jit, shard_map and pmap.
 
-A batch is a dict: `image` float32 `(B, H, W, C)` normalised, the slice amid its neighbours; `label` uint8 `(B, H, W)`
-classes 0 to 3; `index` int32 `(B,)` row in the slice index; `valid` bool `(B,)` false on padding; and, only where
-augmentation asks for it, `brain` bool `(B, H, W, C)`.
+A batch is a dict: `image` float32 `(B, H, W, C)`, each slice between its neighbours, normalised; `label` uint8
+`(B, H, W)`, classes 0 to 3; `index` int32 `(B,)`, row in the slice index; `valid` bool `(B,)`, false for padding; and,
+only if augmentation needs it, `brain` bool `(B, H, W, C)`.
 """
 
 from collections.abc import Callable
@@ -35,37 +35,26 @@ def train_step(
     """Take one optimizer step.
 
     Args:
-        state: before the step.
-        batch: the global batch, or under `axis_name` this device's part of it.
-        key: the root key; a slice's own key is `fold_in(fold_in(key, step), index)`, so that no driver, device count
-            or process count changes a dropout mask or a warp.
+        state: the state before the step.
+        batch: the global batch; with `axis_name`, the part of it on this device.
+        key: the root key. The key of a slice is `fold_in(fold_in(key, step), index)`, so dropout masks and
+            augmentations do not depend on the driver, or on the number of devices or processes.
         apply: the network.
         transform: the optimizer.
         augment: the random changes to each slice.
         cross_entropy: weight of the cross-entropy in the loss.
-        axis_name: the mapped axis under shard_map and pmap; None under jit, where XLA sees the whole batch.
+        axis_name: the mapped axis under shard_map and pmap; None under jit, where XLA sees the global batch.
 
     Returns:
         The next state, and `loss` (mean over the valid slices of the global batch) and `gradient_norm`.
     """
-    step_key = jax.random.fold_in(key, state.step)
-
-    def prepare(index: Array, image: Array, label: Array, brain: Array | None) -> tuple[Array, Array, Array]:
-        augment_key, dropout_key = jax.random.split(jax.random.fold_in(step_key, index))
-        return dropout_key, *augment(augment_key, image, label, brain)
-
-    slices = batch["index"], batch["image"], batch["label"], batch.get("brain")
-    dropout_keys, image, label = jax.vmap(prepare)(*slices)
+    dropout_keys, image, label = _augmented(batch, jax.random.fold_in(key, state.step), augment)
 
     def mean_loss(params: Params) -> Array:
-        if axis_name is not None:  # as slices do; the sum over devices of their gradients follows from it
+        if axis_name is not None:  # varies over devices, as slices do; its transpose sums the gradients over devices
             params = jax.lax.pcast(params, axis_name, to="varying")
         losses, _ = slice_losses(apply(params, image, dropout_keys), label, cross_entropy)
-        total = jnp.where(batch["valid"], losses, 0).sum()
-        count = batch["valid"].sum()
-        if axis_name is not None:
-            total, count = jax.lax.psum((total, count), axis_name)
-        return total / jnp.maximum(count, 1)
+        return _valid_mean(losses, batch["valid"], axis_name)
 
     loss, gradients = jax.value_and_grad(mean_loss)(state.params)
     if axis_name is not None:
@@ -74,3 +63,22 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     metrics = {"loss": loss, "gradient_norm": optax.tree.norm(gradients)}
     return TrainState(state.step + 1, params, opt_state), metrics
+
+
+def _augmented(batch: Batch, step_key: Array, augment: Augmentation) -> tuple[Array, Array, Array]:
+    """Dropout keys, augmented images and augmented labels of a batch."""
+
+    def augment_slice(index: Array, image: Array, label: Array, brain: Array | None) -> tuple[Array, Array, Array]:
+        augment_key, dropout_key = jax.random.split(jax.random.fold_in(step_key, index))
+        return dropout_key, *augment(augment_key, image, label, brain)
+
+    return jax.vmap(augment_slice)(batch["index"], batch["image"], batch["label"], batch.get("brain"))
+
+
+def _valid_mean(losses: Array, valid: Array, axis_name: str | None) -> Array:
+    """Mean loss over the valid slices of the global batch."""
+    total = jnp.where(valid, losses, 0).sum()
+    count = valid.sum()
+    if axis_name is not None:
+        total, count = jax.lax.psum((total, count), axis_name)
+    return total / jnp.maximum(count, 1)

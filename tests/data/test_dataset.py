@@ -1,5 +1,6 @@
 import os
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def break_text(root: Path) -> None:
 
 
 def break_colour(root: Path) -> None:
-    Image.new("RGB", SIZE[::-1]).save(images(root) / "case_1_slice_5.nii.png")
+    Image.new("RGB", (SIZE[1], SIZE[0])).save(images(root) / "case_1_slice_5.nii.png")
 
 
 def break_depth(root: Path) -> None:
@@ -129,7 +130,7 @@ def break_twice(root: Path) -> None:
     (root / "subjects.csv").write_text("case,oasis_subject\n1,A\n2,B\n3,C\n10,D\n9,E\n9,F\n")
 
 
-BREAKS = {
+BREAKS: dict[Callable[[Path], None], list[str]] = {
     break_extra: ["image without label (1)", "keras_png_slices_train/case_7_slice_0.nii.png"],
     break_missing: ["label without image (1)", "keras_png_slices_seg_train/seg_1_slice_3.nii.png"],
     break_name: ["not named seg_CASE_slice_K.nii.png", "mask_1_slice_0.png"],
@@ -151,12 +152,12 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda f: f.__name__)
-def test_each_problem_is_named(root: Path, broken: object) -> None:
+def test_each_problem_is_named(root: Path, broken: Callable[[Path], None]) -> None:
     load_dataset(root)  # a stamp of the sound tree must not hide the damage
-    broken(root)  # type: ignore[operator]
+    broken(root)
     with pytest.raises(UserError) as caught:
         load_dataset(root)
-    for part in BREAKS[broken]:  # type: ignore[index]
+    for part in BREAKS[broken]:
         assert part in str(caught.value)
 
 
@@ -249,7 +250,7 @@ def test_hidden_and_foreign_files_are_ignored(root: Path) -> None:
 def test_an_unchanged_tree_is_not_read_again_and_a_changed_one_is(root: Path) -> None:
     checks: list[str] = []
 
-    def track(items, total, description):  # type: ignore[no-untyped-def]
+    def track(items: Iterable, total: int, description: str) -> Iterable:
         checks.append(description)
         return items
 

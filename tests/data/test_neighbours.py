@@ -1,3 +1,5 @@
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,10 +19,10 @@ def test_a_missing_slice_is_replaced_by_the_one_before_it() -> None:
 
 
 @given(st.sets(st.tuples(st.sampled_from("ab"), st.integers(0, 9)), min_size=1), st.integers(0, 3), st.randoms())
-def test_neighbours_follow_names_not_order(names: set[tuple[str, int]], reach: int, random: object) -> None:
+def test_neighbours_follow_names_not_order(names: set[tuple[str, int]], reach: int, random: Random) -> None:
     slices = sorted(names)
     shuffled = slices.copy()
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     ordered = {slices[i]: [slices[j] for j in row] for i, row in enumerate(neighbour_rows(slices, reach))}
     other = {shuffled[i]: [shuffled[j] for j in row] for i, row in enumerate(neighbour_rows(shuffled, reach))}
     assert ordered == other

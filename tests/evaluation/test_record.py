@@ -1,4 +1,4 @@
-"""The files of an evaluation are read as they were written, or refused with a sentence that says what to do."""
+"""The files of an evaluation are read as they were written, or refused with a sentence that names the mend."""
 
 import json
 from pathlib import Path
@@ -22,9 +22,9 @@ def written() -> tuple[Metrics, SubjectCounts]:
     slices = [blob(rng) for _ in range(9)]
     pairs = [Slice(str(i), 0, Path(), Path()) for i in range(9)]
     subjects = {str(i): f"s{i % 8}" for i in range(9)}
-    found = evaluated(pairs, subjects, slices, [np.roll(truth, 1, axis=1) for _, truth in slices])
+    evaluation = evaluated(pairs, subjects, slices, [np.roll(truth, 1, axis=1) for _, truth in slices])
     averaged = Averaged((Member("r", 7), Member("q", 9)), mirror=True)
-    return files_of(found, averaged=averaged, spacing_mm=(1.0, 1.0, None))
+    return files_of(evaluation, averaged=averaged, spacing_mm=(1.0, 1.0, None))
 
 
 def test_the_files_come_back_as_they_were(written: tuple[Metrics, SubjectCounts], tmp_path: Path) -> None:
@@ -32,12 +32,12 @@ def test_the_files_come_back_as_they_were(written: tuple[Metrics, SubjectCounts]
     (tmp_path / "metrics.json").write_text(record.text(metrics))
     (tmp_path / "subjects.json").write_text(record.text(counts))
     assert record.read(Metrics, tmp_path / "metrics.json") == metrics
-    back = record.read(SubjectCounts, tmp_path / "subjects.json")
-    assert records.to_json(back) == records.to_json(counts)
+    read_counts = record.read(SubjectCounts, tmp_path / "subjects.json")
+    assert records.to_json(read_counts) == records.to_json(counts)
     assert list(json.loads(record.text(metrics)))[:3] == ["schema", "run", "data"]
 
 
-def test_a_file_without_a_schema_is_read_where_it_holds_what_is_needed(
+def test_a_file_without_a_schema_is_read_if_it_holds_all_required_fields(
     written: tuple[Metrics, SubjectCounts], tmp_path: Path
 ) -> None:
     file, content = tmp_path / "metrics.json", records.to_json(written[0])

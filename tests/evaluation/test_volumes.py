@@ -1,4 +1,4 @@
-"""Whole volumes against their labels, on their own voxels, in any orientation and spacing."""
+"""Whole volumes are evaluated on their own voxels, in any orientation and spacing."""
 
 import csv
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from checked import load
 from helpers import ALL_WAYS, assert_mistake, brain, by_grey, command, patterns, save, stand_in
 
 from oasis_jax.data.volumes.nifti import read_volume
@@ -17,23 +18,20 @@ from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.evaluation.summary import measure
 from oasis_jax.metrics import surface
 from oasis_jax.report.write import write_files
+from oasis_jax.system.console import silent
 from oasis_jax.system.errors import UserError
 
 VALUES = ((0,), (1,), (2,), (3,))
 
 
-def untracked(items: object, total: int, title: str) -> object:
-    return items
-
-
 def evaluate(scans: list[Scan]) -> Evaluated:
-    found, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, track=untracked)  # pyright: ignore
+    evaluation, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, track=silent)
     assert not problems
-    return found
+    return evaluation
 
 
 def scan(folder: Path, name: str, subject: str, spacing: tuple[float, float, float], way: str, wrong: int = 0) -> Scan:
-    """A scan whose label volume is shifted by so many voxels toward the right, so that the prediction is wrong."""
+    """A scan whose label volume is shifted right by `wrong` voxels, so that the prediction is wrong."""
     shape = tuple(round(n / mm) for n, mm in zip((37, 50, 30), spacing, strict=True))
     values, truth = brain((shape[0], shape[1], shape[2]), spacing)
     image = save(folder / f"{name}_t1.nii.gz", values, spacing, way=way)
@@ -46,27 +44,28 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
         scan(tmp_path, "a", "x", (1.0, 1.0, 1.0), ALL_WAYS[5], wrong=2),
         scan(tmp_path, "b", "y", (1.0, 1.0, 2.0), ALL_WAYS[20]),
     ]
-    found = evaluate(scans)
-    told = measure(found)[0]
-    assert found.whole
-    assert [len([p for p in found.pairs if p.case == case]) for case in ("x-a", "y-b")] == [30, 15]
+    evaluation = evaluate(scans)
+    scores = measure(evaluation)[0]
+    assert evaluation.whole
+    assert [len([p for p in evaluation.pairs if p.case == case]) for case in ("x-a", "y-b")] == [30, 15]
     for i, (case, spacing) in enumerate((("x-a", (1.0, 1.0, 1.0)), ("y-b", (1.0, 1.0, 2.0)))):
-        mine = [k for k, pair in enumerate(found.pairs) if pair.case == case]
-        truth = np.stack([found.slices[k][1] for k in mine])
-        predicted = np.stack([found.predictions[k] for k in mine])
+        own = [k for k, pair in enumerate(evaluation.pairs) if pair.case == case]
+        truth = np.stack([evaluation.slices[k][1] for k in own])
+        predicted = np.stack([evaluation.predictions[k] for k in own])
         wanted = surface.compare(truth, predicted, (spacing[2], *spacing[:2]))
-        assert found.surfaces is not None
-        np.testing.assert_allclose(found.surfaces.hausdorff[i], wanted.hausdorff)
-        np.testing.assert_allclose(found.surfaces.near[i], wanted.near)
+        assert evaluation.surfaces is not None
+        np.testing.assert_allclose(evaluation.surfaces.hausdorff[i], wanted.hausdorff)
+        np.testing.assert_allclose(evaluation.surfaces.near[i], wanted.near)
         for name, k in (("CSF", 1), ("white matter", 3)):
-            amount = told.tissue.each[case].true.named()[name]
+            amount = scores.tissue.each[case].true.named()[name]
             assert amount == pytest.approx((truth == k).sum() * np.prod(spacing) / 1000)
         counts = np.bincount((4 * truth.astype(int) + predicted).ravel(), minlength=16).reshape(4, 4)
-        assert np.array_equal(found.table.confusion[mine].sum(0), counts)
-    assert (told.surfaces.each, told.tissue.unit, told.tissue.of) == ("volume", "ml", "whole volumes")
-    dice = told.hard_dice_per_subject.each
-    assert dice["x"].csf + 0.1 < dice["y"].csf  # the first is shifted; thick slices make rings of tissue rough
-    assert told.surfaces.hausdorff95_mm.csf >= 1
+        assert np.array_equal(evaluation.table.confusion[own].sum(0), counts)
+    assert (scores.surfaces.each, scores.tissue.unit, scores.tissue.of) == ("volume", "ml", "whole volumes")
+    dice = scores.hard_dice_per_subject.each
+    # The labels of x are shifted. The slices of y are thick, which only makes rings of tissue rough.
+    assert dice["x"].csf + 0.1 < dice["y"].csf
+    assert scores.surfaces.hausdorff95_mm.csf >= 1
 
 
 def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
@@ -102,7 +101,7 @@ def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
     )
 
 
-def test_one_bad_scan_is_a_sentence_and_the_others_are_evaluated(tmp_path: Path) -> None:
+def test_bad_scans_are_named_and_the_others_are_evaluated(tmp_path: Path) -> None:
     sound = scan(tmp_path, "a", "x", (1.0, 1.0, 1.0), "RAS")
     other = scan(tmp_path, "b", "y", (1.0, 1.0, 1.0), "LPI")
     bad = scan(tmp_path, "c", "z", (1.0, 1.0, 1.0), "RAS")
@@ -117,56 +116,55 @@ def test_one_bad_scan_is_a_sentence_and_the_others_are_evaluated(tmp_path: Path)
         return by_grey(frames)
 
     def run(scans: list[Scan]) -> tuple[Evaluated, list[str]]:
-        return volumes.evaluate_volumes(scans, stand_in(counting), values=VALUES, track=untracked)  # pyright: ignore
+        return volumes.evaluate_volumes(scans, stand_in(counting), values=VALUES, track=silent)
 
-    found, problems = run([bad, sound, far, other])
-    assert found.cases == ["x-a", "y-b"]
-    assert set(found.subjects) == {"x-a", "y-b"}
-    assert found.surfaces is not None
-    assert len(found.surfaces.hausdorff) == 2
+    evaluation, problems = run([bad, sound, far, other])
+    assert evaluation.cases == ["x-a", "y-b"]
+    assert set(evaluation.subjects) == {"x-a", "y-b"}
+    assert evaluation.surfaces is not None
+    assert len(evaluation.surfaces.hausdorff) == 2
     assert len(problems) == 2
     assert f"{bad.label} cannot be read as a volume" in problems[0]
     assert str(far.label) in problems[1]
     labelled = 0
     with pytest.raises(UserError, match=r"(?s)None of the volumes.*no NIfTI.*which belong to no class"):
         run([bad, far])
-    assert labelled == 0  # all that is wrong with labels is known before the network runs
+    assert labelled == 0  # all labels are checked before the network runs
 
 
-def test_a_sheared_volume_has_its_own_millilitres_and_no_surfaces(tmp_path: Path) -> None:
+def test_a_sheared_volume_has_millilitres_but_no_surfaces(tmp_path: Path) -> None:
     values, truth = brain((37, 50, 30))
     affine = np.eye(4)
     affine[0, 1], affine[1, 2] = 0.1, 0.4  # within the slices, and from one to the next
     for name, array in (("i", values), ("l", truth)):
         nib.save(nib.Nifti1Image(array, affine), tmp_path / f"{name}.nii")
-    found = evaluate([Scan("s", "", tmp_path / "i.nii", tmp_path / "l.nii")])
-    assert found.surfaces is None
-    scores, counts = measure(found)
+    evaluation = evaluate([Scan("s", "", tmp_path / "i.nii", tmp_path / "l.nii")])
+    assert evaluation.surfaces is None
+    scores, counts = measure(evaluation)
     assert scores.surfaces is None
     about = EvaluationRecord(
         run="r", data="d", split="volumes", step=1, averaged=None, data_fingerprint="0" * 64, spacing_mm=None
     )
     metrics, subjects = Metrics(**vars(about), scores=scores), SubjectCounts(**vars(about), **vars(counts))
     (out := tmp_path / "out").mkdir()
-    write_files(out, metrics, subjects, found, tmp_path / "none.png")
+    write_files(out, metrics, subjects, evaluation, tmp_path / "none.png")
     assert (out / "report.html").exists()
     assert scores.tissue.each["s"].true.csf == pytest.approx((truth == 1).sum() / 1000)
 
 
-def test_labels_without_a_place_and_through_scaled_int16_are_those_of_the_scan(tmp_path: Path) -> None:
+def test_labels_without_orientation_in_scaled_int16_are_those_of_the_scan(tmp_path: Path) -> None:
     values, truth = brain((37, 50, 30))
     image = save(tmp_path / "i.nii", values, way="LAS")
-    codes = np.array([0, 24, 2035, 1041], np.float64)[
-        np.asarray(nib.load(save(tmp_path / "l.nii", truth, way="LAS")).dataobj)
-    ]
+    stored_classes = np.asarray(load(save(tmp_path / "l.nii", truth, way="LAS")).dataobj)
+    codes = np.array([0, 24, 2035, 1041], np.float64)[stored_classes]
     bare = nib.Nifti1Image(codes, None)
     bare.set_data_dtype(np.int16)
     bare.header.set_zooms((1, 1, 1))
     nib.save(bare, tmp_path / "l.nii")
-    stored = np.unique(nib.load(tmp_path / "l.nii").get_fdata())
+    stored = np.unique(load(tmp_path / "l.nii").get_fdata())
     assert not np.array_equal(stored, np.rint(stored))
-    one = Scan("s", "", image, tmp_path / "l.nii")
+    unplaced = Scan("s", "", image, tmp_path / "l.nii")
     classes = ((0,), (24,), (2035,), (1041,))
     with pytest.raises(UserError, match="--orientation RAS"):
-        read_classes(one, read_volume(image), classes)
-    assert np.array_equal(read_classes(one, read_volume(image), classes, "LAS"), truth)
+        read_classes(unplaced, read_volume(image), classes)
+    assert np.array_equal(read_classes(unplaced, read_volume(image), classes, "LAS"), truth)

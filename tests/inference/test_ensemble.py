@@ -1,4 +1,4 @@
-"""Means over mirror images and over runs: what is averaged, who may be averaged, and that every command says so."""
+"""Means over mirror images and over runs: what is averaged, which runs can be averaged, and what commands report."""
 
 import json
 from dataclasses import replace
@@ -31,7 +31,7 @@ SIZE = (64, 80)
 SETTINGS = Config(
     data=Data(neighbours=1), augment=Augment(mirror=True, mirror_axis=33.0), model=Model(stem=2, crop=(48, 64))
 )
-FACTS = {
+DATA_PROVENANCE = {
     "data_fingerprints": {},
     "slice_size": list(SIZE),
     "slice_cut": {"axis": "axial", "heights": [0.3, 0.7]},
@@ -40,13 +40,13 @@ FACTS = {
 
 
 def make_run(folder: Path, seed: int = 0, settings: Config = SETTINGS) -> Run:
-    """What training leaves, without the training."""
-    made = run_folder.create(replace(settings, run=folder), FACTS)
+    """A run folder with a checkpoint, without any training."""
+    run = run_folder.create(replace(settings, run=folder), DATA_PROVENANCE)
     init, _ = unet.network(settings.model)
-    params = jax.jit(init, static_argnums=1)(jax.random.key(seed), made.shape)
+    params = jax.jit(init, static_argnums=1)(jax.random.key(seed), run.shape)
     state = TrainState(jnp.asarray(3, jnp.int32), params, {"count": jnp.zeros(1)})
-    Store(made.checkpoints).save(state, 0.5)
-    return made
+    Store(run.checkpoints).save(state, 0.5)
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tree whose heads have a scalp outside of what the networks see."""
+    """A tree whose heads have a scalp outside the crop of the networks."""
     root, rng = tmp_path_factory.mktemp("data") / "tree", np.random.default_rng(0)
     for split, cases in {"train": "12", "validate": "3", "test": "45"}.items():
         images, masks = folders(root, split)
@@ -102,40 +102,40 @@ def test_mirrored_is_the_mean_with_the_mirror_image_about_the_axis_of_training(r
 
 def test_the_mean_over_runs_is_that_of_their_probabilities(runs: tuple[Run, Run]) -> None:
     mesh = sharding.make_mesh(4)
-    alone = [probabilities(ensemble.load([one], mesh), images()) for one in runs]
+    alone = [probabilities(ensemble.load([run], mesh), images()) for run in runs]
     together = probabilities(ensemble.load(runs, mesh), images())
     np.testing.assert_allclose(together, (alone[0] + alone[1]) / 2, atol=2e-6)
     assert np.abs(alone[0] - alone[1]).max() > 0.01
 
 
-def test_what_the_networks_see_grows_with_the_frame(runs: tuple[Run, Run]) -> None:
+def test_the_crop_grows_with_the_frame(runs: tuple[Run, Run]) -> None:
     networks = ensemble.load(runs, sharding.make_mesh(4), mirror=True)
     larger = np.pad(images(), ((0, 0), (8, 8), (16, 16), (0, 0)))
     answer = jax.jit(networks.apply((16, 32)))(networks.params, larger)
     outside = np.asarray(jax.nn.softmax(answer))[:, 8:-8, 16:-16][:, :8]
-    assert outside[..., 0].min() < 0.99  # rows that the window of training leaves out
+    assert outside[..., 0].min() < 0.99  # rows outside the crop of training
 
 
-def test_runs_that_do_not_see_alike_are_refused(runs: tuple[Run, Run], tmp_path: Path) -> None:
+def test_runs_with_different_inputs_are_refused(runs: tuple[Run, Run], tmp_path: Path) -> None:
     mesh = sharding.make_mesh(4)
     others = {
         r"trained on 0 neighbour\(s\) on each side": replace(SETTINGS, data=Data()),
         "trained on slices normalised by scale": replace(SETTINGS, data=Data(neighbours=1, normalise="scale")),
     }
     for i, (sentence, settings) in enumerate(others.items()):
-        other = run_folder.create(replace(settings, run=tmp_path / str(i)), FACTS)
+        other = run_folder.create(replace(settings, run=tmp_path / str(i)), DATA_PROVENANCE)
         with pytest.raises(UserError, match=sentence):
             ensemble.load([runs[0], other], mesh)
-    other = run_folder.create(replace(SETTINGS, run=tmp_path / "size"), FACTS | {"slice_size": [64, 64]})
+    other = run_folder.create(replace(SETTINGS, run=tmp_path / "size"), DATA_PROVENANCE | {"slice_size": [64, 64]})
     with pytest.raises(UserError, match=r"slices of 64x64, .* on slices of 64x80: leave it out of --with"):
         ensemble.load([runs[0], other], mesh)
     with pytest.raises(UserError, match="first would be averaged with itself: name another run after --with"):
         ensemble.load([runs[0], runs[1], runs[0]], mesh)
-    off = run_folder.create(replace(SETTINGS, run=tmp_path / "off", augment=Augment(mirror_axis=5.0)), FACTS)
+    off = run_folder.create(replace(SETTINGS, run=tmp_path / "off", augment=Augment(mirror_axis=5.0)), DATA_PROVENANCE)
     with pytest.raises(UserError, match="mirror_axis is 5, far from the middle of slices with rows 0 to 63"):
         ensemble.load([off], mesh, mirror=True)
     axis = replace(SETTINGS, augment=Augment(mirror_axis=70.0))
-    other = run_folder.create(replace(axis, run=tmp_path / "axis"), FACTS)
+    other = run_folder.create(replace(axis, run=tmp_path / "axis"), DATA_PROVENANCE)
     with pytest.raises(UserError, match="mirror_axis is 70, but slices have rows 0 to 63"):
         ensemble.load([other], mesh, mirror=True)
 
@@ -149,16 +149,16 @@ def test_predict_gives_the_labels_of_evaluate_pixel_by_pixel(runs: tuple[Run, Ru
     source = Source(slices, SETTINGS.data)
     _, wanted = score.score(step, networks.params, source, SETTINGS.data, 8, mesh)
     segmenter = Segmenter.load([runs[0]], mirror=mirror, batch=8)
-    inputs = [read_input(InputFile(one.image, one.image.stem), segmenter.framing) for one in slices]
-    found = label(inputs, segmenter, keep_probabilities=False)
-    for one, classes, item in zip(found, wanted, inputs, strict=True):
-        assert one.input is item
-        np.testing.assert_array_equal(one.classes[0], classes)
+    inputs = [read_input(InputFile(pair.image, pair.image.stem), segmenter.framing) for pair in slices]
+    segmentations = label(inputs, segmenter, keep_probabilities=False)
+    for segmentation, classes, file in zip(segmentations, wanted, inputs, strict=True):
+        assert segmentation.input is file
+        np.testing.assert_array_equal(segmentation.classes[0], classes)
     assert len(np.unique(wanted)) > 1
 
 
-def test_every_command_averages_and_says_so(runs: tuple[Run, Run], data: Path, tmp_path: Path) -> None:
-    first, second = (one.folder for one in runs)
+def test_every_command_averages_and_reports_it(runs: tuple[Run, Run], data: Path, tmp_path: Path) -> None:
+    first, second = (run.folder for run in runs)
     more = ("--mirror", "--with", second)
     words = ("evaluate", first, "--data-root", data, "--split", "test")
     done = command(*words, *more)

@@ -15,7 +15,7 @@ from oasis_jax.metrics.calibration import BinCounts
 
 
 def table(confusion: np.ndarray) -> SliceTable:
-    """A table whose soft sums are the hard ones."""
+    """A table whose soft sums equal the hard sums."""
     sums = overlap.Overlap(*(part.astype(np.float32) for part in overlap.hard_overlap(confusion)))
     bins = BinCounts(*np.ones((3, len(confusion), 15)))
     return SliceTable(np.ones(len(confusion), np.float32), confusion.astype(np.int64), sums, bins)
@@ -30,18 +30,20 @@ def masks(seed: int, count: int = 6, classes: int = 4) -> tuple[np.ndarray, np.n
     return truth, prediction, confusion
 
 
-def scores(confusion: np.ndarray, people: list[str]) -> Scores:
-    """Of these counts; the baselines have the same."""
-    names, counts = aggregate.sums(confusion.astype(np.int64), people)
-    known = Counts(
+def scores_of(confusion: np.ndarray, subjects: list[str]) -> Scores:
+    """The scores of these counts, with the subject of each slice; the baselines have the same counts."""
+    names, counts = aggregate.sums(confusion.astype(np.int64), subjects)
+    subject_counts = Counts(
         subjects=tuple(names),
         spacing={},
         confusion=counts,
         surfaces=None,
         baselines=dict.fromkeys(baselines.METHODS, counts),
     )
-    scans = tissue.measure(confusion, people, {name: name for name in names}, dict.fromkeys(names, 1.0))
-    return summary.score(table(confusion), people, known, None, tissue.summarise(scans, "pixels", whole=False))
+    scans = tissue.measure(confusion, subjects, {name: name for name in names}, dict.fromkeys(names, 1.0))
+    return summary.score(
+        table(confusion), subjects, subject_counts, None, tissue.summarise(scans, "pixels", whole=False)
+    )
 
 
 def plain_dice(truth: np.ndarray, prediction: np.ndarray, k: int) -> float:
@@ -53,13 +55,12 @@ def plain_dice(truth: np.ndarray, prediction: np.ndarray, k: int) -> float:
 @settings(max_examples=30, deadline=None)
 def test_pooled_and_subject_scores_equal_dice_of_all_their_pixels_together(seed: int) -> None:
     truth, prediction, confusion = masks(seed)
-    people = ["a", "a", "b", "c", "c", "c"]
-    found = scores(confusion, people)
-    who = np.array(people)
+    subjects = np.array(["a", "a", "b", "c", "c", "c"])
+    scores = scores_of(confusion, subjects.tolist())
     for k, name in enumerate(NAMES):
-        assert found.hard_dice_pooled.named()[name] == pytest.approx(plain_dice(truth, prediction, k))
-        each = [plain_dice(truth[who == p], prediction[who == p], k) for p in "abc"]
-        by_subject = found.hard_dice_per_subject
+        assert scores.hard_dice_pooled.named()[name] == pytest.approx(plain_dice(truth, prediction, k))
+        each = [plain_dice(truth[subjects == p], prediction[subjects == p], k) for p in "abc"]
+        by_subject = scores.hard_dice_per_subject
         assert [by_subject.each[p].named()[name] for p in "abc"] == pytest.approx(each)
         assert by_subject.mean.named()[name] == pytest.approx(np.mean(each))
         assert by_subject.standard_deviation.named()[name] == pytest.approx(np.std(each, ddof=1))
@@ -67,38 +68,38 @@ def test_pooled_and_subject_scores_equal_dice_of_all_their_pixels_together(seed:
     foreground = [np.mean([by_subject.each[p].named()[name] for name in NAMES[1:]]) for p in "abc"]
     assert by_subject.worst.foreground_mean == pytest.approx(min(foreground))
     assert by_subject.standard_deviation.foreground_mean == pytest.approx(np.std(foreground, ddof=1))
-    pooled = found.hard_dice_pooled.named()
+    pooled = scores.hard_dice_pooled.named()
     assert pooled["foreground mean"] == pytest.approx(np.mean([pooled[n] for n in NAMES[1:]]))
-    assert (found.slices, found.subjects) == (6, 3)
+    assert (scores.slices, scores.subjects) == (6, 3)
 
 
 def test_a_class_absent_everywhere_is_left_out_of_hard_scores_and_counted() -> None:
     _, _, confusion = masks(0, classes=3)
-    found = scores(confusion, ["a", "a", "b", "b", "c", "c"])
-    assert found.hard_dice_pooled.white_matter is None
-    assert found.hard_dice_pooled.foreground_mean is None
-    assert found.hard_dice_per_subject.mean.white_matter is None
-    assert found.hard_dice_per_subject.subjects_left_out == CountByClass(0, 0, 0, 3)
-    assert found.slices_without_class.white_matter == 6
-    assert found.soft_dice_per_slice.white_matter == 0
+    scores = scores_of(confusion, ["a", "a", "b", "b", "c", "c"])
+    assert scores.hard_dice_pooled.white_matter is None
+    assert scores.hard_dice_pooled.foreground_mean is None
+    assert scores.hard_dice_per_subject.mean.white_matter is None
+    assert scores.hard_dice_per_subject.subjects_left_out == CountByClass(0, 0, 0, 3)
+    assert scores.slices_without_class.white_matter == 6
+    assert scores.soft_dice_per_slice.white_matter == 0
 
 
-def test_a_predicted_class_that_is_not_there_scores_0_and_is_not_left_out() -> None:
+def test_a_predicted_class_that_is_absent_from_the_truth_scores_0_and_is_not_left_out() -> None:
     confusion = np.zeros((1, 4, 4), np.int64)
     confusion[0, 0] = [30, 0, 0, 5]
-    found = scores(confusion, ["a"])
-    assert found.hard_dice_pooled.white_matter == 0
-    assert found.hard_dice_per_subject.subjects_left_out.white_matter == 0
+    scores = scores_of(confusion, ["a"])
+    assert scores.hard_dice_pooled.white_matter == 0
+    assert scores.hard_dice_per_subject.subjects_left_out.white_matter == 0
 
 
 def test_one_subject_has_no_standard_deviation() -> None:
-    found = scores(masks(1)[2], ["a"] * 6)
-    assert found.hard_dice_per_subject.standard_deviation == ByClass(*[None] * 5)
+    scores = scores_of(masks(1)[2], ["a"] * 6)
+    assert scores.hard_dice_per_subject.standard_deviation == ByClass(*[None] * 5)
 
 
 def test_slices_are_ranked_by_the_foreground_classes_they_have() -> None:
     confusion = np.zeros((3, 4, 4), np.int64)
-    confusion[0, 0, 0] = 10  # only background: no rank
+    confusion[0, 0, 0] = 10  # only background: NaN
     confusion[1, 1] = [0, 4, 0, 0]  # CSF alone, right
     confusion[2, 2] = [2, 0, 2, 0]  # half of the gray matter missed
     ranking = slice_ranking(table(confusion))
@@ -109,7 +110,7 @@ def test_slices_are_ranked_by_the_foreground_classes_they_have() -> None:
 def test_counts_do_not_overflow_on_a_large_split() -> None:
     confusion = np.zeros((3, 4, 4), np.int64)
     confusion[:, 1, 1] = 2**40
-    assert scores(confusion, ["a", "b", "c"]).hard_dice_pooled.csf == 1
+    assert scores_of(confusion, ["a", "b", "c"]).hard_dice_pooled.csf == 1
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 4))
@@ -121,7 +122,7 @@ def test_overlap_scores_are_those_of_scikit_learn(seed: int, true_classes: int, 
     prediction = rng.integers(0, predicted_classes, (2, 5, 7), np.uint8)
     every = list(range(COUNT))
     flat = zip(truth.reshape(2, -1), prediction.reshape(2, -1), strict=True)
-    table = np.stack([metrics.confusion_matrix(*one, labels=every) for one in flat])
+    table = np.stack([metrics.confusion_matrix(*pair, labels=every) for pair in flat])
     assert np.array_equal(overlap.confusion(jnp.asarray(prediction), jnp.asarray(truth)), table)
     common = {"labels": every, "average": None, "zero_division": np.nan}
     for ours, theirs in [
@@ -131,7 +132,7 @@ def test_overlap_scores_are_those_of_scikit_learn(seed: int, true_classes: int, 
     ]:
         expected = theirs(truth.ravel(), prediction.ravel(), **common)
         assert ours(table.sum(0)) == pytest.approx(expected, nan_ok=True)
-    # Its jaccard_score has no NaN to give: a class of neither is where its answer follows zero_division.
+    # Its jaccard_score cannot return NaN. For a class that truth and prediction lack it returns zero_division.
     low, high = (
         metrics.jaccard_score(truth.ravel(), prediction.ravel(), **common | {"zero_division": z}) for z in (0, 1)
     )
@@ -140,7 +141,7 @@ def test_overlap_scores_are_those_of_scikit_learn(seed: int, true_classes: int, 
 
 def test_each_overlap_score_is_undefined_where_it_would_divide_by_zero() -> None:
     confusion = np.zeros((4, 4), np.int64)
-    confusion[0] = [5, 0, 3, 0]  # CSF is missed, gray matter invented, white matter in neither
+    confusion[0] = [5, 0, 3, 0]  # CSF is missed, gray matter is only predicted, white matter is absent
     confusion[1] = [2, 0, 0, 0]
     expected = {
         overlap.hard_dice: [10 / 15, 0, 0, np.nan],

@@ -18,11 +18,11 @@ def test_icc_of_the_published_example() -> None:
 
 
 def test_limits_of_the_published_example() -> None:
-    found = agreement(np.array(MINI), np.array(LARGE))
-    assert round(float(found.bias), 1) == -2.1
-    deviation = float(found.high - found.bias) / 1.96
+    meters = agreement(np.array(MINI), np.array(LARGE))
+    assert round(float(meters.bias), 1) == -2.1
+    deviation = float(meters.high - meters.bias) / 1.96
     assert round(deviation, 1) == 38.8
-    assert found.low + found.high == pytest.approx(2 * found.bias)
+    assert meters.low + meters.high == pytest.approx(2 * meters.bias)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 20), st.integers(2, 4))
@@ -50,21 +50,21 @@ def test_pingouin_agrees() -> None:
 def test_equal_volumes_agree_and_doubled_ones_do_not() -> None:
     volumes = np.array([[1.0, 10], [2, 30], [4, 20]])
     equal, doubled = agreement(volumes, volumes), agreement(volumes, 2 * volumes)
-    for found in (equal.bias, equal.low, equal.high, 1 - equal.icc):
-        assert found.tolist() == [0, 0]
+    for zeros in (equal.bias, equal.low, equal.high, 1 - equal.icc):
+        assert zeros.tolist() == [0, 0]
     assert doubled.bias == pytest.approx(volumes.mean(0))
     assert (doubled.icc < 0.6).all()
     assert [x.shape for x in doubled] == [(2,)] * 4
 
 
 def test_a_constant_offset_is_a_bias_and_leaves_no_width() -> None:
-    found = agreement(np.array([1.0, 2, 4]), np.array([3.0, 4, 6]))
-    assert found[:3] == (2, 2, 2)
-    assert found.icc < 1
+    shifted = agreement(np.array([1.0, 2, 4]), np.array([3.0, 4, 6]))
+    assert shifted[:3] == (2, 2, 2)
+    assert shifted.icc < 1
 
 
-def test_what_cannot_be_said_is_nan() -> None:
-    one = agreement(np.array([3.0]), np.array([4.0]))
-    assert one.bias == 1
-    assert np.isnan([one.low, one.high, one.icc]).all()
+def test_what_is_undefined_is_nan() -> None:
+    single = agreement(np.array([3.0]), np.array([4.0]))
+    assert single.bias == 1
+    assert np.isnan([single.low, single.high, single.icc]).all()
     assert np.isnan(icc_a1(np.full((3, 2), 0.1)))

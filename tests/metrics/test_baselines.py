@@ -33,7 +33,7 @@ def test_otsu_is_that_of_scikit_image(seed: int) -> None:
     values = greys(seed)
     theirs = 1 + np.digitize(values, filters.threshold_multiotsu(values, classes=3), right=True)
     ours = baselines.otsu(counts(values))[0][values]
-    # Theirs counts in float32: of two pairs of thresholds that are equal to it, ours may be the better.
+    # Theirs computes in float32. Where it takes two pairs of thresholds for equal, ours may be the better pair.
     assert (ours == theirs).all() or 0 < between(values, ours) / between(values, theirs) - 1 < 1e-6
 
 
@@ -54,16 +54,16 @@ def test_the_mixture_is_that_of_scikit_learn(seed: int) -> None:
     assert (np.diff(ours) >= 0).all()
 
 
-def test_confusion_is_counted_inside_the_true_brain_alone() -> None:
+def test_confusion_is_counted_inside_the_true_brain_only() -> None:
     image = np.array([[0, 10, 10, 100], [100, 200, 200, 250]], np.uint8)
     truth = np.array([[0, 1, 1, 2], [3, 3, 3, 0]], np.uint8)
-    found = baselines.confusion(baselines.histogram(image, truth)[None], baselines.otsu)[0]
-    assert found.tolist() == [[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 0], [0, 0, 1, 2]]
+    confusion = baselines.confusion(baselines.histogram(image, truth)[None], baselines.otsu)[0]
+    assert confusion.tolist() == [[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 0], [0, 0, 1, 2]]
 
 
 @pytest.mark.parametrize("method", [method for _, method in baselines.METHODS.values()])
 @pytest.mark.parametrize("levels", [(), (7,), (7, 9)])
-def test_slices_with_too_few_grey_levels_are_borne(method: baselines.Method, levels: tuple[int, ...]) -> None:
+def test_slices_with_few_grey_levels_are_classified(method: baselines.Method, levels: tuple[int, ...]) -> None:
     few = np.zeros((1, 256), np.int64)
     few[0, list(levels)] = 5
     classes = method(few)

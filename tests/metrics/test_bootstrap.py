@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from checked import present
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -9,20 +10,20 @@ from oasis_jax.metrics import bootstrap, overlap, significance
 
 
 def subjects(count: int, seed: int = 0) -> np.ndarray:
-    """Confusion counts `(count, 4, 4)`; class 3 is in the first subject alone."""
+    """Confusion counts `(count, 4, 4)`; only the first subject has class 3."""
     counts = np.random.default_rng(seed).integers(0, 500, (count, 4, 4))
     counts[1:, 3, :] = counts[1:, :, 3] = 0
     return counts
 
 
 def drawn(count: int, seed: int, resamples: int) -> np.ndarray:
-    """How often each subject is in each resample."""
+    """How often each resample draws each subject."""
     return np.random.default_rng(seed).multinomial(count, [1 / count] * count, resamples)
 
 
 def test_an_interval_is_of_pooled_scores_of_subjects_drawn_again() -> None:
     counts = subjects(9)
-    low, high, undefined = bootstrap.interval(overlap.hard_dice, counts, seed=3, resamples=200)  # pyright: ignore
+    low, high, undefined = present(bootstrap.interval(overlap.hard_dice, counts, seed=3, resamples=200))
     pools = [np.repeat(counts, times, axis=0).sum(0) for times in drawn(9, 3, 200)]
     dice = np.array([overlap.hard_dice(pool) for pool in pools])
     assert undefined.tolist() == [0, 0, 0, sum(drawn(9, 3, 200)[:, 0] == 0)]
@@ -46,7 +47,7 @@ def test_an_interval_of_a_mean_is_that_of_scipy() -> None:
 def test_a_class_that_nobody_has_has_no_interval() -> None:
     counts = subjects(8)
     counts[0, 3, :] = counts[0, :, 3] = 0
-    low, high, undefined = bootstrap.interval(overlap.hard_dice, counts, resamples=50)  # pyright: ignore
+    low, high, undefined = present(bootstrap.interval(overlap.hard_dice, counts, resamples=50))
     assert np.isnan([low, high]).tolist() == [[False, False, False, True]] * 2
     assert undefined.tolist() == [0, 0, 0, 50]
 
@@ -62,7 +63,7 @@ def test_the_seed_decides() -> None:
 
 def test_a_paired_interval_draws_the_same_subjects_for_both_runs() -> None:
     ours, theirs = subjects(9, 0), subjects(9, 1)
-    low, high, _ = bootstrap.paired_interval(overlap.hard_dice, ours, theirs, seed=3, resamples=200)  # pyright: ignore
+    low, high, _ = present(bootstrap.paired_interval(overlap.hard_dice, ours, theirs, seed=3, resamples=200))
     both = [[np.repeat(run, times, axis=0).sum(0) for run in (ours, theirs)] for times in drawn(9, 3, 200)]
     differences = [overlap.hard_dice(a)[1] - overlap.hard_dice(b)[1] for a, b in both]
     assert (low[1], high[1]) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
@@ -71,18 +72,18 @@ def test_a_paired_interval_draws_the_same_subjects_for_both_runs() -> None:
     assert (alike.low[1], alike.high[1]) == (0, 0)
 
 
-@pytest.mark.parametrize(("count", "some"), [(7, False), (8, True)])
-def test_below_eight_subjects_nothing_is_said(count: int, some: bool) -> None:
+@pytest.mark.parametrize(("count", "enough"), [(7, False), (8, True)])
+def test_below_eight_subjects_there_is_no_interval_and_no_test(count: int, enough: bool) -> None:
     counts, values = subjects(count), np.random.default_rng(0).random((2, count, 3))
-    assert (bootstrap.interval(overlap.hard_dice, counts, resamples=9) is not None) == some
-    assert (bootstrap.paired_interval(overlap.hard_dice, counts, counts, resamples=9) is not None) == some
-    assert (significance.wilcoxon(*values) is not None) == some
+    assert (bootstrap.interval(overlap.hard_dice, counts, resamples=9) is not None) == enough
+    assert (bootstrap.paired_interval(overlap.hard_dice, counts, counts, resamples=9) is not None) == enough
+    assert (significance.wilcoxon(*values) is not None) == enough
 
 
 def test_five_hundred_subjects_can_be_drawn_ten_thousand_times() -> None:
-    found = bootstrap.interval(overlap.hard_dice, subjects(500))
-    assert found is not None
-    assert (found.low < overlap.hard_dice(subjects(500).sum(0)))[:3].all()
+    interval = bootstrap.interval(overlap.hard_dice, subjects(500))
+    assert interval is not None
+    assert (interval.low < overlap.hard_dice(subjects(500).sum(0)))[:3].all()
 
 
 def test_wilcoxon_of_each_class_without_its_undefined_subjects() -> None:
@@ -92,14 +93,14 @@ def test_wilcoxon_of_each_class_without_its_undefined_subjects() -> None:
     ours[3, 1] = np.nan
     ours[:5, 2] = np.nan
     ours[:, 3] = theirs[:, 3] + np.linspace(0.1, 0.2, 12)
-    found = significance.wilcoxon(ours, theirs)
-    assert found is not None
+    p = significance.wilcoxon(ours, theirs)
+    assert p is not None
     keep = np.arange(12) != 3
-    assert found[0] == 1
-    assert found[1] == stats.wilcoxon(ours[keep, 1], theirs[keep, 1]).pvalue
-    assert np.isnan(found[2])
-    assert found[3] == 2 / 2**12  # one of the two extreme patterns of 12 signs
-    assert found[4] == stats.wilcoxon(ours[:, 4], theirs[:, 4]).pvalue
+    assert p[0] == 1
+    assert p[1] == stats.wilcoxon(ours[keep, 1], theirs[keep, 1]).pvalue
+    assert np.isnan(p[2])
+    assert p[3] == 2 / 2**12  # one of the two extreme patterns of 12 signs
+    assert p[4] == stats.wilcoxon(ours[:, 4], theirs[:, 4]).pvalue
 
 
 def test_holm_of_a_worked_example() -> None:

@@ -8,7 +8,7 @@ from oasis_jax.metrics.calibration import BinCounts
 
 
 def batch(seed: int = 0, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and labels that go together better than by chance."""
+    """Probabilities and labels that agree better than by chance."""
     rng = np.random.default_rng(seed)
     label = rng.integers(0, 4, (count, 9, 12), np.uint8)
     logits = rng.normal(size=(count, 9, 12, 4)) * 2 + 2 * np.eye(4)[label]
@@ -21,23 +21,23 @@ def counted(probability: np.ndarray, label: np.ndarray) -> BinCounts:
 
 def test_counts_are_those_of_a_plain_loop() -> None:
     probability, label = batch()
-    found = counted(probability, label)
+    counts = counted(probability, label)
     for i in range(len(label)):
         pixels, confidence, correct = np.zeros((3, 15))
         for p, truth in zip(probability[i].reshape(-1, 4), label[i].ravel(), strict=True):
             if truth == 0 and p.argmax() == 0:
                 continue
-            place = next(m for m in range(15) if p.max() <= (m + 1) / 15 or m == 14)
-            pixels[place] += 1
-            confidence[place] += p.max()
-            correct[place] += p.argmax() == truth
-        assert found.pixels[i].tolist() == pixels.tolist()
-        assert found.correct[i].tolist() == correct.tolist()
-        assert found.confidence[i] == pytest.approx(confidence, rel=1e-6)
-    assert (found.pixels[:, 4:].sum(0) > 0).all()
+            chosen = next(m for m in range(15) if p.max() <= (m + 1) / 15 or m == 14)
+            pixels[chosen] += 1
+            confidence[chosen] += p.max()
+            correct[chosen] += p.argmax() == truth
+        assert counts.pixels[i].tolist() == pixels.tolist()
+        assert counts.correct[i].tolist() == correct.tolist()
+        assert counts.confidence[i] == pytest.approx(confidence, rel=1e-6)
+    assert (counts.pixels[:, 4:].sum(0) > 0).all()
 
 
-def test_background_that_both_see_does_not_count() -> None:
+def test_background_in_truth_and_prediction_does_not_count() -> None:
     probability, label = batch()
     sure = np.zeros((3, 9, 40, 4), np.float32)
     sure[..., 0] = 1
@@ -47,13 +47,13 @@ def test_background_that_both_see_does_not_count() -> None:
 
 
 @pytest.mark.parametrize(("winner", "truth"), [(0, 2), (2, 0), (2, 2)])
-def test_brain_that_one_of_them_sees_counts(winner: int, truth: int) -> None:
+def test_brain_in_truth_or_prediction_counts(winner: int, truth: int) -> None:
     probability = np.full((1, 1, 1, 4), 0.125, np.float32)
     probability[..., winner] = 0.625
-    found = counted(probability, np.full((1, 1, 1), truth, np.uint8))
-    assert found.pixels.sum() == 1
-    assert found.correct.sum() == (winner == truth)
-    assert found.confidence.tolist() == [[0.0] * 9 + [0.625] + [0.0] * 5]  # 0.625 of 15 is 9.375
+    counts = counted(probability, np.full((1, 1, 1), truth, np.uint8))
+    assert counts.pixels.sum() == 1
+    assert counts.correct.sum() == (winner == truth)
+    assert counts.confidence.tolist() == [[0.0] * 9 + [0.625] + [0.0] * 5]  # 0.625 of 15 is 9.375
 
 
 def test_certainty_is_in_the_last_bin() -> None:
@@ -67,13 +67,13 @@ def test_sums_of_a_whole_slice_keep_their_digits() -> None:
     probability = np.zeros((1, 256, 256, 4), np.float32)
     probability[..., 1] = rng.uniform(0.94, 1, (1, 256, 256))
     probability[..., 0] = 1 - probability[..., 1]
-    found = counted(probability, np.ones((1, 256, 256), np.uint8))
+    counts = counted(probability, np.ones((1, 256, 256), np.uint8))
     exact = probability[..., 1].sum(dtype=np.float64)
-    assert found.confidence.sum(dtype=np.float64) == pytest.approx(exact, rel=1e-6)
+    assert counts.confidence.sum(dtype=np.float64) == pytest.approx(exact, rel=1e-6)
 
 
 def hand_made() -> BinCounts:
-    """10 pixels 80 % sure of which 6 are right, 30 pixels 50 % sure of which 15 are."""
+    """10 pixels with confidence 80 %, 6 of them correct, and 30 with 50 %, 15 of them correct."""
     pixels, confidence, correct = np.zeros((3, 15))
     pixels[[11, 7]], confidence[[11, 7]], correct[[11, 7]] = (10, 30), (8, 15), (6, 15)
     return BinCounts(pixels, confidence, correct)
@@ -81,10 +81,10 @@ def hand_made() -> BinCounts:
 
 def test_error_and_curve_of_a_worked_example() -> None:
     assert calibration.expected_calibration_error(hand_made()) == pytest.approx(10 / 40 * abs(0.6 - 0.8))
-    found = calibration.curve(hand_made())
-    assert (found.confidence[11], found.accuracy[11]) == pytest.approx((0.8, 0.6))
-    assert (found.confidence[7], found.accuracy[7]) == pytest.approx((0.5, 0.5))
-    assert np.isnan(found.accuracy).sum() == 13
+    curve = calibration.curve(hand_made())
+    assert (curve.confidence[11], curve.accuracy[11]) == pytest.approx((0.8, 0.6))
+    assert (curve.confidence[7], curve.accuracy[7]) == pytest.approx((0.5, 0.5))
+    assert np.isnan(curve.accuracy).sum() == 13
 
 
 def test_over_and_under_confidence_of_two_bins_do_not_cancel() -> None:
@@ -104,7 +104,7 @@ def test_scikit_learn_draws_the_same_curve() -> None:
     inside = (label > 0) | (probability.argmax(-1) > 0)
     right = (probability.argmax(-1) == label)[inside]
     accuracy, confidence = sklearn.calibration_curve(right, probability.max(-1)[inside], n_bins=15)
-    found = calibration.curve(counted(probability, label))
-    used = ~np.isnan(found.accuracy)
-    assert found.accuracy[used] == pytest.approx(accuracy)
-    assert found.confidence[used] == pytest.approx(confidence)
+    curve = calibration.curve(counted(probability, label))
+    used = ~np.isnan(curve.accuracy)
+    assert curve.accuracy[used] == pytest.approx(accuracy)
+    assert curve.confidence[used] == pytest.approx(confidence)

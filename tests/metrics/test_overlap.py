@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +34,8 @@ def test_overlap_gives_optax_dice_loss_with_its_smoothing() -> None:
     logits, label = random_case(1)
     sums = overlap.overlap(jax.nn.softmax(logits), label)
     ours = 1 - ((2 * sums.intersection + 2) / (sums.predicted + sums.true + 2)).mean(-1)
-    theirs = optax.losses.dice_loss(logits, jax.nn.one_hot(label, 4), smooth=1.0, axis=(1, 2))
+    axis: Any = (1, 2)  # optax documents a tuple, but its type has none
+    theirs = optax.losses.dice_loss(logits, jax.nn.one_hot(label, 4), smooth=1.0, axis=axis)
     np.testing.assert_allclose(ours, theirs if theirs.ndim == 1 else theirs.mean(-1), atol=1e-6)
 
 

@@ -48,7 +48,7 @@ def block(shape: tuple[int, ...], *ranges: tuple[int, int]) -> np.ndarray:
 def corners(mask: np.ndarray, spacing: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Places in mm and contour lengths of a 2D mask's surface elements, corner by corner."""
     padded, places, lengths = np.pad(mask, 1), [], []
-    half = np.hypot(*spacing) / 2
+    half = np.hypot(spacing[0], spacing[1]) / 2
     for y, x in itertools.product(*(range(n + 1) for n in mask.shape)):
         square = padded[y : y + 2, x : x + 2]
         if 0 < square.sum() < 4:
@@ -65,14 +65,14 @@ def corners(mask: np.ndarray, spacing: Sequence[float]) -> tuple[np.ndarray, np.
 @given(pairs(empty=False).filter(lambda pair: pair[0].ndim == 2), SPACINGS)
 def test_a_plain_loop_over_corners_gives_the_same(pair: Masks, spacing: list[float]) -> None:
     spacing = spacing[:2]
-    (here, lengths), (there, other_lengths) = (corners(mask, spacing) for mask in pair)
-    between = cdist(here, there)
+    (places, lengths), (other_places, other_lengths) = (corners(mask, spacing) for mask in pair)
+    between = cdist(places, other_places)
     directed, near = [], 0.0
     for distances, sizes in ((between.min(1), lengths), (between.min(0), other_lengths)):
         within = [d for d in sorted(set(distances)) if sizes[distances <= d].sum() >= 0.95 * sizes.sum() - 1e-9]
         directed.append(within[0])
         near += sizes[distances <= 1.0].sum()
-    farthest = max(directed_hausdorff(here, there)[0], directed_hausdorff(there, here)[0])
+    farthest = max(directed_hausdorff(*both)[0] for both in ((places, other_places), (other_places, places)))
     expected = (max(directed), farthest, near / (lengths.sum() + other_lengths.sum()))
     assert scores(pair, spacing) == pytest.approx(expected, rel=1e-12)
 
@@ -102,7 +102,7 @@ def test_moving_both_masks_changes_nothing(pair: Masks, spacing: list[float], ma
 @given(pairs(), SPACINGS)
 def test_neither_mask_comes_first(pair: Masks, spacing: list[float]) -> None:
     spacing = spacing[: pair[0].ndim]
-    assert same(scores(pair, spacing), scores(pair[::-1], spacing))
+    assert same(scores(pair, spacing), scores((pair[1], pair[0]), spacing))
 
 
 @given(pairs(), SPACINGS, st.permutations(range(3)))
@@ -112,7 +112,7 @@ def test_axes_may_be_swapped_with_their_spacings(pair: Masks, spacing: list[floa
     hausdorff, farthest, dice = scores(pair, spacing[: len(order)])
     turned_scores = scores(turned, [spacing[axis] for axis in order])
     assert same((hausdorff, farthest), turned_scores[:2])
-    assert dice == pytest.approx(turned_scores[2], rel=1e-12, nan_ok=True)  # areas add up in another order
+    assert dice == pytest.approx(turned_scores[2], rel=1e-12, nan_ok=True)  # areas are added in another order
 
 
 @given(pairs(), SPACINGS, st.sampled_from([0.25, 0.5, 2.0, 8.0]))
@@ -130,18 +130,18 @@ def test_a_mask_lies_on_itself(pair: Masks, spacing: list[float]) -> None:
 
 @pytest.mark.parametrize(("axis", "mm"), [(0, 2.0), (1, 0.75)])
 def test_a_block_moved_three_pixels_is_three_spacings_away(axis: int, mm: float) -> None:
-    here = block((20, 20), (4, 10), (4, 12))
-    assert scores((here, np.roll(here, 3, axis)), (2.0, 0.75))[:2] == (3 * mm, 3 * mm)
+    mask = block((20, 20), (4, 10), (4, 12))
+    assert scores((mask, np.roll(mask, 3, axis)), (2.0, 0.75))[:2] == (3 * mm, 3 * mm)
 
 
 def test_a_block_of_voxels_too() -> None:
-    here = block((12, 14, 12), (2, 6), (2, 8), (3, 6))
-    assert [scores((here, np.roll(here, 2, axis)), (3.0, 1.0, 0.5))[0] for axis in range(3)] == [6, 2, 1]
+    mask = block((12, 14, 12), (2, 6), (2, 8), (3, 6))
+    assert [scores((mask, np.roll(mask, 2, axis)), (3.0, 1.0, 0.5))[0] for axis in range(3)] == [6, 2, 1]
 
 
 def test_two_single_pixels_are_as_far_as_their_farthest_corners() -> None:
-    one, other = block((9, 9), (0, 1), (0, 1)), block((9, 9), (3, 4), (4, 5))
-    hausdorff, farthest, dice = scores((one, other), (2.0, 0.5))
+    first, second = block((9, 9), (0, 1), (0, 1)), block((9, 9), (3, 4), (4, 5))
+    hausdorff, farthest, dice = scores((first, second), (2.0, 0.5))
     assert hausdorff == farthest == np.hypot(3 * 2.0, 4 * 0.5)  # corner (0, 0) to corner (3, 4)
     assert dice == 0
 
@@ -154,18 +154,18 @@ def test_blocks_that_touch_share_one_edge() -> None:
 
 
 def test_an_outlier_below_five_percent_moves_the_maximum_alone() -> None:
-    here = block((80, 80), (5, 55), (5, 55))
-    stray = here | block((80, 80), (78, 79), (30, 31))
-    hausdorff, farthest, dice = scores((here, stray), (1.0, 1.0))
+    mask = block((80, 80), (5, 55), (5, 55))
+    stray = mask | block((80, 80), (78, 79), (30, 31))
+    hausdorff, farthest, dice = scores((mask, stray), (1.0, 1.0))
     assert (hausdorff, farthest) == (0, 79 - 55)
     assert 0.97 < dice < 1
 
 
 def test_the_tolerance_is_in_millimetres_and_includes_its_edge() -> None:
-    here = block((20, 20), (4, 10), (4, 12))
-    moved = np.roll(here, 1, axis=0)
-    assert scores((here, moved), (1.0, 5.0))[2] == 1
-    assert scores((here, moved), (1.01, 5.0))[2] < 1
+    mask = block((20, 20), (4, 10), (4, 12))
+    moved = np.roll(mask, 1, axis=0)
+    assert scores((mask, moved), (1.0, 5.0))[2] == 1
+    assert scores((mask, moved), (1.01, 5.0))[2] < 1
 
 
 def test_sizes_are_the_contour_in_mm_and_the_surface_in_square_mm() -> None:
@@ -208,9 +208,9 @@ def test_slices_are_compared_one_by_one_and_a_subject_is_scored_from_their_sums(
     truth, prediction = rng.integers(0, 4, (2, 3, 9, 11), np.uint8)
     table = surface.compare_slices(zip(truth, prediction, strict=True), (1.0, 2.0), tolerance=0.5)
     for i in range(3):
-        for mine, whole in zip(surface.compare(truth[i], prediction[i], (1.0, 2.0), 0.5), table, strict=True):
-            assert np.array_equal(mine, whole[i])
-    one = surface.compare(truth[0], prediction[0], (2.0, 1.0), tolerance=0.5)
-    assert not np.array_equal(one.size, table.size[0])
+        for own, whole in zip(surface.compare(truth[i], prediction[i], (1.0, 2.0), 0.5), table, strict=True):
+            assert np.array_equal(own, whole[i])
+    turned = surface.compare(truth[0], prediction[0], (2.0, 1.0), tolerance=0.5)
+    assert not np.array_equal(turned.size, table.size[0])
     _, near = aggregate.sums(table.near, ["a", "b", "a"])
     assert near[0] == pytest.approx(table.near[0] + table.near[2])

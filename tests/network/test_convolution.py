@@ -1,4 +1,4 @@
-"""Every lowering of a convolution is the plain convolution: in value, in both gradients, and as a Flax module."""
+"""Every form of a convolution equals the plain convolution: in value, in both gradients, and as a Flax module."""
 
 import flax.linen as nn
 import jax
@@ -18,12 +18,12 @@ def plain(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
 
 def assert_same(ours, theirs, x: jax.Array, kernel: jax.Array, rng: np.random.Generator) -> None:
-    """Values and gradients to 1e-5 of the largest."""
+    """Values and gradients agree to 1e-5 of the largest one."""
     (y, back), (wanted, reference) = jax.vjp(ours, x, kernel), jax.vjp(theirs, x, kernel)
     change = jnp.asarray(rng.normal(size=wanted.shape), jnp.float32)
-    for one, other in zip((y, *back(change)), (wanted, *reference(change)), strict=True):
-        assert one.dtype == other.dtype
-        np.testing.assert_allclose(one, other, atol=1e-5 * max(1, float(jnp.abs(other).max())))
+    for actual, expected in zip((y, *back(change)), (wanted, *reference(change)), strict=True):
+        assert actual.dtype == expected.dtype
+        np.testing.assert_allclose(actual, expected, atol=1e-5 * max(1, float(jnp.abs(expected).max())))
 
 
 @given(
@@ -40,7 +40,7 @@ def test_a_convolution_is_the_plain_one_whatever_the_blocks(
     (side, stride), rng = window, np.random.default_rng(seed)
     x = jnp.asarray(rng.normal(size=(2, *size, channels[0])), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(side, side, *channels)), jnp.float32)
-    with pytest.MonkeyPatch.context() as patch:  # so that the gradient of the kernel takes so many rows at once
+    with pytest.MonkeyPatch.context() as patch:  # the gradient of the kernel takes so many rows at a time
         patch.setattr(convolution, "_BLOCK_BYTES", rows * 2 * size[1] * max(channels) * 4)
         assert_same(lambda x, k: conv(x, k, stride), lambda x, k: plain(x, k, stride), x, kernel, rng)
 
@@ -58,7 +58,8 @@ def test_upsampling_and_a_convolution_at_low_resolution_are_the_plain_way(
 
 def test_a_gradient_in_bfloat16_is_added_up_in_float32() -> None:
     rng = np.random.default_rng(0)
-    # All of one sign, a row at a time: 256 parts, each far below the last digit that bfloat16 keeps of their sum.
+    # All values have one sign and are added row by row: each of the 256 parts is below the precision of their bfloat16
+    # sum.
     x, change = (jnp.asarray(rng.uniform(0.5, 1, (2, 256, 8, 4)), jnp.bfloat16) for _ in range(2))
     for side in (1, 3):
         kernel = jnp.zeros((side, side, 4, 4), jnp.bfloat16)
@@ -69,7 +70,7 @@ def test_a_gradient_in_bfloat16_is_added_up_in_float32() -> None:
             0
         ]
         assert ours.dtype == jnp.bfloat16
-        # A unit in the last place of 8 binary digits is 1/128.
+        # bfloat16 has 8 binary digits, so a unit in the last place is 1/128.
         np.testing.assert_allclose(ours.astype("float32"), exact, rtol=1 / 128)
 
 
@@ -79,15 +80,15 @@ def test_the_module_has_the_parameters_of_a_convolution_and_its_values(way, dtyp
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 8, 4)), jnp.float32)
     ours = Conv(3, dtype, way)
     theirs = nn.Conv(3, (3, 3), padding="SAME", dtype=dtype, kernel_init=nn.initializers.glorot_uniform())
-    seen = upsample(x) if way is upsample_conv else x
-    params, wanted = ours.init(jax.random.key(3), x), theirs.init(jax.random.key(3), seen)
+    inputs = upsample(x) if way is upsample_conv else x
+    params, wanted = ours.init(jax.random.key(3), x), theirs.init(jax.random.key(3), inputs)
     assert jax.tree.structure(params) == jax.tree.structure(wanted)
-    for one, other in zip(jax.tree.leaves(params), jax.tree.leaves(wanted), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for ours_leaf, theirs_leaf in zip(jax.tree.leaves(params), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_array_equal(ours_leaf, theirs_leaf)
     params = jax.tree.map(lambda p: p + 0.1, params)
-    y, wanted = ours.apply(params, x), theirs.apply(params, seen)
+    y, wanted = ours.apply(params, x), theirs.apply(params, inputs)
     assert y.dtype == wanted.dtype == dtype  # pyright: ignore
-    # bfloat16 keeps 8 binary digits: two units in the last place.
+    # bfloat16 has 8 binary digits; the tolerance is two units in the last place.
     np.testing.assert_allclose(
         *(side.astype(jnp.float32) for side in (y, wanted)),  # pyright: ignore
         **({"atol": 1e-5} if dtype == jnp.float32 else {"rtol": 2**-6, "atol": 0.01}),

@@ -1,4 +1,4 @@
-"""Dropout drops the share it is told, keeps the mean, and gives each slice the mask of its own key."""
+"""Dropout drops the given share, keeps the mean, and makes the mask of a slice from its own key."""
 
 import jax
 import jax.numpy as jnp
@@ -9,21 +9,21 @@ from oasis_jax.network.dropout import dropout
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.9])
-def test_the_share_and_the_mean_are_as_told(rate: float) -> None:
+def test_the_share_and_the_mean_are_as_requested(rate: float) -> None:
     x = jnp.ones((4, 64, 64, 16))
     y = np.asarray(dropout(x, jax.random.split(jax.random.key(0), 4), rate))
     deviation = 5 * np.sqrt(rate * (1 - rate) / y.size)  # five standard deviations of a share of independent draws
     np.testing.assert_allclose((y == 0).mean(), rate, atol=deviation + 1e-4)
     np.testing.assert_allclose(y[y > 0], 1 / (1 - rate), rtol=2e-4)
-    # Neighbours in any direction, and halves of a row (from one word of random bits), drop independently of each other.
+    # Neighbours in any direction are independent, and so are the two halves of a row, which share random words.
     dropped = y == 0
-    for one, other in (
+    for first, second in (
         (dropped[:, :-1], dropped[:, 1:]),
         (dropped[:, :, :32], dropped[:, :, 32:]),
         (dropped[..., :-1], dropped[..., 1:]),
         (dropped[:-1], dropped[1:]),
     ):
-        np.testing.assert_allclose((one & other).mean(), rate**2, atol=5 * rate / np.sqrt(one.size) + 1e-4)
+        np.testing.assert_allclose((first & second).mean(), rate**2, atol=5 * rate / np.sqrt(first.size) + 1e-4)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (4, 6, 2)])

@@ -1,14 +1,14 @@
-"""The report: one file that needs nothing else, true to the scores, and usable in a real browser."""
+"""The report is one file that needs no other file, shows the correct scores, and works in a browser."""
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browser import open_page, pixels, settled
 from helpers import blob, evaluated, files_of
 
 from oasis_jax.data.geometry import Spacing
@@ -26,7 +26,7 @@ PAIRS = [Slice(case, number, Path(), Path()) for case in ("1", "2", "3") for num
 
 
 def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> tuple[Metrics, Evaluated]:
-    """Nine slices; slice `i` has `10 i` pixels of its brain predicted as background, the last slice no brain at all."""
+    """Nine slices: in slice `i` the prediction misses `10 i` pixels of the brain; the last slice has no brain."""
     rng = np.random.default_rng(0)
     slices = [blob(rng) for _ in PAIRS[:-1]] + [(np.zeros((48, 64), np.uint8), np.zeros((48, 64), np.uint8))]
     predictions = np.stack([truth for _, truth in slices])
@@ -36,8 +36,8 @@ def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> tuple[Metrics, Eval
     return measured(evaluated(PAIRS, SUBJECTS, slices, list(predictions), spacing))
 
 
-def measured(found: Evaluated) -> tuple[Metrics, Evaluated]:
-    return files_of(found, run="<u>r", data="<i>mine", spacing_mm=(1.0, 1.0, None))[0], found
+def measured(result: Evaluated) -> tuple[Metrics, Evaluated]:
+    return files_of(result, run="<u>r", data="<i>mine", spacing_mm=(1.0, 1.0, None))[0], result
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +45,18 @@ def page() -> str:
     return report(*evaluation(), Path("nowhere"))
 
 
-def test_the_report_holds_all_it_needs_and_no_name_becomes_markup(page: str) -> None:
-    outside = set(re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:|#)([^\"')\s>]+)", page)) - {"source;"}
-    assert not {link for link in outside if not link.startswith("image")}, outside
+def test_the_report_needs_no_other_file_and_no_name_becomes_markup(page: str) -> None:
+    links = set(re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:|#)([^\"')\s>]+)", page)) - {"source;"}
+    assert not {link for link in links if not link.startswith("image")}, links
     assert not re.findall(r"<!--\w+-->", page), "a mark of the template is left"
     assert "<b>&bob" not in page
     assert "<i>mine" not in page
     assert "<u>r" not in page
-    inside = json.loads(page.split('id="data">')[1].split("</script>")[0])
-    assert [one["subject"] for one in inside["slices"]][3] == "<b>&bob</b>"
-    assert [one["wrong"] for one in inside["slices"]] == [0, 10, 20, 30, 40, 50, 60, 70, 0]
-    assert inside["slices"][-1]["foreground"] is None
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert [row["subject"] for row in data["slices"]][3] == "<b>&bob</b>"
+    wrong = [int(re.findall(r"(\d+) wrong pixels", row["text"])[0]) for row in data["slices"]]
+    assert wrong == [0, 10, 20, 30, 40, 50, 60, 70, 0]
+    assert data["slices"][-1]["foreground"] is None
     metrics, _ = evaluation()
     for value in metrics.scores.hard_dice_pooled.named().values():
         assert f"<td>{value:.4f}</td>" in page
@@ -65,13 +66,13 @@ def test_544_slices_stay_below_15_mb() -> None:
     rng = np.random.default_rng(0)
     image, truth = draw_slice(make_head(rng), 10.0, rng)
     wrong = np.where((truth > 0) & (rng.random(truth.shape) < 0.1), truth % 3 + 1, truth).astype(np.uint8)
-    metrics, found = measured(evaluated(PAIRS[:1], SUBJECTS, [(image, truth)], [wrong], None))
-    one = report(metrics, found, Path("nowhere"))
-    none = report(metrics, found._replace(pairs=[], slices=[], predictions=[]), Path("nowhere"))
-    assert 544 * (len(one) - len(none)) + len(none) < 15_000_000
+    metrics, result = measured(evaluated(PAIRS[:1], SUBJECTS, [(image, truth)], [wrong], None))
+    with_slice = report(metrics, result, Path("nowhere"))
+    without = report(metrics, result._replace(pairs=[], slices=[], predictions=[]), Path("nowhere"))
+    assert 544 * (len(with_slice) - len(without)) + len(without) < 15_000_000
 
 
-def test_charts_name_the_worst_subject_and_bear_absent_classes() -> None:
+def test_charts_name_the_worst_subject_and_accept_absent_classes() -> None:
     each = {"anna": ByClass(1.0, 0.9, None, 0.8, None), "bob": ByClass(1.0, 0.5, None, 0.9, None)}
     none = ByClass(*[None] * 5)
     dice = SubjectDice(none, none, none, CountByClass(0, 0, 2, 0), each)
@@ -85,38 +86,9 @@ def test_charts_name_the_worst_subject_and_bear_absent_classes() -> None:
 @pytest.fixture
 def browser_page(page: str, tmp_path: Path) -> Iterator[Any]:
     """The report in headless Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed")
-    path = tmp_path / "report.html"
-    path.write_text(page, encoding="utf-8")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        context = browser.new_context(offline=True, viewport={"width": 390, "height": 800})
-        tab = context.new_page()
-        errors: list[str] = []
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.goto(path.as_uri())
-        tab.wait_for_function("document.getElementById('numbers').textContent")
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    with open_page(tmp_path / "report.html") as tab:
         yield tab
-        browser.close()
-    assert not errors
-
-
-def numbers(tab: Any, before: str) -> str:
-    """The sentence under the picture once it has changed."""
-    tab.wait_for_function("before => document.getElementById('numbers').textContent !== before", arg=before)
-    return tab.text_content("#numbers")
-
-
-def pixel(tab: Any, condition: str) -> int:
-    """How many pixels of the picture fulfil a condition on r, g, b."""
-    script = """condition => { const c = document.getElementById('picture');
-        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-        const test = new Function('r', 'g', 'b', 'return ' + condition); let n = 0;
-        for (let i = 0; i < d.length; i += 4) n += test(d[i], d[i + 1], d[i + 2]); return n; }"""
-    return tab.evaluate(script, condition)
 
 
 def test_the_slice_browser_shows_the_worst_first_and_follows_slider_and_keys(browser_page: Any) -> None:
@@ -127,30 +99,30 @@ def test_the_slice_browser_shows_the_worst_first_and_follows_slider_and_keys(bro
     tab.evaluate("document.getElementById('opacity').value = 100")
     tab.dispatch_event("#opacity", "input")
     tab.wait_for_timeout(100)
-    assert pixel(tab, "r == 204 && g == 121 && b == 167") == 70
+    assert pixels(tab, "r == 204 && g == 121 && b == 167") == 70
     tab.keyboard.press("ArrowRight")
-    second = numbers(tab, first)
+    second = settled(tab, first)
     assert second.startswith("2 of 9: subject anna, case 3, slice 0.")
     tab.click("#back")
-    assert numbers(tab, second) == first
+    assert settled(tab, second) == first
     tab.click("#on")
-    assert numbers(tab, first) == second
+    assert settled(tab, first) == second
     tab.fill("#slice", "8")
-    last = numbers(tab, second)
+    last = settled(tab, second)
     assert "case 3, slice 2. Hard Dice absent" in last
     tab.select_option("#subject", "<b>&bob</b>")
-    one = numbers(tab, last)
-    assert one.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 2.")
+    of_bob = settled(tab, last)
+    assert of_bob.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 2.")
     tab.select_option("#order", "number")
     tab.fill("#slice", "0")
-    again = numbers(tab, one)
-    assert again.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 0.")
-    assert "30 wrong pixels" in again
+    first_of_bob = settled(tab, of_bob)
+    assert first_of_bob.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 0.")
+    assert "30 wrong pixels" in first_of_bob
     tab.keyboard.press("t")
     tab.wait_for_timeout(100)
     truth = evaluation()[1].slices[3][1]
-    assert pixel(tab, "r == 86 && g == 180 && b == 233") == (truth == 1).sum()
+    assert pixels(tab, "r == 86 && g == 180 && b == 233") == (truth == 1).sum()
     tab.keyboard.press("n")
     tab.wait_for_timeout(100)
-    assert pixel(tab, "r == 86 && g == 180 && b == 233") == 0
+    assert pixels(tab, "r == 86 && g == 180 && b == 233") == 0
     assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"

@@ -79,16 +79,21 @@ errors.run_command(main)
         assert not list(tmp_path.iterdir())
 
 
+def compilation_cache() -> str | None:
+    """The folder in which JAX keeps compiled programs."""
+    return jax.config.values["jax_compilation_cache_dir"]
+
+
 def test_the_users_own_cache_of_programs_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = jax.config.jax_compilation_cache_dir  # pyright: ignore
+    before = compilation_cache()
     try:
         monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
         jax.config.update("jax_compilation_cache_dir", str(tmp_path))
         sharding.configure_jax()
-        assert jax.config.jax_compilation_cache_dir == str(tmp_path)  # pyright: ignore
+        assert compilation_cache() == str(tmp_path)
         monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
         sharding.configure_jax()
-        assert jax.config.jax_compilation_cache_dir == str(Path(os.environ["OASIS_JAX_CACHE"]) / "compiled")  # pyright: ignore
+        assert compilation_cache() == str(Path(os.environ["OASIS_JAX_CACHE"]) / "compiled")
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
 

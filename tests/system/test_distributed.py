@@ -38,7 +38,8 @@ def assert_same_training(run: Path, other: Path) -> None:
     ours, theirs = lines(run), lines(other)
     assert [(row["step"], row["kind"]) for row in ours] == [(row["step"], row["kind"]) for row in theirs]
     for name in ("loss", "gradient_norm"):
-        np.testing.assert_allclose(*([row.get(name, 0) for row in rows] for rows in (ours, theirs)), atol=1e-5)
+        values, wanted = ([row.get(name, 0) for row in rows] for rows in (ours, theirs))
+        np.testing.assert_allclose(values, wanted, atol=1e-5)
     np.testing.assert_allclose(parameters(run), parameters(other), atol=1e-5)
 
 

@@ -41,8 +41,9 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
         (folder / "slice.png").touch()
     for folder in (dead, young, living):
         (folder / files._LOCK).touch()
+    hour_ago = time.time() - 3600
     for folder in (dead, living):
-        os.utime(folder / files._LOCK, (time.time() - 3600,) * 2)
+        os.utime(folder / files._LOCK, (hour_ago, hour_ago))
     with (living / files._LOCK).open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         files.atomic_folder(tmp_path / "new", lambda part: (part / "a").touch())

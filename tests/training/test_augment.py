@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -25,7 +26,7 @@ def augment(
 
 def discs() -> tuple[jax.Array, jax.Array]:
     y, x = np.indices((32, 48))
-    label = sum((np.hypot(y - 15, x - 20) < r).astype(np.uint8) for r in (13, 9, 5))
+    label = np.array([np.hypot(y - 15, x - 20) < r for r in (13, 9, 5)]).sum(0, dtype=np.uint8)
     return jnp.asarray(label[..., None] * 60.0, jnp.float32), jnp.asarray(label)
 
 
@@ -35,7 +36,7 @@ def test_labels_move_with_the_image(seed: int) -> None:
     image, label = discs()
     geometry = Augment(mirror=True, rotate=20.0, scale=0.2, shift=4.0, elastic=2.0)
     moved, moved_label = jax.jit(augment, static_argnums=3)(jax.random.key(seed), image, label, geometry)
-    # The image is 60 times the label, read linearly where the label is read at the nearest pixel.
+    # The image is 60 times the label. The image is interpolated linearly, the label is that of the nearest pixel.
     assert np.abs(np.asarray(moved[..., 0]) / 60 - np.asarray(moved_label)).mean() < 0.15
     assert set(np.unique(moved_label)) <= {0, 1, 2, 3}
     assert moved_label.dtype == jnp.uint8
@@ -54,20 +55,20 @@ def test_gamma_keeps_order_mean_and_deviation(seed: int) -> None:
 
 def test_mirror_swaps_left_and_right_which_are_rows() -> None:
     image, label = discs()
-    both = [augment(jax.random.key(seed), image, label, Augment(mirror=True)) for seed in range(20)]
-    flipped = [bool((out[1] != label).any()) for out in both]
+    augmented = [augment(jax.random.key(seed), image, label, Augment(mirror=True)) for seed in range(20)]
+    flipped = [bool((moved_label != label).any()) for _, moved_label in augmented]
     assert 3 < sum(flipped) < 17
-    for (moved, moved_label), flip in zip(both, flipped, strict=True):
+    for (moved, moved_label), flip in zip(augmented, flipped, strict=True):
         np.testing.assert_array_equal(moved_label, label[::-1] if flip else label)
         np.testing.assert_array_equal(moved, image[::-1] if flip else image)
 
 
 @pytest.mark.parametrize("axis", [12.0, 15.5, 16.0, 20.5])
-def test_mirror_knows_its_axis(axis: float) -> None:
+def test_mirror_is_about_its_axis(axis: float) -> None:
     image, label = discs()
     config = Augment(mirror=True, mirror_axis=axis)
-    both = [augment(jax.random.key(seed), image, label, config) for seed in range(8)]
-    moved, moved_label = next(out for out in both if (out[1] != label).any())
+    augmented = [augment(jax.random.key(seed), image, label, config) for seed in range(8)]
+    moved, moved_label = next(pair for pair in augmented if (pair[1] != label).any())
     for row in range(len(label)):
         source = round(2 * axis) - row
         inside = 0 <= source < len(label)
@@ -75,7 +76,7 @@ def test_mirror_knows_its_axis(axis: float) -> None:
         np.testing.assert_array_equal(moved[row], image[source] if inside else jnp.full_like(image[0], image.min()))
 
 
-def test_all_channels_move_alike() -> None:
+def test_all_channels_get_the_same_change() -> None:
     image, label = discs()
     stack = jnp.concatenate([image, 2 * image + 5, image], axis=-1)
     moved, _ = augment(jax.random.key(5), stack, label, ALL)
@@ -112,7 +113,7 @@ def test_bias_field_is_smooth_positive_and_keeps_mean_and_deviation() -> None:
 
 
 @pytest.mark.parametrize("method", ["scale", "zscore"])
-def test_a_stripped_slice_is_what_the_files_of_a_stripped_head_would_give(method: Any) -> None:
+def test_a_stripped_slice_equals_the_slice_of_a_stripped_head(method: Any) -> None:
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 200, (32, 48, 3)).astype(np.uint8)
     grey[0] = 0  # air
@@ -155,6 +156,6 @@ def test_same_key_same_change_and_nothing_switched_on_changes_nothing() -> None:
 def test_every_option_does_something_of_its_size(option: str) -> None:
     image, label = discs()
     sizes = {"rotate": 30.0, "scale": 0.3, "shift": 6.0, "elastic": 3.0, "gamma": 0.5, "bias_field": 0.5}
-    config = Augment(**{option: sizes[option]})
+    config = replace(Augment(), **{option: sizes[option]})
     changed = [float(jnp.abs(augment(jax.random.key(s), image, label, config)[0] - image).max()) for s in range(4)]
     assert max(changed) > 5

@@ -1,4 +1,4 @@
-"""One step, every driver: jit, a mesh of devices, shard_map and pmap agree, with dropout and augmentation on."""
+"""A training step gives the same result under jit, a mesh of devices, shard_map and pmap, with all randomness on."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,13 +21,13 @@ from oasis_jax.system import distributed, sharding
 from oasis_jax.training import step
 from oasis_jax.training.augment import augment
 
-# No instance norm: it acts within a slice, which never crosses devices, and amplifies rounding beyond comparison.
+# No instance norm: it acts within a slice, so drivers cannot change it, and it amplifies rounding too much to compare.
 CONFIG = Model(stem=2, norm="none", segmentation="3x3", dropout=0.3, crop=None)
 CHANGES = Augment(mirror=True, rotate=10.0, scale=0.1, shift=2.0, elastic=1.0, gamma=0.2, bias_field=0.2, strip=0.5)
 BATCH, STEPS = 8, 5
 SIZE = (32, 48)
 SHAPE = (*SIZE, 3)
-# Not Adam, which would hide a gradient that is wrong by a constant factor. With momentum 0 its state is the gradient.
+# Not Adam, which hides a constant factor in the gradient. With momentum 0 the state of SGD is the gradient.
 TRANSFORM = optax.sgd(0.1, momentum=0.0)
 
 
@@ -46,31 +46,31 @@ def batches() -> list[dict[str, np.ndarray]]:
 
 
 class Course(NamedTuple):
-    """What five steps gave."""
+    """The results of five steps."""
 
     losses: np.ndarray
     """`(5,)`."""
     norms: np.ndarray
-    """`(5,)`, of the gradients."""
+    """`(5,)`, norms of the gradients."""
     gradient: np.ndarray
-    """`(parameters,)`, at the start. Later ones are not compared one by one: parameters differ by a rounding then, and
-    where that moves a value over the bend of a LeakyReLU, some derivatives jump."""
+    """`(parameters,)`, at the first step. Later gradients are not compared one by one: by then parameters differ by
+    rounding, and some derivatives jump where that moves a value across the bend of a LeakyReLU."""
     params: np.ndarray
     """`(parameters,)`, after the last step."""
 
 
 def run(driver: Any, place: Callable[..., Any] = lambda batches: batches) -> Course:
-    """Take the five steps; `place` puts the batches on devices."""
+    """Take the five steps with a driver; `place` puts the batches on devices."""
     init, _ = unet.network(CONFIG)
     params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
-    now = jax.device_get(TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params)))
+    state = jax.device_get(TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params)))
     losses, norms, gradients = [], [], []
     for batch in place(batches()):
-        now, metrics = driver(now, batch, jax.random.key(7))
+        state, metrics = driver(state, batch, jax.random.key(7))
         losses.append(float(metrics["loss"]))
         norms.append(float(metrics["gradient_norm"]))
-        gradients.append(row(now.opt_state))
-    return Course(np.array(losses), np.array(norms), gradients[0], row(now.params))
+        gradients.append(row(state.opt_state))
+    return Course(np.array(losses), np.array(norms), gradients[0], row(state.params))
 
 
 def row(tree: Any) -> np.ndarray:
@@ -102,7 +102,7 @@ def shard_map_driver() -> Any:
 
 def pmap_driver() -> Any:
     mapped = jax.pmap(make("data"), "data", in_axes=(None, 0, None), out_axes=None)
-    return lambda now, batch, key: mapped(now, jax.tree.map(lambda x: x.reshape(4, 2, *x.shape[1:]), batch), key)
+    return lambda state, batch, key: mapped(state, jax.tree.map(lambda x: x.reshape(4, 2, *x.shape[1:]), batch), key)
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +118,8 @@ def test_every_driver_takes_the_same_five_sgd_steps(driver: Any, reference: Cour
     assert_same(run(driver()), reference)
 
 
-def train_here(file: Path, wanted: bool) -> None:
-    """Take the five steps as the package does, on all devices of all processes, and write the course to a file."""
+def write_course(file: Path, wanted: bool) -> None:
+    """Take the five steps as training does, on all devices of all processes, and write the course to a file."""
     with distributed.initialize(wanted, "the same"):
         sharding.configure_jax()
         mesh, (rank, count) = sharding.make_mesh(BATCH), distributed.process()
@@ -136,41 +136,41 @@ def test_any_number_of_devices_and_processes_takes_the_same_five_sgd_steps(
 import jax, pathlib, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_step
-jax.config.update("jax_num_cpu_devices", {devices})  # the tests' own number is 4
-test_step.train_here(pathlib.Path(sys.argv[1]), {processes > 1})
+jax.config.update("jax_num_cpu_devices", {devices})  # conftest.py sets 4
+test_step.write_course(pathlib.Path(sys.argv[1]), {processes > 1})
 """
     files = [[tmp_path / f"{rank}.npz"] for rank in range(processes)]
     for done in Processes(code=code, count=processes, devices=devices, more=files).finish():
         assert done.returncode == 0, done.stderr
     for rank in range(processes):
-        with np.load(tmp_path / f"{rank}.npz") as found:
-            assert found["devices"] == processes * devices
-            assert_same(Course(*(found[name] for name in Course._fields)), reference)
+        with np.load(tmp_path / f"{rank}.npz") as course:
+            assert course["devices"] == processes * devices
+            assert_same(Course(*(course[name] for name in Course._fields)), reference)
 
 
 def test_padding_does_not_change_the_step() -> None:
     init, _ = unet.network(CONFIG)
     params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
-    now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
+    state = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
     batch = batches()[2]
     other = batch | {"image": np.where(batch["valid"][:, None, None, None], batch["image"], 99).astype(np.float32)}
     train_step = jax.jit(make())
-    for a, b in zip(*(jax.tree.leaves(train_step(now, x, jax.random.key(1))) for x in (batch, other)), strict=True):
+    for a, b in zip(*(jax.tree.leaves(train_step(state, x, jax.random.key(1))) for x in (batch, other)), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the_batch() -> None:
     init, _ = unet.network(CONFIG)
     params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
-    now = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
+    state = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
     batch = batches()[0]
     turned = {name: value[::-1].copy() for name, value in batch.items()}
     train_step = jax.jit(make())
-    loss = train_step(now, batch, jax.random.key(1))[1]["loss"]
-    np.testing.assert_allclose(loss, train_step(now, turned, jax.random.key(1))[1]["loss"], atol=1e-6)
-    later = TrainState(now.step + 1, now.params, now.opt_state)
+    loss = train_step(state, batch, jax.random.key(1))[1]["loss"]
+    np.testing.assert_allclose(loss, train_step(state, turned, jax.random.key(1))[1]["loss"], atol=1e-6)
+    later = TrainState(state.step + 1, state.params, state.opt_state)
     assert abs(loss - train_step(later, batch, jax.random.key(1))[1]["loss"]) > 1e-4
-    assert abs(loss - train_step(now, batch, jax.random.key(2))[1]["loss"]) > 1e-4
+    assert abs(loss - train_step(state, batch, jax.random.key(2))[1]["loss"]) > 1e-4
 
 
 def test_eval_step_scores_each_slice() -> None:

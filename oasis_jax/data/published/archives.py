@@ -1,6 +1,7 @@
 """Find the files of OASIS-1 scans on discs: folders, `.tar.gz` as downloaded, or folders that hold several of either.
 
-All is read in memory and by the last part of a name alone: nothing is unpacked, whatever an archive asks for.
+Files are recognised by the last part of their names and read in memory. Nothing is unpacked, so an archive cannot write
+anywhere.
 """
 
 import gzip
@@ -30,7 +31,7 @@ class Part(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """Something that could not be used; the rest goes on."""
+    """A scan, file or archive that could not be used; the others still are."""
 
     where: str
     what: str
@@ -53,13 +54,13 @@ def read_disc(disc: Path, wanted: set[str]) -> Iterator[Entry]:
 
     Args:
         disc: a folder or an archive.
-        wanted: names of scans; asked anew for each file, so it may shrink meanwhile.
+        wanted: names of scans; looked up for each file, so the caller may remove names meanwhile.
     """
     return _folder(disc, wanted) if disc.is_dir() else _archive(disc, wanted)
 
 
 def _folder(folder: Path, wanted: set[str]) -> Iterator[Entry]:
-    """The parts below a folder, in its archives too. Links that lead out of it are not followed."""
+    """The parts in a folder and in its archives. Links that lead out of the folder are not followed."""
     home = folder.resolve()
     problems: list[OSError] = []
     for place, folders, files in os.walk(folder, onerror=problems.append):
@@ -68,12 +69,12 @@ def _folder(folder: Path, wanted: set[str]) -> Iterator[Entry]:
             path = Path(place, name)
             if path.is_symlink() and not path.resolve().is_relative_to(home):
                 if name in folders or _FILE.fullmatch(name) or name.endswith(_ARCHIVE):
-                    yield Trouble(str(path), "a link that leads out of the disc, passed over; name what it leads to.")
+                    yield Trouble(str(path), "skipped, a link that leads out of the disc; name its target as a disc.")
             elif name in folders:
                 continue
-            elif path.exists() and not path.is_file():  # a pipe would be waited for without end
+            elif path.exists() and not path.is_file():  # reading a pipe would never end
                 if _FILE.fullmatch(name):
-                    yield Trouble(str(path), "no regular file, passed over.")
+                    yield Trouble(str(path), "skipped, not a regular file; get the disc again.")
             elif _FILE.fullmatch(name):
                 try:
                     yield from _part(str(path), name, path.stat().st_size, path.read_bytes, wanted)
@@ -82,7 +83,7 @@ def _folder(folder: Path, wanted: set[str]) -> Iterator[Entry]:
             elif name.endswith(_ARCHIVE) and not name.startswith("."):
                 yield from _archive(path, wanted)
     for problem in problems:
-        yield Trouble(str(problem.filename), f"cannot be read ({problem.strerror}).")
+        yield Trouble(str(problem.filename), f"cannot be read ({problem.strerror}); check the disc.")
 
 
 def _archive(path: Path, wanted: set[str]) -> Iterator[Entry]:
@@ -91,7 +92,7 @@ def _archive(path: Path, wanted: set[str]) -> Iterator[Entry]:
     try:
         with path.open("rb") as probe:
             opener = gzip.open if probe.read(2) == b"\x1f\x8b" else open
-        # gzip.open rather than tarfile's own "r|gz", which takes a file cut short for one that ends there.
+        # Not tarfile's own "r|gz": it accepts a file that was cut short.
         with opener(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 20) as archive:
             for member in archive:
                 inside = PurePosixPath(member.name)
@@ -100,7 +101,7 @@ def _archive(path: Path, wanted: set[str]) -> Iterator[Entry]:
                 elif _FILE.fullmatch(inside.name):
                     where = f"{path}, {member.name}"
                     if not member.isreg():
-                        yield Trouble(where, "a link, not a file, passed over.")
+                        yield Trouble(where, "skipped, a link and not a file; download the archive again.")
                         continue
                     content = archive.extractfile(member)
                     assert content is not None  # a regular file has content
@@ -111,7 +112,8 @@ def _archive(path: Path, wanted: set[str]) -> Iterator[Entry]:
         yield Trouble(str(path), f"cannot be read to its end ({error}); download it again.")
     if astray:
         yield Trouble(
-            str(path), f"{len(astray)} names that lead out of the archive, passed over; the first is {astray[0]!r}."
+            str(path),
+            f"skipped {len(astray)} names that lead out of the archive, such as {astray[0]!r}; download it again.",
         )
 
 
@@ -122,6 +124,6 @@ def _part(where: str, name: str, size: int, read: Callable[[], bytes], wanted: s
     if scan not in wanted:
         yield Other(scan)
     elif size > _LARGEST:
-        yield Trouble(where, f"{size} bytes are too many for a T88_111 volume, passed over.")
+        yield Trouble(where, f"skipped, {size} bytes are too many for a T88_111 volume; get the disc again.")
     else:
         yield Part(scan, kind, read())

@@ -1,7 +1,8 @@
 """Ways in which software turns a slice of a volume into 8-bit grey levels.
 
-Which one made the published slices is not documented, and two of them differ in a few pixels at most; the digests of
-the published files tell them apart. A rule is a `CONVERSION` of a `BASE`.
+Which one made the published slices is not documented. Counts in 400 of them show that the brightest pixel is 255 and
+that the scaling truncates, as the default does. Several rules do so and differ in a few pixels at most; the digests of
+the published files tell them apart. A rule is a conversion of a base.
 """
 
 from collections.abc import Callable
@@ -37,7 +38,7 @@ _BASES = {
     "min-max": _from_lowest,
     "min-max of the padded slice": _from_lowest_of_frame,
 }
-"""What becomes 0. All give the same where the lowest value of a slice is 0."""
+"""Which value becomes 0. All give the same if the lowest value of a slice is 0."""
 
 
 def _factor(v: np.ndarray, top: float) -> np.ndarray:

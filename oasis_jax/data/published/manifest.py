@@ -11,7 +11,7 @@ SLICES = 32
 """Slices of every case, numbered from 0."""
 
 DIGEST = 8
-"""Bytes kept of each SHA-256: 64 bits tell 22,656 files apart from any that changed by accident."""
+"""Bytes kept of each SHA-256: enough to notice every file that changed by accident."""
 
 _CASES = {
     "train": "1-7 9-23 25-35 37-47 49-72 81-88 90-91 151-153 155-170 173-174 176-186 188-193 195 197-214 216-218 "
@@ -22,15 +22,25 @@ _CASES = {
 }
 """Subject numbers of OASIS-1, each a case."""
 
+_RESCANNED = "061 156 191 202 230 236 239 249 285 353 368 379 395"
+"""Proven by OASIS-1's own pictures of labels, which become published files: tests/data/published/test_label_gifs.py."""
+
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a set of slices consists of."""
+    """The files of a set of slices."""
 
     cases: dict[str, str]
     """The split of each case; a case is a subject's number in three digits."""
     digests: dict[str, bytes]
     """First 8 bytes of the SHA-256 of each file, by its name: `keras_png_slices_test/case_441_slice_0.nii.png`."""
+    rescanned: frozenset[str] = frozenset()
+    """Cases that show the second scan (MR2) of their subject."""
+
+    def scans_of(self, case: str) -> tuple[str, str]:
+        """The scans that a subject may have, OAS1_NNNN_MRk: the one that the set shows, then the other."""
+        first, second = (f"OAS1_{int(case):04d}_MR{session}" for session in (1, 2))
+        return (second, first) if case in self.rescanned else (first, second)
 
 
 def pair_names(split: str, case: str, number: int) -> tuple[str, str]:
@@ -40,7 +50,7 @@ def pair_names(split: str, case: str, number: int) -> tuple[str, str]:
 
 
 def digest(content: bytes) -> bytes:
-    """What a manifest holds of a file's content."""
+    """The first 8 bytes of the SHA-256 of a file's content."""
     return hashlib.sha256(content).digest()[:DIGEST]
 
 
@@ -53,7 +63,7 @@ def published() -> Manifest:
     names = [name for case, split in cases.items() for k in range(SLICES) for name in pair_names(split, case, k)]
     content = (resources.files("oasis_jax.data.published") / "published.bin").read_bytes()
     digests = [content[start : start + DIGEST] for start in range(0, len(content), DIGEST)]
-    return Manifest(cases, dict(zip(names, digests, strict=True)))
+    return Manifest(cases, dict(zip(names, digests, strict=True)), frozenset(_RESCANNED.split()))
 
 
 def _numbers(runs: str) -> list[int]:

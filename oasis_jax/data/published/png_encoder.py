@@ -1,8 +1,8 @@
-"""An encoder that writes the published slices' bytes, and the proof that this machine has one.
+"""The PNG encoder that gives the bytes of the published slices, if this machine has one.
 
-The published files carry the bytes that Pillow writes at its default settings with the classic zlib. Pillow compresses
-with the zlib of the machine, and another one (zlib-ng, say) writes other bytes for the same pixels: then no digest of
-a rebuilt slice can match, whatever the pixels. So the encoder is tried on a picture before anything is concluded.
+The published files have the bytes that Pillow writes at its default settings with the classic zlib. Pillow compresses
+with the zlib of the machine. Another one (zlib-ng, for example) writes other bytes for the same pixels, and then no
+digest of a rebuilt slice can match. So each encoder is tested on a picture first.
 """
 
 import struct
@@ -22,9 +22,9 @@ _DIGEST = "61b549819e2199d9"
 
 
 def recompress(pixels: np.ndarray) -> bytes:
-    """Pillow's filtered rows, compressed by Python's own zlib in the way Pillow asks for.
+    """Pillow's filtered rows, compressed by Python's own zlib with Pillow's settings.
 
-    That is level 6, a window of 32 kB, memory level 9 and the strategy for filtered data (Pillow's `ZipEncode.c`).
+    They are level 6, a window of 32 kB, memory level 9 and the strategy for filtered data (Pillow's `ZipEncode.c`).
     """
     png = encode_png(pixels)
     header, rest = png[: 8 + 25], png[8 + 25 :]  # the signature and IHDR
@@ -48,7 +48,7 @@ def published_encoder() -> Encoder | None:
 
 
 def picture() -> np.ndarray:
-    """The test picture, uint8 `(256, 256)`: tissue-like blocks and noise in an ellipse, by integer arithmetic alone."""
+    """The test picture, uint8 `(256, 256)`: tissue-like blocks and noise in an ellipse, by integer arithmetic only."""
     y, x = np.indices((256, 256), dtype=np.uint32)
     noise = (x * np.uint32(73856093)) ^ (y * np.uint32(19349663))
     noise = (noise ^ (noise >> 13)) * np.uint32(1274126177) >> 24

@@ -25,11 +25,11 @@ SHAPE = (176, 208, 176)
 _KINDS = {f"{volume}.{end}" for volume in ("gfc", "masked_gfc_fseg") for end in ("hdr", "img")}
 
 _OPEN = 4
-"""Scans of which some files are read and others awaited, at most: a disc holds the files of a scan together."""
+"""Largest number of incomplete scans in memory: a disc holds the files of a scan together."""
 
 
 class Scan(NamedTuple):
-    """One visit of a subject."""
+    """One scan of a subject."""
 
     name: str
     """OAS1_NNNN_MRk."""
@@ -54,14 +54,14 @@ def read_scans(discs: Sequence[Path], wanted: Sequence[str]) -> Iterator[Scan | 
             raise UserError(f"{disc} does not exist: name a disc's folder or its .tar.gz.")
     left, others = set(wanted), set[str]()
     for disc in discs:
-        for found in _assemble(read_disc(disc, left), disc):
-            if isinstance(found, Scan):
-                left.discard(found.name)
-            elif isinstance(found, Other):
-                if found.scan in others or found.scan in wanted:  # told already, or read already
+        for entry in _assemble(read_disc(disc, left), disc):
+            if isinstance(entry, Scan):
+                left.discard(entry.name)
+            elif isinstance(entry, Other):
+                if entry.scan in others or entry.scan in wanted:  # counted already, or read already
                     continue
-                others.add(found.scan)
-            yield found
+                others.add(entry.scan)
+            yield entry
 
 
 def _assemble(entries: Iterator[Entry], disc: Path) -> Iterator[Scan | Trouble | Other]:
@@ -88,7 +88,7 @@ def _incomplete(name: str, parts: dict[str, bytes], disc: Path) -> Trouble:
 
 
 def _scan(name: str, parts: dict[str, bytes]) -> Scan | Trouble:
-    """The scan that four files hold, or what is wrong with them."""
+    """The scan in four files, or the reason why they cannot be used."""
     volumes = []
     for kind in ("gfc", "masked_gfc_fseg"):
         try:
@@ -104,16 +104,20 @@ def _scan(name: str, parts: dict[str, bytes]) -> Scan | Trouble:
 
 
 def _volume(header: bytes, content: bytes) -> np.ndarray:
-    """An Analyze 7.5 volume as it is stored, of either byte order."""
+    """The voxels of an Analyze 7.5 volume in the order of the file; either byte order.
+
+    Raises:
+        one of `BROKEN`: the header or the voxels are damaged.
+    """
     parts = {"header": header, "image": content}
     files = {name: nib.FileHolder(fileobj=io.BytesIO(part)) for name, part in parts.items()}
-    with imageglobals.LoggingOutputSuppressor():  # what it finds in a header it would print besides raising it
+    with imageglobals.LoggingOutputSuppressor():  # nibabel prints what it also raises
         image = nib.AnalyzeImage.from_file_map(files)
-    # Asked before the voxels are read, since a damaged header may promise more of them than memory holds.
+    # Checked before the voxels are read: a damaged header may announce more of them than memory holds.
     if image.shape not in (SHAPE, (*SHAPE, 1)):
-        found, due = ("x".join(map(str, shape)) for shape in (image.shape, SHAPE))
-        raise ValueError(f"{found} voxels, not {due}")
+        actual, expected = ("x".join(map(str, shape)) for shape in (image.shape, SHAPE))
+        raise ValueError(f"{actual} voxels, not {expected}")
     values = np.asarray(image.dataobj).reshape(SHAPE)
     if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
-        raise ValueError("values that are no real numbers")
+        raise ValueError("values that are not real numbers")
     return values

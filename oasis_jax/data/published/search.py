@@ -1,7 +1,7 @@
-"""How the published slices were cut from a scan, found by calculation: which heights, which way up, which grey rule.
+"""Search for the way in which the published slices were cut from a scan: heights, directions and grey rule.
 
-The digests of the published files say when a guess is right, so the search knows no other measure. All functions are
-pure; a `Digest` maps a uint8 frame `(256, 256)` to what the manifest holds for it.
+A guess is right when it gives the digests of the published files. All functions are pure; a `Digest` maps a uint8 frame
+`(256, 256)` to the digest of its file.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ Digest = Callable[[np.ndarray], bytes]
 
 
 class Placement(NamedTuple):
-    """Where the slices of a scan lie: slice k is at height `first + k * step`, perhaps mirrored."""
+    """Position of the slices in a scan: slice k is at height `first + k * step`; its axes may be reversed."""
 
     first: int
     """Index of slice 0 along the third axis of the volume, 1 mm each, 0 the lowest."""
@@ -29,13 +29,13 @@ class Placement(NamedTuple):
     flip_columns: bool = False
 
     def height(self, number: int) -> int:
-        """Where slice `number` lies."""
+        """Index of slice `number` along the third axis of the volume."""
         return self.first + number * self.step
 
     def __str__(self) -> str:
         way = "upward" if self.step > 0 else "downward"
-        turned = [name for name, flip in (("rows", self.flip_rows), ("columns", self.flip_columns)) if flip]
-        return f"{self.first} {way}" + (f", {' and '.join(turned)} reversed" if turned else "")
+        reverse = [name for name, flip in (("rows", self.flip_rows), ("columns", self.flip_columns)) if flip]
+        return f"{self.first} {way}" + (f", {' and '.join(reverse)} reversed" if reverse else "")
 
 
 class Recipe(NamedTuple):
@@ -44,6 +44,16 @@ class Recipe(NamedTuple):
     placement: Placement
     rule: str
     """A key of `grey_rules.RULES`."""
+
+
+KNOWN_RECIPE = Recipe(Placement(72, flip_rows=True), DEFAULT)
+"""The recipe by what is known of the published slices, for scans that no digest matches.
+
+Slice k is plane 72 + k from the feet (counted from 0), its row is 175 - x, its columns run from back to front. This is
+proven for OASIS-1's own pictures of labels: they become published files, byte for byte
+(tests/data/published/test_label_gifs.py). Their names (`tra_90`, `sag_95`, `cor_110`) say where the axes of a volume
+start. Whether the files on the discs store the axes in this way is not proven.
+"""
 
 
 def cut(volume: np.ndarray, placement: Placement, count: int) -> list[np.ndarray]:
@@ -58,7 +68,7 @@ def label_frame(plane: np.ndarray) -> np.ndarray:
 
 
 def find_placement(classes: np.ndarray, wanted: Sequence[bytes], digest: Digest) -> Placement | None:
-    """Search all heights, both directions and all mirrorings for the published label slices.
+    """Search all heights, both directions and all reversals of axes for the published label slices.
 
     Args:
         classes: labels 0 to 3, `(rows, columns, heights)`.
@@ -68,7 +78,7 @@ def find_placement(classes: np.ndarray, wanted: Sequence[bytes], digest: Digest)
     Returns:
         The placement under which most slices match, or None where fewer than two do: one slice shows no direction.
     """
-    numbers = {known: number for number, known in enumerate(wanted)}
+    numbers = {published: number for number, published in enumerate(wanted)}
     votes = Counter[Placement]()
     for flips in product((False, True), repeat=2):
         for height in np.flatnonzero(classes.any((0, 1))).tolist():
@@ -87,7 +97,7 @@ def find_placement(classes: np.ndarray, wanted: Sequence[bytes], digest: Digest)
 
 
 def find_rule(planes: Sequence[np.ndarray], wanted: Sequence[bytes], digest: Digest) -> str | None:
-    """Search the grey rules for the one that gives most of the published images, or None where none gives any.
+    """Search for the grey rule that gives most of the published images; None if no rule gives any of them.
 
     Args:
         planes: the planes of a scan in published order, any real dtype, `(rows, columns)`.
@@ -101,24 +111,12 @@ def find_rule(planes: Sequence[np.ndarray], wanted: Sequence[bytes], digest: Dig
     few = sorted({0, len(planes) // 2, len(planes) - 1})
     scores: dict[str, int] = {}
     for name in RULES:
-        # A few slices rule most out. Rules that differ in few pixels may pass them, so all slices decide.
+        # Three slices exclude most rules. Two rules may differ in few pixels, so all slices decide between the rest.
         scores[name] = matches(name, range(len(planes))) if matches(name, few) else 0
         if scores[name] == len(planes):
             break
     best = max(scores, key=lambda name: scores[name])
     return best if scores[best] else None
-
-
-def default_placement(classes: np.ndarray, count: int) -> Placement:
-    """From half the labelled brain's height upward, as far up as the volume allows: a stated guess, not verified."""
-    heights = np.flatnonzero(classes.any((0, 1)))
-    middle = int(heights[0] + heights[-1] + 1) // 2
-    return Placement(min(middle, classes.shape[2] - count))
-
-
-def default_recipe(classes: np.ndarray, count: int) -> Recipe:
-    """What is written where nothing could be verified."""
-    return Recipe(default_placement(classes, count), DEFAULT)
 
 
 def search(
@@ -129,7 +127,7 @@ def search(
     digest: Digest,
     otherwise: Recipe,
 ) -> Recipe:
-    """The recipe that gives the published slices of a scan; `otherwise` for the part that nothing is found for.
+    """The recipe that gives the published slices of a scan.
 
     Args:
         image: intensities, `(rows, columns, heights)`.
@@ -137,7 +135,7 @@ def search(
         images: digest of image slice 0, 1, ...
         labels: digest of label slice 0, 1, ...
         digest: of a frame.
-        otherwise: placement and rule where none matches.
+        otherwise: gives the placement where none matches, and the rule where none matches.
     """
     placement = find_placement(classes, labels, digest) or otherwise.placement
     return Recipe(placement, find_rule(cut(image, placement, len(images)), images, digest) or otherwise.rule)

@@ -12,25 +12,25 @@ from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
 
 _CHUNK = 64
-"""Files a thread takes at a time: a task a file would cost as much as reading it."""
+"""Files that a thread reads in one task: a task for each file would cost as much as reading it."""
 
 _SHOWN = 20
-"""Names of a kind that a person is shown."""
+"""Names of a kind that are printed."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One split of a tree beside the published one; files by name, in the order of the set."""
+    """One split of a tree, compared with the published one; files by name, in the order of the set."""
 
     files: int
-    """How many the published split has."""
+    """Number of files in the published split."""
     missing: tuple[str, ...]
     extra: tuple[str, ...]
     different: tuple[str, ...]
 
     @property
     def authentic(self) -> bool:
-        """Whether the split is complete and every byte is as published."""
+        """Whether the split is complete and every file equals the published one."""
         return not (self.missing or self.extra or self.different)
 
     def __str__(self) -> str:
@@ -47,10 +47,10 @@ class Comparison:
 def compare(root: Path, manifest: Manifest, track: Tracker = silent) -> dict[str, Comparison]:
     """Compare every split under `root` with the manifest.
 
-    Hidden files are passed over. A file that is there but cannot be read counts as different.
+    Hidden files are ignored. A file that cannot be read counts as different.
 
     Raises:
-        UserError: `root` is no folder, or holds none of the split folders.
+        UserError: `root` is not a folder, or holds none of the split folders.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: name the one that holds keras_png_slices_train.")
@@ -61,19 +61,20 @@ def compare(root: Path, manifest: Manifest, track: Tracker = silent) -> dict[str
     known = [name for names in present.values() for name in names if name in manifest.digests]
     chunks = [known[start : start + _CHUNK] for start in range(0, len(known), _CHUNK)]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        read = (one for chunk in pool.map(lambda names: [_digest(root / n) for n in names], chunks) for one in chunk)
-        found = dict(zip(known, track(read, len(known), "Verifying"), strict=True))
-    return {split: _compare(split, present[split], found, manifest) for split in splits}
+        results = pool.map(lambda names: [_digest(root / name) for name in names], chunks)
+        values = (value for chunk in results for value in chunk)
+        digests = dict(zip(known, track(values, len(known), "Verifying"), strict=True))
+    return {split: _compare(split, present[split], digests, manifest) for split in splits}
 
 
-def _compare(split: str, present: Iterable[str], found: dict[str, bytes], manifest: Manifest) -> Comparison:
+def _compare(split: str, present: Iterable[str], digests: dict[str, bytes], manifest: Manifest) -> Comparison:
     folders = folders_of(split)
     expected = [name for name in manifest.digests if name.split("/")[0] in folders]
     return Comparison(
         files=len(expected),
-        missing=tuple(name for name in expected if name not in found),
+        missing=tuple(name for name in expected if name not in digests),
         extra=tuple(name for name in present if name not in manifest.digests),
-        different=tuple(name for name in expected if name in found and found[name] != manifest.digests[name]),
+        different=tuple(name for name in expected if name in digests and digests[name] != manifest.digests[name]),
     )
 
 
@@ -86,5 +87,5 @@ def _listing(root: Path, folder: str) -> list[str]:
 def _digest(path: Path) -> bytes:
     try:
         return digest(path.read_bytes())
-    except OSError:  # a folder or a dead link by that name, or one that may not be read
+    except OSError:  # a folder, a dead link, or no permission
         return b""

@@ -54,22 +54,21 @@ def _file(path: Path) -> tuple[list[InputFile], list[str]]:
     header = path.with_suffix(".hdr")
     if path.suffix.lower() == ".img" and header.exists():  # the header stands for both files of the pair
         path = header
-    stem = _stem(path.name)
+    name = stem(path.name)
     if path.is_symlink() and not path.exists():
         return [], [f"{path} {_DANGLING}"]
     if not path.exists():
         return [], [f"{path} does not exist"]
-    if stem is None or not path.is_file():
+    if name is None or not path.is_file():
         return [], [f"{path} is no PNG file and no volume ({', '.join(SUFFIXES)})"]
-    return [InputFile(path, stem)], []
+    return [InputFile(path, name)], []
 
 
 def _in_folder(folder: Path) -> tuple[list[InputFile], list[str]]:
     files, problems = [], []
     for name in sorted(os.listdir(folder), key=_in_order):
         path = folder / name
-        stem = _stem(name)
-        if name.startswith(".") or stem is None or path.is_dir():
+        if name.startswith(".") or stem(name) is None or path.is_dir():
             continue
         if not path.exists():
             problems.append(f"{path} {_DANGLING}")
@@ -87,7 +86,7 @@ def _in_order(name: str) -> list[tuple[int, int, str]]:
     return [natural(part) for part in re.split(r"(\d+)", name)]
 
 
-def _stem(name: str) -> str | None:
+def stem(name: str) -> str | None:
     """A file's name without its ending; None for other kinds of file."""
     for ending in (".nii.png", ".png", ".nii.gz", *SUFFIXES):
         if name.lower().endswith(ending) and len(name) > len(ending):

@@ -1,11 +1,13 @@
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
+from helpers import assert_mistake, command
 
 from oasis_jax.config import Config
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.phantoms import dataset, head
+from oasis_jax.data.phantoms import dataset, head, volume
 from oasis_jax.network.unet import check_frame
 
 
@@ -53,3 +55,32 @@ def test_the_written_tree_passes_every_check(tmp_path: Path, monkeypatch: pytest
     assert {split: len(pairs) for split, pairs in tree.splits.items()} == {"train": 4, "validate": 2, "test": 2}
     check_frame(Config().model, tree.size, tree.extent)
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+def test_a_volume_holds_a_whole_head_with_its_labels_on_one_grid(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        volume.write_volume(tmp_path / f"{name}.nii.gz", seed=3, gap=30.0)
+    head, labels = (nib.load(tmp_path / name) for name in ("a.nii.gz", "a_labels.nii.gz"))
+    assert head.shape == labels.shape == (176, 208, 7)
+    assert np.array_equal(head.affine, labels.affine)
+    assert nib.aff2axcodes(head.affine) == ("R", "A", "S")
+    values, classes = np.asarray(head.dataobj), np.asarray(labels.dataobj)
+    assert set(np.unique(classes)) == {0, 1, 2, 3}
+    area = (classes > 0).sum((0, 1))
+    assert area[0] == area[-1] == 0  # the brain ends within the volume, below and above
+    assert area.argmax() in (2, 3)
+    assert values[classes == 3].mean() > values[classes == 2].mean() > values[classes == 1].mean()
+    assert np.array_equal(values, np.asarray(nib.load(tmp_path / "b.nii.gz").dataobj))
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_the_command_wants_a_tree_or_a_volume(tmp_path: Path) -> None:
+    (tmp_path / "there_labels.nii.gz").touch()
+    for words, part in (
+        ((), "Name a folder for a tree of slices, or --volume"),
+        ((tmp_path / "tree", "--volume", tmp_path / "x.nii.gz"), "not both"),
+        (("--volume", tmp_path / "x.nii"), "must end in .nii.gz"),
+        (("--volume", tmp_path / "there.nii.gz"), "there_labels.nii.gz exists already"),
+    ):
+        assert_mistake(command("data", "phantom", *words), part)
+    assert [path.name for path in tmp_path.iterdir()] == ["there_labels.nii.gz"]

@@ -8,11 +8,12 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from checked import present
 from helpers import command
 from nibabel.analyze import AnalyzeHeader
 from PIL import Image
@@ -27,7 +28,6 @@ from oasis_jax.data.published.rebuild import rebuild
 from oasis_jax.data.published.scans import SHAPE
 from oasis_jax.data.published.verify import compare
 from oasis_jax.data.slices import encode_png
-from oasis_jax.data.volumes import frame
 from oasis_jax.system.errors import UserError
 
 SPLITS = {1: "train", 2: "train", 402: "validate", 441: "test"}
@@ -42,8 +42,8 @@ def volume() -> tuple[np.ndarray, np.ndarray]:
     """Intensities from 7 to 4000 and classes: an ellipsoid of shells, noisy where the set was cut."""
     rng = np.random.default_rng(0)
     grid = np.ogrid[tuple(slice(-1, 1, n * 1j) for n in SHAPE)]
-    radius = sum(axis**2 for axis in grid) + 0.1 * np.sin(9 * grid[0] + 5 * grid[1] + 7 * grid[2])
-    classes = sum((radius < limit).astype(np.int16) for limit in (0.7, 0.5, 0.3))
+    radius = grid[0] ** 2 + grid[1] ** 2 + grid[2] ** 2 + 0.1 * np.sin(9 * grid[0] + 5 * grid[1] + 7 * grid[2])
+    classes = np.array([radius < limit for limit in (0.7, 0.5, 0.3)]).sum(0, dtype=np.int16)
     image = np.int16(7) + classes * np.int16(900)
     image[40:140, 50:150, 60:110] += rng.integers(0, 1293, (100, 100, 50), np.int16)
     return image, classes
@@ -131,7 +131,7 @@ def test_the_way_the_set_was_cut_is_found(discs: Path, known: Manifest, tmp_path
     outcome = run(out, discs, known)
     assert outcome.proven
     assert outcome.troubles == []
-    assert outcome.others == 2  # the second visit, and a subject that the set does not have
+    assert outcome.others == 2  # the second scan of subject 1, and a subject that the set does not have
     assert all(split.authentic for split in compare(out, known).values())
     with (out / TABLE).open() as file:
         rows = list(csv.DictReader(file))
@@ -167,7 +167,9 @@ def test_a_file_that_differs_is_told_from_the_others(discs: Path, known: Manifes
     assert [row.file for row in outcome.rows if not row.identical] == [file]
     text = summary(outcome, known)
     assert "64 of 64 images, 63 of 64 labels" in text
-    assert text.endswith(f"Not all is as published: {TABLE} says which files are.")
+    assert "  32 of 32 images, 31 of 32 labels: OAS1_0002_MR1" in text
+    assert f"Not all is as published: {TABLE} says which files are (column identical)" in text
+    assert text.endswith("The others are not proven; they were made in the way that gives the files that match.")
 
 
 def test_a_scan_that_matches_nowhere_is_cut_like_the_one_before(discs: Path, known: Manifest, tmp_path: Path) -> None:
@@ -176,6 +178,9 @@ def test_a_scan_that_matches_nowhere_is_cut_like_the_one_before(discs: Path, kno
     assert first == second
     assert {row.identical for row in outcome.rows if row.scan == "OAS1_0001_MR1"} == {True}
     assert {row.identical for row in outcome.rows if row.scan == "OAS1_0002_MR1"} == {False}
+    text = summary(outcome, known)
+    assert "Byte for byte as published: 32 of 32 images, 32 of 32 labels (1 scans)" in text
+    assert "  0 of 32 images, 0 of 32 labels: OAS1_0002_MR1" in text
 
 
 def unlike(known: Manifest, part: str) -> Manifest:
@@ -187,32 +192,43 @@ def test_without_a_matching_rule_the_labels_alone_are_verified(discs: Path, know
     assert {row.identical for row in outcome.rows if row.rule} == {False}
     assert {row.identical for row in outcome.rows if not row.rule} == {True}
     assert {recipe.rule for recipe in outcome.recipes.values()} == {DEFAULT}
-    assert "no known grey rule gives the published images" in summary(outcome, known)
+    text = summary(outcome, known)
+    assert "no known grey rule gives the published images" in text
+    assert f"Not proven: {PRODUCT}." in text  # the labels prove how the discs store their axes
+    assert COUNTED in text
 
 
-def assert_default(outcome: Outcome, out: Path, volume: tuple[np.ndarray, np.ndarray]) -> None:
-    """From half the labelled height upward, floor of maximum scaling, nothing verified."""
+def assert_cut_as_known(outcome: Outcome, out: Path, volume: tuple[np.ndarray, np.ndarray]) -> None:
+    """Slice 5 lies at height 77, its rows run against the first axis, its greys are truncated; no digest matches."""
     assert not any(row.identical for row in outcome.rows)
-    image, classes = scan_of(volume, 1)
-    heights = [height for height in range(SHAPE[2]) if classes[:, :, height].any()]
-    height = (heights[0] + heights[-1] + 1) // 2 + 5
-    with Image.open(out / "keras_png_slices_train/case_001_slice_5.nii.png") as png:
-        found = np.asarray(png)
-    assert np.array_equal(found, np.pad(frame.quantise(image[:, :, height]), ((40, 40), (24, 24))))
-    with Image.open(out / "keras_png_slices_seg_train/seg_001_slice_5.nii.png") as png:
-        assert np.array_equal(np.asarray(png)[40:-40, 24:-24], classes[:, :, height] * 85)
+    assert {row.height for row in outcome.rows if "_slice_5." in row.file} == {77}
+    image, classes = (values[::-1, :, 77] for values in scan_of(volume, 1))
+    grey = np.floor(image * 255.0 / image.max())
+    for name, pixels in (("train/case", grey), ("seg_train/seg", classes * 85)):
+        with Image.open(out / f"keras_png_slices_{name}_001_slice_5.nii.png") as png:
+            assert np.array_equal(np.asarray(png), np.pad(pixels, ((40, 40), (24, 24))))
 
 
-def test_where_nothing_matches_the_default_is_written_and_said(
+PROVEN = "Proven by 290 genuine label files: height, directions and labels of slice 17."
+COUNTED = "Counted in 400 genuine images: the brightest pixel is 255 and the scaling truncates."
+AXES = "Not proven: how the discs store their axes"
+PRODUCT = "the exact product of the scaling"
+
+
+def test_where_nothing_matches_the_slices_are_cut_as_known(
     discs: Path, known: Manifest, volume: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     out = tmp_path / "tree"
     outcome = rebuild(
         out, [discs / "disc1"], unlike(known, "_"), lambda pixels: encode_png(pixels) + b"by this encoder"
     )
-    assert_default(outcome, out, volume)
+    assert_cut_as_known(outcome, out, volume)
     assert (out / "keras_png_slices_train/case_001_slice_5.nii.png").read_bytes().endswith(b"by this encoder")
-    assert "Not verified: no published label slice was found at any height" in summary(outcome, known)
+    text = summary(outcome, known)
+    assert "Byte for byte as published: 0 of 32 images, 0 of 32 labels (2 scans)" in text
+    assert "Not verified: no file matches a published digest." in text
+    for part in (PROVEN, COUNTED, AXES, PRODUCT):
+        assert part in text
 
 
 def test_another_zlib_is_said_to_prevent_the_proof(
@@ -220,16 +236,70 @@ def test_another_zlib_is_said_to_prevent_the_proof(
 ) -> None:
     out = tmp_path / "tree"
     outcome = rebuild(out, [discs / "disc1"], known, None)
-    assert_default(outcome, out, volume)
-    assert "this machine's zlib writes other PNG bytes" in summary(outcome, known)
+    assert_cut_as_known(outcome, out, volume)
+    text = summary(outcome, known)
+    assert "this machine's zlib writes other PNG bytes" in text
+    assert AXES in text
+
+
+# Subjects with two scans.
+
+
+@pytest.fixture
+def two_scans(discs: Path, tmp_path: Path) -> Iterator[list[Path]]:
+    """A disc with the first scan of subject 2, which is not the published one, and a disc with the second, which is."""
+    link_scan(discs, tmp_path / "disc1", 2, source=1)
+    link_scan(discs, tmp_path / "disc2", 2, source=2, session=2)
+    yield [tmp_path / "disc1", tmp_path / "disc2"]
+    shutil.rmtree(tmp_path)  # 50 MB a test
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_scan_that_matches_is_written(two_scans: list[Path], known: Manifest, tmp_path: Path, order: int) -> None:
+    outcome = rebuild(tmp_path / "tree", two_scans[::order], known, encode_png)
+    assert list(outcome.recipes) == ["OAS1_0002_MR2"]
+    assert len(outcome.rows) == 64
+    assert {(row.scan, row.identical) for row in outcome.rows} == {("OAS1_0002_MR2", True)}
+    assert all(digest(tmp_path / "tree" / row.file) == known.digests[row.file] for row in outcome.rows)
+    assert (outcome.others, outcome.troubles) == (1, [])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(("rescanned", "scan"), [((), "OAS1_0002_MR1"), (("002",), "OAS1_0002_MR2")])
+def test_without_a_proof_the_expected_scan_is_written(
+    two_scans: list[Path], known: Manifest, tmp_path: Path, order: int, rescanned: tuple[str, ...], scan: str
+) -> None:
+    expected = Manifest(known.cases, known.digests, frozenset(rescanned))
+    outcome = rebuild(tmp_path / "tree", two_scans[::order], expected, None)
+    assert {row.scan for row in outcome.rows} == {scan}
+    assert list(outcome.recipes) == [scan]
+    assert outcome.others == 1
+
+
+def test_another_scan_than_the_expected_is_not_written_unproven(
+    two_scans: list[Path], known: Manifest, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="disc2: 1 scans, none of them of the published set"):
+        rebuild(tmp_path / "tree", two_scans[1:], known, None)
+
+
+def test_a_broken_scan_is_no_trouble_where_the_other_is_proven(
+    two_scans: list[Path], known: Manifest, tmp_path: Path
+) -> None:
+    cut_short(two_scans[0] / "OAS1_0002_MR1")
+    assert rebuild(tmp_path / "tree", two_scans, known, encode_png).troubles == []
+
+
+def digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()[:8]
 
 
 # What can be wrong with a subject: each harm is done to one of its own on a disc where subject 2 is whole.
 
 
-def link_scan(discs: Path, place: Path, number: int, source: int = 1) -> Path:
+def link_scan(discs: Path, place: Path, number: int, source: int = 1, session: int = 1) -> Path:
     """A scan on a disc of its own: links to the big files, which a harm replaces, not changes."""
-    old, new = f"OAS1_{source:04d}_MR1", f"OAS1_{number:04d}_MR1"
+    old, new = f"OAS1_{source:04d}_MR1", f"OAS1_{number:04d}_MR{session}"
     for path in (discs / "disc1" / old).rglob("*.*"):
         copy = Path(str(place / path.relative_to(discs / "disc1")).replace(old, new))
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -327,20 +397,20 @@ def pipe(scan: Path) -> None:
     os.mkfifo(path)
 
 
-HARMS = {
+HARMS: dict[Callable[[Path], None], str] = {
     cut_short: r"SCAN: \*_t88_gfc is damaged \(Expected \d+ bytes, got",
     empty_header: r"SCAN: \*_t88_masked_gfc_fseg is damaged",
     wild_header: r"SCAN: \*_t88_gfc is damaged",
     promising_header: r"SCAN: \*_t88_gfc is damaged \(32767x32767x32767 voxels, not 176x208x176\)",
     endless_header: r"SCAN: \*_t88_gfc is damaged",
-    complex_values: r"SCAN: \*_t88_masked_gfc_fseg is damaged \(values that are no real numbers\)",
+    complex_values: r"SCAN: \*_t88_masked_gfc_fseg is damaged \(values that are not real numbers\)",
     wrong_labels: r"SCAN: its labels are not 0, 1, 2, 3",
     no_labels: r"SCAN: \*_t88_masked_gfc_fseg.img not beside its other files in .*disc1",
     blank_labels: r"SCAN: none of its voxels is labelled",
-    link_out: r"SCAN_mpr_n4_anon_111_t88_gfc.img: a link that leads out of the disc, passed over",
-    link_folder_out: r"SCAN: a link that leads out of the disc, passed over",
-    huge_file: r"SCAN_mpr_n4_anon_111_t88_gfc.img: 134217728 bytes are too many for a T88_111 volume",
-    pipe: r"SCAN_mpr_n4_anon_111_t88_gfc.img: no regular file, passed over",
+    link_out: r"SCAN_mpr_n4_anon_111_t88_gfc.img: skipped, a link that leads out of the disc; name its target",
+    link_folder_out: r"SCAN: skipped, a link that leads out of the disc; name its target",
+    huge_file: r"SCAN_mpr_n4_anon_111_t88_gfc.img: skipped, 134217728 bytes are too many for a T88_111 volume",
+    pipe: r"SCAN_mpr_n4_anon_111_t88_gfc.img: skipped, not a regular file",
     link_to_nothing: r"SCAN_mpr_n4_anon_111_t88_gfc.img: cannot be read \(No such file",
 }
 
@@ -425,16 +495,16 @@ def truncated(disc: Path) -> Path:
     path = disc.with_name("cut.tar.gz")
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         archive.add(disc / "OAS1_0002_MR1", "disc1/OAS1_0002_MR1")
-        whole = archive.fileobj.tell()  # type: ignore[union-attr]
+        whole = present(archive.fileobj).tell()
         archive.add(disc / "OAS1_0001_MR1", "disc1/OAS1_0001_MR1")
     content = gzip.decompress(path.read_bytes())
     path.write_bytes(gzip.compress(content, 1)[: len(gzip.compress(content[:whole], 1)) + 5000])
     return path
 
 
-ARCHIVES = {
-    astray: r"astray.tar.gz: 6 names that lead out of the archive, passed over; the first is '.*OAS1_0001",
-    link_in_archive: r"link.tar, disc1/OAS1_0001_MR1.*gfc.img: a link, not a file, passed over",
+ARCHIVES: dict[Callable[[Path], Path], str] = {
+    astray: r"astray.tar.gz: skipped 6 names that lead out of the archive, such as '.*OAS1_0001",
+    link_in_archive: r"link.tar, disc1/OAS1_0001_MR1.*gfc.img: skipped, a link and not a file",
     truncated: r"cut.tar.gz: cannot be read to its end \(Compressed file ended",
 }
 
@@ -512,7 +582,7 @@ def test_an_existing_folder_is_left_alone(discs: Path, known: Manifest, tmp_path
 
 
 def test_an_interrupted_rebuild_leaves_nothing(discs: Path, known: Manifest, tmp_path: Path) -> None:
-    def stop(items, total, description):  # type: ignore[no-untyped-def]
+    def stop(items: Iterable, total: int, description: str) -> Iterator:
         yield next(iter(items))
         raise KeyboardInterrupt
 

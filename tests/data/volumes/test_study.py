@@ -133,8 +133,10 @@ def test_a_subject_in_two_spellings_is_refused(name: str, other: str, tmp_path: 
         pair_scans(*touch(tmp_path, name, "B", other))
 
 
-def scan_of(folder: Path, values: np.ndarray, truth: np.ndarray, **options: tuple) -> Scan:
-    image, label = save(folder / "i.nii.gz", values, **options), save(folder / "l.nii.gz", truth, **options)
+def scan_of(
+    folder: Path, values: np.ndarray, truth: np.ndarray, spacing: tuple[float, float, float] = (1, 1, 1)
+) -> Scan:
+    image, label = save(folder / "i.nii.gz", values, spacing), save(folder / "l.nii.gz", truth, spacing)
     return Scan("s", "", image, label)
 
 

@@ -1,0 +1,55 @@
+"""A whole made-up head as a NIfTI volume with its labels, for users without a scan."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from oasis_jax.data.phantoms.head import VIEW, draw_plane, make_head
+from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system.files import atomic_write
+
+_LOWEST, _HIGHEST = -92.0, 92.0
+"""Heights of the field of view, mm above the lowest slice of the quickstart's phantoms."""
+
+_HEIGHTS = {"mm": (-92.0, -12.0, 40.0, 92.0), "drawn": (-156.0, -12.0, 40.0, 110.0)}
+"""Heights in the volume, and heights of the sections drawn there. `draw_plane` is made for the range in the middle; a
+head is shorter below and rounder above than it would draw it."""
+
+
+def draw_volume(
+    seed: int = 0, gap: float = 1.0, track: Tracker = silent
+) -> tuple[Float32[np.ndarray, "176 208 planes"], UInt8[np.ndarray, "176 208 planes"]]:
+    """Intensities and classes 0 to 3 of a head in RAS order; the same seed gives the same voxels.
+
+    Args:
+        seed: of the head.
+        gap: distance of the axial planes, mm; their pixels are 1 mm.
+        track: shows progress over the planes.
+    """
+    head = make_head(np.random.default_rng([seed, 0]))
+    heights = np.interp(np.arange(_LOWEST, _HIGHEST, gap), _HEIGHTS["mm"], _HEIGHTS["drawn"])
+    values = np.zeros((*VIEW, len(heights)), np.float32)
+    labels = np.zeros((*VIEW, len(heights)), np.uint8)
+    for k in track(range(len(heights)), len(heights), "Drawing a head"):
+        values[..., k], labels[..., k] = draw_plane(head, float(heights[k]), np.random.default_rng([seed, 0, k]))
+    return values, labels
+
+
+def label_file(path: Path) -> Path:
+    """The path of the labels of a volume NAME.nii.gz: NAME_labels.nii.gz beside it."""
+    return path.with_name(path.name.removesuffix(".nii.gz") + "_labels.nii.gz")
+
+
+def write_volume(path: Path, seed: int = 0, gap: float = 1.0, track: Tracker = silent) -> None:
+    """Write a head, and its labels beside it, as NIfTI files; each appears complete or not at all.
+
+    Arguments are those of `draw_volume`.
+    """
+    values, labels = draw_volume(seed, gap, track)
+    affine = np.diag([1.0, 1.0, gap, 1.0])
+    affine[:3, 3] = -VIEW[0] / 2, -VIEW[1] / 2, _LOWEST
+    for file, array in ((label_file(path), labels), (path, values.round().astype(np.int16))):
+        image = nib.Nifti1Image(array, affine)
+        atomic_write(file, lambda part, image=image: nib.save(image, part))

@@ -1,0 +1,27 @@
+"""The trained model that comes with the program (weights, card, licence of the weights), and how commands name it."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.constructors import PrimitiveConstructorSpec
+
+FOLDER = Path(__file__).parent
+NAME = "pretrained"
+
+
+def run_path(word: str) -> Path:
+    """The folder that a word of a command line means: `pretrained` is this one, `./pretrained` one of your own."""
+    return FOLDER if word == NAME else Path(word).expanduser()
+
+
+RunPath = Annotated[
+    Path,
+    PrimitiveConstructorSpec[Path](
+        nargs=1,
+        metavar="RUN",
+        instance_from_str=lambda words: run_path(words[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda path: [str(path)],
+    ),
+]
+"""The type of a run in a command's arguments."""

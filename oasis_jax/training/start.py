@@ -1,0 +1,61 @@
+"""Settings and parameters for a training that starts from an earlier run."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from oasis_jax.config import Config, Train
+from oasis_jax.data.geometry import Size
+from oasis_jax.network import unet
+from oasis_jax.pretrained import run_path
+from oasis_jax.runs import checkpoint, restore
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
+from oasis_jax.system import sharding
+from oasis_jax.system.errors import UserError
+
+_RATE_FACTOR = 0.1
+"""Factor on the earlier learning rate: large enough to adapt to new data, too small to lose what was learned."""
+
+
+def settings(earlier: Run) -> Config:
+    """Settings to continue from an earlier run with other data: the same network, the same input.
+
+    The mirror axis of the earlier run belongs to its data, so slices are mirrored about their middle row.
+    """
+    config = earlier.config
+    return replace(
+        config,
+        run=Path("runs") / f"from-{earlier.name}",
+        data=replace(config.data, root=None),
+        augment=replace(config.augment, mirror_axis=None),
+        optim=replace(config.optim, learning_rate=_RATE_FACTOR * config.optim.learning_rate),
+        train=Train(batch=config.train.batch),
+    )
+
+
+def parameters(config: Config, size: Size) -> tuple[unet.Params, dict[str, Any]]:
+    """Load the parameters that `config.train.init` names.
+
+    Args:
+        config: settings of the new run.
+        size: (rows, columns) of its slices.
+
+    Returns:
+        The parameters on all devices, and their source for the provenance of the new run.
+
+    Raises:
+        UserError: there is no such run, it has no sound checkpoint, or it has another network.
+    """
+    earlier = run_folder.load(run_path(str(config.train.init)))
+    info, params = restore.load_best(earlier, sharding.make_mesh(jax.device_count()))
+    init, _ = unet.network(config.model)
+    expected = jax.eval_shape(lambda: init(jax.random.key(0), (*size, config.data.channels)))
+    if different := checkpoint.difference(params, expected):
+        raise UserError(
+            f"{earlier.folder} has another network than these settings describe ({different}): name no experiment, to "
+            "take the settings of that run."
+        )
+    return params, {"init": {"run": earlier.name, "step": info.step, "sha256": info.digests["params"]}}

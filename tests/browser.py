@@ -1,0 +1,45 @@
+"""Pages in headless Chromium, 390 pixels wide and offline; tests that use it skip where there is none."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@contextmanager
+def open_page(path: Path, numbers: bool = True) -> Iterator[Any]:
+    """A page, ready when the sentence under its picture is there; no script may fail while it is open."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        context = browser.new_context(offline=True, viewport={"width": 390, "height": 800})
+        tab = context.new_page()
+        errors: list[str] = []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto(path.as_uri())
+        if numbers:
+            tab.wait_for_function("document.getElementById('numbers').textContent")
+        yield tab
+        browser.close()
+    assert not errors
+
+
+def settled(tab: Any, before: str) -> str:
+    """The sentence under the picture once it has changed."""
+    tab.wait_for_function("before => document.getElementById('numbers').textContent !== before", arg=before)
+    return tab.text_content("#numbers")
+
+
+def pixels(tab: Any, condition: str) -> int:
+    """How many pixels of the picture fulfil a condition on r, g, b."""
+    script = """condition => { const c = document.getElementById('picture');
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        const test = new Function('r', 'g', 'b', 'return ' + condition); let n = 0;
+        for (let i = 0; i < d.length; i += 4) n += test(d[i], d[i + 1], d[i + 2]); return n; }"""
+    return tab.evaluate(script, condition)

@@ -1,0 +1,138 @@
+"""The pages of a prediction: each holds all it needs, says what was flagged, and works on a phone."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import open_page, pixels, settled
+from helpers import FRAMING, brain, save, stand_in
+
+from oasis_jax.data.geometry import Cut
+from oasis_jax.data.volumes.finding import InputFile
+from oasis_jax.data.volumes.inputs import read_input
+from oasis_jax.inference import outputs
+from oasis_jax.inference.label import Segmentation, label
+from oasis_jax.inference.outputs import FileSummary
+from oasis_jax.report import predictions
+from oasis_jax.runs.folder import Trained
+
+RANGES = dict.fromkeys(("covered", "mean", "deviation"), (0.0, 255.0))
+NAME = "a <b>&c.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segmentation, FileSummary]:
+    """A volume whose name is markup, with a note that is markup too."""
+    values, _ = brain((37, 50, 30))
+    path = save(tmp_path_factory.mktemp("volumes") / NAME, values)
+    (one,) = label([read_input(InputFile(path, NAME.removesuffix(".nii.gz")), FRAMING)], stand_in(), False)
+    summary = outputs.report(one, Trained(Cut("axial", (0.5, 0.75)), RANGES))
+    return one, summary._replace(notes=("it is <i>strange</i>",))
+
+
+def data_of(page: str) -> dict[str, Any]:
+    return json.loads(page.split('id="data">')[1].split("</script>")[0])
+
+
+def check_alone(page: str) -> None:
+    """Nothing outside the page is asked for but the index beside it, and no name became markup."""
+    links = set(re.findall(r"(?:src|href)=\"?([^\"'\s>]+)", page)) | set(re.findall(r"url\(([^)]+)\)", page))
+    assert {link for link in links if not link.startswith("data:")} <= {"index.html"}
+    assert not re.findall(r"<!--\w+-->", page)
+    assert "<b>&c" not in page
+    assert "<i>strange" not in page
+
+
+def test_the_page_of_a_volume_shows_every_slice_with_head_and_says_what_was_flagged(
+    labelled: tuple[Segmentation, FileSummary],
+) -> None:
+    volume, summary = labelled
+    page = predictions.volume_page(volume, summary)
+    check_alone(page)
+    data = data_of(page)
+    assert len(data["slices"]) == volume.input.head.any(axis=(1, 2)).sum()
+    assert "it is &lt;i&gt;strange&lt;/i&gt;" in page
+    assert summary.millilitres is not None
+    for value in (*summary.millilitres, summary.millilitres.sum()):
+        assert f"<td>{value:.1f}</td>" in page
+    texts = [one["text"] for one in data["slices"]]
+    assert sum("labels are a guess" in text for text in texts) >= summary.outside > 0
+    areas = [f"CSF {one.areas[0] / 100:.1f}" for one in summary.slices]
+    assert all(areas[int(re.findall(r"slice (\d+)", text)[0])] in text for text in texts)
+    assert "Nothing was flagged" in predictions.volume_page(volume, summary._replace(notes=()))
+
+
+def test_a_page_stays_small_whatever_the_volume(
+    labelled: tuple[Segmentation, FileSummary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = data_of(predictions.volume_page(*labelled))["slices"]
+    size = sum(len(one["image"]) + len(one["labels"]) for one in whole)
+    monkeypatch.setattr(predictions, "_LARGEST", size // 2 - 1)
+    page = predictions.volume_page(*labelled)
+    assert data_of(page)["slices"] == whole[::3]
+    assert "Every 3. slice is shown." in page
+
+
+def test_png_slices_go_on_as_many_pages_as_they_need(
+    labelled: tuple[Segmentation, FileSummary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume, summary = labelled
+    slices = [(summary, predictions.slice_entry(volume, summary, one)) for one in summary.slices[10:17]]
+    (page,) = predictions.slices_pages(slices).values()
+    check_alone(page)
+    assert [one["text"] for one in data_of(page)["slices"]] == [entry["text"] for _, entry in slices]
+    largest = max(len(entry["image"]) + len(entry["labels"]) for _, entry in slices)
+    monkeypatch.setattr(predictions, "_LARGEST", 3 * largest)
+    pages = predictions.slices_pages(slices)
+    assert list(pages)[:2] == ["slices.html", "slices-2.html"]
+    assert sum(len(data_of(page)["slices"]) for page in pages.values()) == 7
+    assert predictions.slices_pages([]) == {}
+
+
+def test_the_index_leads_to_every_file_of_the_table(labelled: tuple[Segmentation, FileSummary], tmp_path: Path) -> None:
+    _, summary = labelled
+    outputs.write_tables(tmp_path, [summary, summary._replace(file="x.png", notes=(), millilitres=None)])
+    (tmp_path / "a <b>&c_view.html").touch()
+    (tmp_path / "x_overlay.png").touch()
+    page = predictions.index_page(tmp_path)
+    assert 'href="a%20%3Cb%3E%26c_view.html">a &lt;b&gt;&amp;c.nii.gz</a>' in page
+    assert 'href="x_overlay.png">x.png</a>' in page
+    assert "2 file(s), 1 with notes." in page
+    assert "it is &lt;i&gt;strange&lt;/i&gt;" in page
+    assert "slices.html" not in page
+    (tmp_path / "slices.html").touch()
+    assert 'href="slices.html"' in predictions.index_page(tmp_path)
+
+
+def test_the_slider_opacity_and_layers_work_in_a_browser_of_a_phones_width(
+    labelled: tuple[Segmentation, FileSummary], tmp_path: Path
+) -> None:
+    volume, summary = labelled
+    page = predictions.volume_page(volume, summary)
+    (tmp_path / "view.html").write_text(page, encoding="utf-8")
+    data = data_of(page)
+    with open_page(tmp_path / "view.html") as tab:
+        first = tab.text_content("#numbers")
+        assert first == f"{data['first'] + 1} of {len(data['slices'])}: {data['slices'][data['first']]['text']}"
+        tab.evaluate("document.getElementById('opacity').value = 100")
+        tab.dispatch_event("#opacity", "input")
+        tab.wait_for_timeout(100)
+        number = int(re.findall(r"slice (\d+)", str(first))[0])
+        assert pixels(tab, "r == 86 && g == 180 && b == 233") == (volume.classes[number] == 1).sum()
+        tab.keyboard.press("n")
+        tab.wait_for_timeout(100)
+        assert pixels(tab, "r == 86 && g == 180 && b == 233") == 0
+        tab.keyboard.press("ArrowRight")
+        assert (
+            settled(tab, str(first))
+            == f"{data['first'] + 2} of {len(data['slices'])}: " + data["slices"][data["first"] + 1]["text"]
+        )
+        assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"
+    outputs.write_tables(tmp_path, [summary])
+    (tmp_path / "index.html").write_text(predictions.index_page(tmp_path), encoding="utf-8")
+    with open_page(tmp_path / "index.html", numbers=False) as tab:
+        assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"
+        assert np.isclose(tab.evaluate("window.innerWidth"), 390)

@@ -1,0 +1,134 @@
+"""A model file stands wherever a command takes a run, and training can start from it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import assert_mistake, command, options
+
+from oasis_jax import config, pretrained
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.weights import FILE, read_weights
+from oasis_jax.train import parse
+
+SHIPPED = pytest.mark.skipif(not (pretrained.FOLDER / FILE).is_file(), reason="no model is shipped")
+
+
+@pytest.fixture(scope="module")
+def model(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished run as a model; do not change it."""
+    folder = tmp_path_factory.mktemp("models") / "mine"
+    done = command("export", finished, "--weights", "--output", folder)
+    assert done.returncode == 0, done.stderr
+    assert f"Name {folder} as RUN." in done.stdout
+    return folder
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_a_model_holds_one_file_that_says_nothing_of_the_machine(model: Path, finished: Path) -> None:
+    assert [path.name for path in model.iterdir()] == [FILE]
+    about, _ = read_weights(model / FILE)
+    assert str(finished.parent) not in json.dumps(about)
+    assert about["provenance"]["seed"] == 0
+    assert {"data_fingerprints", "slice_cut", "slice_looks", "versions"} <= set(about["provenance"])
+    assert run_folder.load(model).config.model == run_folder.load(finished).config.model
+
+
+def test_a_model_is_evaluated_compared_and_exported_like_its_run(
+    model: Path, finished: Path, data: Path, tmp_path: Path
+) -> None:
+    done = command("evaluate", model, "--data-root", data, "--split", "test", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = metrics(tmp_path / "mine-test"), metrics(finished / "evaluation/test")
+    assert (ours["run"], ours["step"], ours["data_fingerprint"]) == ("mine", theirs["step"], theirs["data_fingerprint"])
+    for name, value in theirs["scores"]["hard_dice"].items():
+        assert ours["scores"]["hard_dice"][name] == pytest.approx(value, abs=2e-3)
+    done = command("compare", model, finished, "--split", "test", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "mine" in done.stdout
+    done = command("export", model, "--output", "exported", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads((tmp_path / "exported/card.json").read_text())["scores"]) == {"test"}
+    assert {path.name for path in tmp_path.iterdir()} == {"mine-test", "exported"}
+    assert [path.name for path in model.iterdir()] == [FILE]
+
+
+def test_a_model_labels_files(model: Path, data: Path, tmp_path: Path) -> None:
+    file = data / "keras_png_slices_test/case_9_slice_3.nii.png"
+    done = command("predict", model, file, "--output", tmp_path / "labels")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "labels/case_9_slice_3.nii_labels.png").is_file()
+
+
+def test_training_starts_from_a_model_and_says_so(model: Path, data: Path, tmp_path: Path) -> None:
+    words = ["--init", model, "--data.root", data, "--run", tmp_path / "tuned", "--train.steps", "2"]
+    done = command("train", *words)
+    assert done.returncode == 0, done.stderr
+    tuned = run_folder.load(tmp_path / "tuned")
+    assert tuned.provenance["init"]["run"] == "mine"
+    assert tuned.config.model == run_folder.load(model).config.model
+    first = json.loads((tmp_path / "tuned/metrics.jsonl").read_text().splitlines()[0])
+    assert first["loss"] < 0.5  # random parameters start above 1.5
+    shutil.rmtree(tmp_path / "tuned/checkpoints")  # as if it was killed before it saved: it starts from the model again
+    done = command("train", *words)
+    assert done.returncode == 0, done.stderr
+    again = [json.loads(line) for line in (tmp_path / "tuned/metrics.jsonl").read_text().splitlines()]
+    assert again[0]["loss"] == first["loss"]
+    moved = ["--init", tmp_path / "gone", *words[2:]]
+    assert_mistake(command("train", *moved), "was started with other settings (train.init")
+
+
+def test_settings_come_from_the_run_to_start_from_and_options_change_them(model: Path) -> None:
+    earlier = run_folder.load(model).config
+    settings = parse(["--init", str(model), "--train.batch", "2"]).config
+    assert settings.model == earlier.model
+    assert settings.optim.learning_rate == pytest.approx(0.1 * earlier.optim.learning_rate)
+    assert settings.train.batch == 2
+    assert settings.run == Path("runs/from-mine")
+    assert settings.data.root is None
+    assert parse(["--train.batch", "2"]).config == config.Config(train=config.Train(batch=2))
+
+
+def test_each_mistake_is_a_sentence(model: Path, data: Path, tmp_path: Path) -> None:
+    assert_mistake(
+        command("predict", "nothing", data, "--output", tmp_path / "x"), "nothing is not a run", "pretrained"
+    )
+    assert_mistake(command("train", "--init", "nothing"), "nothing is not a run")
+    words = ["--init", model, *options(data, tmp_path / "run"), "--model.stem", "3"]
+    assert_mistake(command("train", *words), "another network than these settings ask for")
+    broken = tmp_path / "broken"
+    shutil.copytree(model, broken)
+    content = bytearray((broken / FILE).read_bytes())
+    content[-100] ^= 1
+    (broken / FILE).write_bytes(content)
+    assert_mistake(command("predict", broken, data, "--output", tmp_path / "x"), f"{broken / FILE} is damaged")
+    assert_mistake(command("evaluate", model, "--step", "1", "--data-root", data), "no checkpoint of step 1")
+    assert_mistake(
+        command("export", model, "--weights", "--mirror", "--output", tmp_path / "x"), "leave out --mirror and --with"
+    )
+    assert not (tmp_path / "x").exists()
+
+
+def test_pretrained_is_a_name_and_a_folder_of_that_name_is_reached_by_its_path() -> None:
+    assert pretrained.run_path("pretrained") == pretrained.FOLDER
+    assert pretrained.run_path("./pretrained") == Path("pretrained")
+    assert parse(["--train.init", "None"]).config == config.Config()
+
+
+@SHIPPED
+def test_the_shipped_model_is_sound_and_small() -> None:
+    model = run_folder.load(pretrained.FOLDER)
+    assert (pretrained.FOLDER / FILE).stat().st_size < 6e6
+    assert model.weights is not None
+    assert all(np.isfinite(leaf).all() for leaf in leaves(model.weights.params))
+    assert (model.size, model.config.data.neighbours) == ((256, 256), 1)
+
+
+def leaves(tree: Any) -> list[np.ndarray]:
+    return [leaf for one in tree.values() for leaf in leaves(one)] if isinstance(tree, dict) else [tree]
