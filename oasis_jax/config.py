@@ -145,8 +145,8 @@ class Train:
     seed: int = setting(0, "from 0 to 4294967295", lambda n: 0 <= n < 2**32)
     """Random seed of everything: initial parameters, order of slices, dropout, augmentation."""
     init: Annotated[str | None, tyro.conf.arg(aliases=("--init",), metavar="RUN")] = None
-    """Start from the parameters of this run, or of `pretrained`, the model that comes with the program. None: start
-    from random ones."""
+    """Start from the parameters of this run, or of `pretrained`, the model that comes with the program. None: from
+    random parameters."""
     patience: int | None = setting(None, "None or at least 1", lambda n: n is None or n >= 1)
     """Stop after this many validations without a lower loss. None: train to the end."""
     evaluate: Split = "test"

@@ -107,7 +107,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
         try:
             for labelled in label(inputs, segmenter, arguments.probabilities):
                 alone += labelled.input.alone
-                writing.append((labelled.input.file, writers.submit(_write, labelled, trained, arguments)))
+                writing.append((labelled.input.source, writers.submit(_write, labelled, trained, arguments)))
                 if len(writing) > _UNDER_WAY:
                     finish(*writing.popleft())
             for pair in writing:
@@ -137,7 +137,7 @@ def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> _Resul
     outputs.write(file, summary, arguments.output, trained)
     if file.input.volume is None:
         return _Result(summary, predictions.slice_entry(file, summary, summary.slices[0]))
-    write_text(arguments.output / f"{file.input.file.name}{outputs.PAGE}", predictions.volume_page(file, summary))
+    write_text(arguments.output / f"{file.input.source.name}{outputs.PAGE}", predictions.volume_page(file, summary))
     return _Result(summary, None)
 
 

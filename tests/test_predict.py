@@ -234,14 +234,14 @@ def test_batches_run_on_from_file_to_file(tmp_path: Path) -> None:
         seen.append(len(frames))
         return by_grey(frames)
 
-    together = {one.input.file.name: one for one in label(inputs, stand_in(counting), False)}
+    together = {one.input.source.name: one for one in label(inputs, stand_in(counting), False)}
     assert set(together) == {"0", "1", "2", "3"}
     assert set(seen) == {4}
     slices = sum(max(1, int(item.head.any(axis=(1, 2)).sum())) for item in inputs)
     assert len(seen) <= slices // 4 + 2
     for item in inputs:
         (alone,) = label([item], stand_in(), False)
-        assert np.array_equal(alone.classes, together[item.file.name].classes)
+        assert np.array_equal(alone.classes, together[item.source.name].classes)
 
 
 def test_the_picture_shows_labels_where_they_lie(tmp_path: Path) -> None:
@@ -317,14 +317,14 @@ def test_whatever_one_file_does_is_a_line_about_it(tmp_path: Path, monkeypatch: 
     files = [InputFile(save(tmp_path / f"{name}.nii", values), name) for name in "abcd"]
     faults = {"a": MemoryError(), "c": RuntimeError("odd")}
 
-    def reading(one: InputFile, *rest: Any) -> object:
-        if one.name in faults:
-            raise faults[one.name]
-        return read_input(one, *rest)
+    def reading(file: InputFile, *rest: Any) -> object:
+        if file.name in faults:
+            raise faults[file.name]
+        return read_input(file, *rest)
 
     monkeypatch.setattr(inputs, "read_input", reading)
     problems: list[str] = []
-    assert [item.file.name for item in read_inputs(files, FRAMING, None, problems.append)] == ["b", "d"]
+    assert [item.source.name for item in read_inputs(files, FRAMING, None, problems.append)] == ["b", "d"]
     assert problems == [
         f"{files[0].path} needs more memory than there is",
         f"{files[2].path} cannot be used: RuntimeError, odd",

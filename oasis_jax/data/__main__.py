@@ -47,7 +47,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Phantom:
-    """Write made-up heads as a tree of slices, or one head as a volume; the same seed gives the same pixels."""
+    """Draw made-up heads as a tree of slices, or one head as a volume; the same seed gives the same pixels."""
 
     root: tyro.conf.Positional[Path | None] = None
     """Folder of the tree to make; it must not exist yet."""
@@ -136,8 +136,8 @@ def _write_phantom_volume(path: Path, seed: int) -> None:
     labels = phantom_volume.label_file(path)
     if not path.name.endswith(".nii.gz"):
         raise UserError(f"{path} must end in .nii.gz.")
-    if there := [file for file in (path, labels) if file.exists()]:
-        raise UserError(f"{there[0]} exists already: name a new file.")
+    if existing := [file for file in (path, labels) if file.exists()]:
+        raise UserError(f"{existing[0]} exists already: name a new file.")
     path.parent.mkdir(parents=True, exist_ok=True)
     phantom_volume.write_volume(path, seed, track=console.track)
     print(f"Wrote {path} and its labels, {labels}.")

@@ -63,7 +63,7 @@ def evaluate_volumes(
     cross_entropy = segmenter.ensemble.runs[0].config.optim.cross_entropy
     scored: dict[str, _Scored] = {}
     for segmentation in track(segmentations, len(usable), "Evaluating volumes"):  # grouped by the size of their frames
-        file = segmentation.input.file
+        file = segmentation.input.source
         for note in segmentation.input.notes:
             tell(f"{file.path}: {note}")
         try:

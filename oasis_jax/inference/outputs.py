@@ -119,13 +119,13 @@ def report(segmentation: Segmentation, trained: Trained, all_heights: bool = Fal
     whole = in_heights is None or all_heights
     counted = areas if in_heights is None or all_heights else areas[in_heights]
     millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
-    return FileSummary(file.file.path.name, slices, millilitres, whole, tuple(notes))
+    return FileSummary(file.source.path.name, slices, millilitres, whole, tuple(notes))
 
 
 def write(segmentation: Segmentation, summary: FileSummary, folder: Path, trained: Trained) -> None:
     """Write the outputs of one file; each appears whole or not at all."""
     file, probabilities = segmentation.input, segmentation.probabilities
-    paths = [folder / name for name in names(file.file, probabilities is not None)]
+    paths = [folder / name for name in names(file.source, probabilities is not None)]
     if file.volume is None:
         grey = Image.fromarray(segmentation.classes[0] * np.uint8(STEP))
         atomic_write(paths[0], lambda part: grey.save(part, format="PNG", compress_level=1))

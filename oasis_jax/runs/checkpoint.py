@@ -143,7 +143,7 @@ def _difference(path: Path, info: CheckpointInfo, abstract: dict[str, Any]) -> s
         return None
     try:
         different = difference(arrays.shapes(path, "params"), abstract["params"])
-        # Damage can look like other names, so what is there must be what was saved.
+        # Damage can look like other names, so the parameters must be those that were saved.
         if different and digest(arrays.read(path, {"params": None})["params"]) == info.digests["params"]:
             return different
     except arrays.DAMAGE:
@@ -152,7 +152,7 @@ def _difference(path: Path, info: CheckpointInfo, abstract: dict[str, Any]) -> s
 
 
 def difference(stored: Any, asked: Any) -> str | None:
-    """The first parameter whose name, type or shape differs between two pytrees; None where all are alike."""
+    """The first parameter whose name, type or shape differs between two pytrees; None if there is none."""
     ours, theirs = _kinds(asked), _kinds(stored)
     if ours == theirs:
         return None

@@ -1,6 +1,6 @@
-"""A model file: the parameters of one network as float16, with the config and the provenance of the run they are of.
+"""A model file: the parameters of one network as float16, with the config and the provenance of their run.
 
-The format is safetensors, which holds arrays and text and executes nothing. It has no checksum, so the file carries a
+The format is safetensors, which holds arrays and text and executes nothing. It has no checksum, so the file holds a
 SHA-256 of its text and of its arrays.
 """
 
@@ -19,27 +19,27 @@ from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import atomic_write
 
 FILE = "weights.safetensors"
-"""Its name; the folder that holds it has the model's name."""
+"""Name of the file; its folder has the name of the model."""
 
 SCHEMA = 1
-"""Number of the format of the text; a change that could break a reader raises it."""
+"""Number of the format of the text; increased by a change that could break a reader."""
 
 _ABOUT, _SHA256 = "about", "sha256"
 _SEPARATOR = "/"
 
 
 def write_weights(path: Path, about: dict[str, Any], params: Any) -> None:
-    """Write a model file, whole or not at all.
+    """Write a model file, complete or not at all.
 
     Args:
         path: the file.
-        about: what there is to say about the parameters, as JSON values.
+        about: a description of the parameters, as JSON values.
         params: a pytree of nested dictionaries of float32 arrays.
 
     Raises:
         UserError: a parameter is not finite as float16.
     """
-    with np.errstate(over="ignore"):  # it is asked for in the next line
+    with np.errstate(over="ignore"):  # the next line checks for it
         arrays = {name: np.asarray(value).astype(np.float16) for name, value in _flat(params).items()}
     if large := [name for name, value in arrays.items() if not np.isfinite(value).all()]:
         raise UserError(f"{large[0]} holds numbers beyond the range of float16: the weights cannot be written.")
@@ -50,7 +50,7 @@ def write_weights(path: Path, about: dict[str, Any], params: Any) -> None:
 
 
 def read_weights(path: Path) -> tuple[dict[str, Any], Any]:
-    """What a model file says about its parameters, and the parameters: nested dictionaries of float32 arrays.
+    """The description of the parameters of a model file, and the parameters: nested dictionaries of float32 arrays.
 
     Raises:
         UserError: the file is damaged or was changed, or another version of the program wrote it.
@@ -61,7 +61,7 @@ def read_weights(path: Path) -> tuple[dict[str, Any], Any]:
             arrays = {name: file.get_tensor(name) for name in list(file.keys())}
         about = json.loads(metadata[_ABOUT])
         if metadata[_SHA256] != _sha256(metadata[_ABOUT], arrays):
-            raise ValueError("its content is not what was written")
+            raise ValueError("its content differs from what was written")
         schema = about.pop("schema")
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({str(error).strip() or type(error).__name__}): get it again.") from error
@@ -75,18 +75,18 @@ def _sha256(text: str, arrays: dict[str, np.ndarray]) -> str:
 
 
 def _flat(params: Any) -> dict[str, Any]:
-    """A tree of dictionaries as one dictionary, whose names join the names on the way."""
+    """A tree of dictionaries as one dictionary; its keys join the keys along each branch."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return {_SEPARATOR.join(str(entry.key) for entry in path): leaf for path, leaf in leaves}
 
 
 def _nested(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The tree that `_flat` made one dictionary of."""
+    """The inverse of `_flat`."""
     tree: dict[str, Any] = {}
     for name, value in arrays.items():
-        *way, last = name.split(_SEPARATOR)
+        *keys, last = name.split(_SEPARATOR)
         branch = tree
-        for step in way:
-            branch = branch.setdefault(step, {})
+        for key in keys:
+            branch = branch.setdefault(key, {})
         branch[last] = value
     return tree

@@ -23,7 +23,7 @@ GAP = 2.0
 SUBJECTS = {"train": 20, "validate": 4, "test": 6}
 
 _VERSION = 3
-"""Counts changes to the pictures, so that an older cached tree is not mistaken for this one."""
+"""Increased when the pictures change, so that an older tree in the cache is not used for this one."""
 
 
 def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:

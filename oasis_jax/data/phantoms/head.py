@@ -15,13 +15,15 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from scipy import ndimage
 
+from oasis_jax.data.phantoms.fields import around, field
+
 VIEW = (176, 208)
 """Field of view of an OASIS scan, drawn here and padded with zeros to 256x256."""
 
 _PADS = ((40, 40), (24, 24))
 
 _SECTIONS = (-98.0, 74.0)
-"""Heights of the lowest and the highest section of the brain that is drawn; beyond, it closes like a cone."""
+"""Heights of the lowest and the highest section of the brain that are drawn; beyond them, it closes like a cone."""
 
 _SULCI = 46
 """Control points of the folding field around the head. The field changes sign along a sulcus."""
@@ -77,7 +79,7 @@ def make_head(rng: np.random.Generator) -> Head:
 def draw_slice(
     head: Head, height: float, rng: np.random.Generator
 ) -> tuple[UInt8[np.ndarray, "256 256"], UInt8[np.ndarray, "256 256"]]:
-    """Draw one slice as the OASIS slices are: its brightest pixel is 255, in a frame of 256x256.
+    """Draw one slice like those of OASIS: its brightest pixel is 255, in a frame of 256x256.
 
     Args:
         head: the head.
@@ -88,7 +90,7 @@ def draw_slice(
         Grey levels 0 to 255 and classes 0 to 3.
     """
     noisy, label = draw_plane(head, height, rng)
-    # Divided first: the quotient of two equal numbers is exactly 1, so the brightest pixel is exactly 255.
+    # First divide: a number divided by itself is exactly 1, so the brightest pixel is exactly 255.
     image = np.floor(255 * (noisy / noisy.max())).astype(np.uint8)
     return np.pad(image, _PADS), np.pad(label, _PADS)
 
@@ -100,37 +102,38 @@ def draw_plane(
 
     Args:
         head: the head.
-        height: as of `draw_slice`, from -156 (below the head) to 110 (above it).
+        height: as for `draw_slice`, from -156 (below the head) to 110 (above it).
         rng: gives the noise.
 
     Returns:
-        Intensities, from 0 to about 250, and classes 0 to 3.
+        Intensities from 0, at most about 250, and classes 0 to 3, both of the size `VIEW`.
     """
     across, along = _head_coordinates(head, height)
     inside, angle, radius = _depth(head, across, along, height)
     distance = _cortex_distance(head, inside, angle, radius, across, along, height)
     deep, ventricles = _deep_structures(head, across, along, height)
-    brain = _edge(inside + 1.5)
-    shares = _brain_shares(head, brain, distance, deep, ventricles) | _outer_shares(head, brain, inside, angle, height)
-    tissue = np.stack([shares["csf"], shares["gray"] + shares["deep"], shares["white"]])
+    brain, parts = _brain(head, inside, distance, deep, ventricles)
+    parts |= _shell(head, inside, angle, height, brain)
+    tissue = np.stack([parts["csf"], parts["gray"] + parts["deep"], parts["white"]])
     label = np.where(brain > 0.5, 1 + tissue.argmax(0), 0).astype(np.uint8)
 
-    clean = sum(head.greys[name] * share for name, share in shares.items())
-    clean = clean * (1 + 0.05 * _field(head.texture, across / 6 + 20, along / 6 + 20, height / 6) * brain)
-    clean = clean * np.exp(0.16 * _field(head.bias, across / 90 + 1.5, along / 90 + 1.5, height / 40))
+    clean = sum(head.greys[name] * share for name, share in parts.items())
+    clean = clean * (1 + 0.05 * field(head.texture, across / 6 + 20, along / 6 + 20, height / 6) * brain)
+    clean = clean * np.exp(0.16 * field(head.bias, across / 90 + 1.5, along / 90 + 1.5, height / 40))
     clean = ndimage.gaussian_filter(clean, 0.55)
     return np.hypot(clean + rng.normal(0, head.noise, VIEW), rng.normal(0, head.noise, VIEW)), label
 
 
-def _brain_shares(
-    head: Head, brain: np.ndarray, distance: np.ndarray, deep: np.ndarray, ventricles: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The share of each tissue of the brain in each pixel, 0 to 1; edges about a pixel wide are the partial volume."""
+def _brain(
+    head: Head, inside: np.ndarray, distance: np.ndarray, deep: np.ndarray, ventricles: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Membership of the brain and of each of its tissues, 0 to 1; edges about a pixel wide are the partial volume."""
+    brain = _edge(inside + 1.5)
     pial = _edge(distance - head.sulcus)
     white = _edge(distance - head.sulcus - head.cortex) * pial
     gray = pial - white
     core, white = white * deep, white * (1 - deep)
-    return {
+    return brain, {
         "csf": brain * ((1 - pial) * (1 - ventricles) + ventricles),
         "gray": brain * gray * (1 - ventricles),
         "deep": brain * core * (1 - ventricles),
@@ -138,13 +141,13 @@ def _brain_shares(
     }
 
 
-def _outer_shares(
-    head: Head, brain: np.ndarray, inside: np.ndarray, angle: np.ndarray, height: float
+def _shell(
+    head: Head, inside: np.ndarray, angle: np.ndarray, height: float, brain: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The share of skull, marrow, scalp and air in each pixel, outside the brain."""
+    """Membership of skull, marrow, scalp and air, outside the brain."""
     outer = -inside - 1.5
     # The thickness of skull and scalp varies around the head.
-    uneven = _around(head.rim, angle, 0.0 * angle, height / 20 + 1)
+    uneven = around(head.rim, angle, 0.0 * angle, height / 20 + 1)
     bone, skin = head.skull + 0.5 * uneven, head.scalp * (1 + 0.15 * uneven)
     skull = _edge(outer - 1.0) * _edge(bone - outer)
     marrow = skull * np.exp(-(((outer - 0.55 * bone) / (0.2 * bone)) ** 2))
@@ -163,13 +166,6 @@ def _edge(distance: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-4 * np.clip(distance, -8, 8)))
 
 
-def _field(knots: np.ndarray, y: np.ndarray, x: np.ndarray, height: float) -> np.ndarray:
-    """A smooth random field through control points (cubic spline), at one height."""
-    rows, columns = np.indices(knots.shape[:2])
-    plane = ndimage.map_coordinates(knots, [rows, columns, np.full_like(rows, height, float)], order=3, mode="mirror")
-    return ndimage.map_coordinates(plane, [y, x], order=3, mode="mirror")
-
-
 def _head_coordinates(head: Head, height: float) -> tuple[np.ndarray, np.ndarray]:
     """Millimetres across and along the head from its centre, gently warped."""
     y, x = np.meshgrid(*(np.arange(n, dtype=float) for n in VIEW), indexing="ij")
@@ -177,7 +173,7 @@ def _head_coordinates(head: Head, height: float) -> tuple[np.ndarray, np.ndarray
     across = np.cos(head.tilt) * y - np.sin(head.tilt) * x
     along = np.sin(head.tilt) * y + np.cos(head.tilt) * x
     point = across / 28 + 4, along / 28 + 5, height / 14 + 1
-    return across + 1.6 * _field(head.wobble[0], *point), along + 1.6 * _field(head.wobble[1], *point)
+    return across + 1.6 * field(head.wobble[0], *point), along + 1.6 * field(head.wobble[1], *point)
 
 
 def _depth(head: Head, across: np.ndarray, along: np.ndarray, height: float) -> tuple[np.ndarray, ...]:
@@ -189,7 +185,7 @@ def _depth(head: Head, across: np.ndarray, along: np.ndarray, height: float) -> 
     a = a * (1 - 0.11 * np.tanh(along / b))
     radius = ((np.abs(across) / a) ** 2.3 + (np.abs(along) / b) ** 2.3) ** (1 / 2.3)
     angle = np.arctan2(across / a, along / b) / (2 * np.pi) % 1
-    outline = 0.007 * _around(head.outline, angle, 0 * angle, height / 20 + 1)
+    outline = 0.007 * around(head.outline, angle, 0 * angle, height / 20 + 1)
     radius = radius * (1 + outline)
     # First-order distance to the outline: (1 - r) over the length of r's gradient.
     slope = np.hypot(*np.gradient(radius))
@@ -197,13 +193,6 @@ def _depth(head: Head, across: np.ndarray, along: np.ndarray, height: float) -> 
     if beyond := abs(height - section):
         depth = np.minimum(depth, a.min()) - beyond
     return depth, angle, radius
-
-
-def _around(knots: np.ndarray, angle: np.ndarray, inward: np.ndarray, height: float) -> np.ndarray:
-    """A smooth random field around the head: `knots` by angle (a turn is 1), depth and height."""
-    count = len(knots)
-    wrapped = np.concatenate([knots[-4:], knots, knots[:4]])
-    return _field(wrapped, angle * count + 4, inward, height)
 
 
 def _cortex_distance(
@@ -217,10 +206,10 @@ def _cortex_distance(
 ) -> np.ndarray:
     """Distance to the nearest outer surface of the brain, which includes sulci and the fissure between the halves."""
     depth = np.clip(inside, 0, None)
-    folds = _around(head.folds, angle + 0.010 * np.sin(depth / 6), np.clip(depth / 13, 0, 6), height / 9 + 1)
+    folds = around(head.folds, angle + 0.010 * np.sin(depth / 6), np.clip(depth / 13, 0, 6), height / 9 + 1)
     slope = np.hypot(*np.gradient(folds))
     # The number of folds is fixed, so they would crowd near the centre: sulci end at a depth that varies over the head.
-    reach = 17 + 6 * _field(head.wobble[2], across / 30 + 4, along / 30 + 5, height / 14 + 1)
+    reach = 17 + 6 * field(head.wobble[2], across / 30 + 4, along / 30 + 5, height / 14 + 1)
     sulci = np.abs(folds) / np.maximum(slope, 0.02) + 0.05 * depth + 0.8 * np.clip(depth - reach, 0, None)
     # The fissure reaches from both ends toward the middle, farther in higher slices.
     middle = across + 1.5 * np.sin(along / 11) + 0.8 * np.sin(along / 4.7)

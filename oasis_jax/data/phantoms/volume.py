@@ -1,4 +1,4 @@
-"""A whole made-up head as a NIfTI volume, with its labels, for whoever has no scan at hand."""
+"""A whole made-up head as a NIfTI volume with its labels, for users without a scan."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ _LOWEST, _HIGHEST = -92.0, 92.0
 """Heights of the field of view, mm above the lowest slice of the quickstart's phantoms."""
 
 _HEIGHTS = {"mm": (-92.0, -12.0, 40.0, 92.0), "drawn": (-156.0, -12.0, 40.0, 110.0)}
-"""Heights in the volume, and those of the sections drawn there: slices are made for the range in the middle, and a head
-is shorter below and rounder above than they would make it."""
+"""Heights in the volume, and heights of the sections drawn there. `draw_plane` is made for the range in the middle; a
+head is shorter below and rounder above than it would draw it."""
 
 
 def draw_volume(
@@ -38,12 +38,15 @@ def draw_volume(
 
 
 def label_file(path: Path) -> Path:
-    """Where the labels of the volume NAME.nii.gz lie: NAME_labels.nii.gz, beside it."""
+    """The path of the labels of a volume NAME.nii.gz: NAME_labels.nii.gz beside it."""
     return path.with_name(path.name.removesuffix(".nii.gz") + "_labels.nii.gz")
 
 
 def write_volume(path: Path, seed: int = 0, gap: float = 1.0, track: Tracker = silent) -> None:
-    """Write a head, and its labels beside it, as NIfTI files, each whole or not at all; arguments of `draw_volume`."""
+    """Write a head, and its labels beside it, as NIfTI files; each appears complete or not at all.
+
+    Arguments are those of `draw_volume`.
+    """
     values, labels = draw_volume(seed, gap, track)
     affine = np.diag([1.0, 1.0, gap, 1.0])
     affine[:3, 3] = -VIEW[0] / 2, -VIEW[1] / 2, _LOWEST

@@ -39,7 +39,7 @@ _BACKGROUND = np.array([1, 0, 0, 0], np.float32)
 class Input(NamedTuple):
     """One file, cut into slices."""
 
-    file: InputFile
+    source: InputFile
     frames: UInt8[np.ndarray, "slices height width channels"]
     """What the network sees: each slice in the middle of its neighbours."""
     head: Bool[np.ndarray, "slices rows columns"]

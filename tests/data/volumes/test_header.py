@@ -210,11 +210,11 @@ def test_a_voxel_has_the_volume_that_its_affine_gives_it_and_labels_go_back_onto
     for axis in ("sagittal", "coronal", "axial"):
         assert np.prod(slice_spacing(volume, axis)) == pytest.approx(volume.voxel, rel=1e-4)
     assert volume.rectangular == (not any("rectangular" in note for note in volume.notes))
-    at = np.argwhere(volume.values >= 0)  # every voxel lies where nibabel says that it lies
-    places = apply_affine(volume.affine, at)
+    # Every voxel lies where nibabel says that it lies.
+    ours = apply_affine(volume.affine, np.argwhere(volume.values >= 0))
     theirs = apply_affine(affine, np.argwhere(VALUES[:3, :4] >= 0))
-    order, other = (np.argsort(v) for v in (volume.values.ravel(), VALUES[:3, :4].ravel()))
-    assert np.allclose(places[order], theirs[other], atol=1e-2)
+    our_order, their_order = (np.argsort(values.ravel()) for values in (volume.values, VALUES[:3, :4]))
+    assert np.allclose(ours[our_order], theirs[their_order], atol=1e-2)
     write_volume(folder / "b.nii", volume.values.astype(np.int16), volume)
     back = load(folder / "b.nii")
     assert np.array_equal(back.dataobj, VALUES[:3, :4])
