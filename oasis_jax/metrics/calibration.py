@@ -55,9 +55,12 @@ def bin_counts(
     inside = (label > 0) | (prediction > 0)
     bins = jnp.clip(jnp.ceil(confidence * BINS).astype(jnp.int32) - 1, 0, BINS - 1)
     in_bin = jax.nn.one_hot(jnp.where(inside, bins, -1), BINS)  # a pixel outside the brain is in no bin
-    terms = jnp.stack([jnp.ones_like(confidence), confidence, (prediction == label).astype(jnp.float32)])
+    # Distances from the middle of a bin are small, so float32 adds them up with more digits than the confidences.
+    distance = confidence - (bins + 0.5) / BINS
+    terms = jnp.stack([jnp.ones_like(confidence), distance, (prediction == label).astype(jnp.float32)])
     # One matrix product takes 3 ms a slice on a CPU, three sums for each bin take 8 ms. Integers stay exact.
-    pixels, sums, correct = jnp.einsum("cbhw,bhwm->cbm", terms, in_bin, precision="highest")
+    pixels, distances, correct = jnp.einsum("cbhw,bhwm->cbm", terms, in_bin, precision="highest")
+    sums = distances + pixels * (jnp.arange(BINS) + 0.5) / BINS
     return BinCounts(pixels.astype(jnp.int32), sums, correct.astype(jnp.int32))
 
 
