@@ -15,7 +15,7 @@ import numpy as np
 
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.phantoms import head
-from oasis_jax.data.slices import folders, write_png
+from oasis_jax.data.slices import folders, slice_names, write_png
 
 CASES = {"train": range(1, 303), "validate": range(402, 437), "test": range(441, 458)}
 """The cases of each split, as many as in the real set, with 32 slices each."""
@@ -27,13 +27,13 @@ def make(root: Path) -> None:
     write_png(root / "image.png", image)
     write_png(root / "label.png", label * np.uint8(85))
     for split, cases in CASES.items():
-        for folder, source, prefix in zip(
-            folders(root, split), ("image.png", "label.png"), ("case", "seg"), strict=True
-        ):
+        for folder in folders(root, split):
             folder.mkdir()
-            for case in cases:
-                for k in range(32):
-                    os.link(root / source, folder / f"{prefix}_{case:03d}_slice_{k}.nii.png")
+        for case in cases:
+            for k in range(32):
+                names = slice_names(f"{case:03d}", k)
+                for folder, source, name in zip(folders(root, split), ("image.png", "label.png"), names, strict=True):
+                    os.link(root / source, folder / name)
 
 
 def seconds_of_check(root: Path) -> tuple[int, float]:

@@ -40,21 +40,21 @@ def main() -> None:
     if not arguments.runs:
         raise UserError("Name at least one run folder.")
     split = arguments.split or run_folder.load(arguments.runs[0]).config.train.evaluate
-    subjects, found, told = evaluations(arguments.runs, split)
-    compared = [comparison.compare(found[0], other, subjects) for other in found[1:]]
+    subjects, compared, data = evaluations(arguments.runs, split)
+    comparisons = [comparison.compare(compared[0], other, subjects) for other in compared[1:]]
     if arguments.json:
-        print(json.dumps({"split": split, "comparisons": records.to_json(compared)}, indent=1, allow_nan=False))
+        print(json.dumps({"split": split, "comparisons": records.to_json(comparisons)}, indent=1, allow_nan=False))
         return
     console = tables.console()
-    for one in compared:
-        for table in result_tables(one):
+    for result in comparisons:
+        for table in result_tables(result):
             console.print(table)
-    print(f"{told} Pooled scores, differences paired by subject.", *summary.CAUTIONS.get(split, ()), sep="\n")
-    tests = [score.p for one in compared for score in one.scores.values() if score.p is not None]
+    print(f"{data} Pooled scores, differences paired by subject.", *summary.CAUTIONS.get(split, ()), sep="\n")
+    tests = [score.p for result in comparisons for score in result.scores.values() if score.p is not None]
     if any(None in p.named().values() for p in tests):
         print(f"No p where fewer than {FEWEST_SUBJECTS} subjects have the class in both evaluations.")
-    runs = found[: len(arguments.runs)]
-    if "surface_dice" in runs[0].counts and (others := [one.name for one in runs if "surface_dice" not in one.counts]):
+    runs = compared[: len(arguments.runs)]
+    if "surface_dice" in runs[0].counts and (others := [run.name for run in runs if "surface_dice" not in run.counts]):
         print(f"Surfaces of {', '.join(others)} were measured with pixels of another size, or not at all.")
     if len(subjects) < FEWEST_SUBJECTS:
         print(f"They are too few for an interval or a test; {FEWEST_SUBJECTS} are needed.")

@@ -20,6 +20,7 @@ from oasis_jax.data.volumes import study
 from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.record import Metrics
+from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.evaluation.split import evaluate_split
 from oasis_jax.inference import ensemble
 from oasis_jax.inference.segment import Segmenter
@@ -88,8 +89,7 @@ def evaluate_volumes(runs: Sequence[Run], arguments: Arguments) -> tuple[Metrics
     values = arguments.values.by_class()
     scans = study.pair_scans(arguments.images, arguments.labels)
     segmenter = Segmenter.load(runs, mirror=arguments.mirror, step=arguments.step)
-    low, high = segmenter.trained.cut.heights
-    found, problems = volumes.evaluate_volumes(
+    evaluated, problems = volumes.evaluate_volumes(
         scans,
         segmenter,
         values=values,
@@ -97,29 +97,34 @@ def evaluate_volumes(runs: Sequence[Run], arguments: Arguments) -> tuple[Metrics
         tell=console.say,
         orientation=arguments.orientation,
     )
-    _check_slices("volumes", arguments.slices, len(found.pairs))
-    caveats = [
-        f"Training saw slices from {low:.2f} to {high:.2f} of the brain's height; these are whole volumes, and what "
-        "the network says of other heights is a guess."
-    ]
-    if problems:
-        caveats.append(f"{len(problems)} of {len(scans)} scans could not be evaluated and are left out.")
-    if found.surfaces is None:
-        caveats.append("Surfaces are not compared, because the voxels of a volume are not rectangular.")
-    fingerprint = volumes.fingerprint([scan for scan in scans if scan.case in found.subjects], console.track)
-    data = Path(arguments.images).name
+    _check_slices("volumes", arguments.slices, len(evaluated.pairs))
+    used = [scan for scan in scans if scan.case in evaluated.subjects]
     folder = arguments.output or runs[0].evaluation("volumes" + segmenter.ensemble.name)
     metrics = write_evaluation(
         segmenter.ensemble,
-        found,
-        data=data,
+        evaluated,
+        data=Path(arguments.images).name,
         split="volumes",
-        fingerprint=fingerprint,
+        fingerprint=volumes.fingerprint(used, console.track),
         folder=folder,
         asked=arguments.slices,
-        caveats=caveats,
+        caveats=_caveats(segmenter, evaluated, len(problems), len(scans)),
     )
     return metrics, folder, problems
+
+
+def _caveats(segmenter: Segmenter, evaluated: Evaluated, failed: int, scans: int) -> list[str]:
+    """What a reader of the scores of whole volumes must know."""
+    low, high = segmenter.trained.cut.heights
+    caveats = [
+        f"Training saw slices from {low:.2f} to {high:.2f} of the brain's height. These are whole volumes; at other "
+        "heights the labels are unreliable."
+    ]
+    if failed:
+        caveats.append(f"{failed} of {scans} scans could not be evaluated and are left out.")
+    if evaluated.surfaces is None:
+        caveats.append("Surfaces are not compared, because the voxels of a volume are not rectangular.")
+    return caveats
 
 
 def main() -> None:
@@ -156,8 +161,8 @@ def _evaluate_run(arguments: Arguments) -> None:
     mesh = sharding.make_mesh(jax.device_count())
     networks = ensemble.load(runs, mesh, step=arguments.step, mirror=arguments.mirror)
     source = Source(tree.splits[split], trained.config.data)
-    found = evaluate_split(networks, tree, split, source, mesh)
-    show(*write_split(networks, tree, split, found, output=arguments.output, asked=arguments.slices))
+    evaluated = evaluate_split(networks, tree, split, source, mesh)
+    show(*write_split(networks, tree, split, evaluated, output=arguments.output, asked=arguments.slices))
 
 
 def _check_slices(owner: str, asked: tuple[int, ...], count: int) -> None:

@@ -96,10 +96,10 @@ def read_metrics(networks: Ensemble) -> dict[str, Metrics]:
     """
     trained, step = networks.runs[0], networks.checkpoints[0].step
     files = {split: trained.evaluation(split + networks.name) / "metrics.json" for split in SPLITS}
-    found = {split: record.read(Metrics, path) for split, path in files.items() if path.is_file()}
+    by_split = {split: record.read(Metrics, path) for split, path in files.items() if path.is_file()}
     return {
         split: metrics
-        for split, metrics in found.items()
+        for split, metrics in by_split.items()
         if metrics.step == step and metrics.averaged == networks.averaged
     }
 

@@ -124,11 +124,11 @@ def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
     check_orientation(arguments.orientation)
     if arguments.batch is not None and arguments.batch < 1:
         raise UserError(f"--batch is {arguments.batch} and must be at least 1.")
-    found, problems = find_inputs(arguments.inputs)
-    if not found:
+    files, problems = find_inputs(arguments.inputs)
+    if not files:
         raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
-    _check_free(found, arguments)
-    return found, problems
+    _check_free(files, arguments)
+    return files, problems
 
 
 def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> _Result:
@@ -153,15 +153,15 @@ def _write_tables(results: Sequence[_Result], folder: Path) -> None:
     write_text(folder / predictions.INDEX, predictions.index_page(folder))
 
 
-def _check_free(found: Sequence[InputFile], arguments: Arguments) -> None:
+def _check_free(inputs: Sequence[InputFile], arguments: Arguments) -> None:
     if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
         raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
-    files = [name for one in found for name in outputs.names(one, arguments.probabilities)]
-    files += [*outputs.TABLES, predictions.INDEX]
-    inputs = {one.path.resolve() for one in found}
-    if lost := [name for name in files if (arguments.output / name).resolve() in inputs]:
+    names = [name for file in inputs for name in outputs.names(file, arguments.probabilities)]
+    names += [*outputs.TABLES, predictions.INDEX]
+    paths = {file.path.resolve() for file in inputs}
+    if lost := [name for name in names if (arguments.output / name).resolve() in paths]:
         raise UserError(f"{arguments.output / lost[0]} is one of the inputs: name another --output.")
-    there = [name for name in files if (arguments.output / name).exists()]
+    there = [name for name in names if (arguments.output / name).exists()]
     if there and not arguments.overwrite:
         raise UserError(
             f"{arguments.output} holds {there[0]} already{f' and {len(there) - 1} more' if there[1:] else ''}: "

@@ -54,8 +54,8 @@ def load_experiment(path: Path) -> Config:
         UserError: no such file, or it exports no `Config`.
     """
     if not path.is_file():
-        known = ", ".join(named_experiments())
-        raise UserError(f"There is no experiment file {path}: name a file, or {known}. Options start with two dashes.")
+        names = ", ".join(named_experiments())
+        raise UserError(f"There is no experiment file {path}: name a file, or {names}. Options start with two dashes.")
     try:
         exported = runpy.run_path(str(path)).get("config")
     except Exception as error:  # whatever the user's own code raises

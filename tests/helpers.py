@@ -48,7 +48,7 @@ def blob(rng: np.random.Generator, size: tuple[int, int] = SIZE) -> tuple[np.nda
 def write_tree(
     root: Path, slices: int = 4, cases: dict[str, tuple[str, ...]] | None = None, size: tuple[int, int] = SIZE
 ) -> Path:
-    """A tree with two training persons and one in each of the other splits."""
+    """A tree with two training subjects and one in each of the other splits."""
     rng = np.random.default_rng(0)
     for split, names in (cases or {"train": ("1", "2"), "validate": ("3",), "test": ("10", "9")}).items():
         for folder in folders(root, split):

@@ -53,10 +53,10 @@ class Ensemble:
         What the networks look at grows with a frame that has `growth` more rows and columns than the slices of
         training. Where anything is averaged, logits are logarithms of probabilities.
         """
-        networks = [unet.network(replace(one.config.model, crop=_grown(one, growth)))[1] for one in self.runs]
+        networks = [unet.network(replace(run.config.model, crop=_grown(run, growth)))[1] for run in self.runs]
         if len(networks) == 1 and not self.mirror:
             return lambda params, image: networks[0](params[0], image)
-        shifts = [mirror_shift(one.config.augment.mirror_axis, one.size[0]) for one in self.runs]
+        shifts = [mirror_shift(run.config.augment.mirror_axis, run.size[0]) for run in self.runs]
 
         def apply(params: tuple[unet.Params, ...], image: Array) -> Array:
             shares = [
@@ -72,7 +72,7 @@ class Ensemble:
         """What was averaged; None for one network alone."""
         if len(self.runs) == 1 and not self.mirror:
             return None
-        members = [Member(one.name, info.step) for one, info in zip(self.runs, self.checkpoints, strict=True)]
+        members = [Member(run.name, info.step) for run, info in zip(self.runs, self.checkpoints, strict=True)]
         return Averaged(tuple(members), self.mirror)
 
     @property
@@ -84,7 +84,7 @@ class Ensemble:
 
 def sentence(averaged: Averaged) -> str:
     """What was averaged, for people."""
-    members = [f"{one.run} (step {one.step})" for one in averaged.runs]
+    members = [f"{member.run} (step {member.step})" for member in averaged.runs]
     who = members[0] if len(members) == 1 else f"the {len(members)} networks {', '.join(members)}"
     return f"Probabilities are the mean over {who}{' and the mirror images' if averaged.mirror else ''}."
 
@@ -95,27 +95,27 @@ def load(runs: Sequence[Run], mesh: jax.sharding.Mesh, *, step: int | None = Non
     Raises:
         UserError: runs that do not see the same slices in the same way, or without a sound checkpoint.
     """
-    for i, one in enumerate(runs[1:], 1):
-        if any(one.folder.resolve() == other.folder.resolve() for other in runs[:i]):
-            raise UserError(f"{one.folder} would be averaged with itself: name another run after --with.")
-        _check_alike(runs[0], one)
+    for i, run in enumerate(runs[1:], 1):
+        if any(run.folder.resolve() == other.folder.resolve() for other in runs[:i]):
+            raise UserError(f"{run.folder} would be averaged with itself: name another run after --with.")
+        _check_alike(runs[0], run)
     if mirror:
-        for one in runs:
-            mirror_shift(one.config.augment.mirror_axis, one.size[0])
-    restored = [restore.load_best(one, mesh, None if i else step) for i, one in enumerate(runs)]
+        for run in runs:
+            mirror_shift(run.config.augment.mirror_axis, run.size[0])
+    restored = [restore.load_best(run, mesh, None if i else step) for i, run in enumerate(runs)]
     checkpoints, params = zip(*restored, strict=True)
     return Ensemble(tuple(runs), checkpoints, params, mirror)
 
 
 def _check_alike(first: Run, other: Run) -> None:
     """Two networks can be averaged where one input serves both."""
-    facts = {
+    properties = {
         "slices of {0[0]}x{0[1]}": (first.size, other.size),
         "{0} neighbour(s) on each side": (first.config.data.neighbours, other.config.data.neighbours),
         "slices normalised by {0}": (first.config.data.normalise, other.config.data.normalise),
         "slices cut as {0}": (first.provenance.get("slice_cut"), other.provenance.get("slice_cut")),
     }
-    for text, (ours, theirs) in facts.items():
+    for text, (ours, theirs) in properties.items():
         if ours != theirs:
             raise UserError(
                 f"{other.folder} was trained on {text.format(theirs)}, {first.folder} on {text.format(ours)}: "

@@ -236,8 +236,8 @@ def trained_on(run: Run) -> Trained:
         UserError: its `config.json` says nothing of it.
     """
     try:
-        seen = run.provenance["slice_looks"]
-        ranges = {name: (float(seen[name][0]), float(seen[name][1])) for name in appearance.MEASURES}
+        recorded = run.provenance["slice_looks"]
+        ranges = {name: (float(recorded[name][0]), float(recorded[name][1])) for name in appearance.MEASURES}
         return Trained(parse_cut(run.provenance["slice_cut"]), ranges)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{run.folder / 'config.json'} does not say how its slices were cut: train anew.") from error

@@ -53,15 +53,15 @@ def _of_model(
 
 
 def _choose(folder: Path, at_step: int | None) -> list[checkpoint.CheckpointInfo]:
-    found, damaged = checkpoint.list_checkpoints(folder)
+    checkpoints, damaged = checkpoint.list_checkpoints(folder)
     if damaged:
         console.say(f"The checkpoint(s) of step {', '.join(map(str, damaged))} are damaged and left out.")
     if at_step is None:
-        if validated := checkpoint.by_loss(found):
+        if validated := checkpoint.by_loss(checkpoints):
             return validated
         raise UserError(f"{folder} has no validated checkpoint yet: train for at least one epoch.")
-    for info in found:
+    for info in checkpoints:
         if info.step == at_step:
             return [info]
-    have = ", ".join(str(info.step) for info in found) or "none"
+    have = ", ".join(str(info.step) for info in checkpoints) or "none"
     raise UserError(f"{folder} has no checkpoint of step {at_step}; it has: {have}.")

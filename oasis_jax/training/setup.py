@@ -52,17 +52,17 @@ def train(settings: Config) -> None:
     program = programs.build(settings, tree, params)
     with run_folder.lock(settings.run):
         if run_folder.exists(settings.run):
-            here = _same_run(settings)
-            _same_data(here, tree)
-            _same_start(here, origin)
-            run_folder.save(here)  # the data may have moved
+            run = _same_run(settings)
+            _same_data(run, tree)
+            _same_start(run, origin)
+            run_folder.save(run)  # the data may have moved
         else:
-            here = run_folder.create(settings, _facts(tree) | origin)
+            run = run_folder.create(settings, _data_record(tree) | origin)
         with _stop_signals() as stop:
-            step = optimize(here, program, stop)
+            step = optimize(run, program, stop)
         if number := max(distributed.all_gather(stop.signal)):
-            _leave(here, step, number)
-        show(_final_scores(here, tree, split, program.sources[split], program.mesh), here.evaluation(split))
+            _leave(run, step, number)
+        show(_final_scores(run, tree, split, program.sources[split], program.mesh), run.evaluation(split))
 
 
 def _start(settings: Config, tree: Dataset) -> tuple[unet.Params | None, dict[str, Any]]:
@@ -72,14 +72,14 @@ def _start(settings: Config, tree: Dataset) -> tuple[unet.Params | None, dict[st
     return start.parameters(settings, tree.size)
 
 
-def _same_start(here: Run, origin: dict[str, Any]) -> None:
-    if origin and here.provenance.get("init") != origin["init"]:
+def _same_start(run: Run, origin: dict[str, Any]) -> None:
+    if origin and run.provenance.get("init") != origin["init"]:
         raise UserError(
-            f"{here.config.train.init} holds other parameters than when {here.folder} was started: name another --run."
+            f"{run.config.train.init} holds other parameters than when {run.folder} was started: name another --run."
         )
 
 
-def _facts(tree: Dataset) -> dict[str, Any]:
+def _data_record(tree: Dataset) -> dict[str, Any]:
     """What a run remembers of its data."""
     return {
         "data_fingerprints": tree.fingerprints,
@@ -91,39 +91,39 @@ def _facts(tree: Dataset) -> dict[str, Any]:
 
 def _same_run(settings: Config) -> Run:
     """The run on disk, with those settings of the command that may differ from its own."""
-    here = run_folder.load(settings.run)
-    if changed := config.differences(here.config, settings):
+    run = run_folder.load(settings.run)
+    if changed := config.differences(run.config, settings):
         raise UserError(
             f"{settings.run} was started with other settings ({'; '.join(changed)}): "
             "name another --run, or repeat the old settings to resume."
         )
-    return here._replace(config=settings)
+    return run._replace(config=settings)
 
 
-def _same_data(here: Run, tree: Dataset) -> None:
-    recorded = here.provenance["data_fingerprints"]
+def _same_data(run: Run, tree: Dataset) -> None:
+    recorded = run.provenance["data_fingerprints"]
     if changed := [s for s in ("train", "validate") if recorded.get(s) != tree.fingerprints[s]]:
         raise UserError(
-            f"The slices in {tree.root} are not those that {here.folder} was started with ({' and '.join(changed)} "
+            f"The slices in {tree.root} are not those that {run.folder} was started with ({' and '.join(changed)} "
             "differ): name another --run, or the old --data.root."
         )
 
 
-def _final_scores(here: Run, tree: Dataset, split: str, source: Source, mesh: jax.sharding.Mesh) -> Metrics:
+def _final_scores(run: Run, tree: Dataset, split: str, source: Source, mesh: jax.sharding.Mesh) -> Metrics:
     """The evaluation of the best checkpoint: the one on disk where it is of this very checkpoint and data."""
-    metrics = _scores_on_disk(here, tree, split)
+    metrics = _scores_on_disk(run, tree, split)
     if shared := distributed.broadcast(None if metrics is None else records.to_json(metrics)):
         return records.from_json(Metrics, shared)
-    networks = ensemble.load([here], mesh)
+    networks = ensemble.load([run], mesh)
     return write_split(networks, tree, split, evaluate_split(networks, tree, split, source, mesh))[0]
 
 
-def _scores_on_disk(here: Run, tree: Dataset, split: str) -> Metrics | None:
+def _scores_on_disk(run: Run, tree: Dataset, split: str) -> Metrics | None:
     try:
-        metrics = record.read(Metrics, here.evaluation(split) / "metrics.json")
+        metrics = record.read(Metrics, run.evaluation(split) / "metrics.json")
     except (OSError, UserError):
         return None  # not there yet, damaged, or of another version: it will be made again
-    return metrics if is_current(metrics, here, tree) else None
+    return metrics if is_current(metrics, run, tree) else None
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def _stop_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _leave(here: Run, step: int, number: int) -> None:
-    saved = f"Saved {here.folder} after step {step}." if step else "Stopped before the first step."
+def _leave(run: Run, step: int, number: int) -> None:
+    saved = f"Saved {run.folder} after step {step}." if step else "Stopped before the first step."
     console.say(f"{saved} Start the same command again to go on.")
     raise SystemExit(128 + number)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from oasis_jax.config import SPLITS
-from oasis_jax.data.slices import folders_of
+from oasis_jax.data.slices import folders_of, slice_names
 
 SLICES = 32
 """Slices of every case, numbered from 0."""
@@ -46,7 +46,8 @@ class Manifest:
 def pair_names(split: str, case: str, number: int) -> tuple[str, str]:
     """The image's and the label's name below the root."""
     images, labels = folders_of(split)
-    return f"{images}/case_{case}_slice_{number}.nii.png", f"{labels}/seg_{case}_slice_{number}.nii.png"
+    image, label = slice_names(case, number)
+    return f"{images}/{image}", f"{labels}/{label}"
 
 
 def digest(content: bytes) -> bytes:
