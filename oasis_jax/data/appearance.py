@@ -35,6 +35,11 @@ def ranges(measures: list[tuple[float, float, float]]) -> Ranges:
     return {name: (min(values), max(values)) for name, values in zip(MEASURES, columns, strict=False)}
 
 
+def union(a: Ranges, b: Ranges) -> Ranges:
+    """The smallest ranges that hold two."""
+    return {name: (min(a[name][0], b[name][0]), max(a[name][1], b[name][1])) for name in a}
+
+
 def out_of_range(slices: list[UInt8[np.ndarray, "rows columns"]], ranges: Ranges) -> list[bool]:
     """Whether each slice lies outside the ranges, widened by a quarter of their width on either side."""
     return [

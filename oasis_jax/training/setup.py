@@ -9,12 +9,16 @@ from types import FrameType
 from typing import Any
 
 import jax
+import numpy as np
 
 from oasis_jax import config
 from oasis_jax.config import SPLITS, Config
+from oasis_jax.data import appearance
+from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.data.open import open_data
+from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.split import evaluate_split
@@ -57,7 +61,9 @@ def train(settings: Config) -> None:
             _same_start(run, origin)
             run_folder.save(run)  # the data may have moved
         else:
-            run = run_folder.create(settings, _data_record(tree) | origin)
+            run = run_folder.create(
+                settings, _data_record(tree, _looks(settings, tree, program.sources["train"])) | origin
+            )
         with _stop_signals() as stop:
             step = optimize(run, program, stop)
         if number := max(distributed.all_gather(stop.signal)):
@@ -79,13 +85,23 @@ def _same_start(run: Run, origin: dict[str, Any]) -> None:
         )
 
 
-def _data_record(tree: Dataset) -> dict[str, Any]:
+def _looks(settings: Config, tree: Dataset, source: Source) -> Ranges:
+    """What the network sees in training: slices as they are and, with `augment.strip`, without skull."""
+    ranges = tree.ranges["train"]
+    if not settings.augment.strip:
+        return ranges
+    pairs = console.track((source[i] for i in range(len(source))), len(source), "Measuring brains")
+    brains = [appearance.measure(quantise(np.where(label > 0, image, 0))) for image, label in pairs]
+    return appearance.union(ranges, appearance.ranges(brains))
+
+
+def _data_record(tree: Dataset, ranges: Ranges) -> dict[str, Any]:
     """What a run remembers of its data."""
     return {
         "data_fingerprints": tree.fingerprints,
         "slice_size": list(tree.size),
         "slice_cut": dataclasses.asdict(tree.cut),
-        "slice_looks": tree.ranges["train"],
+        "slice_looks": ranges,
     }
 
 
