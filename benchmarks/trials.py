@@ -34,6 +34,10 @@ TRIALS: dict[str, tuple[str, ...]] = {
     "dropout": ("--model.dropout", "0.1"),
     "turned": ("--augment.rotate", "5", "--augment.scale", "0.05"),
     "stripped": ("--augment.strip", "0.25", "--augment.bias-field", "0.2"),
+    "elsewhere": (
+        *("--augment.strip", "0.25", "--augment.bias-field", "0.2", "--augment.warped", "0.4"),
+        *("--augment.rotate", "10", "--augment.scale", "0.15", "--augment.shift", "10"),
+    ),
     "seed 1": ("--train.seed", "1"),
     "seed 2": ("--train.seed", "2"),
 }

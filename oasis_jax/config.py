@@ -80,6 +80,9 @@ class Augment:
     """Largest shift along either axis, pixels."""
     elastic: float = setting(0.0, "0 or more pixels", lambda x: 0 <= x < math.inf)
     """Typical displacement of the smooth elastic warp, pixels."""
+    warped: float = setting(1.0, "from 0 to 1", lambda x: 0 <= x <= 1)
+    """Share of slices that rotate, scale, shift and elastic change. Below 1, the network also learns where the brain
+    lies in the slices as they are, as heads that are all aligned to an atlas."""
     gamma: float = setting(0.0, "from 0 to 3", lambda x: 0 <= x <= 3)
     """Largest change of log gamma: 0.3 means an exponent from exp(-0.3) to exp(0.3)."""
     bias_field: float = setting(0.0, "from 0 to 2", lambda x: 0 <= x <= 2)

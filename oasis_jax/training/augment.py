@@ -57,7 +57,9 @@ def augment(
         image = jnp.where(flip, mirror(image, shift, image.min((0, 1))), image)
         label = jnp.where(flip, mirror(label, shift, 0), label)
     if config.rotate or config.scale or config.shift or config.elastic:
-        image, label = _warp(warp_key, image, label, config, window)
+        moved, moved_label = _warp(warp_key, image, label, config, window)
+        chosen = config.warped == 1 or jax.random.bernoulli(jax.random.fold_in(key, 3), config.warped)
+        image, label = jnp.where(chosen, moved, image), jnp.where(chosen, moved_label, label)
     if config.gamma:
         log_gamma = jax.random.uniform(gamma_key, minval=-config.gamma, maxval=config.gamma)
         image = _gamma(image, jnp.exp(log_gamma))

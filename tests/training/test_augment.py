@@ -53,6 +53,24 @@ def test_gamma_keeps_order_mean_and_deviation(seed: int) -> None:
     assert not label.any()
 
 
+def test_the_share_that_is_not_warped_stays_as_it_is() -> None:
+    image, label = discs()
+    geometry = Augment(rotate=20.0, scale=0.2, shift=4.0, warped=0.3)
+    always = replace(geometry, warped=1.0)
+    keys = [jax.random.key(seed) for seed in range(40)]
+    warped = 0
+    for key in keys:
+        moved, moved_label = augment(key, image, label, geometry)
+        stays = bool((moved == image).all())
+        warped += not stays
+        wanted = (image, label) if stays else augment(key, image, label, always)
+        np.testing.assert_array_equal(moved, wanted[0])
+        np.testing.assert_array_equal(moved_label, wanted[1])
+    assert 5 <= warped <= 20
+    nothing, _ = augment(keys[0], image, label, replace(geometry, warped=0.0))
+    np.testing.assert_array_equal(nothing, image)
+
+
 def test_mirror_swaps_left_and_right_which_are_rows() -> None:
     image, label = discs()
     augmented = [augment(jax.random.key(seed), image, label, Augment(mirror=True)) for seed in range(20)]
