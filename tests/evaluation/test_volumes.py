@@ -77,7 +77,7 @@ def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
     done = command("evaluate", finished, "--images", images, "--labels", labels)
     assert done.returncode == 0, done.stderr
     assert "of 4 subjects" in done.stdout
-    assert "these are whole volumes" in " ".join(done.stdout.split())
+    assert "These are whole volumes" in " ".join(done.stdout.split())
     folder = finished / "evaluation" / "volumes"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["scores"]["tissue"]["scans"] == 5

@@ -27,5 +27,5 @@ def test_a_network_that_saw_brains_without_skull_knows_them(data: Path, tmp_path
         )
     )
     brain = quantise(np.where(label > 0, image, 0))
-    values = dict(zip(appearance.MEASURES, appearance.measure(brain), strict=True))
+    values: dict[str, float] = dict(zip(appearance.MEASURES, appearance.measure(brain), strict=True))
     assert all(low <= values[name] <= high for name, (low, high) in stripped.items())
