@@ -74,7 +74,7 @@ def parse(words: list[str]) -> Arguments:
     if any(word.endswith(".py") for word in words[1:]):
         raise UserError("Name the experiment first, then the options.")
     named = words and not words[0].startswith("-")
-    default = load_experiment(named_experiments().get(words[0], Path(words[0]))) if named else _without(words)
+    default = load_experiment(named_experiments().get(words[0], Path(words[0]))) if named else _default_settings(words)
     return command_line(
         Arguments,
         default=Arguments(default),
@@ -84,8 +84,8 @@ def parse(words: list[str]) -> Arguments:
     )
 
 
-def _without(words: list[str]) -> Config:
-    """The settings that options change where no experiment is named: those of the run to start from, if there is one.
+def _default_settings(words: list[str]) -> Config:
+    """The settings without an experiment: those of the run that `--init` names, or the defaults.
 
     Raises:
         UserError: there is no such run.

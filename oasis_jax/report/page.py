@@ -39,7 +39,6 @@ def report(metrics: Metrics, evaluated: Evaluated, curves: Path) -> str:
         table=_table(metrics.scores),
         notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(metrics.scores)),
         charts=_charts(metrics.scores, evaluated.table.confusion.sum(0), curves),
-        definitions=template.read("definitions.html"),
         data=template.script_data(_data(evaluated)),
     )
 

@@ -37,6 +37,8 @@ def read(name: str) -> str:
 def fill(page: str, **parts: str) -> str:
     """A template with its style and scripts inside, and each part in the place of its `<!--mark-->`.
 
+    A mark without a part stands for the file of its name, which several templates share.
+
     All marks are replaced in one pass, so text inside a part that looks like a mark stays as it is.
 
     Args:
@@ -49,7 +51,8 @@ def fill(page: str, **parts: str) -> str:
             return f"<style>\n{read(match['css'])}</style>"
         if match["js"]:
             return f"<script>\n{read(match['js'])}</script>"
-        return parts[match["mark"]]
+        name = match["mark"]
+        return parts[name] if name in parts else read(f"{name}.html")
 
     return _PARTS.sub(replacement, read(page))
 

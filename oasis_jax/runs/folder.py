@@ -86,7 +86,7 @@ class Run(NamedTuple):
         return self._replace(config=replace(self.config, data=replace(self.config.data, root=root)))
 
     def evaluation(self, split: str) -> Path:
-        """Where the evaluation of a split lies; that of a model lies in the current folder, for its own is not ours."""
+        """Folder of the evaluation of a split. For a model it is in the current folder, not beside the weights."""
         return Path(f"{self.name}-{split}") if self.weights else self.folder / "evaluation" / split
 
 
@@ -139,7 +139,8 @@ def load(folder: Path) -> Run:
     """Read a run folder, or the folder of a model; the config names the folder where it now lies.
 
     Raises:
-        UserError: there is neither, or a file is damaged or of another version that has more settings.
+        UserError: the folder holds no run and no model; a file is damaged; or a later version wrote it, with more
+            settings.
     """
     if exists(folder):
         return _parse(folder / "config.json", lambda path: json.loads(path.read_text(encoding="utf-8")))

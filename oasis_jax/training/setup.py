@@ -62,7 +62,7 @@ def train(settings: Config) -> None:
             run_folder.save(run)  # the data may have moved
         else:
             run = run_folder.create(
-                settings, _data_record(tree, _looks(settings, tree, program.sources["train"])) | origin
+                settings, _data_record(tree, _ranges(settings, tree, program.sources["train"])) | origin
             )
         with _stop_signals() as stop:
             step = optimize(run, program, stop)
@@ -85,7 +85,7 @@ def _same_start(run: Run, origin: dict[str, Any]) -> None:
         )
 
 
-def _looks(settings: Config, tree: Dataset, source: Source) -> Ranges:
+def _ranges(settings: Config, tree: Dataset, source: Source) -> Ranges:
     """What the network sees in training: slices as they are and, with `augment.strip`, without skull."""
     ranges = tree.ranges["train"]
     if not settings.augment.strip:
