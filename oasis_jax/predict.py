@@ -24,7 +24,8 @@ from oasis_jax.inference.segment import Segmenter
 from oasis_jax.pretrained import RunPath
 from oasis_jax.report import predictions
 from oasis_jax.runs import folder as run_folder
-from oasis_jax.runs.folder import Run, Trained
+from oasis_jax.runs.folder import Run
+from oasis_jax.runs.trained import Trained
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, describe, leave_some, run_command

@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -24,8 +26,9 @@ from oasis_jax.evaluation.record import Metrics, SubjectCounts
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.evaluation.summary import measure
 from oasis_jax.inference.ensemble import Ensemble
-from oasis_jax.inference.segment import Forward, Segmenter
+from oasis_jax.inference.segment import Forward, Labels, Segmenter
 from oasis_jax.metrics.surface import compare_slices
+from oasis_jax.runs.checkpoint import CheckpointInfo
 from oasis_jax.runs.folder import Run
 
 REPOSITORY = Path(__file__).parent.parent
@@ -84,6 +87,18 @@ def files_of(found: Evaluated, **about: Any) -> tuple[Metrics, SubjectCounts]:
     known = {"run": "r", "data": "mine", "split": "test", "step": 7, "data_fingerprint": "0" * 64, "spacing_mm": None}
     known |= about
     return Metrics(**known, scores=scores), SubjectCounts(**known, **vars(counts))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The blocks of code of a page that are in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def pasted(page: Path) -> list[tuple[str, list[str]]]:
+    """The commands of a page that start one of our programs: its name and its words."""
+    program = re.compile(r"(?:-m\s+oasis_jax\.|^oasis-)(\w+)([^\"]*(?:\"[^\"]*\"[^\"]*)*)")
+    lines = "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    return [(found[1], shlex.split(found[2], comments=True)) for line in lines if (found := program.search(line))]
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -213,10 +228,14 @@ def save(path: Path, ras: np.ndarray, spacing: tuple[float, ...] = (1, 1, 1), wa
 FRAMING = Framing((48, 64), (48, 64), "axial")
 
 
-def by_grey(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def by_grey(frames: np.ndarray) -> Labels:
     """Stands for the network: the class of `brain`'s grey levels, with certainty."""
-    classes = np.digitize(frames[..., frames.shape[-1] // 2], [42, 127, 212]).astype(np.uint8)
-    return classes, np.eye(4, dtype=np.float32)[classes]
+    return certain(np.digitize(frames[..., frames.shape[-1] // 2], [42, 127, 212]).astype(np.uint8))
+
+
+def certain(classes: np.ndarray) -> Labels:
+    """The labels of a network that has no doubt."""
+    return Labels(classes, np.eye(4, dtype=np.float32)[classes], np.ones(len(classes), np.float32))
 
 
 def stand_in(forward: Forward = by_grey) -> Segmenter:
@@ -227,7 +246,11 @@ def stand_in(forward: Forward = by_grey) -> Segmenter:
         "slice_cut": {"axis": FRAMING.axis, "heights": [0.3, 0.7]},
         "slice_looks": {name: [0.0, 255.0] for name in MEASURES},
     }
-    return Segmenter(Ensemble((Run(Path("run"), config, facts),), (), (), mirror=False), forward, lambda _: 4)
+    return Segmenter(
+        Ensemble((Run(Path("run"), config, facts),), (CheckpointInfo(1, None, {}),), (), mirror=False),
+        forward,
+        lambda _: 4,
+    )
 
 
 def brain(

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from checked import load, present
-from helpers import ALL_WAYS, FRAMING, SIZE, assert_mistake, blob, brain, by_grey, command, save, stand_in
+from helpers import ALL_WAYS, FRAMING, SIZE, assert_mistake, blob, brain, by_grey, certain, command, save, stand_in
 from PIL import Image
 
 from oasis_jax.data.appearance import Ranges
@@ -26,7 +26,8 @@ from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
-from oasis_jax.runs.folder import Trained
+from oasis_jax.inference.segment import Labels
+from oasis_jax.runs.trained import Trained
 
 LOOKS: Ranges = {"covered": (0.0, 1.0), "mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
 
@@ -106,9 +107,8 @@ def with_scalp(values: np.ndarray, centre: tuple[int, int]) -> np.ndarray:
     return np.where(((radius > 0.78) & (radius < 1))[..., None], 240, values).astype(np.int16)
 
 
-def by_grey_without_scalp(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    classes = np.digitize(frames[..., frames.shape[-1] // 2], [32, 95, 159, 210]).astype(np.uint8) % 4
-    return classes, np.eye(4, dtype=np.float32)[classes]
+def by_grey_without_scalp(frames: np.ndarray) -> Labels:
+    return certain(np.digitize(frames[..., frames.shape[-1] // 2], [32, 95, 159, 210]).astype(np.uint8) % 4)
 
 
 def test_the_brain_not_the_scalp_must_lie_where_the_network_looks(tmp_path: Path) -> None:
@@ -212,9 +212,8 @@ def test_a_neighbour_that_cannot_be_used_is_said_and_does_not_stop_its_neighbour
 def test_there_is_no_tissue_in_the_air_or_in_empty_slices(tmp_path: Path) -> None:
     values, _ = brain((37, 50, 30))
 
-    def raving(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        classes = np.full(frames.shape[:3], 2, np.uint8)
-        return classes, np.eye(4, dtype=np.float32)[classes]
+    def raving(frames: np.ndarray) -> Labels:
+        return certain(np.full(frames.shape[:3], 2, np.uint8))
 
     path = save(tmp_path / "a.nii", values)
     for keep in (False, True):
@@ -230,7 +229,7 @@ def test_batches_run_on_from_file_to_file(tmp_path: Path) -> None:
     inputs = [read_input(InputFile(path, path.stem), FRAMING) for path in paths]
     seen: list[int] = []
 
-    def counting(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def counting(frames: np.ndarray) -> Labels:
         seen.append(len(frames))
         return by_grey(frames)
 

@@ -11,6 +11,9 @@ from helpers import assert_mistake, command, options
 
 from oasis_jax import config, pretrained
 from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs import history
+from oasis_jax.runs.history import Validation
+from oasis_jax.runs.trained import trained_on
 from oasis_jax.runs.weights import FILE, read_weights
 from oasis_jax.train import parse
 
@@ -36,6 +39,13 @@ def test_a_model_holds_one_file_that_says_nothing_of_the_machine(model: Path, fi
     about, _ = read_weights(model / FILE)
     assert str(finished.parent) not in json.dumps(about)
     assert about["provenance"]["seed"] == 0
+    validation = history.read(finished / "metrics.jsonl", about["checkpoint"]["step"])[-1].numbers
+    assert isinstance(validation, Validation)
+    assert about["checkpoint"]["lowest_confidence"] == validation.lowest_confidence
+    confidence = trained_on(run_folder.load(model), about["checkpoint"]["step"]).confidence
+    assert confidence == trained_on(run_folder.load(finished), about["checkpoint"]["step"]).confidence
+    assert confidence is not None
+    assert 0.25 < confidence < 1
     assert {"data_fingerprints", "slice_cut", "slice_looks", "versions"} <= set(about["provenance"])
     assert run_folder.load(model).config.model == run_folder.load(finished).config.model
 

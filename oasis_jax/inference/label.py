@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -12,7 +12,7 @@ from jaxtyping import Float32, UInt8
 from oasis_jax.classes import COUNT
 from oasis_jax.data.geometry import Size
 from oasis_jax.data.volumes.inputs import Input, own_classes, own_probabilities
-from oasis_jax.inference.segment import Segmenter
+from oasis_jax.inference.segment import Labels, Segmenter
 
 _AHEAD = 2
 """Number of batches that devices compute before the host reads the labels of the first one."""
@@ -26,6 +26,8 @@ class Segmentation(NamedTuple):
     """On the pixels of the file."""
     probabilities: Float32[np.ndarray, "slices rows columns 4"] | None
     """On the pixels of the file; None if they were not requested."""
+    confidence: Float32[np.ndarray, " slices"]
+    """Mean probability of the classes inside the labelled brain of each slice; 1 if it has none."""
 
 
 def label(inputs: Iterable[Input], segmenter: Segmenter, keep_probabilities: bool) -> Iterator[Segmentation]:
@@ -41,7 +43,7 @@ def label(inputs: Iterable[Input], segmenter: Segmenter, keep_probabilities: boo
         for row, (pending, number) in enumerate(batch.slices):
             pending.write(number, batch, row)
             if pending.left == 0:
-                yield Segmentation(pending.input, pending.classes, pending.probabilities)
+                yield Segmentation(pending.input, pending.classes, pending.probabilities, pending.confidence)
 
 
 @dataclass
@@ -53,12 +55,15 @@ class _Pending:
     """As in `Segmentation`; a slice is background until it is written."""
     probabilities: Float32[np.ndarray, "slices rows columns 4"] | None
     """As in `Segmentation`; a slice is certain background until it is written."""
+    confidence: Float32[np.ndarray, " slices"]
+    """As in `Segmentation`."""
     left: int
     """Number of slices that are not written yet."""
 
     def write(self, number: int, batch: "_Batch", row: int) -> None:
         """Write the labels of slice `number` from a row of a batch, on the pixels of the file."""
         self.left -= 1
+        self.confidence[number] = batch.confidence[row]
         if self.probabilities is None and all(side.own == side.mm for side in self.input.sides):
             self.classes[number] = own_classes(self.input, number, batch.classes[row])
             return
@@ -71,17 +76,21 @@ class _Pending:
 class _Batch:
     """Slices, each as (file, number), that the networks label together."""
 
-    def __init__(self, slices: "list[tuple[_Pending, int]]", classes: Any, probabilities: Any):
-        self.slices, self._classes, self._probabilities = slices, classes, probabilities
+    def __init__(self, slices: "list[tuple[_Pending, int]]", labels: Labels):
+        self.slices, self._labels = slices, labels
 
     @cached_property
     def classes(self) -> np.ndarray:
-        return np.asarray(self._classes)
+        return np.asarray(self._labels.classes)
 
     @cached_property
     def probabilities(self) -> np.ndarray:
         """They come to the host only if they are read."""
-        return np.asarray(self._probabilities)
+        return np.asarray(self._labels.probabilities)
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        return np.asarray(self._labels.confidence)
 
 
 def _pending(file: Input, left: int, keep_probabilities: bool) -> _Pending:
@@ -90,7 +99,7 @@ def _pending(file: Input, left: int, keep_probabilities: bool) -> _Pending:
     if keep_probabilities:
         probabilities = np.zeros((*shape, COUNT), np.float32)
         probabilities[..., 0] = 1
-    return _Pending(file, np.zeros(shape, np.uint8), probabilities, left)
+    return _Pending(file, np.zeros(shape, np.uint8), probabilities, np.ones(shape[0], np.float32), left)
 
 
 def _slices_to_label(file: Input) -> list[int]:
@@ -121,7 +130,7 @@ def _segmented(groups: Iterable[list[tuple[_Pending, int]]], segmenter: Segmente
         file = group[0][0].input
         frames = np.zeros((segmenter.batch(file.place.frame), *file.frames.shape[1:]), np.uint8)
         frames[: len(group)] = [pending.input.frames[number] for pending, number in group]
-        running.append(_Batch(group, *segmenter(frames)))
+        running.append(_Batch(group, segmenter(frames)))
         if len(running) > _AHEAD:
             yield running.popleft()
     while running:

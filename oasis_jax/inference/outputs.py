@@ -10,13 +10,14 @@ from jaxtyping import Float64, UInt8
 from PIL import Image
 
 from oasis_jax.classes import COLOURS, COUNT, NAMES, SHORT, STEP
-from oasis_jax.data import appearance, overlays
+from oasis_jax.data import overlays
 from oasis_jax.data.volumes.anatomy import heights, is_cut_off
 from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.frame import take
 from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.runs.folder import Trained
+from oasis_jax.inference.unlike import judge
+from oasis_jax.runs.trained import Trained
 from oasis_jax.system.files import atomic_write, csv_text, printable, write_text
 
 _TILES = 24
@@ -38,7 +39,9 @@ class SliceSummary(NamedTuple):
     in_trained_heights: bool | None
     """Whether training saw slices at this height; None if the height is unknown."""
     unlike_training: bool
-    """Whether its intensities are outside the range of the training slices."""
+    """Whether its intensities or the confidence of its labels are outside the range of training."""
+    confidence: float
+    """Mean probability of the classes inside the labelled brain; 1 if it has none."""
     areas: tuple[float, ...]
     """Areas of CSF, gray matter and white matter, mm²."""
 
@@ -102,16 +105,16 @@ def report(segmentation: Segmentation, trained: Trained, all_heights: bool = Fal
         notes.append("it ends inside the brain, so the heights of its slices are unknown, and all are added up")
     low, high = trained.cut.heights
     in_heights = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
-    unlike = appearance.out_of_range(list(file.slices), trained.ranges)
-    judged = [u for k, u in enumerate(unlike) if file.head[k].any() and (in_heights is None or in_heights[k])]
-    if sum(judged) > len(judged) / 2:
-        notes.append("it looks unlike the training slices (foreground share, mean and standard deviation of intensity)")
+    expected = file.head.any(axis=(1, 2)) & (True if in_heights is None else in_heights)
+    unlike, differences = judge(segmentation, trained, expected, brain, height)
+    notes += differences
     slices = [
         SliceSummary(
             number=k,
             height=None if height is None else float(height[k]),
             in_trained_heights=None if in_heights is None else bool(in_heights[k]),
-            unlike_training=unlike[k],
+            unlike_training=bool(unlike[k]),
+            confidence=float(segmentation.confidence[k]),
             areas=tuple(map(float, areas[k])),
         )
         for k in range(len(areas))
@@ -166,7 +169,15 @@ def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
     header = ["file", "slices", "slices_outside_trained_heights", "heights_added_up", *units, "notes"]
     problems = _continue_table(folder / TABLES[0], header, lines)
     rows = [_slice_row(summary.file, row) for summary in summaries for row in summary.slices]
-    header = ["file", "slice", "height", "in_trained_heights", "unlike_training", *(f"{name}_mm2" for name in tissues)]
+    header = [
+        "file",
+        "slice",
+        "height",
+        "in_trained_heights",
+        "unlike_training",
+        "confidence",
+        *(f"{name}_mm2" for name in tissues),
+    ]
     problems += _continue_table(folder / TABLES[1], header, rows)
     colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in COLOURS]
     table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(NAMES)]
@@ -176,7 +187,7 @@ def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
 
 def _slice_row(file: str, row: SliceSummary) -> list[Any]:
     height = None if row.height is None else round(row.height, 3)
-    values = (row.number, height, row.in_trained_heights, row.unlike_training)
+    values = (row.number, height, row.in_trained_heights, row.unlike_training, round(row.confidence, 4))
     return [file, *("" if value is None else value for value in values), *row.areas]
 
 

@@ -116,9 +116,11 @@ def headline(table: SliceTable) -> Validation:
     """The scores that a validation reports."""
     pooled = table.confusion.sum(0)
     error = calibration.expected_calibration_error(BinCounts(*(part.sum(0, dtype=np.float64) for part in table.bins)))
+    confidence = calibration.mean_confidence(table.bins)
     return Validation(
         loss=float(table.loss.mean(dtype=np.float64)),
         calibration_error=None if np.isnan(error) else float(error),
+        lowest_confidence=None if np.isnan(confidence).all() else float(np.nanmin(confidence)),
         soft_dice=tuple(overlap.dice(table.soft).mean(0, dtype=np.float64).tolist()),
         **{
             name: tuple(None if np.isnan(value) else float(value) for value in overlap_score(pooled))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,24 @@ from oasis_jax.data.normalise import normalise
 from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.inference import ensemble as ensembles
 from oasis_jax.inference.ensemble import Ensemble
-from oasis_jax.runs.folder import Run, Trained, trained_on
+from oasis_jax.runs.folder import Run
+from oasis_jax.runs.trained import Trained, trained_on
 from oasis_jax.system import sharding
 
-Forward = Callable[[np.ndarray], tuple[Any, Any]]
-"""From frames uint8 `(B, H, W, C)` to classes uint8 `(B, H, W)` and probabilities float32 `(B, H, W, 4)`, both maybe
-still being computed on devices."""
+
+class Labels(NamedTuple):
+    """The labels of frames, which devices may still compute."""
+
+    classes: Any
+    """uint8 `(B, H, W)`."""
+    probabilities: Any
+    """float32 `(B, H, W, 4)`."""
+    confidence: Any
+    """Mean probability of the classes inside the labelled brain, float32 `(B,)`; 1 if no brain is labelled."""
+
+
+Forward = Callable[[np.ndarray], Labels]
+"""From frames uint8 `(B, H, W, C)` to their labels."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ class Segmenter:
         networks = ensembles.load(runs, mesh, step=step, mirror=mirror)
         return cls(networks, _forward(networks, mesh), partial(_batch, runs[0].size, batch))
 
-    def __call__(self, frames: np.ndarray) -> tuple[Any, Any]:
+    def __call__(self, frames: np.ndarray) -> Labels:
         """As `Forward`."""
         return self.forward(frames)
 
@@ -63,17 +75,17 @@ class Segmenter:
         for first in range(0, len(frames), most):
             part = frames[first : first + most]
             full = np.concatenate([part, np.zeros((most - len(part), *part.shape[1:]), np.uint8)])
-            parts.append(np.asarray(self.forward(full)[0])[: len(part)])
+            parts.append(np.asarray(self.forward(full).classes)[: len(part)])
         return np.concatenate(parts)
 
     @property
     def trained(self) -> Trained:
-        """How the slices of training were cut, and what they look like.
+        """What the first run remembers of the slices it was trained on.
 
         Raises:
             UserError: the run does not say.
         """
-        return trained_on(self.ensemble.runs[0])
+        return trained_on(self.ensemble.runs[0], self.ensemble.checkpoints[0].step)
 
     @property
     def framing(self) -> Framing:
@@ -91,9 +103,12 @@ class Segmenter:
 def _forward(networks: Ensemble, mesh: jax.sharding.Mesh) -> Forward:
     (rows, columns), method = networks.runs[0].size, networks.runs[0].config.data.normalise
 
-    def segment(params: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def segment(params: Any, images: jax.Array) -> Labels:
         logits = networks.apply((images.shape[1] - rows, images.shape[2] - columns))(params, images)
-        return logits.argmax(-1).astype(jnp.uint8), jax.nn.softmax(logits)
+        classes, probabilities = logits.argmax(-1).astype(jnp.uint8), jax.nn.softmax(logits)
+        brain = classes > 0
+        pixels, confidence = brain.sum((1, 2)), jnp.where(brain, probabilities.max(-1), 0).sum((1, 2))
+        return Labels(classes, probabilities, jnp.where(pixels > 0, confidence / jnp.maximum(pixels, 1), 1))
 
     compiled = sharding.compile_eval_step(segment, mesh)
     # Normalised on the host, as slices are for an evaluation: so both round alike, and give every pixel one class.

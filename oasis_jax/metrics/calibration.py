@@ -80,3 +80,13 @@ def expected_calibration_error(counts: BinCounts) -> Float[np.ndarray, "*groups"
     """
     with np.errstate(invalid="ignore"):
         return np.asarray(np.abs(counts.correct - counts.confidence).sum(-1) / np.sum(counts.pixels, -1))
+
+
+def mean_confidence(counts: BinCounts) -> Float[np.ndarray, "*groups"]:
+    """Mean confidence of the pixels inside the brain, 0 to 1; NaN without pixels.
+
+    Args:
+        counts: numpy counts of any groups of slices, `(*groups, 15)`.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.asarray(counts.confidence.sum(-1, dtype=np.float64) / counts.pixels.sum(-1))

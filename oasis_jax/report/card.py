@@ -12,6 +12,7 @@ from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
+from oasis_jax.runs.trained import lowest_confidence
 from oasis_jax.system import records
 
 SCHEMA = 1
@@ -65,7 +66,12 @@ def describe_weights(networks: Ensemble) -> dict[str, Any]:
     return {
         "config": config.to_json(_anonymous(run)),
         "provenance": {name: value for name, value in run.provenance.items() if name not in _PRIVATE},
-        "checkpoint": {"step": checkpoint.step, "loss": checkpoint.loss, "sha256": checkpoint.digests["params"]},
+        "checkpoint": {
+            "step": checkpoint.step,
+            "loss": checkpoint.loss,
+            "lowest_confidence": lowest_confidence(run, checkpoint.step),
+            "sha256": checkpoint.digests["params"],
+        },
         "exported": {"time": _timestamp(), "versions": run_folder.versions()},
     }
 

@@ -24,9 +24,6 @@ import jax
 from oasis_jax import __version__
 from oasis_jax import config as config_module
 from oasis_jax.config import Config
-from oasis_jax.data import appearance
-from oasis_jax.data.appearance import Ranges
-from oasis_jax.data.geometry import Cut, parse_cut
 from oasis_jax.runs.weights import FILE, read_weights
 from oasis_jax.system import distributed
 from oasis_jax.system.errors import UserError
@@ -45,6 +42,8 @@ class Weights(NamedTuple):
     """Of the checkpoint that they were taken from."""
     loss: float | None
     """Its validation loss."""
+    confidence: float | None
+    """As `history.Validation.lowest_confidence`."""
     params: Any
     """Nested dictionaries of float32 arrays."""
 
@@ -147,7 +146,9 @@ def load(folder: Path) -> Run:
     if (folder / FILE).is_file():
         about, params = read_weights(folder / FILE)
         run = _parse(folder / FILE, lambda path: about)
-        return run._replace(weights=Weights(about["checkpoint"]["step"], about["checkpoint"]["loss"], params))
+        checkpoint = about["checkpoint"]
+        weights = Weights(checkpoint["step"], checkpoint["loss"], checkpoint.get("lowest_confidence"), params)
+        return run._replace(weights=weights)
     raise UserError(
         f"{folder} is not a run: it has no config.json and no {FILE}. Train one, or name another folder; "
         "`pretrained` is the model that comes with the program."
@@ -221,24 +222,3 @@ def _check_shared(folder: Path, token: str) -> None:
         if time.monotonic() > deadline:
             raise UserError(f"{folder} is not the folder that process 0 sees: name a --run on a disk that all share.")
         time.sleep(0.2)
-
-
-class Trained(NamedTuple):
-    """What a run remembers of the slices it was trained on."""
-
-    cut: Cut
-    ranges: Ranges
-
-
-def trained_on(run: Run) -> Trained:
-    """What `run` remembers.
-
-    Raises:
-        UserError: its `config.json` says nothing of it.
-    """
-    try:
-        recorded = run.provenance["slice_looks"]
-        ranges = {name: (float(recorded[name][0]), float(recorded[name][1])) for name in appearance.MEASURES}
-        return Trained(parse_cut(run.provenance["slice_cut"]), ranges)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{run.folder / 'config.json'} does not say how its slices were cut: train anew.") from error

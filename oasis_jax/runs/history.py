@@ -30,6 +30,8 @@ class Validation:
     """Mean over the slices of the split."""
     calibration_error: float | None = None
     """Expected calibration error, 0 to 1."""
+    lowest_confidence: float | None = None
+    """Mean confidence inside the brain of the slice where it is lowest, 0 to 1."""
     soft_dice: tuple[float, ...]
     """Mean over slices."""
     hard_dice: tuple[float | None, ...]

@@ -16,6 +16,7 @@ from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.evaluation.summary import measure
+from oasis_jax.inference.segment import Labels
 from oasis_jax.metrics import surface
 from oasis_jax.report.write import write_files
 from oasis_jax.system.console import silent
@@ -111,7 +112,7 @@ def test_bad_scans_are_named_and_the_others_are_evaluated(tmp_path: Path) -> Non
     nib.save(nib.Nifti1Image(np.full((37, 50, 30), 9, np.uint8), np.eye(4)), far.label)
     labelled = 0
 
-    def counting(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def counting(frames: np.ndarray) -> Labels:
         nonlocal labelled
         labelled += len(frames)
         return by_grey(frames)

@@ -108,3 +108,13 @@ def test_scikit_learn_draws_the_same_curve() -> None:
     used = ~np.isnan(curve.accuracy)
     assert curve.accuracy[used] == pytest.approx(accuracy)
     assert curve.confidence[used] == pytest.approx(confidence)
+
+
+def test_the_mean_confidence_is_that_of_the_pixels_inside_the_brain() -> None:
+    probability, label = batch()
+    label[2], probability[2] = 0, [1, 0, 0, 0]
+    confidence = calibration.mean_confidence(counted(probability, label))
+    inside = (label > 0) | (probability.argmax(-1) > 0)
+    expected = [p.max(-1)[pixels].mean() for p, pixels in zip(probability[:2], inside[:2], strict=True)]
+    assert confidence[:2] == pytest.approx(expected, rel=1e-6)
+    assert np.isnan(confidence[2])

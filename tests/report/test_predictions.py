@@ -18,7 +18,7 @@ from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.outputs import FileSummary
 from oasis_jax.report import predictions
-from oasis_jax.runs.folder import Trained
+from oasis_jax.runs.trained import Trained
 
 RANGES: Ranges = dict.fromkeys(MEASURES, (0.0, 255.0))
 NAME = "a <b>&c.nii.gz"

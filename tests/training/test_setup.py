@@ -10,7 +10,7 @@ from oasis_jax.data.slices import folders
 from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.runs import folder as run_folder
-from oasis_jax.runs.folder import trained_on
+from oasis_jax.runs.trained import trained_on
 
 
 def test_a_network_that_saw_brains_without_skull_knows_them(data: Path, tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_a_network_that_saw_brains_without_skull_knows_them(data: Path, tmp_path
         words = ("--train.steps", "1", "--augment.strip", strip)
         done = command("train", *options(data, tmp_path / name, *words))
         assert done.returncode == 0, done.stderr
-    plain, stripped = (trained_on(run_folder.load(tmp_path / name)).ranges for name in ("plain", "stripped"))
+    plain, stripped = (trained_on(run_folder.load(tmp_path / name), 1).ranges for name in ("plain", "stripped"))
     assert all(low <= plain[name][0] and plain[name][1] <= high for name, (low, high) in stripped.items())
     image, label = (
         read_grey(folder / name)
