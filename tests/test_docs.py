@@ -3,7 +3,6 @@
 import html
 import os
 import re
-import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 import table
-from helpers import REPOSITORY
+from helpers import REPOSITORY, blocks, pasted
 
 from oasis_jax import config
 from oasis_jax.system.arguments import command_line
@@ -21,22 +20,14 @@ PAGES = [path for pattern in ("*.md", "docs/*.md", "benchmarks/*.md") for path i
 RESULTS = re.compile(r"<!-- results -->\n(.*?)<!-- end of results -->", re.DOTALL)
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+LINES = [
+    pytest.param(name, words, id=f"{page.name}: {name} {' '.join(words)}")
+    for page in PAGES
+    for name, words in pasted(page)
+]
 
 
-def program_lines() -> list[Any]:
-    """Each line of a page that starts one of the programs: its name and its words."""
-    lines = []
-    for page in PAGES:
-        for line in "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
-            if found := re.search(r"(?:-m\s+oasis_jax\.|^oasis-)(\w+)([^\"]*(?:\"[^\"]*\"[^\"]*)*)", line):
-                words = shlex.split(found[2], comments=True)
-                lines.append(pytest.param(found[1], words, id=f"{page.name}: {found[1]} {' '.join(words)}"))
-    return lines
-
-
-@pytest.mark.parametrize(("name", "words"), program_lines())
+@pytest.mark.parametrize(("name", "words"), LINES)
 def test_every_command_is_understood(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     class Understood(Exception):
         pass
@@ -54,7 +45,7 @@ def test_every_command_is_understood(name: str, words: list[str], monkeypatch: p
 
 
 def test_commands_were_found() -> None:
-    assert {one.values[0] for one in program_lines()} == {"train", "evaluate", "predict", "compare", "export", "data"}
+    assert {one.values[0] for one in LINES} == {"train", "evaluate", "predict", "compare", "export", "data"}
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,90 @@
+"""Every command of the pages that phantoms can serve is run, page by page, in the order in which people paste them."""
+
+import shutil
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers import REPOSITORY, pasted
+
+from oasis_jax.data.phantoms import dataset as phantoms
+from oasis_jax.data.phantoms.volume import write_volume
+
+PAGES = ("README.md", *(f"docs/{name}.md" for name in ("data", "training", "evaluation", "prediction", "export")))
+
+FREESURFER = np.array([0, 4, 3, 2])
+"""Values of the classes in the label volumes of docs/data.md."""
+
+DONE: set[tuple[str, ...]] = set()
+"""Commands that a page before had too; they are not run twice."""
+
+
+def is_served(name: str, words: list[str]) -> bool:
+    """Whether phantoms can serve a command: `verify` and `rebuild` need the genuine files."""
+    return (name, *words[:1]) not in {("data", "verify"), ("data", "rebuild")}
+
+
+def start(name: str, words: list[str], patch: pytest.MonkeyPatch) -> None:
+    """Run a program in this process; a training takes one step, and a new network is small."""
+    if name == "train":
+        words = [*words, "--train.steps", "1", "--train.batch", "4"]
+        words += [] if "--init" in words else ["--model.stem", "2"]
+    patch.setattr(sys, "argv", [name, *words])
+    import_module("oasis_jax.data.__main__" if name == "data" else f"oasis_jax.{name}").main()
+
+
+@pytest.fixture(scope="module")
+def provided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What people have before they paste: a tree of slices, volumes with labels, trained runs."""
+    folder = tmp_path_factory.mktemp("provided")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(phantoms, "SUBJECTS", {"train": 2, "validate": 1, "test": 1})
+        patch.setattr(phantoms, "SLICES", 3)
+        phantoms.write_tree(Path("keras_png_slices_data"))
+        Path("elsewhere").mkdir()
+        Path("elsewhere/keras_png_slices_data").symlink_to(folder / "keras_png_slices_data")
+        shutil.copytree("keras_png_slices_data/keras_png_slices_test", "folder_of_slices")
+        shutil.copy("folder_of_slices/case_004_slice_1.nii.png", "one_more.png")
+        for subject in ("a", "b", "c"):
+            anatomy = Path(f"study/sub-{subject}/anat")
+            anatomy.mkdir(parents=True)
+            write_volume(anatomy / f"sub-{subject}_T1w.nii.gz", seed=ord(subject), gap=4.0)
+            (anatomy / f"sub-{subject}_T1w_labels.nii.gz").rename(anatomy / f"sub-{subject}_dseg.nii.gz")
+        shutil.copy("study/sub-a/anat/sub-a_T1w.nii.gz", "scan.nii.gz")
+        Path("folder_of_volumes").mkdir()
+        shutil.copy("scan.nii.gz", "folder_of_volumes")
+        start("train", ["oasis", "--data.root", "keras_png_slices_data"], patch)
+        shutil.copytree("runs/oasis", "runs/mine")
+    return folder
+
+
+def prepare(provided: Path, folder: Path, page: str) -> None:
+    """Copy what is provided to a folder, but nothing that the page itself makes."""
+    made = ["runs"] if page in ("README.md", "docs/training.md") else []
+    shutil.copytree(provided, folder, ignore=shutil.ignore_patterns(*made), symlinks=True)
+    if page == "docs/data.md":
+        for path in folder.glob("study/*/anat/*_dseg.nii.gz"):
+            volume = nib.loadsave.load(path)
+            assert isinstance(volume, nib.nifti1.Nifti1Image)
+            values = FREESURFER[np.asarray(volume.dataobj)].astype(np.uint8)
+            nib.save(nib.Nifti1Image(values, volume.affine), path)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_run_in_their_order(
+    page: str, provided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "there"
+    prepare(provided, folder, page)
+    monkeypatch.chdir(folder)
+    if page != "README.md":  # it makes this tree
+        Path("my_tree").symlink_to("keras_png_slices_data")
+    for name, words in pasted(REPOSITORY / page):
+        if is_served(name, words) and (name, *words) not in DONE:
+            DONE.add((name, *words))
+            print(name, *words)
+            start(name, words, monkeypatch)
