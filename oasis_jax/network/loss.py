@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, UInt8
 
 from oasis_jax import classes
@@ -23,10 +24,10 @@ def slice_losses(
     Returns:
         The losses, and the soft sums of each slice, float32 `(batch, 4)`.
     """
-    log_probability = jax.nn.log_softmax(logits.astype(jnp.float32))
-    sums = overlap(jnp.exp(log_probability), label)
+    logits = logits.astype(jnp.float32)
+    sums = overlap(jnp.exp(jax.nn.log_softmax(logits)), label)
     losses = 1 - dice(sums).mean(axis=-1)
     if cross_entropy:
         truth = jax.nn.one_hot(label, classes.COUNT, dtype=jnp.float32)
-        losses += cross_entropy * -(log_probability * truth).sum(-1).mean((1, 2))
+        losses += cross_entropy * optax.losses.softmax_cross_entropy(logits, truth).mean((1, 2))
     return losses, sums

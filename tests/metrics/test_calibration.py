@@ -111,7 +111,7 @@ def test_scikit_learn_draws_the_same_curve() -> None:
 
 
 def test_the_mean_confidence_is_that_of_the_pixels_inside_the_brain() -> None:
-    probability, label = batch()
+    probability, label = (array.copy() for array in batch())
     label[2], probability[2] = 0, [1, 0, 0, 0]
     confidence = calibration.mean_confidence(counted(probability, label))
     inside = (label > 0) | (probability.argmax(-1) > 0)
