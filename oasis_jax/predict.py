@@ -111,9 +111,12 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
                 writing.append((labelled.input.source, writers.submit(_write, labelled, trained, arguments)))
                 if len(writing) > _UNDER_WAY:
                     finish(*writing.popleft())
-            for pair in writing:
-                finish(*pair)
+            while writing:
+                finish(*writing.popleft())
         finally:  # interrupted or not, what was labelled is in the tables
+            for file, written in writing:
+                if written.exception() is None:
+                    results[file.name] = written.result()
             _write_tables([results[file.name] for file in files if file.name in results], arguments.output)
     if alone:
         console.say(f"{alone} PNG file(s) have no neighbouring slice beside them and stand in for it themselves.")

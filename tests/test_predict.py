@@ -15,6 +15,7 @@ from checked import load, present
 from helpers import ALL_WAYS, FRAMING, SIZE, assert_mistake, blob, brain, by_grey, certain, command, save, stand_in
 from PIL import Image
 
+from oasis_jax import predict
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.geometry import Axis, Cut
 from oasis_jax.data.slices import folders, write_png
@@ -483,3 +484,28 @@ def test_nothing_to_label_has_a_sentence(finished: Path, tmp_path: Path) -> None
     (tmp_path / "empty").mkdir()
     done = command("predict", finished, tmp_path / "empty", "--output", tmp_path / "out")
     assert_mistake(done, "Nothing to label", "holds no PNG file and no volume")
+
+
+def test_an_interrupted_prediction_has_a_row_for_each_file_that_it_labelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [save(tmp_path / f"{name}.nii", brain((37, 50, 4))[0]) for name in "abc"]
+    batches = iter(range(2))
+
+    def interrupted(frames: np.ndarray) -> Labels:
+        if next(batches, None) is None:
+            raise KeyboardInterrupt
+        return by_grey(frames)
+
+    segmenter = stand_in(interrupted)
+    monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **options: segmenter)
+    monkeypatch.setattr("oasis_jax.inference.label._AHEAD", 0)
+    arguments = predict.Arguments(Path("run"), tuple(paths), tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        predict.predict(segmenter.ensemble.runs[0], arguments)
+    with (tmp_path / "out/tissue.csv").open(newline="") as file:
+        named = [row["file"] for row in csv.DictReader(file)]
+    assert named == [
+        f"{path.name.removesuffix('_labels.nii.gz')}.nii" for path in sorted(tmp_path.glob("out/*_labels.nii.gz"))
+    ]
+    assert named
