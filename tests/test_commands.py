@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from checked import load
 from helpers import REPOSITORY, pasted
 
 from oasis_jax.data.phantoms import dataset as phantoms
@@ -68,8 +69,7 @@ def prepare(provided: Path, folder: Path, page: str) -> None:
     shutil.copytree(provided, folder, ignore=shutil.ignore_patterns(*made), symlinks=True)
     if page == "docs/data.md":
         for path in folder.glob("study/*/anat/*_dseg.nii.gz"):
-            volume = nib.loadsave.load(path)
-            assert isinstance(volume, nib.nifti1.Nifti1Image)
+            volume = load(path)
             values = FREESURFER[np.asarray(volume.dataobj)].astype(np.uint8)
             nib.save(nib.Nifti1Image(values, volume.affine), path)
 

@@ -105,7 +105,8 @@ def report(segmentation: Segmentation, trained: Trained, all_heights: bool = Fal
         notes.append("it ends inside the brain, so the heights of its slices are unknown, and all are added up")
     low, high = trained.cut.heights
     in_heights = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
-    expected = file.head.any(axis=(1, 2)) & (True if in_heights is None else in_heights)
+    shown = np.asarray(file.head.any(axis=(1, 2)))
+    expected = shown if in_heights is None else shown & in_heights
     unlike, differences = judge(segmentation, trained, expected, brain, height)
     notes += differences
     slices = [

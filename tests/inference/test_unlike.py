@@ -10,7 +10,7 @@ from helpers import FRAMING, brain, stand_in
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oasis_jax.data.appearance import MEASURES
+from oasis_jax.data.appearance import MEASURES, Ranges
 from oasis_jax.data.geometry import Cut
 from oasis_jax.data.volumes.anatomy import narrows_upward
 from oasis_jax.data.volumes.finding import InputFile
@@ -21,7 +21,7 @@ from oasis_jax.inference.segment import Segmenter
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.trained import Trained
 
-ALL = dict.fromkeys(MEASURES, (0.0, 255.0))
+ALL: Ranges = dict.fromkeys(MEASURES, (0.0, 255.0))
 
 SPACING = (1.0, 1.0, 0.25)
 

@@ -145,7 +145,7 @@ def test_names_in_tables_are_taken_literally(finished: Path, capsys: pytest.Capt
 
 
 def summary(file: str, area: float) -> FileSummary:
-    return FileSummary(file, [SliceSummary(0, None, None, False, (area, area, area))], None, True, ())
+    return FileSummary(file, [SliceSummary(0, None, None, False, 0.9, (area, area, area))], None, True, ())
 
 
 def rows(path: Path) -> list[list[str]]:
