@@ -43,13 +43,12 @@ def provided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("provided")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(phantoms, "SUBJECTS", {"train": 2, "validate": 1, "test": 1})
-        patch.setattr(phantoms, "SLICES", 3)
+        patch.setattr(phantoms, "SUBJECTS", {"train": 1, "validate": 3, "test": 1})
         phantoms.write_tree(Path("keras_png_slices_data"))
         Path("elsewhere").mkdir()
         Path("elsewhere/keras_png_slices_data").symlink_to(folder / "keras_png_slices_data")
         shutil.copytree("keras_png_slices_data/keras_png_slices_test", "folder_of_slices")
-        shutil.copy("folder_of_slices/case_004_slice_1.nii.png", "one_more.png")
+        shutil.copy("folder_of_slices/case_005_slice_1.nii.png", "one_more.png")
         for subject in ("a", "b", "c"):
             anatomy = Path(f"study/sub-{subject}/anat")
             anatomy.mkdir(parents=True)
