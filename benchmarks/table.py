@@ -25,7 +25,7 @@ from oasis_jax.runs import folder as run_folder
 BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
 HEAD = ["data", "network", *classes.CLASSES, "surface Dice, 1 mm", "HD95, mm", "soft Dice"]
 PUBLISHED = (
-    "| OASIS, test: 544 slices of 17 subjects | published by others, not ours: plain U-Net of "
+    "| keras_png_slices_data, test: 544 slices of 17 subjects | published by others, not ours: plain U-Net of "
     "[Ruiqi-Zuo/comp3710-oasis](https://github.com/Ruiqi-Zuo/comp3710-oasis) "
     "| 0.9993 | 0.9658 | 0.9666 | 0.9799 | 0.9708 | - | - | - |"
 )
