@@ -19,7 +19,6 @@ from oasis_jax.system.arguments import command_line
 PAGES = [path for pattern in ("*.md", "docs/*.md", "benchmarks/*.md") for path in sorted(REPOSITORY.glob(pattern))]
 RESULTS = re.compile(r"<!-- results -->\n(.*?)<!-- end of results -->", re.DOTALL)
 
-
 LINES = [
     pytest.param(name, words, id=f"{page.name}: {name} {' '.join(words)}")
     for page in PAGES
