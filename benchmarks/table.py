@@ -2,15 +2,16 @@
 
 Run:  python benchmarks/table.py SPLIT RUN [RUN ...] [--into README.md]
 
-RUN is a run folder, or `pretrained`, whose evaluations lie in the current folder. Prints the table, or writes it into a
-file between the lines `<!-- results -->` and `<!-- end of results -->`. Each run has a row with its 95 % intervals over
-subjects, and a row of its mean with mirror images if that was evaluated. Otsu's thresholds are below the first run on a
-data set; the best published result is the last row. Hard Dice is pooled over the split, and surfaces are compared slice
-by slice in 2D; docs/metrics.md has the definitions.
+RUN is a run folder, or `pretrained`, whose evaluations lie in the current folder. Name runs on the same data one after
+the other. Prints the table, or writes it between the lines `<!-- results -->` and `<!-- end of results -->` of a file.
+Each run has a row with its 95 % intervals over subjects, and a row of its mean with mirror images if that was made.
+Below the runs on a data set stand Otsu's thresholds and, on the test slices of OASIS, the best published result. Hard
+Dice is pooled over the split; docs/metrics.md has the definitions.
 """
 
 import shlex
 import sys
+from itertools import groupby
 from pathlib import Path
 
 from oasis_jax import classes
@@ -23,11 +24,12 @@ from oasis_jax.report import tables
 from oasis_jax.runs import folder as run_folder
 
 BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
-HEAD = ["data", "network", *classes.CLASSES, "surface Dice, 1 mm", "HD95, mm", "soft Dice"]
+HEAD = ["data", "network", *classes.CLASSES]
+OASIS = "keras_png_slices_data, test: 544 slices of 17 subjects"
 PUBLISHED = (
-    "| keras_png_slices_data, test: 544 slices of 17 subjects | published by others, not ours: plain U-Net of "
-    "[Ruiqi-Zuo/comp3710-oasis](https://github.com/Ruiqi-Zuo/comp3710-oasis) "
-    "| 0.9993 | 0.9658 | 0.9666 | 0.9799 | 0.9708 | - | - | - |"
+    "published by others, not ours: plain U-Net of "
+    "[Ruiqi-Zuo/comp3710-oasis](https://github.com/Ruiqi-Zuo/comp3710-oasis)",
+    *("0.9993", "0.9658", "0.9666", "0.9799", "0.9708"),
 )
 """The best hard, pooled Dice that others report for the OASIS slices; the figures are from their README."""
 
@@ -35,11 +37,6 @@ PUBLISHED = (
 def row(*cells: str) -> str:
     """A row of the table."""
     return f"| {' | '.join(cells)} |"
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A score as text."""
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def numbers(values: ByClass, interval: IntervalByClass | None = None) -> list[str]:
@@ -56,29 +53,28 @@ def data_of(metrics: Metrics) -> str:
     return f"{metrics.data}, {metrics.split}: {metrics.scores.slices} slices of {metrics.scores.subjects} subjects"
 
 
-def run_row(run: run_folder.Run, metrics: Metrics) -> str:
+def run_row(run: run_folder.Run, metrics: Metrics) -> list[str]:
     """The row of a run, or of its mean with mirror images."""
-    scores, name = metrics.scores, run.name
-    if metrics.averaged is not None:
-        name += ", mean with mirror images"
-    near = distance = None
-    if scores.surfaces is not None:
-        near = scores.surfaces.surface_dice_pooled.foreground_mean
-        distance = scores.surfaces.hausdorff95_mm.foreground_mean
-    return row(
-        data_of(metrics),
-        name,
-        *numbers(scores.hard_dice_pooled, scores.intervals.hard_dice_pooled),
-        number(near),
-        number(distance, 2),
-        number(scores.soft_dice_per_slice.foreground_mean),
-    )
+    scores = metrics.scores
+    name = run.name if metrics.averaged is None else f"{run.name}, mean with mirror images"
+    return [name, *numbers(scores.hard_dice_pooled, scores.intervals.hard_dice_pooled)]
 
 
-def otsu_row(metrics: Metrics) -> str:
-    """The row of Otsu's thresholds, the better baseline, on the data of a run."""
+def otsu_row(metrics: Metrics) -> list[str]:
+    """The row of Otsu's thresholds, the better baseline."""
     dice, (title, _) = metrics.scores.baselines["otsu"].hard_dice_pooled, baselines.METHODS["otsu"]
-    return row(data_of(metrics), title, *numbers(dice), "-", "-", "-")
+    return [title, *numbers(dice)]
+
+
+def data_rows(runs: list[tuple[run_folder.Run, Metrics, Metrics | None]]) -> list[str]:
+    """The rows of one data set. Each run has its evaluation, and its evaluation with mirror images or None."""
+    _, first, _ = runs[0]
+    rows = [run_row(run, each) for run, *evaluations in runs for each in evaluations if each is not None]
+    rows.append(otsu_row(first))
+    if data_of(first) == OASIS:
+        rows.append(list(PUBLISHED))
+    names = [data_of(first), *[""] * (len(rows) - 1)]
+    return [row(name, *cells) for name, cells in zip(names, rows, strict=True)]
 
 
 def commands(run: run_folder.Run, split: str, mirrored: bool) -> list[str]:
@@ -100,19 +96,16 @@ def main() -> None:
     words = sys.argv[1:]
     into = Path(words[words.index("--into") + 1]) if "--into" in words else None
     split, *folders = words[: words.index("--into")] if into else words
-    runs = [run_folder.load(run_path(folder)) for folder in folders]
-    lines, made, seen = [row(*HEAD), "|" + "---|" * len(HEAD)], [], set()
-    for run in runs:
-        metrics = record.read(Metrics, run.evaluation(split) / "metrics.json")
-        lines.append(run_row(run, metrics))
-        mirrored = run.evaluation(f"{split}-mirror") / "metrics.json"
-        if mirrored.is_file():
-            lines.append(run_row(run, record.read(Metrics, mirrored)))
-        made += commands(run, split, mirrored.is_file())
-        if metrics.data_fingerprint not in seen:
-            lines.append(otsu_row(metrics))
-        seen.add(metrics.data_fingerprint)
-    block = "\n".join([*lines, PUBLISHED, "", "```sh", *made, "```", ""])
+    runs = []
+    for run in (run_folder.load(run_path(folder)) for folder in folders):
+        metrics, mirrored = (run.evaluation(name) / "metrics.json" for name in (split, f"{split}-mirror"))
+        mirror = record.read(Metrics, mirrored) if mirrored.is_file() else None
+        runs.append((run, record.read(Metrics, metrics), mirror))
+    lines = [row(*HEAD), "|" + "---|" * len(HEAD)]
+    for _, same in groupby(runs, key=lambda each: each[1].data_fingerprint):
+        lines += data_rows(list(same))
+    made = [line for run, _, mirror in runs for line in commands(run, split, mirror is not None)]
+    block = "\n".join([*lines, "", "```sh", *made, "```", ""])
     if into is None:
         print(block)
         return

@@ -97,9 +97,9 @@ def test_the_table_of_results_is_written_into_the_readme(
     lines = found.splitlines()
     assert lines[0] == shown.splitlines()[0]
     assert [line.split(" | ")[1] for line in lines[2:4]] == ["finished", "Otsu in the true brain mask (oracle)"]
-    assert lines[4] == table.PUBLISHED
-    assert table.PUBLISHED in shown
-    assert "--data.root 'tree with spaces é' --run runs/finished " in lines[7]
+    assert " | ".join(table.PUBLISHED) in shown  # and beside the slices of OASIS alone
+    assert lines[4:6] == ["", "```sh"]
+    assert "--data.root 'tree with spaces é' --run runs/finished " in lines[6]
     assert RESULTS.sub("", page.read_text()) == RESULTS.sub("", (REPOSITORY / "README.md").read_text())
 
 
