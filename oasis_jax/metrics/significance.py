@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float64
-from scipy import stats
 
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 
@@ -49,5 +48,7 @@ def _wilcoxon(differences: Float[np.ndarray, " subjects"]) -> float:
         return np.nan
     if not differences.any():
         return 1.0
+    from scipy import stats  # takes a second to import, and most commands do no test
+
     result: Any = stats.wilcoxon(differences)
     return float(result.pvalue)
