@@ -6,7 +6,7 @@ from pathlib import Path
 import hypothesis
 import jax
 import pytest
-from helpers import ALL_WAYS, brain, command, options, save, write_tree
+from helpers import ALL_WAYS, brain, launch, options, save, write_tree
 
 hypothesis.settings.register_profile("patient", deadline=None)  # no test is about speed
 hypothesis.settings.load_profile("patient")
@@ -39,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed; do not change it."""
     run = tmp_path_factory.mktemp("runs") / "finished"
-    done = command("train", *options(data, run))
+    done = launch("train", *options(data, run))
     assert done.returncode == 0, done.stderr
     assert "tree with spaces é, test: 16 slices of 2 subjects" in done.stdout
     return run

@@ -1,5 +1,6 @@
 """What several test files use: made-up slices and volumes, commands and processes."""
 
+import io
 import itertools
 import os
 import re
@@ -9,8 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import nibabel as nib
 import numpy as np
@@ -30,6 +34,7 @@ from oasis_jax.inference.segment import Forward, Labels, Segmenter
 from oasis_jax.metrics.surface import compare_slices
 from oasis_jax.runs.checkpoint import CheckpointInfo
 from oasis_jax.runs.folder import Run
+from oasis_jax.system.errors import explain
 
 REPOSITORY = Path(__file__).parent.parent
 SIZE = (48, 64)
@@ -101,18 +106,48 @@ def pasted(page: Path) -> list[tuple[str, list[str]]]:
     return [(found[1], shlex.split(found[2], comments=True)) for line in lines if (found := program.search(line))]
 
 
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
 SMALL = ("--model.stem", "2", "--model.crop", "None", "--train.batch", "4")
 """Options that make a run on the small tree take seconds."""
 
 
-def command(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `python -m oasis_jax.WORD ...` and return its status and output."""
+class Done(NamedTuple):
+    """What a command left: its exit status and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(*words: str | Path, cwd: Path | None = None) -> Done:
+    """Run `python -m oasis_jax.WORD ...` in this process, which has compiled already what most commands need."""
+    name, line = str(words[0]), list(map(str, words))
+    module = import_module("oasis_jax.data.__main__" if name == "data" else f"oasis_jax.{name}")
+    out, err = io.StringIO(), io.StringIO()
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(err))
+        stack.enter_context(chdir(cwd or Path.cwd()))
+        stack.enter_context(patch.object(sys, "argv", [f"python -m oasis_jax.{name}", *line[1:]]))
+        stack.enter_context(patch.dict(os.environ, COLUMNS="120"))
+        status = 0
+        try:
+            module.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        except Exception as error:
+            if (explanation := explain(error)) is None:
+                raise
+            sentence, status = explanation
+            print(sentence, file=err)
+    return Done(status, out.getvalue(), err.getvalue())
+
+
+def launch(*words: str | Path, cwd: Path | None = None) -> Done:
+    """Run `python -m oasis_jax.WORD ...` as people do: in a process of its own, which optimizes what it compiles."""
     line = [sys.executable, "-m", f"oasis_jax.{words[0]}", *map(str, words[1:])]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
-    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False, cwd=cwd, env=environment)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=cwd, env=environment)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 RANDOM = ("--model.dropout", "0.3", "--augment.mirror", "--augment.rotate", "10")
@@ -123,7 +158,7 @@ def options(data: Path, run: Path, *more: str) -> list[str]:
     return ["--data.root", str(data), "--run", str(run), *SMALL, *RANDOM, "--train.epochs", "5", *more]
 
 
-PATIENCE = 200
+PATIENCE = 300
 """Seconds after which processes count as hanging."""
 
 
@@ -135,14 +170,6 @@ def environ(devices: int = 1) -> dict[str, str]:
         "JAX_NUM_CPU_DEVICES": str(devices),
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     }
-
-
-class Done(NamedTuple):
-    """What a process left: its exit status and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 class Processes:
@@ -205,7 +232,7 @@ class Processes:
         return [Done(process.wait(), *process.communicate()) for process in self.processes]
 
 
-def assert_mistake(done: subprocess.CompletedProcess[str] | Done, *parts: str) -> None:
+def assert_mistake(done: Done | subprocess.CompletedProcess[str], *parts: str) -> None:
     """The command said one error that holds these parts, without a traceback, and exited with status 2."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr

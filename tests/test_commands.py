@@ -1,18 +1,20 @@
 """Every command of the pages that phantoms can serve is run, page by page, in the order in which people paste them."""
 
 import shutil
-import sys
-from importlib import import_module
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 from checked import load
-from helpers import REPOSITORY, pasted
+from helpers import REPOSITORY, command, pasted
 
 from oasis_jax.data.phantoms import dataset as phantoms
-from oasis_jax.data.phantoms.volume import write_volume
+from oasis_jax.data.phantoms import volume
+from oasis_jax.data.phantoms.head import make_head
 
 PAGES = ("README.md", *(f"docs/{name}.md" for name in ("data", "training", "evaluation", "prediction", "export")))
 
@@ -28,13 +30,29 @@ def is_served(name: str, words: list[str]) -> bool:
     return (name, *words[:1]) not in {("data", "verify"), ("data", "rebuild")}
 
 
-def start(name: str, words: list[str], patch: pytest.MonkeyPatch) -> None:
-    """Run a program in this process; a training takes one step, and a new network is small."""
+def start(name: str, words: list[str]) -> None:
+    """Run a command, which must succeed; a training takes one step, and a new network is small."""
     if name == "train":
         words = [*words, "--train.steps", "1", "--train.batch", "4"]
         words += [] if "--init" in words else ["--model.stem", "2"]
-    patch.setattr(sys, "argv", [name, *words])
-    import_module("oasis_jax.data.__main__" if name == "data" else f"oasis_jax.{name}").main()
+    done = command(name, *words)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All phantoms are the same head, so that each height is drawn once; their cache is one of their own."""
+    head = make_head(np.random.default_rng(0))
+
+    def once(draw: Callable[..., Any]) -> Callable[..., Any]:
+        drawn = cache(lambda height: draw(head, height, np.random.default_rng(0)))
+        return lambda _head, height, _rng: drawn(height)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OASIS_JAX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(phantoms, "draw_slice", once(phantoms.draw_slice))
+        patch.setattr(volume, "draw_plane", once(volume.draw_plane))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +70,12 @@ def provided(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for subject in ("a", "b", "c"):
             anatomy = Path(f"study/sub-{subject}/anat")
             anatomy.mkdir(parents=True)
-            write_volume(anatomy / f"sub-{subject}_T1w.nii.gz", seed=ord(subject), gap=4.0)
+            volume.write_volume(anatomy / f"sub-{subject}_T1w.nii.gz", seed=ord(subject), gap=4.0)
             (anatomy / f"sub-{subject}_T1w_labels.nii.gz").rename(anatomy / f"sub-{subject}_dseg.nii.gz")
         shutil.copy("study/sub-a/anat/sub-a_T1w.nii.gz", "scan.nii.gz")
         Path("folder_of_volumes").mkdir()
         shutil.copy("scan.nii.gz", "folder_of_volumes")
-        start("train", ["oasis", "--data.root", "keras_png_slices_data"], patch)
+        start("train", ["oasis", "--data.root", "keras_png_slices_data"])
         shutil.copytree("runs/oasis", "runs/mine")
     return folder
 
@@ -68,9 +86,9 @@ def prepare(provided: Path, folder: Path, page: str) -> None:
     shutil.copytree(provided, folder, ignore=shutil.ignore_patterns(*made), symlinks=True)
     if page == "docs/data.md":
         for path in folder.glob("study/*/anat/*_dseg.nii.gz"):
-            volume = load(path)
-            values = FREESURFER[np.asarray(volume.dataobj)].astype(np.uint8)
-            nib.save(nib.Nifti1Image(values, volume.affine), path)
+            labels = load(path)
+            values = FREESURFER[np.asarray(labels.dataobj)].astype(np.uint8)
+            nib.save(nib.Nifti1Image(values, labels.affine), path)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -86,4 +104,4 @@ def test_the_commands_of_a_page_run_in_their_order(
         if is_served(name, words) and (name, *words) not in DONE:
             DONE.add((name, *words))
             print(name, *words)
-            start(name, words, monkeypatch)
+            start(name, words)

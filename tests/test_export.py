@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import REPOSITORY, SIZE, assert_mistake, blob, command, evaluated, files_of
+from helpers import PATIENCE, REPOSITORY, SIZE, assert_mistake, blob, command, evaluated, files_of
 from jax import export as jax_export
 
 from oasis_jax import export
@@ -133,7 +133,7 @@ def run_example(cwd: Path, more: str = "", neighbours: bool = False) -> subproce
     assert len(examples) == 2
     code = ONLY_JAX.format(names=ABSENT) + "\n".join(examples[: 1 + neighbours]) + more
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=cwd, timeout=120,
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=cwd, timeout=PATIENCE,
         env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_NUM_CPU_DEVICES": str(jax.device_count())},
     )  # fmt: skip
 

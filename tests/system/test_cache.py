@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 import pytest
-from helpers import Processes, assert_mistake, command, options, write_tree
+from helpers import Processes, assert_mistake, launch, options, write_tree
 
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.phantoms import dataset
@@ -133,14 +133,14 @@ def test_the_environment_of_jax_does_not_change_a_run(
     for name, value in STRICT.items():
         monkeypatch.setenv(name, value)
     run = tmp_path / "strict"
-    done = command("train", *options(data, run))
+    done = launch("train", *options(data, run))
     assert done.returncode == 0, done.stderr
     assert (run / "metrics.jsonl").read_text() == (finished / "metrics.jsonl").read_text()
     ours, theirs = (json.loads((r / "evaluation/test/metrics.json").read_text()) for r in (run, finished))
     assert ours["scores"] == theirs["scores"]
-    done = command("predict", run, data / "keras_png_slices_test", "--output", tmp_path / "out")
+    done = launch("predict", run, data / "keras_png_slices_test", "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    done = command("export", run, "--output", tmp_path / "model")
+    done = launch("export", run, "--output", tmp_path / "model")
     assert done.returncode == 0, done.stderr
 
 
@@ -153,8 +153,8 @@ def test_devices_that_are_not_there_are_named(
     if kind in {device.platform for device in jax.devices()} | ({"cuda"} if jax.default_backend() == "gpu" else set()):
         pytest.skip("there is one")
     monkeypatch.setenv("JAX_PLATFORMS", kind)
-    assert_mistake(command("evaluate", finished), f"JAX_PLATFORMS is {kind}", mend)
-    assert command("data", "check", data).returncode == 0  # which needs none
+    assert_mistake(launch("evaluate", finished), f"JAX_PLATFORMS is {kind}", mend)
+    assert launch("data", "check", data).returncode == 0  # which needs none
 
 
 def test_phantoms_in_the_cache_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_mistake, blob, command, write_tree
+from helpers import assert_mistake, blob, command, launch, write_tree
 
 from oasis_jax import train
 from oasis_jax.data.dataset import load_dataset
@@ -115,11 +115,11 @@ def test_names_that_are_no_utf_8_are_evaluated(latin: Path, finished: Path, tmp_
 
 
 def test_a_fingerprint_does_not_depend_on_the_locale(latin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = command("data", "check", latin)
+    first = launch("data", "check", latin)
     assert first.returncode == 0, first.stderr
     for name, value in PLAIN.items():
         monkeypatch.setenv(name, value)
-    second = command("data", "check", latin)
+    second = launch("data", "check", latin)
     assert second.returncode == 0, second.stderr
     assert first.stdout.splitlines()[:3] == second.stdout.splitlines()[:3]
 
@@ -131,7 +131,7 @@ def test_names_that_are_no_utf_8_are_labelled(finished: Path, tmp_path: Path, mo
         write_png(tmp_path / "in" / name, image)
     for name, value in PLAIN.items():
         monkeypatch.setenv(name, value)
-    done = command("predict", finished, tmp_path / "in", "--output", tmp_path / "out")
+    done = launch("predict", finished, tmp_path / "in", "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / f"{BAD}_labels.png").is_file()
     with (tmp_path / "out" / "tissue.csv").open(encoding="utf-8", newline="") as file:

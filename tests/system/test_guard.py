@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from helpers import REPOSITORY, assert_mistake, command, options
+from helpers import PATIENCE, REPOSITORY, assert_mistake, command, options
 
 from oasis_jax.system import guard
 
@@ -41,7 +41,7 @@ runpy.run_module("oasis_jax." + COMMAND, run_name="__main__", alter_sys=True)
 def run_code(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
     line = [sys.executable, "-c", code]
-    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=variables)
+    return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=False, env=variables)
 
 
 @pytest.mark.parametrize(("name", "number"), list(zip(COMMANDS, 2 * guard.SIGNALS, strict=True)))
@@ -98,22 +98,26 @@ def test_a_terminal_that_goes_away_takes_no_training_with_it(data: Path, tmp_pat
     run = tmp_path / "run"
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "oasis_jax.train", *options(data, run, "--train.epochs", "400")],
+        [sys.executable, "-m", "oasis_jax.train", *options(data, run)],
         stdout=theirs, stderr=theirs, start_new_session=True, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     os.close(theirs)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     os.set_blocking(ours, False)
-    while not (run / "metrics.jsonl").is_file() or len((run / "metrics.jsonl").read_text().splitlines()) < 3:
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        try:
-            os.read(ours, 1 << 16)
-        except BlockingIOError:
-            time.sleep(0.01)
-    os.close(ours)  # from here on every write to the terminal fails
-    process.send_signal(signal.SIGHUP)
-    assert process.wait(timeout=120) == 128 + signal.SIGHUP
+    try:
+        while not (run / "metrics.jsonl").is_file() or len((run / "metrics.jsonl").read_text().splitlines()) < 3:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            try:
+                os.read(ours, 1 << 16)
+            except BlockingIOError:
+                time.sleep(0.01)
+        os.close(ours)  # from here on every write to the terminal fails
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=PATIENCE) == 128 + signal.SIGHUP
+    finally:
+        process.kill()
+        process.wait()
     assert [path.name for path in (run / "checkpoints").iterdir() if path.name.isdecimal()]
 
 
