@@ -47,7 +47,7 @@ def write(path: Path, parts: dict[str, Any]) -> None:
         OSError: the parts cannot be written, for example because the disk is full; with the system's own message.
     """
     try:
-        with _quiet("absl", "asyncio"):
+        with _quiet("absl", "asyncio"), _whole():
             ocp.save_checkpointables(str(path.absolute()), parts)
     except (OSError, ValueError, RuntimeError) as error:
         raise OSError(_reason(error)) from error
@@ -96,6 +96,17 @@ def _refuse(folder: Path, unfit: Sequence[str], verb: str) -> None:
             f"Checkpoints cannot be {verb} in {folder}, because its absolute path holds {' and '.join(causes)}: "
             "move the run, or give the path of a link to it that holds none of them."
         )
+
+
+def _whole() -> ocp.Context:
+    """Save arrays that all devices hold from one of them.
+
+    Otherwise Orbax cuts each array into a piece for each device. That compiles a program for each shape and piece, and
+    takes longer than writing a network of this size.
+    """
+    context = ocp.Context()
+    context.array.saving.use_replica_parallel = False
+    return context
 
 
 @contextmanager
