@@ -77,12 +77,11 @@ def data_rows(runs: list[tuple[run_folder.Run, Metrics, Metrics | None]]) -> lis
     return [row(name, *cells) for name, cells in zip(names, rows, strict=True)]
 
 
-def commands(run: run_folder.Run, split: str, mirrored: bool) -> list[str]:
+def commands(run: run_folder.Run, metrics: Metrics, mirrored: bool) -> list[str]:
     """The commands that made the rows of a run, without paths of one machine: its data by name, the run in `runs/`."""
-    evaluate = ["python", "-m", "oasis_jax.evaluate", f"runs/{run.name}", "--split", split]
+    evaluate = ["python", "-m", "oasis_jax.evaluate", f"runs/{run.name}", "--split", metrics.split]
     if run.weights is not None:
-        assert run.config.data.root is not None
-        evaluate[3:] = [run.name, "--data-root", run.config.data.root.name, "--split", split]
+        evaluate[3:] = [run.name, "--data-root", metrics.data, "--split", metrics.split]
     mirror = [f"{shlex.join(evaluate)} --mirror"] if mirrored else []
     if run.weights is not None:
         return [shlex.join(evaluate), *mirror]
@@ -104,7 +103,7 @@ def main() -> None:
     lines = [row(*HEAD), "|" + "---|" * len(HEAD)]
     for _, same in groupby(runs, key=lambda each: each[1].data_fingerprint):
         lines += data_rows(list(same))
-    made = [line for run, _, mirror in runs for line in commands(run, split, mirror is not None)]
+    made = [line for run, metrics, mirror in runs for line in commands(run, metrics, mirror is not None)]
     block = "\n".join([*lines, "", "```sh", *made, "```", ""])
     if into is None:
         print(block)

@@ -9,7 +9,6 @@ steps; `benchmarks/epoch.py` measures the cost of a step.
 """
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import figures
+import trees
 import tyro
 
 from oasis_jax import classes
-from oasis_jax.data.slices import find_slices, folders
 
 TRIALS: dict[str, tuple[str, ...]] = {
     "base": (),
@@ -62,18 +61,10 @@ class Arguments:
 
 def subset(tree: Path, root: Path, cases: int) -> Path:
     """Make a tree of links to the first training cases and to all of validate."""
-    for split in ("train", "validate"):
-        slices, problems = find_slices(tree, split)
-        if problems:
-            raise SystemExit(f"{tree} cannot be used: python -m oasis_jax.data check {tree}")
-        names = list(dict.fromkeys(pair.case for pair in slices))
-        chosen = set(names[:cases] if split == "train" else names)
-        for folder, kind in zip(folders(root, split), ("image", "label"), strict=True):
-            folder.mkdir(parents=True, exist_ok=True)
-            for pair in slices:
-                source = getattr(pair, kind).resolve()
-                if pair.case in chosen and not (folder / source.name).exists():
-                    os.symlink(source, folder / source.name)
+    slices = trees.all_slices(tree, "train")
+    chosen = list(dict.fromkeys(pair.case for pair in slices))[:cases]
+    trees.link((pair for pair in slices if pair.case in chosen), root, "train")
+    trees.link(trees.all_slices(tree, "validate"), root, "validate")
     return root
 
 
