@@ -280,7 +280,10 @@ def test_processes_that_cannot_be_joined_give_a_sentence() -> None:
     code = """
 from oasis_jax.system import distributed
 from oasis_jax.system.errors import run_command
-from oasis_jax.train import main
+
+def main():
+    with distributed.initialize(True, "same"):
+        print("joined")
 
 distributed.JOIN_SECONDS = 3
 run_command(main)
@@ -289,7 +292,7 @@ run_command(main)
     def join(**variables: str) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in environ().items() if not name.startswith(("SLURM", "OMPI"))}
         return subprocess.run(
-            [sys.executable, "-c", code, "--distributed"],
+            [sys.executable, "-c", code],
             capture_output=True, text=True, check=False, timeout=PATIENCE, env=environment | variables,
         )  # fmt: skip
 
