@@ -48,7 +48,7 @@ class Arguments:
     slices: tuple[int, ...] = ()
     """Draw these slices too, by index in the split."""
     data_root: Annotated[Path | None, tyro.conf.arg(aliases=("--data.root",))] = None
-    """Where the slices lie now, if not where they lay in training."""
+    """Folder of the slices. None: the one of training."""
     step: int | None = None
     """Evaluate the checkpoint of this step, not the best one."""
     mirror: bool = False
@@ -65,7 +65,7 @@ class Arguments:
     """The same for their label volumes."""
     values: Annotated[study.LabelValues, tyro.conf.arg(name="")] = study.LabelValues()  # noqa: RUF009
     orientation: str | None = None
-    """Where the axes of volumes lead that do not say so themselves, as RAS or LPI."""
+    """Where the axes of volumes lead, such as RAS or LPI, for files whose header does not say it."""
     distributed: Flag = False
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -50,13 +51,13 @@ class Arguments:
     overwrite: bool = False
     """Replace files that the output folder holds already."""
     orientation: str | None = None
-    """Where the axes of volumes lead that do not say so themselves, as RAS or LPI."""
+    """Where the axes of volumes lead, such as RAS or LPI, for files whose header does not say it."""
     mirror: bool = False
     """Average the probabilities of each slice and its mirror image: better, and twice as slow."""
     with_: Annotated[tuple[RunPath, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
     """Average them over these runs too."""
     all_heights: bool = False
-    """Add up the tissue of whole volumes, beyond the heights that training saw, where labels are a guess."""
+    """Add up the tissue of all slices, also where training saw no slices and labels are unreliable."""
     batch: int | None = None
     """Slices at a time. None: 8 for each CPU, 64 for each accelerator."""
 
@@ -86,11 +87,16 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     results: dict[str, _Result] = {}
     alone = 0
     with console.bar() as bar, ThreadPoolExecutor(2) as writers:
-        task = bar.add_task("Labelling", total=len(files))
+        task, finished = bar.add_task("Labelling", total=len(files)), Fraction(0)
+
+        def advance(share: Fraction) -> None:
+            nonlocal finished
+            finished += share
+            bar.update(task, completed=float(finished))
 
         def fail(reason: str) -> None:
             problems.append(reason)
-            bar.advance(task)
+            advance(Fraction(1))
 
         def finish(file: InputFile, written: Future[_Result]) -> None:
             try:
@@ -98,15 +104,14 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
             except OSError:  # the disk is full, say: no fault of one file
                 raise
             except Exception as error:
-                fail(describe(file.path, error))
+                problems.append(describe(file.path, error))
                 return
             print(outputs.sentence(results[file.name].summary), flush=True)
-            bar.advance(task)
 
         writing: deque[tuple[InputFile, Future[_Result]]] = deque()
         inputs = read_inputs(files, framing, arguments.orientation, fail, segmenter.classify)
         try:
-            for labelled in label(inputs, segmenter, arguments.probabilities):
+            for labelled in label(inputs, segmenter, arguments.probabilities, advance):
                 alone += labelled.input.alone
                 writing.append((labelled.input.source, writers.submit(_write, labelled, trained, arguments)))
                 if len(writing) > _UNDER_WAY:
@@ -119,7 +124,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
                     results[file.name] = written.result()
             _write_tables([results[file.name] for file in files if file.name in results], arguments.output)
     if alone:
-        console.say(f"{alone} PNG file(s) have no neighbouring slice beside them and stand in for it themselves.")
+        console.say(f"{alone} PNG file(s) have no neighbouring slice beside them: they are their own neighbours.")
     return len(results), problems
 
 

@@ -56,6 +56,8 @@ def load_experiment(path: Path) -> Config:
     if not path.is_file():
         names = ", ".join(named_experiments())
         raise UserError(f"There is no experiment file {path}: name a file, or {names}. Options start with two dashes.")
+    if path.suffix != ".py":
+        raise UserError(f"{path} is no experiment: name a Python file that exports `config` (docs/training.md).")
     try:
         exported = runpy.run_path(str(path)).get("config")
     except Exception as error:  # whatever the user's own code raises

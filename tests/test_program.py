@@ -317,6 +317,13 @@ def test_training_names_each_mistake(data: Path, tmp_path: Path) -> None:
     (tmp_path / "wrong.py").write_text("from oasis_jax.config import *\nconfig = Config(model=Model(norm='batch'))\n")
     assert_mistake(launch("train", tmp_path / "wrong.py"), "model.norm is 'batch' and must be none or instance")
     assert_mistake(command("train", "--data.no-cache", tmp_path / "wrong.py"), "Name the experiment first")
+    (tmp_path / "notes.txt").write_text("")
+    assert_mistake(command("train", tmp_path / "notes.txt"), "notes.txt is no experiment: name a Python file")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").touch()
+    assert_mistake(command("train", *options(data, mine)), "is no run and holds other files (thesis.txt)")
+    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
     (tmp_path / "file").write_text("")
     assert_mistake(command("train", *options(data, tmp_path / "file" / "run")), str(tmp_path / "file"))
     wrong = command("train", "--optim.learning-rat", "1")

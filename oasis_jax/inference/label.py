@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
@@ -30,7 +31,12 @@ class Segmentation(NamedTuple):
     """Mean probability of the classes inside the labelled brain of each slice; 1 if it has none."""
 
 
-def label(inputs: Iterable[Input], segmenter: Segmenter, keep_probabilities: bool) -> Iterator[Segmentation]:
+def label(
+    inputs: Iterable[Input],
+    segmenter: Segmenter,
+    keep_probabilities: bool,
+    advance: Callable[[Fraction], object] = lambda share: None,
+) -> Iterator[Segmentation]:
     """Label files. A batch may hold slices of several files; a file is returned as soon as all its slices are labelled.
 
     Args:
@@ -38,10 +44,12 @@ def label(inputs: Iterable[Input], segmenter: Segmenter, keep_probabilities: boo
         segmenter: the networks. All batches with one size of frame have the same number of slices, so the networks are
             compiled once for each size.
         keep_probabilities: return the probabilities too.
+        advance: called for each labelled slice with its share of its file.
     """
     for batch in _segmented(_grouped(inputs, segmenter.batch, keep_probabilities), segmenter):
         for row, (pending, number) in enumerate(batch.slices):
             pending.write(number, batch, row)
+            advance(Fraction(1, pending.total))
             if pending.left == 0:
                 yield Segmentation(pending.input, pending.classes, pending.probabilities, pending.confidence)
 
@@ -57,6 +65,8 @@ class _Pending:
     """As in `Segmentation`; a slice is certain background until it is written."""
     confidence: Float32[np.ndarray, " slices"]
     """As in `Segmentation`."""
+    total: int
+    """Number of slices to label."""
     left: int
     """Number of slices that are not written yet."""
 
@@ -99,7 +109,7 @@ def _pending(file: Input, left: int, keep_probabilities: bool) -> _Pending:
     if keep_probabilities:
         probabilities = np.zeros((*shape, COUNT), np.float32)
         probabilities[..., 0] = 1
-    return _Pending(file, np.zeros(shape, np.uint8), probabilities, np.ones(shape[0], np.float32), left)
+    return _Pending(file, np.zeros(shape, np.uint8), probabilities, np.ones(shape[0], np.float32), left, left)
 
 
 def _slices_to_label(file: Input) -> list[int]:

@@ -158,8 +158,7 @@ def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
         [
             summary.file,
             len(summary.slices),
-            summary.outside,
-            "all" if summary.whole else "trained",
+            *(["", ""] if summary.millilitres is None else [summary.outside, "all" if summary.whole else "trained"]),
             *(["", "", ""] if summary.millilitres is None else [f"{x:.2f}" for x in summary.millilitres]),
             *([f"{x / 100:.2f}" for x in summary.areas] if summary.millilitres is None else ["", "", ""]),
             "; ".join(summary.notes),

@@ -99,13 +99,16 @@ def index_page(folder: Path) -> str:
         page = next((target for target in targets if (folder / target).is_file()), None)
         unit = "ml" if row[f"{names[0]}_ml"] else "cm2"
         values = [f"{row[f'{name}_{unit}']} {unit.replace('2', '²')}" for name in names]
-        body.append((template.link(row["file"], page), [row["slices"], *values, row["notes"] or "-"]))
+        outside = int(row["slices_outside_trained_heights"] or 0)
+        slices = f"{row['slices']}, {outside} at other heights" if outside else row["slices"]
+        body.append((template.link(row["file"], page), [slices, *values, row["notes"] or "-"]))
     flagged = sum(row["notes"] != "" for row in rows)
-    slices = f" {template.link('PNG slices of the latest prediction', SLICES)}." if (folder / SLICES).is_file() else ""
+    link = f" {template.link('PNG slices of the latest prediction', SLICES)}." if (folder / SLICES).is_file() else ""
     return template.fill(
         "index.html",
-        introduction=f"{len(rows)} file(s), {flagged} with notes.{slices} The tissue of a volume is the sum over the "
-        "slices at trained heights, unless tissue.csv says all.",
+        introduction=f"{len(rows)} file(s), {flagged} with notes.{link} The tissue of a volume is the sum over the "
+        "slices at heights that training saw. At other heights, labels are unreliable; they are counted where "
+        "tissue.csv says all.",
         table=template.table(["file", "slices", *SHORT[1:], "notes"], body),
     )
 

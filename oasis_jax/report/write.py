@@ -134,7 +134,7 @@ def show(metrics: Metrics, folder: Path | None = None) -> None:
     if jax.process_index() == 0:
         tables.console().print(tables.score_table(metrics))
         if folder is not None:
-            print(f"Tables and pictures: {folder}")
+            print(f"Tables and pictures: {folder}; look at {folder / 'report.html'}")
 
 
 def write_files(

@@ -134,6 +134,17 @@ def exists(folder: Path) -> bool:
     return started
 
 
+def check_free(folder: Path) -> None:
+    """Refuse a folder that holds anything else than what a run leaves that was killed before it started.
+
+    Raises:
+        UserError: there is something else.
+    """
+    own = {".lock", "checkpoints"}
+    if folder.is_dir() and (others := sorted(path.name for path in folder.iterdir() if path.name not in own)):
+        raise UserError(f"{folder} is no run and holds other files ({others[0]}): name a new folder with --run.")
+
+
 def load(folder: Path) -> Run:
     """Read a run folder, or the folder of a model; the config names the folder where it now lies.
 
@@ -149,9 +160,10 @@ def load(folder: Path) -> Run:
         checkpoint = about["checkpoint"]
         weights = Weights(checkpoint["step"], checkpoint["loss"], checkpoint.get("lowest_confidence"), params)
         return run._replace(weights=weights)
+    state = f"it has no config.json and no {FILE}" if folder.is_dir() else f"there is no folder {folder.absolute()}"
     raise UserError(
-        f"{folder} is not a run: it has no config.json and no {FILE}. Train one, or name another folder; "
-        "`pretrained` is the model that comes with the program."
+        f"{folder} is not a run: {state}. Name the folder of a run; `pretrained` is the model that comes with the "
+        "program."
     )
 
 

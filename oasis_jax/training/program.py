@@ -20,6 +20,7 @@ from oasis_jax.network import unet
 from oasis_jax.runs.history import Validation
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import distributed, sharding
+from oasis_jax.system.errors import UserError
 from oasis_jax.training import optimizer, step
 from oasis_jax.training.augment import augment
 
@@ -68,7 +69,12 @@ def build(settings: Config, tree: Dataset, params: unet.Params | None = None) ->
     Raises:
         UserError: settings, data and devices do not fit together.
     """
-    unet.check_frame(settings.model, tree.size, tree.extent)
+    try:
+        unet.check_frame(settings.model, tree.size, tree.extent)
+    except UserError as error:
+        if settings.data.root is None:
+            raise UserError(f"These are the phantoms, because --data.root names no data: {error}") from error
+        raise
     mirror_shift(settings.augment.mirror_axis, tree.size[0])
     check_batch(len(tree.splits["train"]), settings.train.batch, distributed.process()[1])
     mesh = sharding.make_mesh(settings.train.batch)

@@ -49,6 +49,8 @@ def train(settings: Config) -> None:
     sharding.configure_jax()
     if run_folder.exists(settings.run):
         _same_run(settings)  # a quick refusal, before any data is read
+    else:
+        run_folder.check_free(settings.run)
     split = settings.train.evaluate
     tree = open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", split)))
     # Whatever a user can get wrong about data and devices is found before a run folder is made.

@@ -186,7 +186,7 @@ def test_every_command_averages_and_reports_it(runs: tuple[Run, Run], data: Path
     lonely.write_bytes(image.read_bytes())
     done = command("predict", first, image, lonely, "--output", tmp_path / "labels", *more)
     assert done.returncode == 0, done.stderr
-    assert "1 PNG file(s) have no neighbouring slice beside them and stand in for it themselves." in done.stderr
+    assert "1 PNG file(s) have no neighbouring slice beside them: they are their own neighbours." in done.stderr
 
     done = command("export", first, "--output", tmp_path / "model", *more)
     assert done.returncode == 0, done.stderr

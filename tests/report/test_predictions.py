@@ -102,6 +102,7 @@ def test_the_index_links_to_every_file_of_the_table(labelled: tuple[Segmentation
     assert 'href="a%20%3Cb%3E%26c_view.html">a &lt;b&gt;&amp;c.nii.gz</a>' in page
     assert 'href="x_overlay.png">x.png</a>' in page
     assert "2 file(s), 1 with notes." in page
+    assert f"<td>{len(summary.slices)}, {summary.outside} at other heights</td>" in page
     assert "it is &lt;i&gt;strange&lt;/i&gt;" in page
     assert "slices.html" not in page
     (tmp_path / "slices.html").touch()

@@ -1,17 +1,19 @@
-"""What a run remembers of its data."""
+"""What a run remembers of its data, and what it says of data that do not fit."""
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from oasis_jax.config import Augment, Config, Data
+from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data import appearance
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import folders
 from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.data.volumes.png import read_grey
-from oasis_jax.training import setup
+from oasis_jax.system.errors import UserError
+from oasis_jax.training import program, setup
 
 
 def test_a_network_that_saw_brains_without_skull_knows_them(data: Path) -> None:
@@ -31,3 +33,13 @@ def test_a_network_that_saw_brains_without_skull_knows_them(data: Path) -> None:
     brain = quantise(np.where(label > 0, image, 0))
     values: dict[str, float] = dict(zip(appearance.MEASURES, appearance.measure(brain), strict=True))
     assert all(low <= values[name] <= high for name, (low, high) in stripped.items())
+
+
+def test_who_names_no_data_hears_that_the_phantoms_do_not_fit(data: Path) -> None:
+    tree = load_dataset(data)
+    small = Config(model=Model(stem=2, crop=(16, 32)))
+    with pytest.raises(UserError, match=r"These are the phantoms, because --data\.root names no data: model\.crop"):
+        program.build(small, tree, None)
+    named = Config(model=small.model, data=Data(root=data))
+    with pytest.raises(UserError, match=r"^model\.crop, 16x32, cuts off labels"):
+        program.build(named, tree, None)
