@@ -14,6 +14,14 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_disable_most_optimizations", True)  # compiles twice as fast; whole-program tests optimize
 
 
+LONG = ("test_program.py", "test_commands.py", "test_distributed.py", "test_step.py")
+"""Files that take minutes: they run first, so that no worker has one of them alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache folder of this session; `OASIS_JAX_TEST_CACHE` keeps compiled programs from one to the next."""
