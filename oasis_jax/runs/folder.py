@@ -135,13 +135,13 @@ def exists(folder: Path) -> bool:
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a folder that holds anything else than what a run leaves that was killed before it started.
+    """Refuse a folder of other files. A run that was killed before it started leaves hidden files and no checkpoint.
 
     Raises:
-        UserError: there is something else.
+        UserError: there are other files.
     """
-    own = {".lock", "checkpoints"}
-    if folder.is_dir() and (others := sorted(path.name for path in folder.iterdir() if path.name not in own)):
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if others := [name for name in names if name != "checkpoints" and not name.startswith(".")]:
         raise UserError(f"{folder} is no run and holds other files ({others[0]}): name a new folder with --run.")
 
 
