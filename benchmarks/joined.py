@@ -15,6 +15,7 @@ import trees
 import tyro
 
 from oasis_jax.config import SPLITS
+from oasis_jax.data.geometry import Size, central
 from oasis_jax.data.phantoms.dataset import write_tree
 from oasis_jax.data.slices import Slice, read_pair
 from oasis_jax.train import load_experiment, named_experiments
@@ -32,17 +33,13 @@ class Arguments:
     """Of the phantoms. The phantoms of the quickstart have seed 0."""
 
 
-def fits(head: list[Slice], window: tuple[int, int]) -> bool:
+def fits(head: list[Slice], window: Size) -> bool:
     """Whether all labels of a head lie in the window in the middle of the frame."""
-    for pair in head:
-        _, label = read_pair(pair)
-        rows, columns = (slice((n - part) // 2, (n + part) // 2) for n, part in zip(label.shape, window, strict=True))
-        if np.count_nonzero(label[rows, columns]) != np.count_nonzero(label):
-            return False
-    return True
+    labels = [read_pair(pair)[1] for pair in head]
+    return all(np.count_nonzero(x[central(x.shape, window)]) == np.count_nonzero(x) for x in labels)
 
 
-def phantoms(tree: Path, seed: int, window: tuple[int, int]) -> list[Slice]:
+def phantoms(tree: Path, seed: int, window: Size) -> list[Slice]:
     """The slices of all heads that fit into a window; their names tell the seed."""
     if not tree.is_dir():
         write_tree(tree, seed)

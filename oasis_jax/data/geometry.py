@@ -24,6 +24,12 @@ OASIS_HEIGHTS = (0.49, 0.77)
 """Heights of the slices of the OASIS set: 32 mm upward from half of a brain's height, which is 115 to 150 mm."""
 
 
+def central(size: tuple[int, ...], window: Size | None) -> tuple[slice, ...]:
+    """The rows and columns of the window in the middle of a frame; all of them if it is None."""
+    starts = [(whole - part) // 2 for whole, part in zip(size, window or size, strict=True)]
+    return tuple(slice(start, start + part) for start, part in zip(starts, window or size, strict=True))
+
+
 @dataclass(frozen=True)
 class Cut:
     """How slices were cut from heads. Prediction cuts volumes the same way."""

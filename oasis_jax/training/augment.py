@@ -9,7 +9,7 @@ from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from oasis_jax.config import Augment
-from oasis_jax.data.geometry import Size
+from oasis_jax.data.geometry import Size, central
 from oasis_jax.data.normalise import Method, normalise
 from oasis_jax.inference.mirror import mirror, mirror_shift
 
@@ -75,19 +75,13 @@ def _without_skull(image: Array, brain: Array, method: Method) -> Array:
 
 
 def _warp(key: Array, image: Array, label: Array, config: Augment, window: Size | None) -> tuple[Array, Array]:
-    inside = _central(label.shape, window)
+    inside = central(label.shape, window)
     coordinates = [coordinate[inside] for coordinate in _coordinates(key, label.shape, config)]
     low = image.min((0, 1))
     channels = jnp.moveaxis(image - low, -1, 0)
     moved = jax.vmap(lambda channel: map_coordinates(channel, coordinates, order=1, cval=0))(channels)
     image = image.at[inside].set(jnp.moveaxis(moved, 0, -1) + low)
     return image, label.at[inside].set(map_coordinates(label, coordinates, order=0, cval=0))
-
-
-def _central(size: tuple[int, ...], window: Size | None) -> tuple[slice, ...]:
-    return tuple(
-        slice((whole - part) // 2, (whole - part) // 2 + part) for whole, part in zip(size, window or size, strict=True)
-    )
 
 
 def _coordinates(key: Array, size: tuple[int, ...], config: Augment) -> list[Array]:
