@@ -1,0 +1,118 @@
+"""Pictures of heads that a network labels wrongly; the model card shows them.
+
+Run:  python benchmarks/failures.py [RUN] [--output docs/failures]
+
+A phantom is drawn as a whole volume, changed, and labelled as `oasis_jax.predict` labels a volume. Each picture shows
+one slice: the image, the truth, the labels and the errors. Prints the hard Dice of that slice, and the notes on its
+volume.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import figures
+import nibabel as nib
+import numpy as np
+import tyro
+
+from oasis_jax import classes
+from oasis_jax.data.phantoms.volume import draw_volume
+from oasis_jax.data.volumes.finding import InputFile
+from oasis_jax.data.volumes.inputs import read_input
+from oasis_jax.inference import outputs
+from oasis_jax.inference.label import Segmentation, label
+from oasis_jax.inference.segment import Segmenter
+from oasis_jax.metrics import overlap
+from oasis_jax.pretrained import FOLDER, RunPath
+from oasis_jax.report import pictures
+from oasis_jax.runs import folder
+from oasis_jax.system.console import track
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Draw pictures of known failures."""
+
+    run: tyro.conf.Positional[RunPath] = FOLDER
+    """Run folder, or pretrained."""
+    output: Path = Path("docs/failures")
+    """Folder of the pictures."""
+
+
+Change = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From intensities and classes of a head, both `(176, 208, planes)`, to those of the head to be labelled."""
+
+
+class Failure(NamedTuple):
+    """A head that is unlike the training data."""
+
+    title: str
+    plane: int
+    """The plane that is shown, counted from the lowest of the changed volume."""
+    change: Change = lambda values, truth: (values, truth)
+
+
+def contrast_of_t2(values: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """CSF bright and white matter dark, as in a T2 scan; what is no brain stays."""
+    return np.where(truth > 0, np.clip(160 - values, 0, None), values), truth
+
+
+def tumour(values: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A round mass of 36 mm with a dark core and a bright rim in the white matter. Its true class stays."""
+    x, y, z = np.ogrid[tuple(slice(0, n) for n in values.shape)]
+    radius = np.sqrt((x - 115) ** 2 + (y - 85) ** 2 + (z - 100) ** 2)
+    mass = np.where(radius < 12, 45.0, 175.0) + np.random.default_rng(0).normal(0, 5, values.shape)
+    return np.where((radius < 18) & (truth > 0), mass, values).astype(np.float32), truth
+
+
+def cut(values: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Only 40 planes of the lower half: no height is known."""
+    return values[..., 40:80], truth[..., 40:80]
+
+
+FAILURES = {
+    "high": Failure("above the trained heights", 150),
+    "cut": Failure("40 slices of the lower half of the brain", 5, cut),
+    "t2": Failure("contrast of a T2 scan", 105, contrast_of_t2),
+    "tumour": Failure("a mass in the white matter", 100, tumour),
+}
+
+
+def labelled(segmenter: Segmenter, values: np.ndarray) -> tuple[Segmentation, outputs.FileSummary]:
+    """Label a volume of pixels of 1 mm in RAS order, as `oasis_jax.predict` does."""
+    with TemporaryDirectory() as name:
+        path = Path(name) / "head.nii.gz"
+        nib.save(nib.Nifti1Image(values, np.eye(4)), path)  # type: ignore[attr-defined]
+        file: Any = read_input(InputFile(path, "head"), segmenter.framing, None, segmenter.classify)
+    (segmentation,) = label([file], segmenter, keep_probabilities=False)
+    return segmentation, outputs.report(segmentation, segmenter.trained)
+
+
+def main() -> None:
+    arguments = tyro.cli(Arguments)
+    segmenter = Segmenter.load([folder.load(arguments.run)])
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    head = draw_volume(track=track)
+    rows = []
+    for name, failure in FAILURES.items():
+        values, truth = failure.change(*head)
+        segmentation, summary = labelled(segmenter, values)
+        answer, shown = segmentation.classes[failure.plane], summary.slices[failure.plane]
+        image = np.clip(values[..., failure.plane], 0, 255).astype(np.uint8)
+        true = truth[..., failure.plane]
+        pictures.draw_slice(arguments.output / f"{name}.png", f"Phantom, {failure.title}", image, true, answer)
+        table = np.zeros((classes.COUNT, classes.COUNT), int)
+        np.add.at(table, (true, answer), 1)
+        height = "unknown" if shown.height is None else f"{shown.height:.2f}"
+        dice = [f"{score:.4f}" for score in overlap.hard_dice(table)[1:]]
+        notes = [re.split("[,:]", note)[0] for note in summary.notes]
+        rows.append([failure.title, height, *dice, "; ".join(notes) or "none"])
+    print(figures.markdown(["phantom", "height", *classes.NAMES[1:], "notes"], rows))
+
+
+if __name__ == "__main__":
+    main()
