@@ -23,6 +23,9 @@ _DARK = 0.1
 _LONGEST_GAP = 5
 """Planes. Beyond a longer gap lies something else, such as a neck that is folded over the vertex."""
 
+_SPECK = 0.001
+"""Size, as a share of the largest piece, up to which a piece is noise of the air and no part of anything."""
+
 _NOTED = 0.01
 """Size of the bright parts that are not head, as a share of the head, above which the user gets a note."""
 
@@ -122,9 +125,10 @@ def _pieces(body: np.ndarray) -> tuple[np.ndarray, float]:
     ndimage.label(body, output=pieces)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    is_head = sizes >= max(1, _PIECE * sizes.max())
-    head = int(sizes[is_head].sum())
-    return is_head[pieces], (int(sizes.sum()) - head) / max(1, head)
+    largest = int(sizes.max())
+    is_head = sizes >= max(1, _PIECE * largest)
+    head, parts = (int(sizes[chosen].sum()) for chosen in (is_head, sizes > _SPECK * largest))
+    return is_head[pieces], (parts - head) / max(1, head)
 
 
 def _refilled(head: np.ndarray, gaps: list[int], shown: np.ndarray) -> np.ndarray:

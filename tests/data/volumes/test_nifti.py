@@ -252,6 +252,18 @@ def test_every_piece_of_head_size_is_head_and_the_rest_gives_a_note() -> None:
     assert head_notes(find_head(np.full((3, 30, 30), -7.0))) == ["no head was found in it, so nothing is labelled"]
 
 
+def test_noise_in_the_air_is_no_part_beside_the_head() -> None:
+    values = np.zeros((12, 120, 120), np.float32)
+    values[1:11, 20:100, 20:100] = 100
+    air = np.random.default_rng(0).random(values.shape) < 0.1  # bright specks in a tenth of the air
+    noisy = np.where((values == 0) & air, 30, values)
+    noisy[:, 16:104, 16:104] = values[:, 16:104, 16:104]  # no speck touches the head
+    head = find_head(noisy)
+    assert not head_notes(head)
+    assert head.beside == 0
+    assert (head.rows, head.columns) == (find_head(values).rows, find_head(values).columns)
+
+
 def test_a_volume_that_ends_inside_the_brain_is_distinguished_from_a_whole_one() -> None:
     dome = np.sqrt(np.clip(1 - np.linspace(-1, 1, 120) ** 2, 0, None)) * 100
     assert not is_cut_off(dome, 1.0, "axial")
