@@ -262,6 +262,21 @@ def test_the_picture_shows_labels_where_they_lie(tmp_path: Path) -> None:
         assert (plain[marked] > 0).any(-1).mean() > 0.9  # colour lies on tissue, not beside it
 
 
+def test_the_picture_is_dark_at_heights_that_training_did_not_see(tmp_path: Path) -> None:
+    one = label_one(save(tmp_path / "a.nii", brain((37, 50, 30))[0]))
+    trained = Trained(Cut(heights=(0.3, 0.6)), LOOKS)
+    summary = outputs.report(one, trained)
+    outputs.write(one, summary, tmp_path, trained)
+    with Image.open(tmp_path / "one_overlay.png") as picture:
+        shown = np.asarray(picture.convert("RGB"))
+    rows, columns = one.input.head.shape[1:]
+    tiles = shown.reshape(-1, rows, 4, 2 * columns, 3).swapaxes(1, 2).reshape(-1, rows, 2 * columns, 3)
+    levels = tiles[:, :, :columns].max(axis=(1, 2, 3))
+    inside = [row.in_trained_heights for row in summary.slices if row.tissue]
+    assert len(inside) == 24
+    assert levels[inside].min() > 2 * levels[np.logical_not(inside)].max()
+
+
 def test_air_that_is_not_0_is_told(tmp_path: Path) -> None:
     values, _ = brain((37, 50, 30))
     assert not label_one(save(tmp_path / "a.nii", values)).input.notes

@@ -23,6 +23,9 @@ from oasis_jax.system.files import atomic_write, csv_text, printable, write_text
 _TILES = 24
 """Maximum number of slices in the picture of a volume."""
 
+_DARKER = 3
+"""Divides the grey levels of slices at untrained heights in that picture."""
+
 _ROUNDING = 0.01
 """Tolerance as a share of the brain's height, about one slice: the top of the brain is known to about one slice."""
 
@@ -228,12 +231,18 @@ def sentence(summary: FileSummary) -> str:
 
 
 def _picture(segmentation: Segmentation, summary: FileSummary) -> np.ndarray:
-    """The overlay: a PNG slice with its labels, or some slices of a volume that show brain, without and with labels."""
+    """The overlay: a PNG slice with its labels, or some slices of a volume that show brain, without and with labels.
+
+    Slices of a volume at heights that training did not see are dark.
+    """
     if segmentation.input.volume is None:
         return overlays.tinted(*shown_slice(segmentation, 0))
-    brain = [row.number for row in summary.slices if row.tissue] or list(range(len(segmentation.classes)))
-    chosen = [brain[i] for i in np.linspace(0, len(brain) - 1, min(_TILES, len(brain))).round().astype(int)]
-    return overlays.mosaic([overlays.beside(*shown_slice(segmentation, k)) for k in chosen], columns=4)
+    brain = [row for row in summary.slices if row.tissue] or summary.slices
+    tiles = []
+    for i in np.linspace(0, len(brain) - 1, min(_TILES, len(brain))).round().astype(int):
+        grey, classes = shown_slice(segmentation, brain[i].number)
+        tiles.append(overlays.beside(grey // _DARKER if brain[i].in_trained_heights is False else grey, classes))
+    return overlays.mosaic(tiles, columns=4)
 
 
 def shown_slice(
