@@ -1,6 +1,9 @@
 """Shared fixtures: four CPU devices, a cache of its own, and small trees of made-up slices."""
 
+import fcntl
 import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +15,9 @@ hypothesis.settings.register_profile("patient", deadline=None)  # no test is abo
 hypothesis.settings.load_profile("patient")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_disable_most_optimizations", True)  # compiles twice as fast; whole-program tests optimize
+# Before version 0.12, JAX finds a kept program only in the folder where it was compiled, for the sake of this cache.
+os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"
+jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
 
 
 LONG = ("test_program.py", "test_commands.py", "test_distributed.py", "test_step.py")
@@ -22,13 +28,54 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of pytest-xdist see."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache folder of this session; `OASIS_JAX_TEST_CACHE` keeps compiled programs from one to the next."""
-    folder = Path(os.environ.get("OASIS_JAX_TEST_CACHE") or tmp_path_factory.mktemp("cache"))
+    """The cache folder of this worker. JAX writes programs in place, so that another one might read half of them."""
+    folder = tmp_path_factory.mktemp("cache")
     os.environ["OASIS_JAX_CACHE"] = str(folder)
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def programs(shared: Path) -> Path:
+    """Compiled programs of all workers; `OASIS_JAX_TEST_CACHE` keeps them from one session to the next."""
+    return Path(os.environ.get("OASIS_JAX_TEST_CACHE") or shared / "programs")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def exchange(cache: Path, programs: Path) -> Iterator[None]:
+    """Before each test file, take the programs that other workers have compiled; after it, give one's own."""
+    copy_programs(programs, cache / "compiled")
+    yield
+    copy_programs(cache / "compiled", programs)
+
+
+def copy_programs(source: Path, target: Path) -> None:
+    """Copy compiled programs that the target lacks; each appears whole."""
+    target.mkdir(parents=True, exist_ok=True)
+    for program in source.glob("*-cache"):
+        if not (target / program.name).exists():
+            shutil.copy(program, part := target / f"{program.name}.{os.getpid()}")
+            part.rename(target / program.name)
+
+
+def make_once(path: Path, make: Callable[[Path], object]) -> Path:
+    """What the first worker that needs it makes, while the others wait."""
+    with path.with_name(f"{path.name} is made").open("a+") as state:
+        fcntl.flock(state, fcntl.LOCK_EX)
+        state.seek(0)
+        if not state.read():
+            make(path)
+            state.write("yes")
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -38,19 +85,24 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(shared: Path) -> Path:
     """16 training slices, so 4 steps an epoch; do not change them."""
-    return write_tree(tmp_path_factory.mktemp("program") / "tree with spaces é", slices=8)
+    return make_once(shared / "tree with spaces é", lambda root: write_tree(root, slices=8))
 
 
 @pytest.fixture(scope="session")
-def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(data: Path, shared: Path, cache: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed; do not change it."""
-    run = tmp_path_factory.mktemp("runs") / "finished"
-    done = launch("train", *options(data, run))
-    assert done.returncode == 0, done.stderr
-    assert "tree with spaces é, test: 16 slices of 2 subjects" in done.stdout
-    return run
+
+    def train(run: Path) -> None:
+        done = launch("train", *options(data, run))
+        assert done.returncode == 0, done.stderr
+        assert "tree with spaces é, test: 16 slices of 2 subjects" in done.stdout
+        copy_programs(cache / "compiled", programs)
+
+    made = make_once(shared / "finished", train)
+    copy_programs(programs, cache / "compiled")
+    return shutil.copytree(made, tmp_path_factory.mktemp("runs") / made.name)
 
 
 @pytest.fixture(scope="module")

@@ -154,8 +154,8 @@ RANDOM = ("--model.dropout", "0.3", "--augment.mirror", "--augment.rotate", "10"
 
 
 def options(data: Path, run: Path, *more: str) -> list[str]:
-    """Options of `train` for a run of 5 epochs, 20 steps, with all kinds of randomness."""
-    return ["--data.root", str(data), "--run", str(run), *SMALL, *RANDOM, "--train.epochs", "5", *more]
+    """Options of `train` for a run of 3 epochs, 12 steps, with all kinds of randomness."""
+    return ["--data.root", str(data), "--run", str(run), *SMALL, *RANDOM, "--train.epochs", "3", *more]
 
 
 PATIENCE = 300

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def start(name: str, words: list[str]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """All phantoms are the same head, so that each height is drawn once; their cache is one of their own."""
+    """All phantoms are the same head, so that each height is drawn once, in few planes; their cache is their own."""
     head = make_head(np.random.default_rng(0))
 
     def once(draw: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,6 +52,7 @@ def one_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("OASIS_JAX_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(phantoms, "draw_slice", once(phantoms.draw_slice))
         patch.setattr(volume, "draw_plane", once(volume.draw_plane))
+        patch.setattr(volume, "write_volume", partial(volume.write_volume, gap=4.0))
         yield
 
 
@@ -70,7 +71,7 @@ def provided(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for subject in ("a", "b", "c"):
             anatomy = Path(f"study/sub-{subject}/anat")
             anatomy.mkdir(parents=True)
-            volume.write_volume(anatomy / f"sub-{subject}_T1w.nii.gz", seed=ord(subject), gap=4.0)
+            volume.write_volume(anatomy / f"sub-{subject}_T1w.nii.gz", seed=ord(subject))
             (anatomy / f"sub-{subject}_T1w_labels.nii.gz").rename(anatomy / f"sub-{subject}_dseg.nii.gz")
         shutil.copy("study/sub-a/anat/sub-a_T1w.nii.gz", "scan.nii.gz")
         Path("folder_of_volumes").mkdir()
