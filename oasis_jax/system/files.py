@@ -5,6 +5,7 @@ import fcntl
 import glob
 import io
 import os
+import secrets
 import shutil
 import threading
 import time
@@ -30,12 +31,13 @@ def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
 def atomic_folder(folder: Path, fill: Callable[[Path], object], replace: bool = False) -> None:
     """Let `fill` write into a temporary folder beside `folder`, then rename it to `folder`.
 
-    What a killed process left of the same folder is removed first.
+    What a killed process left of the same folder is removed first, or put back if the folder itself is missing.
 
     Raises:
         OSError: the folder exists, is not empty, and `replace` is false.
     """
-    part, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
+    token = secrets.token_hex(4)  # not the number of this process: in a container, a killed one had the same
+    part, old = (folder.with_name(f".{folder.name}.{token}.{kind}") for kind in ("part", "old"))
     _sweep(folder)
     with _named_as(folder, part):
         part.mkdir(parents=True)
@@ -47,11 +49,14 @@ def atomic_folder(folder: Path, fill: Callable[[Path], object], replace: bool = 
             part.rename(folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+            _discard(old, folder)
 
 
 _LOCK = ".being-written"
 """A locked file in a folder that is being written. The system frees the lock however the process ends."""
+
+_TOKEN = "[0-9a-f]" * 8
+"""Matches what makes the name of a temporary folder its own."""
 
 _GRACE = 60
 """Most seconds between making the file and locking it."""
@@ -71,12 +76,21 @@ def _held(lock: Path) -> Iterator[None]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left of a folder: unfinished ones whose lock nobody holds."""
+    """Remove what killed processes left of a folder: unfinished ones whose lock nobody holds, and replaced ones."""
+    for old in folder.parent.glob(f".{glob.escape(folder.name)}.{_TOKEN}.old"):
+        _discard(old, folder)
     for lock in folder.parent.glob(f".{glob.escape(folder.name)}.*.part/{_LOCK}"):
         with suppress(OSError), lock.open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if time.time() - lock.stat().st_mtime > _GRACE:
                 shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+def _discard(old: Path, folder: Path) -> None:
+    """Remove a folder that was to be replaced; put it back if nothing has taken its place."""
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -88,6 +102,11 @@ def _named_as(path: Path, part: Path) -> Iterator[None]:
         if isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(part):
             error.filename, error.filename2 = str(path / Path(error.filename).relative_to(part)), None
         raise
+
+
+def plain_name(path: Path) -> str:
+    """The last name of a path, also of one such as `.`; a link keeps its own."""
+    return Path(os.path.abspath(path)).name
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -22,7 +22,7 @@ from oasis_jax.data.slices import folders, write_png
 from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference import outputs
-from oasis_jax.inference.outputs import FileSummary, SliceSummary
+from oasis_jax.inference.summary import FileSummary, SliceSummary
 from oasis_jax.report import tables
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs.store import Store
@@ -49,6 +49,32 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
         files.atomic_folder(tmp_path / "new", lambda part: (part / "a").touch())
     assert sorted(path.name for path in tmp_path.iterdir()) == [*(f.name for f in (young, living, stranger)), "new"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a"]
+
+
+def test_a_folder_that_is_not_replaced_after_all_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, rename = tmp_path / "old one", Path.rename
+    folder.mkdir()
+    (folder / "scores").write_text("old")
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.suffix == ".part":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            files.atomic_folder(folder, lambda part: (part / "scores").write_text("new"), replace=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["old one"]
+    assert (folder / "scores").read_text() == "old"
+    # A process that is killed at that moment puts nothing back; the next one does.
+    folder.rename(tmp_path / ".old one.0123abcd.old")
+    with pytest.raises(ZeroDivisionError):
+        files.atomic_folder(folder, lambda part: 1 / 0, replace=True)
+    assert (folder / "scores").read_text() == "old"
+    files.atomic_folder(folder, lambda part: (part / "scores").write_text("new"), replace=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["old one"]
+    assert (folder / "scores").read_text() == "new"
 
 
 def test_a_folder_is_locked_while_it_is_filled(tmp_path: Path) -> None:
@@ -208,6 +234,15 @@ def test_the_place_of_data_has_one_word_with_two_spellings(tmp_path: Path, monke
     monkeypatch.setenv("HOME", str(tmp_path))
     for word in ("--data-root=~/x", "--data.root=~/x"):
         assert train.parse([word]).config.data.root == tmp_path / "x"
+
+
+def test_the_home_of_an_unknown_user_has_a_sentence_wherever_a_run_is_named(tmp_path: Path) -> None:
+    for words in (("evaluate", "~nobody-x/run"), ("train", "--init", "~nobody-x/run"), ("data", "check", "~nobody-x")):
+        assert_mistake(command(*words, cwd=tmp_path), "~nobody-x", "is in the home of an unknown user")
+
+
+def test_a_check_of_no_split_has_a_sentence(tree: Path) -> None:
+    assert_mistake(command("data", "check", tree, "--splits"), "Name at least one split after --splits")
 
 
 def arrays(dtype: Any, **more: Any) -> TrainState:
