@@ -18,7 +18,7 @@ from oasis_jax.data.batches import Source
 from oasis_jax.data.open import open_data
 from oasis_jax.data.volumes import study
 from oasis_jax.data.volumes.nifti import check_orientation
-from oasis_jax.evaluation import volumes
+from oasis_jax.evaluation import record, volumes
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.evaluation.split import evaluate_split
@@ -70,11 +70,11 @@ class Arguments:
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
-def evaluate_volumes(runs: Sequence[Run], arguments: Arguments) -> tuple[Metrics, Path, list[str]]:
-    """Evaluate checkpoints of runs on whole volumes, and write what they give to the folder of the first.
+def evaluate_volumes(runs: Sequence[Run], arguments: Arguments, folder: Path) -> tuple[Metrics, list[str]]:
+    """Evaluate checkpoints of runs on whole volumes, and write what they give to a folder.
 
     Returns:
-        The scores, their folder, and a sentence about each scan that could not be evaluated.
+        The scores, and a sentence about each scan that could not be evaluated.
 
     Raises:
         UserError: volumes that cannot be paired, none that can be used, or no such checkpoint.
@@ -97,9 +97,10 @@ def evaluate_volumes(runs: Sequence[Run], arguments: Arguments) -> tuple[Metrics
         tell=console.say,
         orientation=arguments.orientation,
     )
-    _check_slices("volumes", arguments.slices, len(evaluated.pairs))
+    count = len(evaluated.pairs)  # known only now, when it would be a pity to lose the scores
+    if missing := [i for i in arguments.slices if not 0 <= i < count]:
+        console.say(f"Note: these volumes have slices 0 to {count - 1}, so slice {missing[0]} is not drawn.")
     used = [scan for scan in scans if scan.case in evaluated.subjects]
-    folder = arguments.output or runs[0].evaluation("volumes" + segmenter.ensemble.name)
     metrics = write_evaluation(
         segmenter.ensemble,
         evaluated,
@@ -107,10 +108,10 @@ def evaluate_volumes(runs: Sequence[Run], arguments: Arguments) -> tuple[Metrics
         split="volumes",
         fingerprint=volumes.fingerprint(used, console.track),
         folder=folder,
-        asked=arguments.slices,
+        asked=[i for i in arguments.slices if 0 <= i < count],
         caveats=_caveats(segmenter, evaluated, len(problems), len(scans)),
     )
-    return metrics, folder, problems
+    return metrics, problems
 
 
 def _caveats(segmenter: Segmenter, evaluated: Evaluated, failed: int, scans: int) -> list[str]:
@@ -138,10 +139,10 @@ def _evaluate_run(arguments: Arguments) -> None:
     if arguments.data_root is not None:
         trained = trained.at_data(arguments.data_root)
     runs = (trained, *map(run_folder.load, arguments.with_))
-    _check_output(arguments.output)
-    sharding.configure_jax()
     if arguments.images is not None or arguments.labels is not None:
-        metrics, folder, problems = evaluate_volumes(runs, arguments)
+        folder = _output_folder(runs, arguments, "volumes")
+        sharding.configure_jax()
+        metrics, problems = evaluate_volumes(runs, arguments, folder)
         show(metrics, folder)
         if problems:
             listing = "\n".join(f"  {problem}" for problem in problems)
@@ -153,29 +154,28 @@ def _evaluate_run(arguments: Arguments) -> None:
             "--labels."
         )
     split = arguments.split or trained.config.train.evaluate
+    folder = _output_folder(runs, arguments, split)
+    sharding.configure_jax()
     tree = open_data(trained.config, (split,))
     recorded = trained.provenance["data_fingerprints"].get(split)
     if recorded not in (None, tree.fingerprints[split]):
         console.say(f"Note: {split} is not the {split} split that this run was started with.")
-    _check_slices(split, arguments.slices, len(tree.splits[split]))
+    count = len(tree.splits[split])
+    if missing := [i for i in arguments.slices if not 0 <= i < count]:
+        raise UserError(f"{split} has slices 0 to {count - 1}; there is no slice {missing[0]}.")
     mesh = sharding.make_mesh(jax.device_count())
     networks = ensemble.load(runs, mesh, step=arguments.step, mirror=arguments.mirror)
     source = Source(tree.splits[split], trained.config.data)
     evaluated = evaluate_split(networks, tree, split, source, mesh)
-    show(*write_split(networks, tree, split, evaluated, output=arguments.output, asked=arguments.slices))
+    show(write_split(networks, tree, split, evaluated, folder, arguments.slices), folder)
 
 
-def _check_slices(owner: str, asked: tuple[int, ...], count: int) -> None:
-    if wrong := [i for i in asked if not 0 <= i < count]:
-        raise UserError(f"{owner} has slices 0 to {count - 1}; there is no slice {wrong[0]}.")
-
-
-def _check_output(folder: Path | None) -> None:
-    """An older evaluation is replaced, anything else is not."""
-    if folder is None or not folder.exists() or (folder / "metrics.json").is_file():
-        return
-    if not folder.is_dir() or any(folder.iterdir()):
+def _output_folder(runs: Sequence[Run], arguments: Arguments, what: str) -> Path:
+    """Where to write an evaluation of a split or of volumes. An older evaluation is replaced, anything else is not."""
+    folder = arguments.output or runs[0].evaluation(what + ensemble.suffix(len(runs), arguments.mirror))
+    if folder.exists() and not (folder / record.METRICS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists and is no evaluation: name a new folder as --output.")
+    return folder
 
 
 if __name__ == "__main__":

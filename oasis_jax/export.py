@@ -95,7 +95,7 @@ def read_metrics(networks: Ensemble) -> dict[str, Metrics]:
         UserError: a `metrics.json` is damaged, or another version of the program wrote it.
     """
     trained, step = networks.runs[0], networks.checkpoints[0].step
-    files = {split: trained.evaluation(split + networks.name) / "metrics.json" for split in SPLITS}
+    files = {split: trained.evaluation(split + networks.name) / record.METRICS for split in SPLITS}
     by_split = {split: record.read(Metrics, path) for split, path in files.items() if path.is_file()}
     return {
         split: metrics
@@ -135,7 +135,8 @@ def export_weights(run: Run, output: Path) -> int:
     """Write the parameters of a run's best checkpoint to a new folder, whole or not at all; return its step.
 
     Raises:
-        UserError: the folder exists; no validated checkpoint, or none that is sound.
+        UserError: the folder exists; no validated checkpoint, or none that is sound; a parameter is too large for
+            float16.
     """
     if output.exists():
         raise UserError(f"{output} exists already: name a new folder.")

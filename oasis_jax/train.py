@@ -6,14 +6,11 @@ if __name__ == "__main__":
     guard.install()  # before the imports that take seconds
 
 import argparse
-import os
 import runpy
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's start-up chatter; must be set before jax is imported
 
 import tyro
 
@@ -21,7 +18,7 @@ from oasis_jax import config
 from oasis_jax.config import Config
 from oasis_jax.pretrained import run_path
 from oasis_jax.runs import folder as run_folder
-from oasis_jax.system.arguments import command_line
+from oasis_jax.system.arguments import command_line, local
 from oasis_jax.system.distributed import Flag, initialize
 from oasis_jax.system.errors import UserError, run_command
 from oasis_jax.training import start
@@ -95,7 +92,7 @@ def _default_settings(words: list[str]) -> Config:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--init", "--train.init", dest="init")
     init = first.parse_known_args(words)[0].init
-    return Config() if init in (None, "None") else start.settings(run_folder.load(run_path(init)))
+    return Config() if init in (None, "None") else start.settings(run_folder.load(local(run_path(init))))
 
 
 def main() -> None:
@@ -107,8 +104,9 @@ def main() -> None:
 _HELP = """\
 Train an Improved U-Net on brain slices, keep the checkpoint with the lowest validation loss, and report its Dice.
 An experiment is one of oasis, original, paper and quickstart, or a Python file that exports a `config`. Without one it
-is the quickstart: made-up heads, minutes on a CPU; with --init RUN it has the settings of that run, at a tenth of its
-learning rate. Started again, it resumes.
+is the quickstart: made-up heads, minutes on a CPU; with --init RUN it has that run's network, data options,
+augmentation and optimizer, at a tenth of its learning rate; length, seed and split are the defaults. Started again, it
+resumes.
 
 Examples:
   python -m oasis_jax.train

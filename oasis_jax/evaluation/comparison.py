@@ -17,14 +17,14 @@ from oasis_jax import classes
 from oasis_jax.evaluation import record, summary
 from oasis_jax.evaluation.by_class import ByClass, ByTissue, IntervalByClass
 from oasis_jax.evaluation.record import SubjectCounts
-from oasis_jax.metrics import baselines, bootstrap, overlap, significance
+from oasis_jax.metrics import baselines, bootstrap, overlap, significance, surface
 from oasis_jax.metrics.bootstrap import Score
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.system.errors import UserError
 
 SCORES: dict[str, tuple[str, Score]] = {
     "hard_dice": ("hard Dice", summary.with_foreground(overlap.hard_dice)),
-    "surface_dice": ("surface Dice at 1 mm", summary.surface_score),
+    "surface_dice": (f"surface Dice at {surface.TOLERANCE:g} mm", summary.surface_score),
 }
 """By the name in files: the name in tables, and the score of pooled counts."""
 
@@ -109,7 +109,7 @@ def read_counts(folder: Path, split: str) -> SubjectCounts:
     Raises:
         UserError: there is no such file, or it is damaged.
     """
-    path = run_folder.load(folder).evaluation(split) / "subjects.json"
+    path = run_folder.load(folder).evaluation(split) / record.SUBJECTS
     if not path.is_file():
         options = "--images ... --labels ..." if split == "volumes" else f"--split {split}"
         raise UserError(f"{folder} has no evaluation on {split}: python -m oasis_jax.evaluate {folder} {options}")

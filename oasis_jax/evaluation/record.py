@@ -15,6 +15,9 @@ from oasis_jax.metrics.baselines import METHODS
 from oasis_jax.system import records
 from oasis_jax.system.errors import UserError
 
+METRICS, SUBJECTS = "metrics.json", "subjects.json"
+"""Names of the files."""
+
 SCHEMA = 1
 """Version of both files. Any change that could break a reader raises it. A file without a schema counts as 1."""
 

@@ -77,9 +77,13 @@ class Ensemble:
 
     @property
     def name(self) -> str:
-        """What is added to the name of an evaluation; empty for one network alone."""
-        several = f"-mean-of-{len(self.runs)}" if len(self.runs) > 1 else ""
-        return several + ("-mirror" if self.mirror else "")
+        """As `suffix`."""
+        return suffix(len(self.runs), self.mirror)
+
+
+def suffix(runs: int, mirror: bool) -> str:
+    """What the averaging over a number of runs adds to the name of an evaluation; empty for one network alone."""
+    return (f"-mean-of-{runs}" if runs > 1 else "") + ("-mirror" if mirror else "")
 
 
 def sentence(averaged: Averaged) -> str:

@@ -16,7 +16,7 @@ from oasis_jax.report import csv_files, events, pictures, tables
 from oasis_jax.report.page import report
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs.folder import Run
-from oasis_jax.system.files import atomic_folder, printable
+from oasis_jax.system.files import atomic_folder, plain_name, printable
 
 
 def write_evaluation(
@@ -57,7 +57,7 @@ def write_evaluation(
         try:
             atomic_folder(
                 folder,
-                lambda part: write_files(part, metrics, subjects, evaluated, run.folder / "curves.png", asked),
+                lambda part: write_files(part, metrics, subjects, evaluated, run.curves, asked),
                 replace=True,
             )
         except OSError:  # print the scores, which took long to compute, before they are lost
@@ -84,10 +84,9 @@ def write_split(
     tree: Dataset,
     split: str,
     evaluated: Evaluated,
-    *,
-    output: Path | None = None,
+    folder: Path,
     asked: Sequence[int] = (),
-) -> tuple[Metrics, Path]:
+) -> Metrics:
     """Write the evaluation of a split of a tree with `write_evaluation`.
 
     Args:
@@ -95,26 +94,22 @@ def write_split(
         tree: the data.
         split: name of the split.
         evaluated: slices, predictions and their counts.
-        output: the folder to write; None: a folder in the first run, named after the split and the averaging.
+        folder: the folder to write; it is replaced if it exists.
         asked: slices to draw beside the best, the median and the worst.
 
     Returns:
-        The content of `metrics.json`, and the folder.
+        The content of `metrics.json`.
     """
-    run = networks.runs[0]
-    data = "phantoms" if run.config.data.root is None else tree.root.name
-    folder = output or run.evaluation(split + networks.name)
-    metrics = write_evaluation(
+    return write_evaluation(
         networks,
         evaluated,
-        data=data,
+        data="phantoms" if networks.runs[0].config.data.root is None else plain_name(tree.root),
         split=split,
         fingerprint=tree.fingerprints[split],
         folder=folder,
         asked=asked,
         caveats=summary.CAUTIONS.get(split, ()),
     )
-    return metrics, folder
 
 
 def is_current(metrics: Metrics, run: Run, tree: Dataset) -> bool:
@@ -157,8 +152,8 @@ def write_files(
     """
     surfaces = None if evaluated.whole else evaluated.surfaces
     texts = {
-        "metrics.json": record.text(metrics, indent=2),
-        "subjects.json": record.text(counts),
+        record.METRICS: record.text(metrics, indent=2),
+        record.SUBJECTS: record.text(counts),
         "per_slice.csv": csv_files.per_slice_csv(evaluated.pairs, evaluated.subjects, evaluated.table, surfaces),
         "per_subject.csv": csv_files.per_subject_csv(counts, evaluated.slice_subjects),
         "tissue.csv": csv_files.tissue_csv(metrics.scores.tissue),

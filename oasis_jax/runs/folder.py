@@ -27,10 +27,10 @@ from oasis_jax.config import Config
 from oasis_jax.runs.weights import FILE, read_weights
 from oasis_jax.system import distributed
 from oasis_jax.system.errors import UserError
-from oasis_jax.system.files import write_text
+from oasis_jax.system.files import plain_name, write_text
 
-_SHARED_SECONDS = 20
-"""How long a network file system may take to show one host what another wrote."""
+CHECKPOINTS = "checkpoints"
+"""Name of the folder of checkpoints in a run."""
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
 
@@ -59,7 +59,7 @@ class Run(NamedTuple):
 
     @property
     def name(self) -> str:
-        return self.folder.name
+        return plain_name(self.folder)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,7 +74,11 @@ class Run(NamedTuple):
 
     @property
     def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
+        return self.folder / CHECKPOINTS
+
+    @property
+    def curves(self) -> Path:
+        return self.folder / "curves.png"
 
     @property
     def metrics(self) -> Path:
@@ -129,7 +133,7 @@ def exists(folder: Path) -> bool:
         UserError: there are checkpoints but no config.json to say of what.
     """
     started = (folder / "config.json").is_file()
-    if not started and (folder / "checkpoints").is_dir() and any((folder / "checkpoints").iterdir()):
+    if not started and (folder / CHECKPOINTS).is_dir() and any((folder / CHECKPOINTS).iterdir()):
         raise UserError(f"{folder} holds checkpoints but no config.json: put it back, or name another --run.")
     return started
 
@@ -141,7 +145,7 @@ def check_free(folder: Path) -> None:
         UserError: there are other files.
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if others := [name for name in names if name != "checkpoints" and not name.startswith(".")]:
+    if others := [name for name in names if name != CHECKPOINTS and not name.startswith(".")]:
         raise UserError(f"{folder} is no run and holds other files ({others[0]}): name a new folder with --run.")
 
 
@@ -181,14 +185,18 @@ def _parse(path: Path, read: Callable[[Path], Any]) -> Run:
     except config_module.UnknownSetting as error:
         raise UserError(_unknown(path, provenance.get("versions"), error)) from error
     except (ValueError, KeyError, TypeError, UserError) as error:
-        raise UserError(f"{path} is damaged ({error}): put it back or train anew.") from error
+        raise UserError(_damaged(path, error)) from error
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return f"{path} is damaged ({error}): {'get it again' if path.name == FILE else 'put it back or train anew'}."
 
 
 def _unknown(path: Path, wrote: Any, error: config_module.UnknownSetting) -> str:
     """What to say of settings that this version lacks: another one wrote them, or somebody changed the file."""
     writer = wrote.get("oasis_jax") if isinstance(wrote, dict) else None
     if writer in (None, __version__):
-        return f"{path} is damaged ({error}): put it back or train anew."
+        return _damaged(path, error)
     names = f"a setting {error.names[0]}" if len(error.names) == 1 else f"settings {', '.join(error.names)}"
     return f"{path} was written by oasis_jax {writer}, which has {names} that this version lacks: use that version."
 
@@ -225,7 +233,7 @@ def lock(folder: Path) -> Iterator[None]:
 
 def _check_shared(folder: Path, token: str) -> None:
     """Checkpoints are written by one process and read by all."""
-    deadline = time.monotonic() + _SHARED_SECONDS
+    deadline = time.monotonic() + distributed.SHARED_SECONDS
     while True:
         with suppress(OSError):
             os.listdir(folder.parent)  # a network file system looks again

@@ -24,9 +24,6 @@ from oasis_jax.system.errors import UserError
 _PRUNED = ".pruned"
 """Ending of the name of a checkpoint that is being removed."""
 
-_SHARED_SECONDS = 20
-"""How long a network file system may take to show the files of one host to another."""
-
 
 class Store:
     """The checkpoints of a run during training.
@@ -92,7 +89,7 @@ def _content(info: CheckpointInfo) -> dict[str, Any]:
 
 def _all_see(path: Path) -> bool:
     """Whether every process sees a new folder; a network file system may need some time to show it."""
-    deadline = time.monotonic() + _SHARED_SECONDS
+    deadline = time.monotonic() + distributed.SHARED_SECONDS
     while not path.is_dir() and time.monotonic() < deadline:
         with suppress(OSError):
             os.listdir(path.parent)

@@ -8,6 +8,7 @@ from oasis_jax.data.geometry import Cut, parse_cut
 from oasis_jax.runs import history
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.history import Validation
+from oasis_jax.runs.weights import FILE
 from oasis_jax.system.errors import UserError
 
 
@@ -19,7 +20,8 @@ class Trained(NamedTuple):
     ranges: Ranges
     """Their range of intensities."""
     confidence: float | None = None
-    """Mean confidence of the slice of validation where it is lowest; None if the run does not say."""
+    """Mean confidence of the slice of validation where it is lowest, of this run's network alone, over the pixels of
+    the true and of the predicted brain; None if the run does not say."""
 
 
 def trained_on(run: Run, step: int) -> Trained:
@@ -30,14 +32,15 @@ def trained_on(run: Run, step: int) -> Trained:
         step: the checkpoint whose confidence is asked for.
 
     Raises:
-        UserError: its `config.json` does not say how its slices were cut.
+        UserError: its file does not say how its slices were cut.
     """
     try:
         recorded = run.provenance["slice_looks"]
         ranges = {name: (float(recorded[name][0]), float(recorded[name][1])) for name in appearance.MEASURES}
         return Trained(parse_cut(run.provenance["slice_cut"]), ranges, lowest_confidence(run, step))
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{run.folder / 'config.json'} does not say how its slices were cut: train anew.") from error
+        name, mend = ("config.json", "train anew") if run.weights is None else (FILE, "get another model")
+        raise UserError(f"{run.folder / name} does not say how its slices were cut: {mend}.") from error
 
 
 def lowest_confidence(run: Run, step: int) -> float | None:

@@ -23,6 +23,9 @@ from oasis_jax.system.errors import UserError, explain, leave
 JOIN_SECONDS = 300
 """How long processes wait for each other at the start."""
 
+SHARED_SECONDS = 20
+"""How long a network file system may take to show one host what another wrote."""
+
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 """The type of `--distributed` in a command's arguments."""
 

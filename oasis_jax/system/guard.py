@@ -41,8 +41,10 @@ class Interrupted(KeyboardInterrupt):
 def install() -> None:
     """Open closed streams, and let a signal end the process at once until `raise_signals`.
 
-    Before that, an exception would be useless: imports swallow it, and there is nothing to clean up.
+    Before that, an exception would be useless: imports swallow it, and there is nothing to clean up. XLA's messages at
+    its start are silenced too, for that must happen before JAX is imported.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _open_streams()
     _terminals[:] = [number for number in (1, 2) if os.isatty(number)]
     handle(end)
@@ -53,8 +55,8 @@ def raise_signals() -> None:
     handle(_raise)
 
 
-def handle(handler: Handler) -> dict[int, Any]:
-    """Let a function handle the signals; return the handlers before it.
+def handle(handler: Handler) -> None:
+    """Let a function handle the signals.
 
     SIGHUP stays ignored if it was ignored before, as under `nohup`. When SIGHUP arrives, the terminal is gone and
     writing to it would fail, so output to it is dropped.
@@ -66,8 +68,9 @@ def handle(handler: Handler) -> dict[int, Any]:
                 _silence(stream)
         handler(number, frame)
 
-    wanted = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
-    return {number: signal.signal(number, handle_one) for number in wanted}
+    for number in SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handle_one)
 
 
 def sentence(number: int) -> str:

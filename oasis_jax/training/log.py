@@ -94,7 +94,7 @@ class Log:
         if self._main:
             self._events.image(step, "validate/image_truth_prediction", panel)
             self._events.flush()
-            atomic_write(self._run.folder / "curves.png", lambda part: draw_curves(self._rows, part))
+            atomic_write(self._run.curves, lambda part: draw_curves(self._rows, part))
 
     def out_of_patience(self, patience: int | None) -> bool:
         """Whether the loss of none of the last `patience` validations was lower than the best loss before them."""

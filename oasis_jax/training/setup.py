@@ -75,7 +75,7 @@ def train(settings: Config) -> None:
 
 def _start(settings: Config, tree: Dataset) -> tuple[unet.Params | None, dict[str, Any]]:
     """The parameters to start from and what the run remembers of them; nothing where a checkpoint takes their place."""
-    if settings.train.init is None or checkpoint.list_checkpoints_of_all(settings.run / "checkpoints")[0]:
+    if settings.train.init is None or checkpoint.list_checkpoints_of_all(settings.run / run_folder.CHECKPOINTS)[0]:
         return None, {}
     return start.parameters(settings, tree.size)
 
@@ -133,12 +133,13 @@ def _final_scores(run: Run, tree: Dataset, split: str, source: Source, mesh: jax
     if shared := distributed.broadcast(None if metrics is None else records.to_json(metrics)):
         return records.from_json(Metrics, shared)
     networks = ensemble.load([run], mesh)
-    return write_split(networks, tree, split, evaluate_split(networks, tree, split, source, mesh))[0]
+    evaluated = evaluate_split(networks, tree, split, source, mesh)
+    return write_split(networks, tree, split, evaluated, run.evaluation(split))
 
 
 def _scores_on_disk(run: Run, tree: Dataset, split: str) -> Metrics | None:
     try:
-        metrics = record.read(Metrics, run.evaluation(split) / "metrics.json")
+        metrics = record.read(Metrics, run.evaluation(split) / record.METRICS)
     except (OSError, UserError):
         return None  # not there yet, damaged, or of another version: it will be made again
     return metrics if is_current(metrics, run, tree) else None
@@ -148,18 +149,22 @@ def _scores_on_disk(run: Run, tree: Dataset, split: str) -> Metrics | None:
 def _stop_signals() -> Iterator[Stop]:
     """Turn the first of `guard.SIGNALS` into a request to save and leave; a second one acts at once."""
     stop = Stop()
+    before = {number: signal.getsignal(number) for number in guard.SIGNALS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def request(number: int, frame: FrameType | None) -> None:
         stop.signal = number
-        signal.signal(number, before[number])
+        restore()
         console.say(f"{signal.Signals(number).name}: saving after this step ...")
 
-    before = guard.handle(request)
+    guard.handle(request)
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
 
 
 def _leave(run: Run, step: int, number: int) -> None:

@@ -212,11 +212,11 @@ def test_a_run_folder_that_is_not_shared_is_refused(slices: Path, tmp_path: Path
     for folder in folders:
         folder.mkdir()
     code = """
-from oasis_jax.runs import folder
+from oasis_jax.system import distributed
 from oasis_jax.system.errors import run_command
 from oasis_jax.train import main
 
-folder._SHARED_SECONDS = 1
+distributed.SHARED_SECONDS = 1
 run_command(main)
 """
     first, second = Processes("--data.root", slices, "--run", "run", *OPTIONS, code=code, cwd=folders).finish()
