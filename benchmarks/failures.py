@@ -23,9 +23,9 @@ from oasis_jax import classes
 from oasis_jax.data.phantoms.volume import draw_volume
 from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.inputs import read_input
-from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
+from oasis_jax.inference.summary import FileSummary, summarise
 from oasis_jax.metrics import overlap
 from oasis_jax.pretrained import FOLDER, RunPath
 from oasis_jax.report import pictures
@@ -82,14 +82,14 @@ FAILURES = {
 }
 
 
-def labelled(segmenter: Segmenter, values: np.ndarray) -> tuple[Segmentation, outputs.FileSummary]:
+def labelled(segmenter: Segmenter, values: np.ndarray) -> tuple[Segmentation, FileSummary]:
     """Label a volume of pixels of 1 mm in RAS order, as `oasis_jax.predict` does."""
     with TemporaryDirectory() as name:
         path = Path(name) / "head.nii.gz"
         nib.save(nib.Nifti1Image(values, np.eye(4)), path)  # type: ignore[attr-defined]
         file: Any = read_input(InputFile(path, "head"), segmenter.framing, None, segmenter.classify)
     (segmentation,) = label([file], segmenter, keep_probabilities=False)
-    return segmentation, outputs.report(segmentation, segmenter.trained)
+    return segmentation, summarise(segmentation, segmenter.trained)
 
 
 def main() -> None:

@@ -46,8 +46,9 @@ def validate(model: Path, tree: Path) -> Validation:
     networks = ensemble.load([run], mesh)
     source = Source(open_data(config, ("validate",)).splits["validate"], config.data)
     step = score.compiled_eval_step(config, networks.apply(), mesh)
-    track = lambda items, total: console.track(items, total, "Validating")  # noqa: E731
-    return score.headline(score.score(step, networks.params, source, config.data, config.train.batch, mesh, track)[0])
+    batch = config.train.batch
+    table, _ = score.score(step, networks.params, source, config.data, batch, mesh, console.track, "Validating")
+    return score.headline(table)
 
 
 def main() -> None:

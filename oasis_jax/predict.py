@@ -17,11 +17,11 @@ import tyro
 
 from oasis_jax.data.volumes.finding import InputFile, find_inputs
 from oasis_jax.data.volumes.inputs import read_inputs
-from oasis_jax.data.volumes.nifti import check_orientation
+from oasis_jax.data.volumes.nifti import check_orientation, is_volume
 from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
-from oasis_jax.inference.outputs import FileSummary
 from oasis_jax.inference.segment import Segmenter
+from oasis_jax.inference.summary import FileSummary, screen_line, summarise
 from oasis_jax.pretrained import RunPath
 from oasis_jax.report import predictions
 from oasis_jax.runs import folder as run_folder
@@ -59,7 +59,7 @@ class Arguments:
     all_heights: bool = False
     """Add up the tissue of all slices, also where training saw no slices and labels are unreliable."""
     batch: int | None = None
-    """Slices at a time. None: 8 for each CPU, 64 for each accelerator."""
+    """Slices at a time. None: 8 for a CPU, 64 for each accelerator."""
 
 
 class _Result(NamedTuple):
@@ -106,7 +106,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
             except Exception as error:
                 problems.append(describe(file.path, error))
                 return
-            print(outputs.sentence(results[file.name].summary), flush=True)
+            print(screen_line(results[file.name].summary), flush=True)
 
         writing: deque[tuple[InputFile, Future[_Result]]] = deque()
         inputs = read_inputs(files, framing, arguments.orientation, fail, segmenter.classify)
@@ -115,9 +115,11 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
                 alone += labelled.input.alone
                 writing.append((labelled.input.source, writers.submit(_write, labelled, trained, arguments)))
                 if len(writing) > _UNDER_WAY:
-                    finish(*writing.popleft())
+                    finish(*writing[0])
+                    writing.popleft()  # only now: an interruption of `finish` must not lose it
             while writing:
-                finish(*writing.popleft())
+                finish(*writing[0])
+                writing.popleft()
         finally:  # interrupted or not, what was labelled is in the tables
             for file, written in writing:
                 if written.exception() is None:
@@ -142,7 +144,7 @@ def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
 
 def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> _Result:
     """Write the files of one input; return what the tables and the pages of all inputs need."""
-    summary = outputs.report(file, trained, arguments.all_heights)
+    summary = summarise(file, trained, arguments.all_heights)
     outputs.write(file, summary, arguments.output, trained)
     if file.input.volume is None:
         return _Result(summary, predictions.slice_entry(file, summary, summary.slices[0]))
@@ -157,7 +159,10 @@ def _write_tables(results: Sequence[_Result], folder: Path) -> None:
     for sentence in outputs.write_tables(folder, [result.summary for result in results]):
         console.say(f"Note: {sentence}")
     slices = [(result.summary, result.entry) for result in results if result.entry is not None]
-    for name, page in predictions.slices_pages(slices).items():
+    pages = predictions.slices_pages(slices)
+    for name in predictions.slices_pages_in(folder) if pages else ():  # there may have been more pages before
+        (folder / name).unlink()
+    for name, page in pages.items():
         write_text(folder / name, page)
     write_text(folder / predictions.INDEX, predictions.index_page(folder))
 
@@ -167,6 +172,7 @@ def _check_free(inputs: Sequence[InputFile], arguments: Arguments) -> None:
         raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
     names = [name for file in inputs for name in outputs.names(file, arguments.probabilities)]
     names += [*outputs.TABLES, predictions.INDEX]
+    names += [predictions.SLICES] if any(not is_volume(file.path) for file in inputs) else []
     paths = {file.path.resolve() for file in inputs}
     if lost := [name for name in names if (arguments.output / name).resolve() in paths]:
         raise UserError(f"{arguments.output / lost[0]} is one of the inputs: name another --output.")

@@ -3,20 +3,19 @@
 import csv
 import io
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
-from oasis_jax.classes import COLOURS, COUNT, NAMES, SHORT, STEP
+from oasis_jax.classes import COLOURS, NAMES, STEP
 from oasis_jax.data import overlays
-from oasis_jax.data.volumes.anatomy import heights, is_cut_off
 from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.frame import take
-from oasis_jax.data.volumes.nifti import is_volume, slice_spacing, stacked, write_volume
+from oasis_jax.data.volumes.nifti import is_volume, stacked, write_volume
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.inference.unlike import judge
+from oasis_jax.inference.summary import FileSummary, SliceSummary
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.files import atomic_write, csv_text, printable, write_text
 
@@ -26,55 +25,8 @@ _TILES = 24
 _DARKER = 3
 """Divides the grey levels of slices at untrained heights in that picture."""
 
-_ROUNDING = 0.01
-"""Tolerance as a share of the brain's height, about one slice: the top of the brain is known to about one slice."""
-
 PAGE = "_view.html"
 """The page of a volume has the name of the volume and this suffix."""
-
-
-class SliceSummary(NamedTuple):
-    """The values of one slice in the tables."""
-
-    number: int
-    height: float | None
-    """From the base of the brain, 0, to its top, 1; None if it is unknown, for example for a PNG file."""
-    in_trained_heights: bool | None
-    """Whether training saw slices at this height; None if the height is unknown."""
-    unlike_training: bool
-    """Whether its intensities or the confidence of its labels are outside the range of training."""
-    confidence: float
-    """Mean probability of the classes inside the labelled brain; 1 if it has none."""
-    areas: tuple[float, ...]
-    """Areas of CSF, gray matter and white matter, mm²."""
-
-    @property
-    def tissue(self) -> float:
-        """Area of the three tissues together, mm²."""
-        return sum(self.areas)
-
-
-class FileSummary(NamedTuple):
-    """The values of one file in the tables."""
-
-    file: str
-    slices: list[SliceSummary]
-    millilitres: Float64[np.ndarray, "3"] | None
-    """Volumes of CSF, gray matter and white matter over the counted slices; None if the slice spacing is unknown."""
-    whole: bool
-    """True if all slices are counted, False if only slices at trained heights are."""
-    notes: tuple[str, ...]
-    """What the user should know about this file."""
-
-    @property
-    def areas(self) -> Float64[np.ndarray, "3"]:
-        """Areas of CSF, gray matter and white matter over all slices, mm²."""
-        return np.sum([row.areas for row in self.slices], axis=0)
-
-    @property
-    def outside(self) -> int:
-        """Number of slices with tissue outside the heights seen in training."""
-        return sum(row.in_trained_heights is False and row.tissue > 0 for row in self.slices)
 
 
 def names(file: InputFile, probabilities: bool) -> list[str]:
@@ -86,47 +38,7 @@ def names(file: InputFile, probabilities: bool) -> list[str]:
     return [*pictures, *arrays, *pages]
 
 
-TABLES = ("tissue.csv", "slices.csv", "labels.tsv")
-
-
-def report(segmentation: Segmentation, trained: Trained, all_heights: bool = False) -> FileSummary:
-    """Measure a labelled file: areas, volumes and heights, and whether it looks like the training slices.
-
-    Args:
-        segmentation: the file and its labels.
-        trained: how the slices of training were cut, and their range of intensities.
-        all_heights: add up the tissue of all slices of a volume, not only of the slices at trained heights.
-    """
-    file, notes = segmentation.input, list(segmentation.input.notes)
-    counts = np.stack([np.bincount(classes.ravel(), minlength=COUNT) for classes in segmentation.classes])
-    gap = None if file.volume is None else slice_spacing(file.volume, trained.cut.axis)[2]
-    pixel = 1.0 if file.volume is None or gap is None else file.volume.voxel / gap
-    areas = counts[:, 1:] * pixel
-    brain, axis = areas.sum(1), trained.cut.axis
-    height = None if gap is None or is_cut_off(brain, gap, axis) else heights(brain, gap, axis)
-    if gap is not None and is_cut_off(brain, gap, axis):
-        notes.append("it ends inside the brain, so the heights of its slices are unknown, and all are added up")
-    low, high = trained.cut.heights
-    in_heights = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
-    shown = np.asarray(file.head.any(axis=(1, 2)))
-    expected = shown if in_heights is None else shown & in_heights
-    unlike, differences = judge(segmentation, trained, expected, brain, height)
-    notes += differences
-    slices = [
-        SliceSummary(
-            number=k,
-            height=None if height is None else float(height[k]),
-            in_trained_heights=None if in_heights is None else bool(in_heights[k]),
-            unlike_training=bool(unlike[k]),
-            confidence=float(segmentation.confidence[k]),
-            areas=tuple(map(float, areas[k])),
-        )
-        for k in range(len(areas))
-    ]
-    whole = in_heights is None or all_heights
-    counted = areas if in_heights is None or all_heights else areas[in_heights]
-    millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
-    return FileSummary(file.source.path.name, slices, millilitres, whole, tuple(notes))
+TABLES = (TISSUE, SLICES, LABELS) = ("tissue.csv", "slices.csv", "labels.tsv")
 
 
 def write(segmentation: Segmentation, summary: FileSummary, folder: Path, trained: Trained) -> None:
@@ -170,7 +82,7 @@ def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
     ]
     units = [f"{name}_ml" for name in tissues] + [f"{name}_cm2" for name in tissues]
     header = ["file", "slices", "slices_outside_trained_heights", "heights_added_up", *units, "notes"]
-    problems = _continue_table(folder / TABLES[0], header, lines)
+    problems = _continue_table(folder / TISSUE, header, lines)
     rows = [_slice_row(summary.file, row) for summary in summaries for row in summary.slices]
     header = [
         "file",
@@ -181,10 +93,10 @@ def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
         "confidence",
         *(f"{name}_mm2" for name in tissues),
     ]
-    problems += _continue_table(folder / TABLES[1], header, rows)
+    problems += _continue_table(folder / SLICES, header, rows)
     colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in COLOURS]
     table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(NAMES)]
-    write_text(folder / TABLES[2], "index\tname\tcolor\n" + "".join(table))
+    write_text(folder / LABELS, "index\tname\tcolor\n" + "".join(table))
     return problems
 
 
@@ -217,17 +129,6 @@ def _continue_table(path: Path, header: list[str], lines: list[list[Any]]) -> li
         problems = [f"{path} held something else than its table, which is now called {aside.name}."]
     write_text(path, csv_text(header, [row for row in kept if row[0] not in replaced] + lines))
     return problems
-
-
-def sentence(summary: FileSummary) -> str:
-    """One line about a file for the screen."""
-    unit, values = ("cm2", summary.areas / 100) if summary.millilitres is None else ("ml", summary.millilitres)
-    tissue = ", ".join(f"{name} {value:.1f}" for name, value in zip(SHORT[1:], values, strict=True))
-    slices = "" if len(summary.slices) == 1 else f"{len(summary.slices)} slices, "
-    added = "and are added up" if summary.whole else "and are left out"
-    outside = f" ({summary.outside} slices lie outside the heights seen in training {added})" if summary.outside else ""
-    notes = "".join(f"; note: {note}" for note in summary.notes)
-    return f"{summary.file}: {slices}{tissue} {unit}{outside}{notes}"
 
 
 def _picture(segmentation: Segmentation, summary: FileSummary) -> np.ndarray:

@@ -1,6 +1,6 @@
 """One forward pass over all slices of a split, and the counts of each slice, for validation and evaluation."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from oasis_jax.network.loss import slice_losses
 from oasis_jax.network.unet import Apply, Params
 from oasis_jax.runs.history import Validation
 from oasis_jax.system import distributed, sharding
+from oasis_jax.system.console import Tracker, silent
 
 
 class SliceTable(NamedTuple):
@@ -77,7 +78,8 @@ def score(
     data: Data,
     batch: int,
     mesh: jax.sharding.Mesh,
-    track: Callable[[Iterable[Any], int], Iterable[Any]] | None = None,
+    track: Tracker = silent,
+    title: str = "",
 ) -> tuple[SliceTable, UInt8[np.ndarray, "slices rows columns"]]:
     """Run a compiled `eval_step` once over every slice of a source.
 
@@ -88,7 +90,8 @@ def score(
         data: settings of the data.
         batch: slices in a batch, over all processes together.
         mesh: devices of the step.
-        track: shows progress over the batches and their number; None shows nothing.
+        track: shows progress over the batches.
+        title: what it shows beside them.
 
     Returns:
         The table, and the predicted classes; rows are in the order of the source.
@@ -96,8 +99,7 @@ def score(
     batches = evaluation_batches(source, data, batch=batch, processes=distributed.process())
     on_devices = sharding.to_devices(batches, mesh)
     count = -(-len(source) // batch)
-    tracked = on_devices if track is None else track(on_devices, count)
-    outputs = [jax.device_get(eval_step(params, device_batch)) for device_batch in tracked]
+    outputs = [jax.device_get(eval_step(params, device_batch)) for device_batch in track(on_devices, count, title)]
     merged = {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
     keep = merged["valid"].nonzero()[0]
     rows = keep[np.argsort(merged["index"][keep])]

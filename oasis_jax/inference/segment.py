@@ -55,7 +55,7 @@ class Segmenter:
             runs: the run, and those whose probabilities are averaged with its own.
             mirror: average over the mirror image of each slice too.
             step: take this checkpoint of the first run.
-            batch: slices of the trained size at a time; None: 8 for each CPU, 64 for each accelerator.
+            batch: slices of the trained size at a time; None: 8 for a CPU, 64 for each accelerator.
 
         Raises:
             UserError: as `ensemble.load`.

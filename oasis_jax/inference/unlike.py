@@ -41,7 +41,8 @@ def judge(
     if _most(doubtful[expected]):
         confidence = float(np.median(segmentation.confidence[expected]))
         notes.append(
-            f"its labels are doubtful: their mean confidence is {confidence:.3f}; in validation, at least {lowest:.3f}"
+            f"its labels are doubtful: their confidence is {confidence:.3f} in the median slice; in validation, at "
+            f"least {lowest:.3f}"
         )
     if trained.cut.axis == "axial" and height is not None and not narrows_upward(brain, height):
         notes.append("its brain does not narrow upward as in an upright head: it may be upside down, or no head")

@@ -6,6 +6,7 @@ Each page is one file with all its data that any browser opens, without a networ
 import csv
 import html
 from collections.abc import Sequence
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 from oasis_jax.classes import NAMES, SHORT
 from oasis_jax.data.volumes.finding import stem
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.inference.outputs import PAGE, FileSummary, SliceSummary, shown_slice
+from oasis_jax.inference.outputs import PAGE, TISSUE, shown_slice
+from oasis_jax.inference.summary import FileSummary, SliceSummary
 from oasis_jax.report import template
 from oasis_jax.system.files import printable
 
@@ -73,7 +75,7 @@ def slices_pages(slices: Sequence[tuple[FileSummary, dict[str, Any]]]) -> dict[s
             size += _size(slices[last][1])
             last += 1
         part = slices[first:last]
-        pages[f"slices-{len(pages) + 1}.html" if pages else SLICES] = _page(
+        pages[_page_name(len(pages) + 1)] = _page(
             title=f"PNG slices {first + 1} to {last} of {len(slices)}",
             introduction="Each file is one slice.",
             notes=[f"{summary.file}: {note}" for summary, _ in part for note in summary.notes],
@@ -84,13 +86,18 @@ def slices_pages(slices: Sequence[tuple[FileSummary, dict[str, Any]]]) -> dict[s
     return pages
 
 
+def slices_pages_in(folder: Path) -> list[str]:
+    """The file names of the pages of PNG slices that a folder holds."""
+    return list(takewhile(lambda name: (folder / name).is_file(), map(_page_name, count(1))))
+
+
 def index_page(folder: Path) -> str:
     """The index of a folder of predictions.
 
     It comes from `tissue.csv`, so it also holds the files of earlier predictions. The name of a volume links to its
     page, the name of a PNG slice to its picture.
     """
-    with (folder / "tissue.csv").open(newline="", encoding="utf-8") as file:
+    with (folder / TISSUE).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = [name.replace(" ", "_") for name in NAMES[1:]]
     body = []
@@ -103,7 +110,8 @@ def index_page(folder: Path) -> str:
         slices = f"{row['slices']}, {outside} at other heights" if outside else row["slices"]
         body.append((template.link(row["file"], page), [slices, *values, row["notes"] or "-"]))
     flagged = sum(row["notes"] != "" for row in rows)
-    link = f" {template.link('PNG slices of the latest prediction', SLICES)}." if (folder / SLICES).is_file() else ""
+    links = [template.link(f"page {i}", name) for i, name in enumerate(slices_pages_in(folder), 1)]
+    link = f" PNG slices of the latest prediction: {', '.join(links)}." if links else ""
     return template.fill(
         "index.html",
         introduction=f"{len(rows)} file(s), {flagged} with notes.{link} The tissue of a volume is the sum over the "
@@ -151,6 +159,11 @@ def _sentence(file: Segmentation, summary: FileSummary, row: SliceSummary) -> st
         place += ", outside the heights seen in training: labels are unreliable"
     unlike = " It looks unlike the training slices." if row.unlike_training else ""
     return f"{place}. {areas} cm².{unlike}"
+
+
+def _page_name(number: int) -> str:
+    """The file name of a page of PNG slices, counted from 1."""
+    return SLICES if number == 1 else f"slices-{number}.html"
 
 
 def _size(entry: dict[str, Any]) -> int:

@@ -15,9 +15,9 @@ from oasis_jax.data.geometry import Cut
 from oasis_jax.data.volumes.anatomy import narrows_upward
 from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.inputs import read_input
-from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
+from oasis_jax.inference.summary import summarise
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.trained import Trained
 
@@ -37,7 +37,7 @@ def labelled(tmp_path: Path) -> Segmentation:
 
 
 def notes(segmentation: Segmentation, **trained: Any) -> tuple[str, ...]:
-    return outputs.report(segmentation, Trained(Cut(), ALL, **trained)).notes
+    return summarise(segmentation, Trained(Cut(), ALL, **trained)).notes
 
 
 def test_labels_of_less_confidence_than_in_validation_are_doubtful(labelled: Segmentation) -> None:
@@ -45,11 +45,13 @@ def test_labels_of_less_confidence_than_in_validation_are_doubtful(labelled: Seg
     assert notes(doubt) == ()  # the run does not say how confident it was
     assert notes(doubt, confidence=0.91) == ()
     (note,) = notes(doubt, confidence=0.95)
-    assert note == "its labels are doubtful: their mean confidence is 0.900; in validation, at least 0.950"
+    assert (
+        note == "its labels are doubtful: their confidence is 0.900 in the median slice; in validation, at least 0.950"
+    )
     few = doubt.confidence.copy()
     few[60:] = 1
     assert notes(doubt._replace(confidence=few), confidence=0.95) == ()  # only slices at trained heights count
-    summary = outputs.report(doubt._replace(confidence=few), Trained(Cut(), ALL, 0.95))
+    summary = summarise(doubt._replace(confidence=few), Trained(Cut(), ALL, 0.95))
     assert [row.unlike_training for row in summary.slices] == [True] * 60 + [False] * 60
 
 

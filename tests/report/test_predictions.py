@@ -16,7 +16,7 @@ from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.inputs import read_input
 from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
-from oasis_jax.inference.outputs import FileSummary
+from oasis_jax.inference.summary import FileSummary, summarise
 from oasis_jax.report import predictions
 from oasis_jax.runs.trained import Trained
 
@@ -30,7 +30,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segmentation, Fi
     values, _ = brain((37, 50, 30))
     path = save(tmp_path_factory.mktemp("volumes") / NAME, values)
     (volume,) = label([read_input(InputFile(path, NAME.removesuffix(".nii.gz")), FRAMING)], stand_in(), False)
-    summary = outputs.report(volume, Trained(Cut("axial", (0.5, 0.75)), RANGES))
+    summary = summarise(volume, Trained(Cut("axial", (0.5, 0.75)), RANGES))
     return volume, summary._replace(notes=("it is <i>strange</i>",))
 
 
@@ -105,8 +105,11 @@ def test_the_index_links_to_every_file_of_the_table(labelled: tuple[Segmentation
     assert f"<td>{len(summary.slices)}, {summary.outside} at other heights</td>" in page
     assert "it is &lt;i&gt;strange&lt;/i&gt;" in page
     assert "slices.html" not in page
-    (tmp_path / "slices.html").touch()
-    assert 'href="slices.html"' in predictions.index_page(tmp_path)
+    for name in ("slices.html", "slices-2.html", "slices-4.html"):  # the last one is of somebody else
+        (tmp_path / name).touch()
+    page = predictions.index_page(tmp_path)
+    assert '<a href="slices.html">page 1</a>, <a href="slices-2.html">page 2</a>.' in page
+    assert "slices-4" not in page
 
 
 def test_the_slider_opacity_and_layers_work_in_a_browser_of_a_phones_width(
