@@ -7,11 +7,11 @@ NAMES = ("background", "CSF", "gray matter", "white matter")
 SHORT = ("bg", "CSF", "GM", "WM")
 COUNT = len(NAMES)
 
-GREYS = (0, 85, 170, 255)
-"""Grey level of each class in a `seg_*.png` file."""
-
 STEP = 85
 """Class k is stored as grey level `k * STEP`."""
+
+GREYS = tuple(k * STEP for k in range(COUNT))
+"""Grey level of each class in a `seg_*.png` file."""
 
 COLOURS: UInt8[np.ndarray, "4 3"] = np.array([(0, 0, 0), (86, 180, 233), (230, 159, 0), (0, 158, 115)], np.uint8)
 """RGB of each class, from the Okabe-Ito palette, whose colours colour-blind readers can distinguish."""

@@ -231,7 +231,7 @@ def _unknown(values: Any, settings: dict[str, Any], prefix: str = "") -> list[st
 def differences(a: Config, b: Config) -> list[str]:
     """Settings that differ between two configs and would change the result of a run, as `name: a -> b`.
 
-    The run folder, the place and spacing of the data, caching and reading threads may differ.
+    The run folder, the place and spacing of the data, caching, reading threads and the split to evaluate may differ.
     """
 
     def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

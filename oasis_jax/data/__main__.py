@@ -105,6 +105,8 @@ class Rebuild:
 
 
 def check(arguments: Check) -> None:
+    if not arguments.splits:
+        raise UserError("Name at least one split after --splits.")
     start = time.monotonic()
     tree = load_dataset(
         arguments.root, arguments.splits, track=console.track, shown=sys.maxsize if arguments.all else 20

@@ -40,12 +40,12 @@ def union(a: Ranges, b: Ranges) -> Ranges:
     return {name: (min(a[name][0], b[name][0]), max(a[name][1], b[name][1])) for name in a}
 
 
-def out_of_range(slices: list[UInt8[np.ndarray, "rows columns"]], ranges: Ranges) -> list[bool]:
+def out_of_range(slices: list[UInt8[np.ndarray, "rows columns"]], known: Ranges) -> list[bool]:
     """Whether each slice lies outside the ranges, widened by a quarter of their width on either side."""
     return [
         any(
             not low - _MARGIN * (high - low) <= value <= high + _MARGIN * (high - low)
-            for value, (low, high) in zip(measure(grey), (ranges[name] for name in MEASURES), strict=True)
+            for value, (low, high) in zip(measure(grey), (known[name] for name in MEASURES), strict=True)
         )
         for grey in slices
     ]

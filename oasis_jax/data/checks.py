@@ -121,7 +121,7 @@ def _check_file(path: Path, is_label: bool) -> _File:
     counts[list(classes.GREYS)] = 0
     if counts.any():
         values = ", ".join(map(str, counts.nonzero()[0][:8]))
-        return file._replace(problem=("label values other than 0, 85, 170, 255", values))
+        return file._replace(problem=(f"label values other than {', '.join(map(str, classes.GREYS))}", values))
     rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
     if rows.size:
         file = file._replace(extent=(int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])))

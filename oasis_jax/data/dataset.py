@@ -11,7 +11,7 @@ from oasis_jax.config import SPLITS, STRIDE
 from oasis_jax.data import checks
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.checks import Contents
-from oasis_jax.data.geometry import Cut, Spacing, parse_cut
+from oasis_jax.data.geometry import CUT, Cut, Spacing, parse_cut
 from oasis_jax.data.slices import Problem, Slice, find_slices, natural, tidy, two_spellings
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
@@ -87,13 +87,13 @@ def load_dataset(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = si
 
 
 def _cut(root: Path) -> tuple[Cut, list[Problem]]:
-    record = root / "cut.json"
+    record = root / CUT
     if not record.is_file():
         return Cut(), []
     try:
         return parse_cut(json.loads(record.read_text(encoding="utf-8"))), []
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Cut(), [("unreadable", 'cut.json: it needs "axis", two "heights" and optionally three "spacing"')]
+        return Cut(), [("unreadable", f'{CUT}: it needs "axis", two "heights" and optionally three "spacing"')]
 
 
 def _subjects(root: Path, index: Index) -> tuple[dict[str, str], list[Problem]]:

@@ -24,7 +24,7 @@ OASIS_HEIGHTS = (0.49, 0.77)
 """Heights of the slices of the OASIS set: 32 mm upward from half of a brain's height, which is 115 to 150 mm."""
 
 
-def central(size: tuple[int, ...], window: Size | None) -> tuple[slice, ...]:
+def central(size: tuple[int, ...], window: tuple[int, ...] | None) -> tuple[slice, ...]:
     """The rows and columns of the window in the middle of a frame; all of them if it is None."""
     starts = [(whole - part) // 2 for whole, part in zip(size, window or size, strict=True)]
     return tuple(slice(start, start + part) for start, part in zip(starts, window or size, strict=True))
@@ -42,9 +42,13 @@ class Cut:
     """mm between rows, columns and slices; None if the tree does not say."""
 
 
+CUT = "cut.json"
+"""Name of the file in a tree that says how its slices were cut."""
+
+
 def write_cut(root: Path, cut: Cut) -> None:
     """Record in a tree how its slices were cut; a tree without this record counts as cut like OASIS."""
-    write_text(root / "cut.json", json.dumps(dataclasses.asdict(cut), indent=2) + "\n")
+    write_text(root / CUT, json.dumps(dataclasses.asdict(cut), indent=2) + "\n")
 
 
 def parse_cut(content: Any) -> Cut:

@@ -39,7 +39,8 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
         config.data,
         batch,
         mesh,
-        lambda items, total: console.track(items, total, f"Evaluating {split}"),
+        console.track,
+        f"Evaluating {split}",
     )
     return Evaluated(
         pairs=pairs,

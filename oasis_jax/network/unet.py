@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from oasis_jax import classes
 from oasis_jax.config import LEVELS, Model
+from oasis_jax.data.geometry import central
 from oasis_jax.network import convolution
 from oasis_jax.network.convolution import upsample, upsample_conv
 from oasis_jax.network.dropout import dropout
@@ -161,13 +162,14 @@ class Conv(nn.Module):
 
 def _centre(image: Array, size: tuple[int, int]) -> Array:
     """The central `size` (rows, columns) of images `(B, H, W, C)`, which are at least that large."""
-    top, left = ((whole - part) // 2 for whole, part in zip(image.shape[1:3], size, strict=True))
-    return image[:, top : top + size[0], left : left + size[1]]
+    rows, columns = central(image.shape[1:3], size)
+    return image[:, rows, columns]
 
 
 def _pad_background(logits: Array, size: tuple[int, ...]) -> Array:
     """The inverse of `_centre`: pad logits to `size` (rows, columns) with certain background."""
-    pads = [((whole - part) // 2, -((part - whole) // 2)) for whole, part in zip(size, logits.shape[1:3], strict=True)]
+    inside = central(size, logits.shape[1:3])
+    pads = [(part.start, whole - part.stop) for whole, part in zip(size, inside, strict=True)]
     padded = jnp.pad(logits[..., 1:], ((0, 0), *pads, (0, 0)), constant_values=-_BACKGROUND_LOGIT)
     background = jnp.pad(logits[..., :1], ((0, 0), *pads, (0, 0)))
     return jnp.concatenate([background, padded], axis=-1)
@@ -189,8 +191,8 @@ def check_frame(config: Model, size: tuple[int, int], extent: tuple[int, int, in
     if any(part > whole for part, whole in zip(config.crop, size, strict=True)):
         problem = f"is larger than the slices, {size[0]}x{size[1]}"
     elif extent is not None and any(
-        first <= last and (first < (whole - part) // 2 or last >= (whole - part) // 2 + part)
-        for first, last, whole, part in zip(extent[::2], extent[1::2], size, config.crop, strict=True)
+        first <= last and (first < part.start or last >= part.stop)
+        for first, last, part in zip(extent[::2], extent[1::2], central(size, config.crop), strict=True)
     ):
         problem = f"cuts off labels, which reach rows {extent[0]} to {extent[1]} and columns {extent[2]} to {extent[3]}"
     else:

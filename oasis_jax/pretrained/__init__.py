@@ -11,7 +11,7 @@ NAME = "pretrained"
 
 def run_path(word: str) -> Path:
     """The folder that a word of a command line means: `pretrained` is this one, `./pretrained` one of your own."""
-    return FOLDER if word == NAME else Path(word).expanduser()
+    return FOLDER if word == NAME else Path(word)
 
 
 RunPath = Annotated[

@@ -38,7 +38,7 @@ def from_json(kind: type[Record], values: Any, name: str | None = None) -> Recor
 
     A field may be a record, a finite number, a string, a bool, a path, a `Literal`, an array with a shape of jaxtyping,
     any of these or None, or a tuple or a dict of them. Axes of one name have one length in the whole record. A field
-    with a default may be missing. Unknown entries are ignored.
+    with a default value may be missing. Unknown entries are ignored.
 
     Args:
         kind: the class of the record.

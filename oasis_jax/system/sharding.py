@@ -16,6 +16,9 @@ from oasis_jax.system.errors import UserError
 
 AXIS = "data"
 
+_AHEAD = 2
+"""Number of batches on their way to the devices before they are asked for."""
+
 _SETTINGS = {
     "jax_enable_x64": False,
     "jax_numpy_rank_promotion": "allow",
@@ -103,13 +106,13 @@ def compile_eval_step(step: Callable, mesh: Mesh) -> Callable:
     return jax.jit(step, in_shardings=(replicated(mesh), batch_sharding(mesh)), out_shardings=replicated(mesh))
 
 
-def to_devices(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh, ahead: int = 2) -> Iterator[dict[str, Any]]:
-    """Send this process's part of each batch to its devices, `ahead` batches before it is asked for."""
+def to_devices(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh) -> Iterator[dict[str, Any]]:
+    """Send this process's part of each batch to its devices, some batches before it is asked for."""
     sharding = batch_sharding(mesh)
     waiting: deque[dict[str, Any]] = deque()
     for batch in batches:
         waiting.append(jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch))
-        if len(waiting) > ahead:
+        if len(waiting) > _AHEAD:
             yield waiting.popleft()
     yield from waiting
 

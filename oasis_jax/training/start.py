@@ -21,9 +21,10 @@ _RATE_FACTOR = 0.1
 
 
 def settings(earlier: Run) -> Config:
-    """Settings to continue from an earlier run with other data: the same network, the same input.
+    """Settings to continue from an earlier run with other data: the same network, input, augmentation and optimizer.
 
-    The mirror axis of the earlier run belongs to its data, so slices are mirrored about their middle row.
+    Length, seed and split are the defaults. The mirror axis of the earlier run belongs to its data, so slices are
+    mirrored about their middle row.
     """
     config = earlier.config
     return replace(

@@ -40,15 +40,13 @@ def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:
 
 def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
     split_of = [split for split, count in SUBJECTS.items() for _ in range(count)]
-    jobs = [(case, k) for case in range(len(split_of)) for k in range(SLICES)]
     for split in SUBJECTS:
         for folder in folders(part, split):
             folder.mkdir()
     write_cut(part, Cut(spacing=(1.0, 1.0, GAP)))
-    head = make_head(np.random.default_rng([seed, 0]))
-    for case, k in track(jobs, len(jobs), "Drawing phantoms"):
-        if k == 0:
-            head = make_head(np.random.default_rng([seed, case]))
+    heads = ((case, make_head(np.random.default_rng([seed, case]))) for case in range(len(split_of)))
+    jobs = ((case, head, k) for case, head in heads for k in range(SLICES))
+    for case, head, k in track(jobs, len(split_of) * SLICES, "Drawing phantoms"):
         image, classes = draw_slice(head, GAP * k, np.random.default_rng([seed, case, k]))
         write_pair(part, split_of[case], f"{case + 1:03d}", k, image, classes)
 

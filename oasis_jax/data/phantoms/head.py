@@ -109,8 +109,8 @@ def draw_plane(
         Intensities from 0, at most about 250, and classes 0 to 3, both of the size `VIEW`.
     """
     across, along = _head_coordinates(head, height)
-    inside, angle, radius = _depth(head, across, along, height)
-    distance = _cortex_distance(head, inside, angle, radius, across, along, height)
+    inside, angle = _depth(head, across, along, height)
+    distance = _cortex_distance(head, inside, angle, across, along, height)
     deep, ventricles = _deep_structures(head, across, along, height)
     brain, parts = _brain(head, inside, distance, deep, ventricles)
     parts |= _shell(head, inside, angle, height, brain)
@@ -177,7 +177,7 @@ def _head_coordinates(head: Head, height: float) -> tuple[np.ndarray, np.ndarray
 
 
 def _depth(head: Head, across: np.ndarray, along: np.ndarray, height: float) -> tuple[np.ndarray, ...]:
-    """Depth below the brain's surface (negative outside), the angle around the head, and the relative radius."""
+    """Depth below the brain's surface (negative outside), and the angle around the head."""
     section = min(max(height, _SECTIONS[0]), _SECTIONS[1])
     shrink = np.sqrt(1 - ((section + 12) / 88) ** 2)
     a, b = head.half_axes * shrink
@@ -192,14 +192,13 @@ def _depth(head: Head, across: np.ndarray, along: np.ndarray, height: float) -> 
     depth = (1 - radius) / np.maximum(slope, 0.006)
     if beyond := abs(height - section):
         depth = np.minimum(depth, a.min()) - beyond
-    return depth, angle, radius
+    return depth, angle
 
 
 def _cortex_distance(
     head: Head,
     inside: np.ndarray,
     angle: np.ndarray,
-    radius: np.ndarray,
     across: np.ndarray,
     along: np.ndarray,
     height: float,

@@ -43,7 +43,7 @@ class Rule(NamedTuple):
     """Directions of the axes, such as "RAS", for volumes whose header does not give them."""
 
 
-class Cut(NamedTuple):
+class CutScan(NamedTuple):
     """The slices of one scan."""
 
     images: UInt8[np.ndarray, "slices rows columns"]
@@ -59,7 +59,7 @@ class Cut(NamedTuple):
     notes: tuple[str, ...]
 
 
-def cut_scan(scan: Scan, rule: Rule) -> Cut:
+def cut_scan(scan: Scan, rule: Rule) -> CutScan:
     """Read one scan and cut it.
 
     Raises:
@@ -90,7 +90,7 @@ def cut_scan(scan: Scan, rule: Rule) -> Cut:
     height = (numbers[[0, -1]] - base) / (top - base)
     across = values[:, :, values.shape[2] // 2] if rule.axis == "sagittal" else values[:, values.shape[1] // 2]
     upright = resample(across[None], Grid(len(across), gap).to_mm(), None)[0]
-    return Cut(
+    return CutScan(
         images=np.stack([put(quantise(plane), place) for plane in values[numbers]]),
         classes=np.stack([put(plane, place) for plane in resampled]),
         first=first,
@@ -169,7 +169,7 @@ def _fill(part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict
         notes += [f"{scan.image}: {note}" for note in cut.notes]
         heights.append(cut.heights)
         gaps.append(cut.spacing[2])
-        if scan in sampled:
+        if scan in sampled or not strips:
             strips.append(_strip(printable(f"{scan.case}, {split}"), cut, rule.frame))
     if empty := [split for split in SPLITS if split not in {row[2] for row in rows}]:
         listing = "\n".join(f"  {problem}" for problem in problems)
@@ -186,7 +186,7 @@ def _fill(part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict
     return Written(len(rows), {row[1]: row[2] for row in rows}, notes, problems)
 
 
-def _strip(title: str, cut: Cut, frame: Size) -> UInt8[np.ndarray, "rows columns 3"]:
+def _strip(title: str, cut: CutScan, frame: Size) -> UInt8[np.ndarray, "rows columns 3"]:
     """One scan: the head cut across the slices, with lines at the first and the last; first, middle, last slice."""
     profile = np.repeat(centre(cut.profile, (max(frame), max(frame)))[..., None], 3, axis=2)
     extent = cut.profile.shape[0]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Real, UInt8
 
-from oasis_jax.data.geometry import Axis, Size
+from oasis_jax.data.geometry import Axis, Size, central
 from oasis_jax.data.volumes.anatomy import Head, brain_planes, find_head
 from oasis_jax.data.volumes.frame import Place, fit, middle, put, quantise
 
@@ -62,7 +62,7 @@ def place_slice(grey: UInt8[np.ndarray, "rows columns"], framing: Framing) -> tu
     if centred == middle(size, framing.frame):
         return centred, ()
     place = fit(size, (head.rows, head.columns), framing.frame, framing.window)
-    return place, _frame_notes(place, framing, "head")
+    return place, _frame_notes(place, framing)
 
 
 def place_volume(
@@ -84,14 +84,14 @@ def place_volume(
     size, box = (values.shape[1], values.shape[2]), (head.rows, head.columns)
     whole = fit(size, box, framing.frame, framing.window)
     if whole.frame == framing.frame or classify is None:
-        return whole, _frame_notes(whole, framing, "head")
+        return whole, _frame_notes(whole, framing)
     planes = values[brain_planes(head, gap, framing.axis)]
     place = middle(size, framing.frame)  # as in training; a volume in the space of the atlas must not move by a pixel
     for _ in range(_ATTEMPTS):
         classes = np.asarray(classify(cut_frames(planes, place, gap, framing)))
         brain, cut = _labelled(classes, place, framing)
         if brain is not None and not cut:
-            return place, _frame_notes(place, framing, "brain")
+            return place, ()
         box = brain or box
         place = fit(size, _shrunk(box, framing.window), framing.frame, framing.window)
     note = (
@@ -107,8 +107,8 @@ def _labelled(classes: np.ndarray, place: Place, framing: Framing) -> tuple[Box 
         used = np.flatnonzero((classes > 0).any(axis=(0, 2 - axis)))
         if used.size < _SMALLEST_BRAIN:
             return None, False
-        first = (whole - window) // 2
-        cut |= bool(used[0] <= first or used[-1] >= first + window - 1)
+        (inside,) = central((whole,), (window,))
+        cut |= bool(used[0] <= inside.start or used[-1] >= inside.stop - 1)
         sides.append(slice(int(used[0]) - _MARGIN - offset, int(used[-1]) + 1 + _MARGIN - offset))
     return (sides[0], sides[1]), cut
 
@@ -125,10 +125,10 @@ def _shrunk(box: Box, size: Size) -> Box:
     return rows, columns
 
 
-def _frame_notes(place: Place, framing: Framing, what: str) -> tuple[str, ...]:
+def _frame_notes(place: Place, framing: Framing) -> tuple[str, ...]:
     if place.frame == framing.frame:
         return ()
-    return (f"the {what} needs a frame of {place.frame[0]}x{place.frame[1]}, larger than in training",)
+    return (f"the head needs a frame of {place.frame[0]}x{place.frame[1]}, larger than in training",)
 
 
 def cut_frames(

@@ -73,6 +73,9 @@ def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
 
     Returns:
         The pairs by subject and session, and a sentence for each file that has no partner.
+
+    Raises:
+        UserError: a path is empty, lacks {subject}, or has placeholders with no text between them.
     """
     if not images or not label_volumes:
         raise UserError("--images and --labels must each name files, with {subject} where the subject's name stands.")
