@@ -79,12 +79,12 @@ def data_rows(runs: list[tuple[run_folder.Run, Metrics, Metrics | None]]) -> lis
 
 def commands(run: run_folder.Run, metrics: Metrics, mirrored: bool) -> list[str]:
     """The commands that made the rows of a run, without paths of one machine: its data by name, the run in `runs/`."""
-    evaluate = ["python", "-m", "oasis_jax.evaluate", f"runs/{run.name}", "--split", metrics.split]
     if run.weights is not None:
-        evaluate[3:] = [run.name, "--data-root", metrics.data, "--split", metrics.split]
-    mirror = [f"{shlex.join(evaluate)} --mirror"] if mirrored else []
-    if run.weights is not None:
-        return [shlex.join(evaluate), *mirror]
+        data = ["--data-root", metrics.data, "--split", metrics.split]
+        evaluate = shlex.join(["python", "-m", "oasis_jax.evaluate", run.name, *data])
+        return [evaluate + ("   # and with --mirror" if mirrored else "")]
+    evaluate = shlex.join(["python", "-m", "oasis_jax.evaluate", f"runs/{run.name}", "--split", metrics.split])
+    mirror = [f"{evaluate} --mirror"] if mirrored else []
     words = [Path(word).name if word.startswith("/") else word for word in run.provenance["command"][1:]]
     if "--run" in words:
         words[words.index("--run") + 1] = f"runs/{run.name}"
