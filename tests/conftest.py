@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all workers of pytest-xdist see."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
@@ -45,9 +45,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def programs(shared: Path) -> Path:
+def programs(common: Path) -> Path:
     """Compiled programs of all workers; `OASIS_JAX_TEST_CACHE` keeps them from one session to the next."""
-    return Path(os.environ.get("OASIS_JAX_TEST_CACHE") or shared / "programs")
+    return Path(os.environ.get("OASIS_JAX_TEST_CACHE") or common / "programs")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -85,13 +85,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def data(shared: Path) -> Path:
+def data(common: Path) -> Path:
     """16 training slices, so 4 steps an epoch; do not change them."""
-    return make_once(shared / "tree with spaces é", lambda root: write_tree(root, slices=8))
+    return make_once(common / "tree with spaces é", lambda root: write_tree(root, slices=8))
 
 
 @pytest.fixture(scope="session")
-def finished(data: Path, shared: Path, cache: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(data: Path, common: Path, cache: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed; do not change it."""
 
     def train(run: Path) -> None:
@@ -100,7 +100,7 @@ def finished(data: Path, shared: Path, cache: Path, programs: Path, tmp_path_fac
         assert "tree with spaces é, test: 16 slices of 2 subjects" in done.stdout
         copy_programs(cache / "compiled", programs)
 
-    made = make_once(shared / "finished", train)
+    made = make_once(common / "finished", train)
     copy_programs(programs, cache / "compiled")
     return shutil.copytree(made, tmp_path_factory.mktemp("runs") / made.name)
 
