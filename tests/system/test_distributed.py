@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import shutil
 import signal
 import socket
@@ -22,8 +23,11 @@ STEPS = 9
 
 
 def output_lines(text: str) -> list[str]:
-    """Lines of an output, without those of Gloo, the library that connects processes on CPUs."""
-    return [line for line in text.splitlines() if line.strip() and not line.startswith("[Gloo]")]
+    """Lines of an output, without those of Gloo, the library that connects processes on CPUs.
+
+    Its threads write into each other's lines, so not every one starts with its name.
+    """
+    return [line for line in text.splitlines() if line.strip() and not re.search(r"^\[Gloo\]|peer ranks", line)]
 
 
 def lines(run: Path) -> list[dict]:
