@@ -86,7 +86,7 @@ def step_rows(batch: int, turns: int) -> list[list[str]]:
     settings, size = parse(["experiments/original.py"]).config, (256, 256)
     parameters = ours.initial(settings, size)
     programs = {name: ours.build(settings, parameters) for name in ("as it is", *VARIANTS)}
-    batch_on_device = programs["as it is"].put(worker.make_batch(batch, size))
+    batch_on_device = programs["as it is"].put(worker.make_batch(batch, size, settings.data.channels))
     for name, program in programs.items():
         module, function, variant = VARIANTS.get(name, (unet, "upsample_conv", unet.upsample_conv))
         with patch.object(module, function, variant):  # the first step traces the program

@@ -90,7 +90,7 @@ def program_operations(lowered: jax.stages.Lowered) -> float:
 def row(arguments: Arguments, settings: Config, mode: str, batch: int, rates: tuple[float, float]) -> list[str]:
     """The row of one mode, batch and compute type."""
     params = ours.unflatten(ours.initial(settings, arguments.size))
-    host_batch = worker.make_batch(batch, arguments.size)
+    host_batch = worker.make_batch(batch, arguments.size, settings.data.channels)
     step, inputs = ours.lower(settings, params, host_batch, evaluate=mode == "eval")
     lowered = step.lower(*inputs)
     compiled = lowered.compile()

@@ -58,7 +58,7 @@ def step_seconds(settings: Config, batch: int, side: int, turns: int) -> list[fl
     """Seconds of training steps, after compilation."""
     size = (side, side)
     program = ours.build(settings, ours.initial(settings, size))
-    batch_on_device = program.put(worker.make_batch(batch, size))
+    batch_on_device = program.put(worker.make_batch(batch, size, settings.data.channels))
     program.wait(program.train(batch_on_device))
     return [seconds(lambda: program.wait(program.train(batch_on_device))) for _ in range(turns)]
 

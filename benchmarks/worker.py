@@ -30,11 +30,11 @@ _STEPS = 3
 _running: dict[str, Any] = {}
 
 
-def make_batch(count: int, size: tuple[int, int]) -> Arrays:
+def make_batch(count: int, size: tuple[int, int], channels: int) -> Arrays:
     """A batch of noise: steps are not faster on it, and errors cannot hide in pixels that are 0."""
     rng = np.random.default_rng(0)
     return {
-        "image": rng.normal(size=(count, *size, 1)).astype(np.float32),
+        "image": rng.normal(size=(count, *size, channels)).astype(np.float32),
         "label": rng.integers(0, classes.COUNT, (count, *size)).astype(np.uint8),
         "index": np.arange(count, dtype=np.int32),
         "valid": np.ones(count, bool),
@@ -72,7 +72,7 @@ def load(
     """Make the program to time and run it twice, so that it is compiled; return its device and versions."""
     with np.load(folder / "parameters.npz") as parameters:
         program = _build(framework)(settings, dict(parameters))
-    batch_on_device = program.put(make_batch(batch, size))
+    batch_on_device = program.put(make_batch(batch, size, settings.data.channels))
     _running.update(program=program, batch=batch_on_device, call=program.train if mode == "train" else program.evaluate)
     turn(1)
     return program.device, program.versions
@@ -108,7 +108,7 @@ def _probe(framework: str, settings: Config, size: tuple[int, int], parameters: 
     """Logits, losses and confusion matrices of two slices, in exact float32 without dropout."""
     exact = replace(settings, model=replace(settings.model, dtype="float32", dropout=0.0))
     program = _build(framework)(exact, parameters, exact=True)
-    batch = program.put(make_batch(2, size))
+    batch = program.put(make_batch(2, size, settings.data.channels))
     logits, confusion = program.outputs(batch)
     losses = [float(program.train(batch)) for _ in range(_STEPS)]
     return {"logits": logits, "confusion": confusion, "losses": np.array(losses)}

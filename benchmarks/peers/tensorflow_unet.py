@@ -19,8 +19,8 @@ from oasis_jax.config import Config, Model
 from peers import BACKGROUND_LOGIT, EPSILON, LEAKY_SLOPE, LEVELS, Arrays, Program
 
 
-def network(config: Model, size: tuple[int, int]) -> keras.Model:
-    """The model, from images `(B, H, W, 1)` to float32 logits `(B, H, W, 4)`. Its layers have the names of Flax."""
+def network(config: Model, size: tuple[int, int], channels: int) -> keras.Model:
+    """The model, from images `(B, H, W, C)` to float32 logits `(B, H, W, 4)`. Its layers have the names of Flax."""
     keras.config.set_dtype_policy("mixed_bfloat16" if config.dtype == "bfloat16" else "float32")
 
     def conv(x: Any, features: int, name: str, kernel: int = 3, stride: int = 1) -> Any:
@@ -54,7 +54,7 @@ def network(config: Model, size: tuple[int, int]) -> keras.Model:
             return conv(x, classes.COUNT, name, kernel=1)
         return layers.LeakyReLU(negative_slope=LEAKY_SLOPE)(conv(x, classes.COUNT, name))
 
-    image = keras.Input((*size, 1))
+    image = keras.Input((*size, channels))
     crop = config.crop or size
     around = [((whole - part) // 2, -((part - whole) // 2)) for whole, part in zip(size, crop, strict=True)]
     widths = [config.stem * 2**level for level in range(LEVELS)]
@@ -110,7 +110,7 @@ def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
     held: dict[str, Any] = {}
 
     def prepare(size: tuple[int, int]) -> None:
-        model = network(settings.model, size)
+        model = network(settings.model, size, settings.data.channels)
         for path, value in parameters.items():
             layer, name = path.split("/")
             variable = {"kernel": "kernel", "bias": "bias", "scale": "gamma"}[name]

@@ -18,7 +18,7 @@ LAST = torch.channels_last
 
 
 def network(config: Model) -> Callable[[Tensors, torch.Tensor, bool], torch.Tensor]:
-    """`forward(weights, image, dropping)`: float32 logits `(B, 4, H, W)` of images `(B, 1, H, W)`."""
+    """`forward(weights, image, dropping)`: float32 logits `(B, 4, H, W)` of images `(B, C, H, W)`."""
 
     def whole(weights: Tensors, image: torch.Tensor, dropping: bool) -> torch.Tensor:
         def conv(x: torch.Tensor, name: str, stride: int = 1) -> torch.Tensor:
