@@ -17,9 +17,13 @@ def normalise(image: Any, method: Method) -> Any:
         float32 of the same shape and array kind.
     """
     xp = image.__array_namespace__()
-    image = image.astype(xp.float32)
     if method == "scale":
-        return image / xp.float32(255)
-    mean = image.mean(axis=(-3, -2), keepdims=True)
-    deviation = image.std(axis=(-3, -2), keepdims=True)
-    return (image - mean) / xp.maximum(deviation, xp.float32(1))
+        return image.astype(xp.float32) / xp.float32(255)
+    # One channel at a time: NumPy sums over rows and columns ten times slower, and less exactly, if channels lie between.
+    return xp.stack([_zscore(xp, image[..., k].astype(xp.float32)) for k in range(image.shape[-1])], axis=-1)
+
+
+def _zscore(xp: Any, image: Any) -> Any:
+    centred = image - image.mean(axis=(-2, -1), keepdims=True)
+    deviation = xp.sqrt((centred * centred).mean(axis=(-2, -1), keepdims=True))
+    return centred / xp.maximum(deviation, xp.float32(1))

@@ -155,3 +155,11 @@ def test_cached_slices_are_not_printed_when_an_iterator_starts() -> None:
 
     next(train_batches(fake(8, kind=Mute), DATA, batch=4, seed=0))
     next(evaluation_batches(fake(8, kind=Mute), DATA, batch=4))
+
+
+def test_a_slice_is_normalised_exactly_and_alike_alone_and_between_its_neighbours() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (256, 256, 3)).astype(np.uint8)
+    together, exact = normalise(grey, "zscore"), grey - grey.mean((0, 1))
+    np.testing.assert_allclose(together, exact / grey.std((0, 1)), atol=1e-6)
+    for k in range(3):
+        np.testing.assert_array_equal(together[..., k], normalise(grey[..., [k]], "zscore")[..., 0])
