@@ -34,7 +34,7 @@ class Log:
     """
 
     def __init__(self, run: Run, first: int, total_steps: int, rate: Callable[[int], Any]):
-        self._run, self._rate = run, rate
+        self._run, self._rate = run, jax.jit(rate)
         self._main = jax.process_index() == 0
         lines = [row.line() for row in history.read(run.metrics, first)]
         lines = distributed.broadcast(lines)  # all processes must run out of patience at the same step
@@ -62,7 +62,7 @@ class Log:
     def step(self, step: int, metrics: dict[str, jax.Array]) -> None:
         """Write the metrics of the step before, and keep those of this step, which devices may still compute."""
         self.settle()
-        self._pending = step, metrics
+        self._pending = step, metrics | {"learning_rate": self._rate(step - 1)}
 
     def settle(self) -> None:
         """Wait for the metrics of the last step and write them.
@@ -75,7 +75,7 @@ class Log:
         step, metrics = self._pending
         self._pending = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        numbers = Training(**values, learning_rate=float(self._rate(step - 1)))
+        numbers = Training(**values)
         self._check(step, {"training loss": numbers.loss, "gradient norm": numbers.gradient_norm})
         self._write(Row(step, numbers))
         self._bar.update(self._task, completed=step, note=self._note(numbers.loss))
