@@ -130,6 +130,8 @@ def _caveats(segmenter: Segmenter, evaluated: Evaluated, failed: int, scans: int
 
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.evaluate")
+    if not arguments.distributed:  # other processes may share the cores
+        sharding.divide_cpu()
     with initialize(arguments.distributed, arguments):
         _evaluate_run(arguments)
 

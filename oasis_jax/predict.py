@@ -191,6 +191,7 @@ def _listing(title: str, problems: Sequence[str]) -> str:
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
     run = run_folder.load(arguments.run)
+    sharding.divide_cpu()
     sharding.configure_jax()
     done, problems = predict(run, arguments)
     if done:

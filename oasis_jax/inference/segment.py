@@ -118,6 +118,6 @@ def _forward(networks: Ensemble, mesh: jax.sharding.Mesh) -> Forward:
 def _batch(size: Size, most: int | None, frame: Size) -> int:
     """As many pixels as in `most` slices of the trained size, rounded up to a number that all devices can share."""
     count = jax.device_count()
-    full = most or (8 if jax.default_backend() == "cpu" else 64) * count
+    full = most or (8 if jax.default_backend() == "cpu" else 64 * count)
     slices = full * math.prod(size) // math.prod(frame)
     return max(1, -(-slices // count)) * count
