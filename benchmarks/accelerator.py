@@ -52,7 +52,8 @@ class Arguments:
 def parts(arguments: Arguments) -> dict[str, list[str]]:
     """Command line of each part, without `python benchmarks/`. It runs in the root of the repository."""
     # Phantoms do not fit into the window of the flagship.
-    data = ["--data.root", str(arguments.data_root.absolute())] if arguments.data_root else ["--model.crop", "176", "208"]
+    root = arguments.data_root
+    data = ["--data.root", str(root.absolute())] if root else ["--model.crop", "176", "208"]
     folder = arguments.folder.absolute()
     trace, precision = ["--trace", str(folder / "trace")], str(folder / "precision")
     if arguments.smoke:

@@ -19,7 +19,7 @@ def normalise(image: Any, method: Method) -> Any:
     xp = image.__array_namespace__()
     if method == "scale":
         return image.astype(xp.float32) / xp.float32(255)
-    # One channel at a time: NumPy sums over rows and columns ten times slower, and less exactly, if channels lie between.
+    # One by one: NumPy sums over rows and columns ten times slower, and less exactly, if channels lie between.
     return xp.stack([_zscore(xp, image[..., k].astype(xp.float32)) for k in range(image.shape[-1])], axis=-1)
 
 
