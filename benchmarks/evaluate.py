@@ -35,6 +35,7 @@ SLICES, PER_SUBJECT = 544, 32
 def main() -> None:
     trained = run_folder.load(Path(sys.argv[1]))
     config = trained.config
+    sharding.divide_cpu()
     sharding.configure_jax()
     tree = open_data(config, (config.train.evaluate,))
     split = tree.splits[config.train.evaluate]

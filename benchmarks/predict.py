@@ -52,6 +52,7 @@ def seconds_of_prediction(trained: run_folder.Run, source: Path, output: Path) -
 
 def main() -> None:
     trained = run_folder.load(Path(sys.argv[1]))
+    sharding.divide_cpu()
     sharding.configure_jax()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -82,10 +82,37 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     files, problems = _check(arguments)
     runs = (run, *map(run_folder.load, arguments.with_))
     segmenter = Segmenter.load(runs, mirror=arguments.mirror, batch=arguments.batch)
-    framing, trained = segmenter.framing, segmenter.trained
-    arguments.output.mkdir(parents=True, exist_ok=True)
     results: dict[str, _Result] = {}
-    alone = 0
+    try:
+        alone = _label_files(files, segmenter, arguments, results, problems)
+    finally:  # interrupted or not, what was labelled is in the tables
+        _write_tables([results[file.name] for file in files if file.name in results], arguments.output)
+    if alone:
+        console.say(f"{alone} PNG file(s) have no neighbouring slice beside them: they are their own neighbours.")
+    return len(results), problems
+
+
+def _label_files(
+    files: Sequence[InputFile],
+    segmenter: Segmenter,
+    arguments: Arguments,
+    results: dict[str, _Result],
+    problems: list[str],
+) -> int:
+    """Label files and write what belongs to each, while the next are labelled.
+
+    Args:
+        files: the files.
+        segmenter: the networks.
+        arguments: of the command.
+        results: gets what was written for each file, by its name.
+        problems: gets a sentence for each file that could not be labelled.
+
+    Returns:
+        How many PNG files had no neighbouring slice beside them.
+    """
+    framing, trained, alone = segmenter.framing, segmenter.trained, 0
+    arguments.output.mkdir(parents=True, exist_ok=True)
     with console.bar() as bar, ThreadPoolExecutor(2) as writers:
         task, finished = bar.add_task("Labelling", total=len(files)), Fraction(0)
 
@@ -120,14 +147,11 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
             while writing:
                 finish(*writing[0])
                 writing.popleft()
-        finally:  # interrupted or not, what was labelled is in the tables
+        finally:
             for file, written in writing:
                 if written.exception() is None:
                     results[file.name] = written.result()
-            _write_tables([results[file.name] for file in files if file.name in results], arguments.output)
-    if alone:
-        console.say(f"{alone} PNG file(s) have no neighbouring slice beside them: they are their own neighbours.")
-    return len(results), problems
+    return alone
 
 
 def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
