@@ -43,9 +43,9 @@ def divide_cpu() -> None:
     Call it before JAX looks for devices. Training does not, because another number of devices rounds differently. A
     number that the user chose (`JAX_NUM_CPU_DEVICES`) stays.
     """
-    chosen = jax.config.jax_num_cpu_devices != -1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not chosen:
+    number: Any = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]  # JAX makes it when it is imported
+    if number == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         jax.config.update("jax_num_cpu_devices", next(count for count in _CPU_DEVICES if count <= cores))
 
 
