@@ -38,7 +38,7 @@ def main() -> None:
     trained = [k for k, shown in enumerate(summary.slices) if shown.in_trained_heights]
     planes = [trained[len(trained) * (2 * i + 1) // (2 * SHOWN)] for i in range(SHOWN)]
     images = np.clip(values, 0, 255).astype(np.uint8)
-    tiles = [overlays.overlay(images[..., k], segmentation.classes[k]) for k in planes]
+    tiles = [overlays.beside(images[..., k], segmentation.classes[k]) for k in planes]
     overlays.write_picture(arguments.output, overlays.mosaic(tiles, columns=2))
 
 
