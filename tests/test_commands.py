@@ -41,7 +41,10 @@ def start(name: str, words: list[str]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """All phantoms are the same head, so that each height is drawn once, in few planes; their cache is their own."""
+    """All phantoms are the same head, so that each height is drawn once, in few planes; their cache is their own.
+
+    There are few slices, but those that the pages name.
+    """
     head = make_head(np.random.default_rng(0))
 
     def once(draw: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,6 +53,8 @@ def one_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OASIS_JAX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(phantoms, "SUBJECTS", {"train": 20, "validate": 4, "test": 1})
+        patch.setattr(phantoms, "SLICES", 9)
         patch.setattr(phantoms, "draw_slice", once(phantoms.draw_slice))
         patch.setattr(volume, "draw_plane", once(volume.draw_plane))
         patch.setattr(volume, "write_volume", partial(volume.write_volume, gap=4.0))

@@ -215,7 +215,10 @@ def test_another_config_or_other_data_is_refused_by_name(data: Path, finished: P
     assert outcome(finished) == before
 
 
-def test_a_moved_run_evaluates_on_moved_data_from_its_folder_alone(data: Path, finished: Path, tmp_path: Path) -> None:
+def test_a_moved_run_evaluates_on_moved_data_from_its_folder_alone(
+    data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")  # as in training; another number rounds differently
     run, moved = tmp_path / "moved run", tmp_path / "moved data"
     shutil.copytree(finished, run)
     shutil.copytree(data, moved)
