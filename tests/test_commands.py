@@ -68,6 +68,7 @@ def provided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(phantoms, "SUBJECTS", {"train": 1, "validate": 3, "test": 1})
+        patch.setattr(phantoms, "SLICES", 16)
         phantoms.write_tree(Path("keras_png_slices_data"))
         Path("elsewhere").mkdir()
         Path("elsewhere/keras_png_slices_data").symlink_to(folder / "keras_png_slices_data")
