@@ -1,16 +1,14 @@
 """The picture of the README: a phantom head, and the labels of the network that comes with the program.
 
-Run:  python benchmarks/picture.py [--output docs/prediction.png]
+Run:  python benchmarks/picture.py
 
 The head is that of `python -m oasis_jax.data phantom --volume`, labelled as `oasis_jax.predict` labels a volume. Shows
 four slices at heights that training saw, from low to high, each beside its labels.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tyro
 from failures import labelled
 
 from oasis_jax.data import overlays
@@ -20,26 +18,18 @@ from oasis_jax.pretrained import FOLDER
 from oasis_jax.runs import folder
 from oasis_jax.system.console import track
 
+PICTURE = Path(__file__).parent.parent / "docs" / "prediction.png"
 SHOWN = 4
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """Draw the picture of the README."""
-
-    output: Path = Path("docs/prediction.png")
-    """The picture."""
-
-
 def main() -> None:
-    arguments = tyro.cli(Arguments)
     values, _ = draw_volume(track=track)
     segmentation, summary = labelled(Segmenter.load([folder.load(FOLDER)]), values)
     trained = [k for k, shown in enumerate(summary.slices) if shown.in_trained_heights]
     planes = [trained[len(trained) * (2 * i + 1) // (2 * SHOWN)] for i in range(SHOWN)]
     images = np.clip(values, 0, 255).astype(np.uint8)
     tiles = [overlays.beside(images[..., k], segmentation.classes[k]) for k in planes]
-    overlays.write_picture(arguments.output, overlays.mosaic(tiles, columns=2))
+    overlays.write_picture(PICTURE, overlays.mosaic(tiles, columns=2))
 
 
 if __name__ == "__main__":
