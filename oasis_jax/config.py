@@ -17,11 +17,11 @@ Method = Literal["scale", "zscore"]
 SPLITS = ("train", "validate", "test")
 Split = Literal["train", "validate", "test"]
 
-LEVELS = 5
-"""Resolutions of the network; each halves the one above."""
+MAX_LEVELS = 5
+"""Resolutions of the deepest network."""
 
-STRIDE = 2 ** (LEVELS - 1)
-"""Sides of a slice are multiples of this, so that the network can halve them down to its lowest level."""
+STRIDE = 2 ** (MAX_LEVELS - 1)
+"""Sides of a slice are multiples of this, so that every network can halve them down to its lowest level."""
 
 Value = TypeVar("Value")
 
@@ -97,6 +97,8 @@ class Model:
 
     stem: int = setting(8, "at least 1", lambda n: n >= 1)
     """Filters of the first convolution; each level below has twice as many as the one above."""
+    levels: int = setting(MAX_LEVELS, f"from 3 to {MAX_LEVELS}", lambda n: 3 <= n <= MAX_LEVELS)
+    """Resolutions, each half the one above (5: the original, the paper). Fewer see less and have fewer parameters."""
     norm: Literal["none", "instance"] = "instance"
     """Normalisation of each hidden convolution: none (the original) or instance (the paper)."""
     pre_activation: bool = False

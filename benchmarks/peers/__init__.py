@@ -14,7 +14,7 @@ Arrays = dict[str, np.ndarray]
 """A batch as in `oasis_jax.data.batches`; or parameters by "module/name" as in Flax (kernels: rows, columns, in,
 out)."""
 
-LEVELS, LEAKY_SLOPE, BACKGROUND_LOGIT, EPSILON = 5, 0.01, 30.0, 1e-6
+LEAKY_SLOPE, BACKGROUND_LOGIT, EPSILON = 0.01, 30.0, 1e-6
 """As in `oasis_jax.network.unet` and `oasis_jax.metrics.overlap`. The peers do not import these, because they import
 JAX."""
 

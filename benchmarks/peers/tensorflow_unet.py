@@ -16,7 +16,7 @@ from keras import layers  # pyright: ignore[reportMissingImports]  # optional
 
 from oasis_jax import classes
 from oasis_jax.config import Config, Model
-from peers import BACKGROUND_LOGIT, EPSILON, LEAKY_SLOPE, LEVELS, Arrays, Program
+from peers import BACKGROUND_LOGIT, EPSILON, LEAKY_SLOPE, Arrays, Program
 
 
 def network(config: Model, size: tuple[int, int], channels: int) -> keras.Model:
@@ -57,13 +57,13 @@ def network(config: Model, size: tuple[int, int], channels: int) -> keras.Model:
     image = keras.Input((*size, channels))
     crop = config.crop or size
     around = [((whole - part) // 2, -((part - whole) // 2)) for whole, part in zip(size, crop, strict=True)]
-    widths = [config.stem * 2**level for level in range(LEVELS)]
+    widths = [config.stem * 2**level for level in range(config.levels)]
     x, skips, total = layers.Cropping2D(around)(image) if config.crop else image, [], None
     for level, width in enumerate(widths):
         x = block(x, width, f"encoder{level}_conv", stride=1 if level == 0 else 2)
         x = context(x, f"encoder{level}_context")
         skips.append(x)
-    for level in reversed(range(LEVELS - 1)):
+    for level in reversed(range(config.levels - 1)):
         width = widths[level]
         x = layers.Concatenate()([conv(upsample(x), width, f"decoder{level}_up"), skips[level]])
         if level > 0:
@@ -71,7 +71,7 @@ def network(config: Model, size: tuple[int, int], channels: int) -> keras.Model:
             x = block(x, width, f"decoder{level}_localisation2", kernel=1)
         else:
             x = block(x, 2 * width, "decoder0_conv")
-        if level < LEVELS - 2:
+        if level < config.levels - 2:
             scores = segmentation(x, f"decoder{level}_segmentation")
             total = scores if total is None else layers.Add()([upsample(total), scores])
     logits = layers.Activation("linear", dtype="float32")(conv(total, classes.COUNT, "logits", kernel=1))

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # pyright: ignore[reportMissingImports]  # opti
 
 from oasis_jax import classes
 from oasis_jax.config import Config, Model
-from peers import BACKGROUND_LOGIT, EPSILON, LEAKY_SLOPE, LEVELS, Arrays, Program
+from peers import BACKGROUND_LOGIT, EPSILON, LEAKY_SLOPE, Arrays, Program
 
 Tensors = dict[str, torch.Tensor]
 LAST = torch.channels_last
@@ -47,17 +47,17 @@ def network(config: Model) -> Callable[[Tensors, torch.Tensor, bool], torch.Tens
             return y if config.segmentation == "1x1" else F.leaky_relu(y, LEAKY_SLOPE)
 
         x, skips = image, []
-        for level in range(LEVELS):
+        for level in range(config.levels):
             x = context(block(x, f"encoder{level}_conv", stride=1 if level == 0 else 2), f"encoder{level}_context")
             skips.append(x)
         total = None
-        for level in reversed(range(LEVELS - 1)):
+        for level in reversed(range(config.levels - 1)):
             x = torch.cat([conv(upsample(x), f"decoder{level}_up"), skips[level]], 1)
             if level > 0:
                 x = block(block(x, f"decoder{level}_localisation1"), f"decoder{level}_localisation2")
             else:
                 x = block(x, "decoder0_conv")
-            if level < LEVELS - 2:
+            if level < config.levels - 2:
                 scores = segmentation(x, f"decoder{level}_segmentation")
                 total = scores if total is None else upsample(total) + scores
         assert total is not None

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from oasis_jax import classes
-from oasis_jax.config import LEVELS, Model
+from oasis_jax.config import Model
 from oasis_jax.data.geometry import central
 from oasis_jax.network import convolution
 from oasis_jax.network.convolution import upsample, upsample_conv
@@ -42,6 +42,7 @@ def network(config: Model) -> tuple[Init, Apply]:
     """
     module = ImprovedUNet(
         stem=config.stem,
+        levels=config.levels,
         instance_norm=config.norm == "instance",
         pre_activation=config.pre_activation,
         linear_segmentation=config.segmentation == "1x1",
@@ -71,6 +72,7 @@ class ImprovedUNet(nn.Module):
     """A residual encoder, a decoder with localisation modules, and segmentation layers whose outputs are added up."""
 
     stem: int
+    levels: int
     instance_norm: bool
     pre_activation: bool
     linear_segmentation: bool
@@ -85,7 +87,7 @@ class ImprovedUNet(nn.Module):
     def _encoder(self, x: Array, dropout_keys: Array | None) -> list[Array]:
         """The features of each level, from the finest to the coarsest."""
         features = []
-        for level in range(LEVELS):
+        for level in range(self.levels):
             x = self._block(x, self.stem * 2**level, f"encoder{level}_conv", stride=1 if level == 0 else 2)
             x = self._context(x, level, dropout_keys)
             features.append(x)
@@ -103,7 +105,7 @@ class ImprovedUNet(nn.Module):
                 x = self._block(x, width, f"decoder{level}_localisation2", kernel=1)
             else:
                 x = self._block(x, 2 * width, "decoder0_conv")
-            if level < LEVELS - 2:
+            if level < self.levels - 2:
                 scores = self._segmentation(x, f"decoder{level}_segmentation")
                 total = scores if total is None else upsample(total) + scores
         assert total is not None

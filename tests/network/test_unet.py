@@ -7,10 +7,11 @@ import pytest
 
 from oasis_jax.config import Model
 from oasis_jax.network import unet
+from oasis_jax.network.unet import Params
 from oasis_jax.system.errors import UserError
 
 ORIGINAL = Model(stem=16, norm="none", pre_activation=False, segmentation="3x3", dropout=0.3, crop=None)
-SMALL = replace(ORIGINAL, stem=2)
+SMALL = replace(ORIGINAL, stem=2, levels=3)
 
 
 def compiled(config: Model) -> tuple[unet.Init, unet.Apply]:
@@ -27,6 +28,7 @@ def test_the_originals_network_has_the_documented_number_of_parameters() -> None
     "config",
     [
         SMALL,
+        replace(SMALL, levels=5),
         replace(SMALL, norm="instance"),
         replace(SMALL, norm="instance", pre_activation=True),
         replace(SMALL, segmentation="1x1"),
@@ -39,12 +41,16 @@ def test_every_option_gives_float32_logits_and_gradients_to_all_parameters(confi
     image = jax.random.normal(jax.random.key(1), (2, 32, 48, 1))
     params = jax.jit(init, static_argnums=1)(jax.random.key(0), (32, 48, 1))
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
-    logits = jax.jit(apply)(params, image)
-    assert logits.shape == (2, 32, 48, 4)
+    weights = jax.random.normal(jax.random.key(2), (2, 32, 48, 4))
+
+    def weighted_sum(params: Params) -> tuple[jax.Array, jax.Array]:
+        logits = apply(params, image)
+        return (logits * weights).sum(), logits
+
+    gradients, logits = jax.jit(jax.grad(weighted_sum, has_aux=True))(params)
+    assert logits.shape == weights.shape
     assert logits.dtype == jnp.float32
     # Biases right before an instance norm cancel out; every kernel must matter.
-    weights = jax.random.normal(jax.random.key(2), logits.shape)
-    gradients = jax.jit(jax.grad(lambda p: (apply(p, image) * weights).sum()))(params)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradients):
         name = jax.tree_util.keystr(path)
         if "kernel" in name:
@@ -52,7 +58,7 @@ def test_every_option_gives_float32_logits_and_gradients_to_all_parameters(confi
 
 
 def test_submodules_are_named_for_readers_of_checkpoints() -> None:
-    init, _ = unet.network(SMALL)
+    init, _ = unet.network(ORIGINAL)
     params = jax.eval_shape(lambda: init(jax.random.key(0), (32, 32, 1)))
     assert not [name for name in params if name.startswith(("Conv_", "InstanceNorm_"))]
     assert "encoder4_context_conv2" in params
