@@ -160,7 +160,7 @@ def arrays(folder: Path) -> tuple[Any, int]:
     """Parameters and optimizer state of the last checkpoint, and its step."""
     run = run_folder.load(folder)
     init, _ = unet.network(run.config.model)
-    transform = optimizer.optimizer(run.config.optim, optimizer.schedule(run.config.optim, EPOCHS * EPOCH_STEPS))
+    transform = optimizer.optimizer(run.config.optim)
     initial_state = partial(optimizer.initial_state, jax.random.key(0), run.shape, init, transform)
     abstract = sharding.abstract_on(jax.eval_shape(initial_state), sharding.make_mesh(run.config.train.batch))
     restored = checkpoint.restore_latest(run.checkpoints, abstract, print)

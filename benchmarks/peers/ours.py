@@ -34,7 +34,7 @@ def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) 
     (device_batch,) = sharding.to_devices([batch], mesh)
     if evaluate:
         return score.compiled_eval_step(settings, apply, mesh), (device_params, device_batch)
-    transform = optimizer.optimizer(settings.optim, optimizer.schedule(settings.optim, total_steps=1))
+    transform = optimizer.optimizer(settings.optim)
     train_step = partial(
         step.train_step,
         apply=apply,
@@ -43,8 +43,8 @@ def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) 
         cross_entropy=settings.optim.cross_entropy,
     )
     initial_state = jax.jit(lambda p: state.TrainState(jax.numpy.zeros((), "int32"), p, transform.init(p)))
-    key = jax.random.key(settings.train.seed)
-    return sharding.compile_train_step(train_step, mesh), (initial_state(device_params), device_batch, key)
+    key, rate = jax.random.key(settings.train.seed), settings.optim.learning_rate
+    return sharding.compile_train_step(train_step, mesh), (initial_state(device_params), device_batch, key, rate)
 
 
 def unflatten(parameters: Arrays) -> unet.Params:
@@ -67,8 +67,8 @@ def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
 
     def train(batch: Arrays) -> Any:
         if "train" not in held:
-            held["train"], (held["state"], _, held["key"]) = lower(settings, params, batch)
-        held["state"], metrics = held["train"](held["state"], batch, held["key"])
+            held["train"], (held["state"], _, *held["more"]) = lower(settings, params, batch)
+        held["state"], metrics = held["train"](held["state"], batch, *held["more"])
         return metrics["loss"]
 
     def evaluate(batch: Arrays) -> Any:

@@ -111,9 +111,9 @@ def abstract_on(abstract: Any, mesh: Mesh) -> Any:
 
 
 def compile_train_step(step: Callable, mesh: Mesh) -> Callable:
-    """`jit` of `train_step(state, batch, key)`; the old state's memory is used for the new one."""
+    """`jit` of `train_step(state, batch, key, rate)`; the old state's memory is used for the new one."""
     same, split = replicated(mesh), batch_sharding(mesh)
-    return jax.jit(step, in_shardings=(same, split, same), out_shardings=same, donate_argnums=0)
+    return jax.jit(step, in_shardings=(same, split, same, same), out_shardings=same, donate_argnums=0)
 
 
 def compile_eval_step(step: Callable, mesh: Mesh) -> Callable:

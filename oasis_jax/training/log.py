@@ -1,8 +1,7 @@
 """The log of a run: `metrics.jsonl`, TensorBoard events, `curves.png` and a progress bar. Process 0 only."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -30,11 +29,10 @@ class Log:
         run: the run.
         first: the step to start or resume after.
         total_steps: number of steps of the training.
-        rate: learning rate of a step.
     """
 
-    def __init__(self, run: Run, first: int, total_steps: int, rate: Callable[[int], Any]):
-        self._run, self._rate = run, jax.jit(rate)
+    def __init__(self, run: Run, first: int, total_steps: int):
+        self._run = run
         self._main = jax.process_index() == 0
         lines = [row.line() for row in history.read(run.metrics, first)]
         lines = distributed.broadcast(lines)  # all processes must run out of patience at the same step
@@ -62,7 +60,7 @@ class Log:
     def step(self, step: int, metrics: dict[str, jax.Array]) -> None:
         """Write the metrics of the step before, and keep those of this step, which devices may still compute."""
         self.settle()
-        self._pending = step, metrics | {"learning_rate": self._rate(step - 1)}
+        self._pending = step, metrics
 
     def settle(self) -> None:
         """Wait for the metrics of the last step and write them.

@@ -43,7 +43,7 @@ def optimize(run: Run, program: Program, stop: Stop) -> int:
     batches, vote = program.batches(first), sharding.StopVote(program.mesh)
     store = Store(run.checkpoints)
     step = first
-    with Log(run, first, program.total_steps, program.rate) as log:
+    with Log(run, first, program.total_steps) as log:
         for step in range(first, program.total_steps + 1):
             saved = step == first and info is not None
             validated = saved and info is not None and info.loss is not None
@@ -61,18 +61,19 @@ def optimize(run: Run, program: Program, stop: Stop) -> int:
                 if not saved and step:
                     store.save(state)
                 break
-            state, metrics = program.train_step(state, next(batches), program.key)
-            log.step(step + 1, metrics)
+            rate = program.rate(step)
+            state, metrics = program.train_step(state, next(batches), program.step_key, rate)
+            log.step(step + 1, metrics | {"learning_rate": rate})
     return step
 
 
 def _start(run: Run, program: Program) -> tuple[TrainState, CheckpointInfo | None]:
     """The state of the latest checkpoint, or the initial state and None."""
-    abstract = sharding.abstract_on(jax.eval_shape(program.begin), program.mesh)
+    abstract = sharding.abstract_on(jax.eval_shape(program.begin, program.init_key), program.mesh)
     if restored := checkpoint.restore_latest(run.checkpoints, abstract, console.say):
         console.say(f"Resuming {run.folder} after step {restored[1].step} of {program.total_steps}.")
         return restored
-    state = program.begin()
+    state = program.begin(program.init_key)
     if program.params is not None:
         state = replace(state, params=program.params)
     size = unet.count_parameters(state.params)

@@ -26,8 +26,12 @@ def schedule(config: Optim, total_steps: int) -> optax.Schedule:
     return optax.cosine_onecycle_schedule(total_steps, config.learning_rate)
 
 
-def optimizer(config: Optim, rate: optax.Schedule) -> optax.GradientTransformation:
-    """Adam, if configured with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101) or an L2 penalty."""
+def optimizer(config: Optim) -> optax.GradientTransformation:
+    """Adam, if configured with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101) or an L2 penalty.
+
+    Its learning rate is 1: the training step multiplies the updates by that of `schedule`.
+    """
+    rate = optax.constant_schedule(1.0)  # a schedule, as its state has been part of checkpoints from the first version
     adam = optax.adamw(rate, weight_decay=config.weight_decay) if config.weight_decay else optax.adam(rate)
     return optax.chain(optax.add_decayed_weights(config.l2), adam) if config.l2 else adam
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
@@ -38,19 +39,22 @@ class Program:
     mesh: jax.sharding.Mesh
     sources: dict[str, Source]
     """The slices of each split. If the config caches them, they are decoded once for all readers."""
-    key: jax.Array
+    init_key: jax.Array
+    """The key of the random parameters."""
+    step_key: jax.Array
     """The root key of all steps."""
-    begin: Callable[[], TrainState]
-    """Makes the state at step 0, with random parameters."""
+    begin: Callable[[jax.Array], TrainState]
+    """From `init_key` to the state at step 0."""
     params: unet.Params | None
     """Parameters that replace the random ones, if the training starts from an earlier run."""
-    train_step: Callable[[TrainState, Any, jax.Array], tuple[TrainState, dict[str, Any]]]
-    """From state, batch and root key to the next state and its metrics. The memory of the old state is reused."""
+    train_step: Callable[[TrainState, Any, jax.Array, jax.Array], tuple[TrainState, dict[str, Any]]]
+    """From state, batch, root key and learning rate to the next state and its metrics. The memory of the old state is
+    reused."""
     batches: Callable[[int], Iterator[dict[str, Any]]]
     """The batches on devices, from the batch of a given step on."""
     validate: Validate
-    rate: Callable[[int], Any]
-    """The learning rate of a step, from 0 on."""
+    rate: Callable[[int], jax.Array]
+    """The learning rate of a step, from 0 on, float32."""
     validate_every: int
     """Steps from one validation to the next."""
     total_steps: int
@@ -83,10 +87,10 @@ def build(settings: Config, tree: Dataset, params: unet.Params | None = None) ->
     init, apply = unet.network(settings.model)
     epoch_steps = len(sources["train"]) // settings.train.batch
     total_steps = settings.train.steps or settings.train.epochs * epoch_steps
-    rate = optimizer.schedule(settings.optim, total_steps)
-    transform = optimizer.optimizer(settings.optim, rate)
-    initial_state = partial(optimizer.initial_state, init_key, (*tree.size, settings.data.channels), init, transform)
-    begin = _compile_begin(initial_state, mesh)
+    schedule = optimizer.schedule(settings.optim, total_steps)
+    transform = optimizer.optimizer(settings.optim)
+    shape = (*tree.size, settings.data.channels)
+    initial_state = partial(optimizer.initial_state, shape=shape, init=init, transform=transform)
     train_step = partial(
         step.train_step,
         apply=apply,
@@ -97,23 +101,28 @@ def build(settings: Config, tree: Dataset, params: unet.Params | None = None) ->
     return Program(
         mesh=mesh,
         sources=sources,
-        key=step_key,
-        begin=begin,
+        init_key=init_key,
+        step_key=step_key,
+        begin=_compile_begin(initial_state, mesh),
         params=params,
         train_step=sharding.compile_train_step(train_step, mesh),
         batches=partial(_batches, settings, sources["train"], mesh),
         validate=_validation(settings, sources["validate"], score.compiled_eval_step(settings, apply, mesh), mesh),
-        rate=rate,
+        rate=jax.jit(lambda step: jnp.float32(schedule(step))),
         validate_every=settings.train.validate_every or epoch_steps,
         total_steps=total_steps,
         patience=settings.train.patience,
     )
 
 
-def _compile_begin(initial_state: Callable[[], TrainState], mesh: jax.sharding.Mesh) -> Callable[[], TrainState]:
+def _compile_begin(
+    initial_state: Callable[[jax.Array], TrainState], mesh: jax.sharding.Mesh
+) -> Callable[[jax.Array], TrainState]:
+    same = sharding.replicated(mesh)
     return jax.jit(
         initial_state,
-        out_shardings=sharding.replicated(mesh),
+        in_shardings=same,
+        out_shardings=same,
         # It runs once. On a CPU, optimising it took a large part of the start; the result is the same without.
         compiler_options={"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None,
     )

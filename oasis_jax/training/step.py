@@ -10,7 +10,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from oasis_jax.data.batches import Batch
 from oasis_jax.network.loss import slice_losses
@@ -25,6 +25,7 @@ def train_step(
     state: TrainState,
     batch: Batch,
     key: Key[Array, ""],
+    rate: Float[Array, ""] | float,
     *,
     apply: Apply,
     transform: optax.GradientTransformation,
@@ -39,6 +40,8 @@ def train_step(
         batch: the global batch; with `axis_name`, the part of it on this device.
         key: the root key. The key of a slice is `fold_in(fold_in(key, step), index)`, so dropout masks and
             augmentations do not depend on the driver, or on the number of devices or processes.
+        rate: the learning rate, a factor of the optimizer's updates. As it is an argument, one compiled step serves all
+            learning rates and schedules.
         apply: the network.
         transform: the optimizer.
         augment: the random changes to each slice.
@@ -60,7 +63,7 @@ def train_step(
     if axis_name is not None:
         gradients = jax.lax.pmean(gradients, axis_name)
     updates, opt_state = transform.update(gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params = optax.apply_updates(state.params, jax.tree.map(lambda update: rate * update, updates))
     metrics = {"loss": loss, "gradient_norm": optax.tree.norm(gradients)}
     return TrainState(state.step + 1, params, opt_state), metrics
 

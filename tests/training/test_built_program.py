@@ -4,13 +4,32 @@ import inspect
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import jax
 import pytest
 
-from oasis_jax.config import Config, Data, Model, Train
+from oasis_jax.config import Config, Data, Model, Optim, Train
 from oasis_jax.data import batches
+from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import Slice
+from oasis_jax.training import program
 from oasis_jax.training.setup import train
+
+SMALL = Model(stem=2, levels=3, crop=None)
+
+
+def test_another_learning_rate_length_or_seed_needs_no_other_compiled_program(tree: Path) -> None:
+    def lowered(optim: Optim, train: Train) -> list[str]:
+        settings = Config(data=Data(root=tree, threads=1), model=SMALL, optim=optim, train=train)
+        built: Any = program.build(settings, load_dataset(tree))
+        state = jax.eval_shape(built.begin, built.init_key)
+        step = built.train_step.lower(state, next(built.batches(0)), built.step_key, built.rate(0))
+        return [built.begin.lower(built.init_key).as_text(), step.as_text()]
+
+    first = lowered(Optim(), Train(batch=4))
+    assert lowered(Optim(learning_rate=1e-5, schedule="exponential"), Train(batch=4, steps=99, seed=7)) == first
+    assert lowered(Optim(weight_decay=0.5), Train(batch=4)) != first
 
 
 def test_the_evaluation_reads_no_slice_that_validation_read(
@@ -23,7 +42,7 @@ def test_the_evaluation_reads_no_slice_that_validation_read(
         return read(pair)
 
     monkeypatch.setattr(inspect.unwrap(batches.Source.__init__), "__defaults__", (counted,))
-    settings = Config(run=tmp_path / "run", data=Data(root=tree, threads=1), model=Model(stem=1, crop=None))
+    settings = Config(run=tmp_path / "run", data=Data(root=tree, threads=1), model=SMALL)
     train(replace(settings, train=Train(steps=1, batch=4, evaluate="validate")))
     validated = [count for pair, count in reads.items() if "validate" in str(pair.image)]
     assert len(validated) > 1

@@ -37,7 +37,7 @@ def test_a_network_that_saw_brains_without_skull_knows_them(data: Path) -> None:
 
 def test_who_names_no_data_hears_that_the_phantoms_do_not_fit(data: Path) -> None:
     tree = load_dataset(data)
-    small = Config(model=Model(stem=2, crop=(16, 32)))
+    small = Config(model=Model(stem=2, levels=3, crop=(16, 32)))
     with pytest.raises(UserError, match=r"These are the phantoms, because --data\.root names no data: model\.crop"):
         program.build(small, tree, None)
     named = Config(model=small.model, data=Data(root=data))

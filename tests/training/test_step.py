@@ -22,13 +22,13 @@ from oasis_jax.training import step
 from oasis_jax.training.augment import augment
 
 # No instance norm: it acts within a slice, so drivers cannot change it, and it amplifies rounding too much to compare.
-CONFIG = Model(stem=2, norm="none", segmentation="3x3", dropout=0.3, crop=None)
+CONFIG = Model(stem=2, levels=3, norm="none", segmentation="3x3", dropout=0.3, crop=None)
 CHANGES = Augment(mirror=True, rotate=10.0, scale=0.1, shift=2.0, elastic=1.0, gamma=0.2, bias_field=0.2, strip=0.5)
 BATCH, STEPS = 8, 5
 SIZE = (32, 48)
 SHAPE = (*SIZE, 3)
 # Not Adam, which hides a constant factor in the gradient. With momentum 0 the state of SGD is the gradient.
-TRANSFORM = optax.sgd(0.1, momentum=0.0)
+TRANSFORM, RATE = optax.sgd(1.0, momentum=0.0), 0.1
 
 
 def batches() -> list[dict[str, np.ndarray]]:
@@ -66,7 +66,7 @@ def run(driver: Any, place: Callable[..., Any] = lambda batches: batches) -> Cou
     state = jax.device_get(TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params)))
     losses, norms, gradients = [], [], []
     for batch in place(batches()):
-        state, metrics = driver(state, batch, jax.random.key(7))
+        state, metrics = driver(state, batch, jax.random.key(7), RATE)
         losses.append(float(metrics["loss"]))
         norms.append(float(metrics["gradient_norm"]))
         gradients.append(row(state.opt_state))
@@ -96,13 +96,14 @@ def make(axis_name: str | None = None) -> Any:
 
 def shard_map_driver() -> Any:
     mesh = sharding.make_mesh(BATCH)
-    mapped = jax.shard_map(make(sharding.AXIS), mesh=mesh, in_specs=(P(), P(sharding.AXIS), P()), out_specs=P())
+    mapped = jax.shard_map(make(sharding.AXIS), mesh=mesh, in_specs=(P(), P(sharding.AXIS), P(), P()), out_specs=P())
     return jax.jit(mapped)
 
 
 def pmap_driver() -> Any:
-    mapped = jax.pmap(make("data"), "data", in_axes=(None, 0, None), out_axes=None)
-    return lambda state, batch, key: mapped(state, jax.tree.map(lambda x: x.reshape(4, 2, *x.shape[1:]), batch), key)
+    mapped = jax.pmap(make("data"), "data", in_axes=(None, 0, None, None), out_axes=None)
+    parts = partial(jax.tree.map, lambda x: x.reshape(4, 2, *x.shape[1:]))
+    return lambda state, batch, *more: mapped(state, parts(batch), *more)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,8 @@ def test_padding_does_not_change_the_step() -> None:
     batch = batches()[2]
     other = batch | {"image": np.where(batch["valid"][:, None, None, None], batch["image"], 99).astype(np.float32)}
     train_step = jax.jit(make())
-    for a, b in zip(*(jax.tree.leaves(train_step(state, x, jax.random.key(1))) for x in (batch, other)), strict=True):
+    steps = (train_step(state, x, jax.random.key(1), RATE) for x in (batch, other))
+    for a, b in zip(*map(jax.tree.leaves, steps), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -166,11 +168,11 @@ def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the
     batch = batches()[0]
     turned = {name: value[::-1].copy() for name, value in batch.items()}
     train_step = jax.jit(make())
-    loss = train_step(state, batch, jax.random.key(1))[1]["loss"]
-    np.testing.assert_allclose(loss, train_step(state, turned, jax.random.key(1))[1]["loss"], atol=1e-6)
+    loss = train_step(state, batch, jax.random.key(1), RATE)[1]["loss"]
+    np.testing.assert_allclose(loss, train_step(state, turned, jax.random.key(1), RATE)[1]["loss"], atol=1e-6)
     later = TrainState(state.step + 1, state.params, state.opt_state)
-    assert abs(loss - train_step(later, batch, jax.random.key(1))[1]["loss"]) > 1e-4
-    assert abs(loss - train_step(state, batch, jax.random.key(2))[1]["loss"]) > 1e-4
+    assert abs(loss - train_step(later, batch, jax.random.key(1), RATE)[1]["loss"]) > 1e-4
+    assert abs(loss - train_step(state, batch, jax.random.key(2), RATE)[1]["loss"]) > 1e-4
 
 
 def test_eval_step_scores_each_slice() -> None:
