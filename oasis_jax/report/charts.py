@@ -91,8 +91,22 @@ def reliability(calibration: Calibration) -> str:
     curve.grid(alpha=0.3)
     pixels = np.array([calibration.pixels[k] for k in used], float)
     share.bar(confidence, 100 * pixels / max(pixels.sum(), 1), width=0.04, color=COLOURS[1], alpha=0.7)
-    share.set(xlabel="confidence: probability of the predicted class", ylabel="% of pixels", yscale="log")
+    share.set(xlabel="confidence: probability of the predicted class", ylabel="% of pixels")
+    log_scale(share)
     return _svg(figure)
+
+
+def log_scale(axes: Any) -> None:
+    """Make the vertical axis logarithmic, with plain numbers: 0.01, not a power of 10."""
+    from matplotlib.ticker import LogFormatter
+
+    class Plain(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(Plain())
+    axes.yaxis.set_minor_formatter(Plain(minor_thresholds=(1, 0.4)))
 
 
 def _offsets(values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:

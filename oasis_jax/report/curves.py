@@ -20,7 +20,8 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     left, right = figure.subplots(1, 2)
     left.plot([step for step, _ in train], [loss for _, loss in train], color="0.7", label="train, each step")
     left.plot(steps, [numbers.loss for _, numbers in validations], "o-", color="C0", label="validate")
-    left.set(xlabel="step", ylabel="loss", yscale="log")
+    left.set(xlabel="step", ylabel="loss")
+    charts.log_scale(left)
     left.legend()
     for k, name in enumerate(classes.NAMES):
         right.plot(
