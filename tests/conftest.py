@@ -1,6 +1,7 @@
 """Shared fixtures: four CPU devices, a cache of its own, and small trees of made-up slices."""
 
 import fcntl
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,14 +15,28 @@ from helpers import ALL_WAYS, brain, launch, options, save, write_tree
 hypothesis.settings.register_profile("patient", deadline=None)  # no test is about speed
 hypothesis.settings.load_profile("patient")
 jax.config.update("jax_num_cpu_devices", 4)
-jax.config.update("jax_disable_most_optimizations", True)  # compiles twice as fast; whole-program tests optimize
+# Programs of tests compile quickly, not run quickly; JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests them as people run them.
+QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
+jax.config.update("jax_disable_most_optimizations", QUICK)
+if QUICK and jax.__version_info__ < (0, 11):  # of two code generators, the one that compiles twice as fast; gone later
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 # Before version 0.12, JAX finds a kept program only in the folder where it was compiled, for the sake of this cache.
 os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"
 jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
+# Keep what compiles quickly, too: processes start often.
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 LONG = ("test_program.py", "test_commands.py", "test_distributed.py", "test_step.py")
 """Files that take minutes: they run first, so that no worker has one of them alone at the end."""
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported out of later collections of garbage, which take a third of a second each otherwise."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,6 +19,7 @@ from unittest.mock import patch
 import nibabel as nib
 import numpy as np
 from checked import turned
+from forked import MODULES, REPOSITORY, Process, start_process
 
 from oasis_jax.config import Config, Data, Model
 from oasis_jax.data.appearance import MEASURES
@@ -36,7 +37,6 @@ from oasis_jax.runs.checkpoint import CheckpointInfo
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import explain
 
-REPOSITORY = Path(__file__).parent.parent
 SIZE = (48, 64)
 
 GENUINE = Path(os.environ.get("OASIS_JAX_TEST_DATA", "genuine"))
@@ -106,7 +106,7 @@ def pasted(page: Path) -> list[tuple[str, list[str]]]:
     return [(found[1], shlex.split(found[2], comments=True)) for line in lines if (found := program.search(line))]
 
 
-SMALL = ("--model.stem", "2", "--model.crop", "None", "--train.batch", "4")
+SMALL = ("--model.stem", "2", "--model.levels", "3", "--model.crop", "None", "--train.batch", "4")
 """Options that make a run on the small tree take seconds."""
 
 
@@ -121,7 +121,7 @@ class Done(NamedTuple):
 def command(*words: str | Path, cwd: Path | None = None) -> Done:
     """Run `python -m oasis_jax.WORD ...` in this process, which has compiled already what most commands need."""
     name, line = str(words[0]), list(map(str, words))
-    module = import_module("oasis_jax.data.__main__" if name == "data" else f"oasis_jax.{name}")
+    module = import_module(MODULES[name])
     out, err = io.StringIO(), io.StringIO()
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(out))
@@ -142,12 +142,20 @@ def command(*words: str | Path, cwd: Path | None = None) -> Done:
     return Done(status, out.getvalue(), err.getvalue())
 
 
-def launch(*words: str | Path, cwd: Path | None = None) -> Done:
-    """Run `python -m oasis_jax.WORD ...` as people do: in a process of its own, which optimizes what it compiles."""
-    line = [sys.executable, "-m", f"oasis_jax.{words[0]}", *map(str, words[1:])]
+def launch(*words: str | Path, code: str = "", cwd: Path | None = None) -> Done:
+    """Run `start`'s process to its end."""
+    process = start(*words, code=code, cwd=cwd)
+    said = process.communicate(timeout=PATIENCE)
+    return Done(process.returncode, *said)
+
+
+def start(*words: str | Path, code: str = "", cwd: Path | None = None) -> Process:
+    """Start `python -m oasis_jax.WORD ...` as people do: in a process of its own.
+
+    With `code`, the words are the arguments of that code.
+    """
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
-    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=cwd, env=environment)
-    return Done(done.returncode, done.stdout, done.stderr)
+    return start_process(list(map(str, words)), code, environment, cwd)
 
 
 RANDOM = ("--model.dropout", "0.3", "--augment.mirror", "--augment.rotate", "10")
@@ -163,12 +171,11 @@ PATIENCE = 300
 
 
 def environ(devices: int = 1) -> dict[str, str]:
-    """Of a process with some simulated devices that compiles quickly; it can import the tests."""
+    """Of a process with some simulated devices; it can import the tests."""
     return os.environ | {
         "PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests"))),
         "COLUMNS": "120",
         "JAX_NUM_CPU_DEVICES": str(devices),
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     }
 
 
@@ -189,8 +196,6 @@ class Processes:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        line = [sys.executable, *(("-c", code) if code else ("-m", f"oasis_jax.{words[0]}"))]
-        line += map(str, words if code else words[1:])
         self.processes = []
         for rank in range(count):
             own = {name: values[rank] for name, values in differ.items()}
@@ -198,13 +203,8 @@ class Processes:
             if count > 1:
                 names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
                 environment |= dict(zip(names, (f"127.0.0.1:{port}", str(count), str(rank)), strict=True))
-            more = [*map(str, own.get("more", ())), *(["--distributed"] if count > 1 else [])]
-            self.processes.append(
-                subprocess.Popen(
-                    line + more, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-                    cwd=own.get("cwd"),
-                )
-            )  # fmt: skip
+            line = [*map(str, words), *map(str, own.get("more", ())), *(["--distributed"] if count > 1 else [])]
+            self.processes.append(start_process(line, code, environment, own.get("cwd")))
 
     def finish(self) -> list[Done]:
         """Wait for all; AssertionError, and nothing left behind, if one hangs."""

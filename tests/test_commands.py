@@ -34,7 +34,7 @@ def start(name: str, words: list[str]) -> None:
     """Run a command, which must succeed; a training takes one step, and a new network is small."""
     if name == "train":
         words = [*words, "--train.steps", "1", "--train.batch", "4"]
-        words += [] if "--init" in words else ["--model.stem", "2"]
+        words += [] if "--init" in words else ["--model.stem", "2", "--model.levels", "3"]
     done = command(name, *words)
     assert done.returncode == 0, done.stderr
 
@@ -53,11 +53,11 @@ def one_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OASIS_JAX_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(phantoms, "SUBJECTS", {"train": 20, "validate": 4, "test": 1})
+        patch.setattr(phantoms, "SUBJECTS", {"train": 23, "validate": 1, "test": 1})
         patch.setattr(phantoms, "SLICES", 9)
         patch.setattr(phantoms, "draw_slice", once(phantoms.draw_slice))
         patch.setattr(volume, "draw_plane", once(volume.draw_plane))
-        patch.setattr(volume, "write_volume", partial(volume.write_volume, gap=4.0))
+        patch.setattr(volume, "write_volume", partial(volume.write_volume, gap=8.0))
         yield
 
 
@@ -68,7 +68,7 @@ def provided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(phantoms, "SUBJECTS", {"train": 1, "validate": 3, "test": 1})
-        patch.setattr(phantoms, "SLICES", 16)
+        patch.setattr(phantoms, "SLICES", 4)
         phantoms.write_tree(Path("keras_png_slices_data"))
         Path("elsewhere").mkdir()
         Path("elsewhere/keras_png_slices_data").symlink_to(folder / "keras_png_slices_data")

@@ -42,7 +42,7 @@ def test_a_peer_agrees_in_logits_losses_and_counts_and_is_timed(peer: str, netwo
         text=True,
         check=False,
         timeout=300,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
     assert done.returncode == 0, done.stderr
     ours, theirs = (

@@ -5,15 +5,14 @@ import os
 import shutil
 import signal
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import PATIENCE, REPOSITORY, SMALL, assert_mistake, blob, command, launch, options
+from forked import Process
+from helpers import PATIENCE, SMALL, assert_mistake, blob, command, launch, options, start
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  # made when imported
 
@@ -24,14 +23,7 @@ from oasis_jax.runs import checkpoint
 STEPS = 12
 
 
-def start(*words: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
-    return subprocess.Popen(
-        [sys.executable, "-m", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
-
-
-def wait_for(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
+def wait_for(process: Process, happened: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert process.poll() is None, process.communicate()
@@ -120,7 +112,7 @@ def test_killed_at_any_point_and_resumed_ends_bit_for_bit_the_same(data: Path, f
         lambda: saves(2),
     ]
     for moment in moments:
-        process = start("oasis_jax.train", *options(data, run))
+        process = start("train", *options(data, run))
         wait_for(process, moment)
         process.kill()
         process.communicate()
@@ -144,7 +136,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     number: signal.Signals, data: Path, finished: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "stopped"
-    process = start("oasis_jax.train", *options(data, run))
+    process = start("train", *options(data, run))
     wait_for(process, lambda: len(lines_or_none(run)) >= 6)
     if number == signal.SIGTERM:
         process.send_signal(signal.SIGSTOP)  # so that it is still in use when the second one starts
@@ -260,19 +252,28 @@ def test_evaluate_names_each_mistake(data: Path, finished: Path, tmp_path: Path)
     assert_mistake(command("evaluate", run), "config.json is damaged")
 
 
+FULL = """
+import resource
+from oasis_jax import train
+from oasis_jax.runs import arrays
+from oasis_jax.system.errors import run_command
+
+def write(*words):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    sound(*words)
+
+sound, arrays.ocp.save_checkpointables = arrays.ocp.save_checkpointables, write
+run_command(train.main)
+"""
+"""A training that finds the disk full when it saves: no file can grow beyond 20 kB."""
+
+
 def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(data: Path, finished: Path, tmp_path: Path) -> None:
-    """A file-size limit stands for the full disk: the last checkpoint does not fit any more."""
     run = tmp_path / "full"
     shutil.copytree(finished, run)
     shutil.rmtree(run / "checkpoints/12")
-    words = [sys.executable, "-m", "oasis_jax.train", *options(data, run)]
-    programs = f"{os.environ['OASIS_JAX_CACHE']}/compiled"  # our cache folder counts as full here
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "JAX_COMPILATION_CACHE_DIR": programs}
     kept = checkpoint.list_checkpoints(run / "checkpoints")[0]
-    limited = subprocess.run(
-        ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash", *words],
-        capture_output=True, text=True, check=False, env=environment,
-    )  # fmt: skip
+    limited = launch(*options(data, run), code=FULL)
     assert_mistake(limited, "Cannot write the checkpoint of step 12", "File too large")
     assert checkpoint.list_checkpoints(run / "checkpoints")[0] == kept
     assert launch("train", *options(data, run)).returncode == 0

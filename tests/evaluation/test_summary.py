@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checked import present
-from helpers import blob, command, evaluated, files_of, write_tree
+from helpers import SMALL, blob, command, evaluated, files_of, write_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -218,7 +218,7 @@ def test_a_tree_without_a_class_trains_and_evaluates_to_the_end(tmp_path: Path) 
         label.unlink()
         Image.fromarray(pixels).save(label)
     run = tmp_path / "run"
-    words = ("--data.root", tree, "--run", run, "--model.stem", "2", "--model.crop", "None", "--train.batch", "4")
+    words = ("--data.root", tree, "--run", run, *SMALL)
     done = command("train", *words, "--train.epochs", "1")
     assert done.returncode == 0, done.stderr
     assert "white matter is absent from 5 slices, counted as soft Dice 0." in done.stdout

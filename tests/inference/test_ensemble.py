@@ -29,7 +29,9 @@ from oasis_jax.system.errors import UserError
 
 SIZE = (64, 80)
 SETTINGS = Config(
-    data=Data(neighbours=1), augment=Augment(mirror=True, mirror_axis=33.0), model=Model(stem=2, crop=(48, 64))
+    data=Data(neighbours=1),
+    augment=Augment(mirror=True, mirror_axis=33.0),
+    model=Model(stem=2, levels=3, crop=(48, 64)),
 )
 DATA_PROVENANCE = {
     "data_fingerprints": {},

@@ -16,7 +16,7 @@ from jax.sharding import AxisType
 from oasis_jax.runs import arrays, checkpoint
 from oasis_jax.runs.state import TrainState
 from oasis_jax.runs.store import Store
-from oasis_jax.system import sharding
+from oasis_jax.system import distributed, sharding
 from oasis_jax.system.errors import UserError
 
 
@@ -100,7 +100,6 @@ def test_no_damage_to_the_latest_goes_unnoticed_or_loses_the_one_before(tmp_path
             (copy / path.relative_to(tmp_path / "sound")).write_bytes(damage)
             (restored, info), sentences = restore(copy)
             name = f"{path.relative_to(tmp_path / 'sound')} {kind}"
-            gc.collect()
             same(restored, state(info.step))
             assert info.loss == {1: 0.5, 2: 0.4}[info.step], name
             if info.step == 1:
@@ -109,6 +108,7 @@ def test_no_damage_to_the_latest_goes_unnoticed_or_loses_the_one_before(tmp_path
             if kind == "flipped":  # training can go on
                 Store(copy).save(state(3), 0.3)
                 assert [info.step for info in checkpoint.list_checkpoints(copy)[0]][-1] == 3, name
+    gc.collect()  # what Orbax drops is complained about here, where it is expected
 
 
 def test_a_damaged_best_checkpoint_is_named_not_used(tmp_path: Path) -> None:
@@ -164,6 +164,7 @@ def test_a_save_that_does_not_read_back_is_said_and_costs_no_older_checkpoint(
         damage(Path(path))
 
     monkeypatch.setattr(arrays.ocp, "save_checkpointables", broken)
+    monkeypatch.setattr(distributed, "SHARED_SECONDS", 1)
     with pytest.raises(UserError, match=r"step 4 was written .* cannot be read back; it is now called damaged-4"):
         Store(tmp_path).save(state(4), 0.1)
     assert [info.step for info in checkpoint.list_checkpoints(tmp_path)[0]] == [2, 3]

@@ -6,14 +6,13 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import PATIENCE, SMALL, Processes, assert_mistake, environ, write_tree
+from forked import start_process
+from helpers import PATIENCE, SMALL, Done, Processes, assert_mistake, environ, write_tree
 
 from oasis_jax.runs import checkpoint
 
@@ -55,7 +54,7 @@ def parameters(run: Path) -> np.ndarray:
     from oasis_jax.network import unet
     from oasis_jax.system import sharding
 
-    init, _ = unet.network(Model(stem=2, crop=None, norm="none", dropout=0.3))
+    init, _ = unet.network(Model(stem=2, levels=3, crop=None, norm="none", dropout=0.3))
     shapes = jax.eval_shape(lambda: init(jax.random.key(0), (48, 64, 1)))
     abstract = sharding.abstract_on(shapes, sharding.make_mesh(4))
     card = checkpoint.list_checkpoints(run / "checkpoints")[0][-1]
@@ -289,18 +288,17 @@ def main():
     with distributed.initialize(True, "same"):
         print("joined")
 
-distributed.JOIN_SECONDS = 3
+distributed.JOIN_SECONDS = 2
 run_command(main)
 """
 
-    def join(**variables: str) -> subprocess.CompletedProcess[str]:
+    def join(**variables: str) -> Done:
         environment = {name: value for name, value in environ().items() if not name.startswith(("SLURM", "OMPI"))}
-        return subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True, text=True, check=False, timeout=PATIENCE, env=environment | variables,
-        )  # fmt: skip
+        process = start_process([], code, environment | variables, None)
+        said = process.communicate(timeout=PATIENCE)
+        return Done(process.returncode, *said)
 
-    def by_hand(address: str, count: str, rank: str) -> subprocess.CompletedProcess[str]:
+    def by_hand(address: str, count: str, rank: str) -> Done:
         return join(JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES=count, JAX_PROCESS_ID=rank)
 
     assert_mistake(join(), "--distributed found no cluster", "JAX_COORDINATOR_ADDRESS")
@@ -318,7 +316,7 @@ run_command(main)
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert_mistake(by_hand(address, "2", "0"), "Port", "Address already in use")
     for rank in ("0", "1"):  # the other one never comes
-        assert_mistake(by_hand(address, "2", rank), f"did not find each other at {address} within 3 seconds")
+        assert_mistake(by_hand(address, "2", rank), f"did not find each other at {address} within 2 seconds")
     # Slurm, whose other process never comes.
     slurm = {"JOB_ID": "77", "STEP_NODELIST": "localhost", "NTASKS": "2", "PROCID": "1", "LOCALID": "0"}
     done = join(**{f"SLURM_{name}": value for name, value in slurm.items()})
