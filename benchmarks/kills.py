@@ -37,7 +37,7 @@ from oasis_jax.training import optimizer
 
 SIZE = (48, 64)
 COUNTS = {"train": 16, "validate": 8, "test": 8}
-EPOCHS, EPOCH_STEPS = 25, 4
+EPOCHS = 25
 OPTIONS = (
     *("--model.stem", "2", "--model.crop", "None", "--model.dropout", "0.3", "--augment.mirror"),
     *("--augment.rotate", "10", "--train.batch", "4", "--train.epochs", str(EPOCHS)),

@@ -12,6 +12,8 @@ import jax
 import pytest
 from helpers import ALL_WAYS, brain, launch, options, save, write_tree
 
+from oasis_jax.system import guard
+
 hypothesis.settings.register_profile("patient", deadline=None)  # no test is about speed
 hypothesis.settings.load_profile("patient")
 jax.config.update("jax_num_cpu_devices", 4)
@@ -36,7 +38,7 @@ def pytest_collection_finish() -> None:
     """Leave what is imported out of later collections of garbage, which take a third of a second each otherwise."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000)
+    gc.set_threshold(guard.GARBAGE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -144,7 +144,11 @@ def command(*words: str | Path, cwd: Path | None = None) -> Done:
 
 def launch(*words: str | Path, code: str = "", cwd: Path | None = None) -> Done:
     """Run `start`'s process to its end."""
-    process = start(*words, code=code, cwd=cwd)
+    return finish(start(*words, code=code, cwd=cwd))
+
+
+def finish(process: Process) -> Done:
+    """Wait for the end of a process."""
     said = process.communicate(timeout=PATIENCE)
     return Done(process.returncode, *said)
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 import table
+from forked import MODULES
 from helpers import REPOSITORY, blocks, pasted
 
 from oasis_jax import config
@@ -33,7 +34,7 @@ def test_every_command_is_understood(name: str, words: list[str], monkeypatch: p
     def read_only(kind: Any, **options: Any) -> NoReturn:
         raise Understood(command_line(kind, **options))
 
-    program = import_module("oasis_jax.data.__main__" if name == "data" else f"oasis_jax.{name}")
+    program = import_module(MODULES[name])
     monkeypatch.setattr(program, "command_line", read_only)
     monkeypatch.setattr(sys, "argv", [name, *words])
     with pytest.raises(Understood) as found:
@@ -43,7 +44,7 @@ def test_every_command_is_understood(name: str, words: list[str], monkeypatch: p
 
 
 def test_commands_were_found() -> None:
-    assert {one.values[0] for one in LINES} == {"train", "evaluate", "predict", "compare", "export", "data"}
+    assert {one.values[0] for one in LINES} == set(MODULES)
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:

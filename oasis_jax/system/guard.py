@@ -1,4 +1,4 @@
-"""The signals and standard streams of a command, from its first line on.
+"""The signals, standard streams and garbage collection of a command, from its first line on.
 
 Ctrl-C, SIGTERM and SIGHUP all end a command. A closed terminal, or one that lacks some characters, does not end it.
 This file imports nothing that takes time, so that it can run before everything else.
@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Handler = Callable[[int, FrameType | None], Any]
 
-_GARBAGE = 10_000
+GARBAGE = 10_000
 """New objects between two collections of garbage; Python's own value is 700 or 2,000."""
 
 _PATIENCE = 0.5
@@ -49,7 +49,7 @@ def install() -> None:
     its start are silenced too, for that must happen before JAX is imported. Garbage is collected less often: imports
     and JAX's tracing make many objects that stay, and looking through them again and again takes a tenth of a start.
     """
-    gc.set_threshold(_GARBAGE)
+    gc.set_threshold(GARBAGE)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _open_streams()
     _terminals[:] = [number for number in (1, 2) if os.isatty(number)]

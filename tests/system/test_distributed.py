@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forked import start_process
-from helpers import PATIENCE, SMALL, Done, Processes, assert_mistake, environ, write_tree
+from helpers import SMALL, Done, Processes, assert_mistake, environ, finish, write_tree
 
 from oasis_jax.runs import checkpoint
 
@@ -294,9 +294,7 @@ run_command(main)
 
     def join(**variables: str) -> Done:
         environment = {name: value for name, value in environ().items() if not name.startswith(("SLURM", "OMPI"))}
-        process = start_process([], code, environment | variables, None)
-        said = process.communicate(timeout=PATIENCE)
-        return Done(process.returncode, *said)
+        return finish(start_process([], code, environment | variables, None))
 
     def by_hand(address: str, count: str, rank: str) -> Done:
         return join(JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES=count, JAX_PROCESS_ID=rank)

@@ -10,11 +10,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from forked import MODULES
 from helpers import PATIENCE, REPOSITORY, assert_mistake, command, options
 
 from oasis_jax.system import guard
 
-COMMANDS = ("train", "evaluate", "predict", "compare", "export", "data")
+COMMANDS = tuple(MODULES)
 
 AT_IMPORT = """
 import os, runpy, sys
