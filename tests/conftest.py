@@ -4,6 +4,7 @@ import fcntl
 import gc
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals() -> None:
+    """Give the processes that tests start the default signals, also where this one ignores some, as under `nohup`.
+
+    A new program ignores what this one ignores, but not what a function of this one handles.
+    """
+    for number in guard.SIGNALS:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: None)
 
 
 @pytest.fixture(scope="session")

@@ -95,6 +95,19 @@ errors.run_command(lambda: (os.kill(os.getpid(), signal.SIGHUP), print("went on"
     assert run_code(code).stdout == "went on\n"
 
 
+def test_these_tests_pass_where_signals_are_ignored(tmp_path: Path) -> None:
+    code = f"""
+import signal, sys
+import pytest
+for number in {[int(number) for number in guard.SIGNALS]}:
+    signal.signal(number, signal.SIG_IGN)
+words = ["-n0", "-p", "no:cacheprovider", "--basetemp", {str(tmp_path / "tests")!r}, "-k", "swallowed"]
+sys.exit(pytest.main([*words, {__file__!r}]))
+"""
+    done = run_code(code)
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_terminal_that_goes_away_takes_no_training_with_it(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     ours, theirs = pty.openpty()
