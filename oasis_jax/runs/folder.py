@@ -4,7 +4,6 @@
 `tensorboard/`, and `evaluation/SPLIT/`. A run holds no absolute path but that of its data, so it can be moved.
 """
 
-import fcntl
 import json
 import os
 import platform
@@ -25,9 +24,9 @@ from oasis_jax import __version__
 from oasis_jax import config as config_module
 from oasis_jax.config import Config
 from oasis_jax.runs.weights import FILE, read_weights
-from oasis_jax.system import distributed
+from oasis_jax.system import console, distributed
 from oasis_jax.system.errors import UserError
-from oasis_jax.system.files import plain_name, write_text
+from oasis_jax.system.files import lock_file, plain_name, write_text
 
 CHECKPOINTS = "checkpoints"
 """Name of the folder of checkpoints in a run."""
@@ -205,6 +204,8 @@ def _unknown(path: Path, wrote: Any, error: config_module.UnknownSetting) -> str
 def lock(folder: Path) -> Iterator[None]:
     """Hold the run for this command alone, in all its processes. The system frees the lock however it ends.
 
+    On a disk without locks a note says so, and the command goes on.
+
     Raises:
         UserError: another command is training this run, or a process does not see the folder that process 0 sees.
     """
@@ -217,9 +218,14 @@ def lock(folder: Path) -> Iterator[None]:
     handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            without_locks = lock_file(handle)
         except BlockingIOError:
             raise UserError(f"{folder} is being trained by another process: wait, or name another --run.") from None
+        if without_locks:
+            console.say(
+                f"Note: {folder} lies on a disk without locks ({without_locks}), so a second process that trains this "
+                "run would not be stopped: start it only once."
+            )
         token = secrets.token_hex(16)
         os.ftruncate(handle, 0)
         os.pwrite(handle, token.encode(), 0)

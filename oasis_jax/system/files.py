@@ -52,6 +52,26 @@ def atomic_folder(folder: Path, fill: Callable[[Path], object], replace: bool = 
             _discard(old, folder)
 
 
+def lock_file(handle: int, wait: bool = False) -> str | None:
+    """Lock an open file for this process. The system frees the lock when the file is closed, however the process ends.
+
+    Returns:
+        None if the file is locked now; otherwise the reason why its disk has no locks, as some network file systems.
+
+    Raises:
+        BlockingIOError: another process holds the lock, and `wait` is false.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except PermissionError as error:  # how CIFS says the same
+        raise BlockingIOError from error
+    except OSError as error:  # whatever else: a disk that fails says so again when something is written
+        return error.strerror
+    return None
+
+
 _LOCK = ".being-written"
 """A locked file in a folder that is being written. The system frees the lock however the process ends."""
 
@@ -67,8 +87,7 @@ def _held(lock: Path) -> Iterator[None]:
     """Make a file, hold a lock on it, and remove it."""
     handle = os.open(lock, os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        with suppress(OSError):  # a file system without locks: there, `_sweep` removes nothing
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(handle, wait=True)  # on a disk without locks, `_sweep` removes nothing
         yield
         lock.unlink()
     finally:
@@ -81,8 +100,7 @@ def _sweep(folder: Path) -> None:
         _discard(old, folder)
     for lock in folder.parent.glob(f".{glob.escape(folder.name)}.*.part/{_LOCK}"):
         with suppress(OSError), lock.open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if time.time() - lock.stat().st_mtime > _GRACE:
+            if lock_file(file.fileno()) is None and time.time() - lock.stat().st_mtime > _GRACE:
                 shutil.rmtree(lock.parent, ignore_errors=True)
 
 
