@@ -44,7 +44,8 @@ _EMPTY_EXTENT = (2**31, -1, 2**31, -1)
 def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
     """Check every file of a split, or take the contents from the stamp if exactly these files passed before.
 
-    Files count as the same if folder, name, size and time of change are the same.
+    Files count as the same if folder, name, size, both times of change and number on the disk (inode) are the same. The
+    tools that copy keep the size and the time of the content; they cannot keep the time of the file itself.
     """
     stamp = _stamp_file(root, split, pairs)
     return (stamp and _recall(stamp)) or _check(stamp, split, pairs, track)
@@ -134,5 +135,6 @@ def _stamp_file(root: Path, split: str, pairs: Sequence[Slice]) -> Path | None:
     digest = hashlib.sha256(os.fsencode(f"{root.resolve()}\n{split}\n"))
     for path in (path for pair in pairs for path in (pair.image, pair.label)):
         status = path.stat()
-        digest.update(os.fsencode(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n"))
+        state = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+        digest.update(os.fsencode(f"{path.name}\0{state}\n"))
     return folder / "checks" / f"{digest.hexdigest()}.json"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from oasis_jax.data import appearance
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.slices import folders, read_pair, tidy, two_spellings, write_pair, write_png
+from oasis_jax.data.slices import encode_png, folders, read_pair, tidy, two_spellings, write_pair, write_png
 from oasis_jax.system.errors import UserError
 
 
@@ -264,6 +264,22 @@ def test_an_unchanged_tree_is_not_read_again_and_a_changed_one_is(root: Path) ->
     assert checks[3:] == ["Checking train"]
     assert changed.fingerprints["train"] != first.fingerprints["train"]
     assert changed.fingerprints["test"] == first.fingerprints["test"]
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["written over", "put in its place"])
+def test_a_label_that_changed_and_kept_its_size_and_time_is_read_again(moved: bool, root: Path) -> None:
+    path = masks(root) / "seg_1_slice_0.nii.png"
+    _, classes = blob(np.random.default_rng(1))
+    tampered = classes.copy()
+    tampered[0, 0] = 1
+    fingerprints = []
+    for label in (classes, tampered):
+        target = path.with_suffix(".part") if moved else path
+        target.write_bytes(encode_png(label * np.uint8(85)).ljust(4096, b"\0"))  # what follows the end does not count
+        os.utime(target, ns=(0, 0))  # as rsync -a, tar and git-annex do
+        target.rename(path)
+        fingerprints.append(load_dataset(root).fingerprints["train"])
+    assert fingerprints[0] != fingerprints[1]
 
 
 def test_a_damaged_stamp_is_no_harm(root: Path) -> None:
