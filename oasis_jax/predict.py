@@ -30,7 +30,7 @@ from oasis_jax.runs.trained import Trained
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, describe, leave_some, run_command
-from oasis_jax.system.files import write_text
+from oasis_jax.system.files import alone_in, write_text
 
 _UNDER_WAY = 2
 """Files whose labels are being written while the next are computed."""
@@ -86,7 +86,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     try:
         alone = _label_files(files, segmenter, arguments, results, problems)
     finally:  # interrupted or not, what was labelled is in the tables
-        _write_tables([results[file.name] for file in files if file.name in results], arguments.output)
+        _write_tables([results[file.name] for file in files if file.name in results], arguments)
     if alone:
         console.say(f"{alone} PNG file(s) have no neighbouring slice beside them: they are their own neighbours.")
     return len(results), problems
@@ -162,12 +162,13 @@ def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
     files, problems = find_inputs(arguments.inputs)
     if not files:
         raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
-    _check_free(files, arguments)
+    _check_output(files, arguments)
     return files, problems
 
 
 def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> _Result:
     """Write the files of one input; return what the tables and the pages of all inputs need."""
+    _check_free(outputs.names(file.input.source, arguments.probabilities), arguments)  # another command may be as far
     summary = summarise(file, trained, arguments.all_heights)
     outputs.write(file, summary, arguments.output, trained)
     if file.input.volume is None:
@@ -176,32 +177,51 @@ def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> _Resul
     return _Result(summary, None)
 
 
-def _write_tables(results: Sequence[_Result], folder: Path) -> None:
-    """Write the tables, the pages of PNG slices and the index."""
+def _write_tables(results: Sequence[_Result], arguments: Arguments) -> None:
+    """Write the tables, the pages of PNG slices and the index; other commands may write to the same folder."""
     if not results:
         return
-    for sentence in outputs.write_tables(folder, [result.summary for result in results]):
-        console.say(f"Note: {sentence}")
-    slices = [(result.summary, result.entry) for result in results if result.entry is not None]
-    pages = predictions.slices_pages(slices)
-    for name in predictions.slices_pages_in(folder) if pages else ():  # there may have been more pages before
-        (folder / name).unlink()
-    for name, page in pages.items():
-        write_text(folder / name, page)
-    write_text(folder / predictions.INDEX, predictions.index_page(folder))
+    folder = arguments.output
+    with alone_in(folder) as without_locks:
+        notes = outputs.write_tables(folder, [result.summary for result in results])
+        if without_locks:
+            notes.append(
+                f"{folder} lies on a disk without locks ({without_locks}), so predictions that end in it at the same "
+                "time can lose lines of its tables."
+            )
+        slices = [(result.summary, result.entry) for result in results if result.entry is not None]
+        there = predictions.slices_pages_in(folder)
+        pages = predictions.slices_pages(slices, 1 if arguments.overwrite else len(there) + 1)
+        for name in there if pages and arguments.overwrite else ():  # there may have been more pages before
+            (folder / name).unlink()
+        for name, page in pages.items():
+            write_text(folder / name, page)
+        write_text(folder / predictions.INDEX, predictions.index_page(folder))
+    for note in notes:
+        console.say(f"Note: {note}")
 
 
-def _check_free(inputs: Sequence[InputFile], arguments: Arguments) -> None:
+def _check_output(inputs: Sequence[InputFile], arguments: Arguments) -> None:
+    """Raise `UserError` if the output would replace an input, or something that is not to be overwritten."""
     if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
         raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
     names = [name for file in inputs for name in outputs.names(file, arguments.probabilities)]
-    names += [*outputs.TABLES, predictions.INDEX]
-    names += [predictions.SLICES] if any(not is_volume(file.path) for file in inputs) else []
     paths = {file.path.resolve() for file in inputs}
     if lost := [name for name in names if (arguments.output / name).resolve() in paths]:
         raise UserError(f"{arguments.output / lost[0]} is one of the inputs: name another --output.")
-    there = [name for name in names if (arguments.output / name).exists()]
-    if there and not arguments.overwrite:
+    common = [*outputs.TABLES, predictions.INDEX]
+    common += [predictions.SLICES] if any(not is_volume(file.path) for file in inputs) else []
+    _check_free(names, arguments, common)
+
+
+def _check_free(names: Sequence[str], arguments: Arguments, common: Sequence[str] = ()) -> None:
+    """Raise `UserError` if there are files of these names, or of common names and no prediction wrote them."""
+    if arguments.overwrite:
+        return
+    there = [name for name in (*names, *common) if (arguments.output / name).exists()]
+    if there and outputs.holds_tables(arguments.output):  # this prediction adds to what is common
+        there = [name for name in there if name not in common]
+    if there:
         raise UserError(
             f"{arguments.output} holds {there[0]} already{f' and {len(there) - 1} more' if there[1:] else ''}: "
             "name another --output, or add --overwrite."

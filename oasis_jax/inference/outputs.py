@@ -40,6 +40,19 @@ def names(file: InputFile, probabilities: bool) -> list[str]:
 
 TABLES = (TISSUE, SLICES, LABELS) = ("tissue.csv", "slices.csv", "labels.tsv")
 
+_TISSUES = [name.replace(" ", "_") for name in NAMES[1:]]
+
+_TISSUE_HEADER = [
+    *("file", "slices", "slices_outside_trained_heights", "heights_added_up"),
+    *(f"{name}_{unit}" for unit in ("ml", "cm2") for name in _TISSUES),
+    "notes",
+]
+
+_SLICES_HEADER = [
+    *("file", "slice", "height", "in_trained_heights", "unlike_training", "confidence"),
+    *(f"{name}_mm2" for name in _TISSUES),
+]
+
 
 def write(segmentation: Segmentation, summary: FileSummary, folder: Path, trained: Trained) -> None:
     """Write the outputs of one file; each appears whole or not at all."""
@@ -68,7 +81,6 @@ def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
     Returns:
         A sentence for each table whose earlier lines could not be read.
     """
-    tissues = [name.replace(" ", "_") for name in NAMES[1:]]
     lines = [
         [
             summary.file,
@@ -80,24 +92,22 @@ def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
         ]
         for summary in summaries
     ]
-    units = [f"{name}_ml" for name in tissues] + [f"{name}_cm2" for name in tissues]
-    header = ["file", "slices", "slices_outside_trained_heights", "heights_added_up", *units, "notes"]
-    problems = _continue_table(folder / TISSUE, header, lines)
+    problems = _continue_table(folder / TISSUE, _TISSUE_HEADER, lines)  # first: see `holds_tables`
     rows = [_slice_row(summary.file, row) for summary in summaries for row in summary.slices]
-    header = [
-        "file",
-        "slice",
-        "height",
-        "in_trained_heights",
-        "unlike_training",
-        "confidence",
-        *(f"{name}_mm2" for name in tissues),
-    ]
-    problems += _continue_table(folder / SLICES, header, rows)
+    problems += _continue_table(folder / SLICES, _SLICES_HEADER, rows)
     colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in COLOURS]
     table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(NAMES)]
     write_text(folder / LABELS, "index\tname\tcolor\n" + "".join(table))
     return problems
+
+
+def holds_tables(folder: Path) -> bool:
+    """Whether an earlier prediction wrote tables to a folder, so that another one adds its lines to them."""
+    try:
+        with (folder / TISSUE).open(newline="", encoding="utf-8") as file:
+            return next(csv.reader(file), None) == _TISSUE_HEADER
+    except (OSError, ValueError, csv.Error):
+        return False
 
 
 def _slice_row(file: str, row: SliceSummary) -> list[Any]:

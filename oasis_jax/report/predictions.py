@@ -61,11 +61,12 @@ def slice_entry(file: Segmentation, summary: FileSummary, row: SliceSummary) -> 
     }
 
 
-def slices_pages(slices: Sequence[tuple[FileSummary, dict[str, Any]]]) -> dict[str, str]:
+def slices_pages(slices: Sequence[tuple[FileSummary, dict[str, Any]]], number: int = 1) -> dict[str, str]:
     """Pages of all PNG slices of a prediction, by file name: `slices.html`, `slices-2.html`, ...
 
     Args:
         slices: summary and `slice_entry` of each file.
+        number: of the first page.
     """
     pages: dict[str, str] = {}
     first = 0
@@ -75,7 +76,7 @@ def slices_pages(slices: Sequence[tuple[FileSummary, dict[str, Any]]]) -> dict[s
             size += _size(slices[last][1])
             last += 1
         part = slices[first:last]
-        pages[_page_name(len(pages) + 1)] = _page(
+        pages[_page_name(number + len(pages))] = _page(
             title=f"PNG slices {first + 1} to {last} of {len(slices)}",
             introduction="Each file is one slice.",
             notes=[f"{summary.file}: {note}" for summary, _ in part for note in summary.notes],
@@ -111,7 +112,7 @@ def index_page(folder: Path) -> str:
         body.append((template.link(row["file"], page), [slices, *values, row["notes"] or "-"]))
     flagged = sum(row["notes"] != "" for row in rows)
     links = [template.link(f"page {i}", name) for i, name in enumerate(slices_pages_in(folder), 1)]
-    link = f" PNG slices of the latest prediction: {', '.join(links)}." if links else ""
+    link = f" PNG slices: {', '.join(links)}." if links else ""
     return template.fill(
         "index.html",
         introduction=f"{len(rows)} file(s), {flagged} with notes.{link} The tissue of a volume is the sum over the "

@@ -7,7 +7,6 @@ import io
 import os
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +16,8 @@ from typing import Any
 
 def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it to `path`; safe if the machine crashes."""
-    part = path.with_name(f".{os.getpid()}.{threading.get_ident()}.{path.name[-20:]}")  # keeps the suffix: the format
+    token = secrets.token_hex(4)  # processes of several containers may have one number
+    part = path.with_name(f".{token}.{path.name[-20:]}")  # keeps the suffix: the format
     try:
         with _named_as(path, part):
             write(part)
@@ -91,6 +91,28 @@ def _held(lock: Path) -> Iterator[None]:
         yield
         lock.unlink()
     finally:
+        os.close(handle)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[str | None]:
+    """Wait until no other process is in such a block for the same folder.
+
+    Yields:
+        As `lock_file` returns: a reason if the disk has no locks, so that others may be in the block too.
+    """
+    path = folder / _LOCK
+    while True:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        without_locks = lock_file(handle, wait=True)
+        with suppress(OSError):  # NFS says so of a file that is gone
+            if without_locks or os.fstat(handle).st_nlink:
+                break
+        os.close(handle)  # the process before has removed this very file
+    try:
+        yield without_locks
+    finally:
+        path.unlink(missing_ok=True)
         os.close(handle)
 
 

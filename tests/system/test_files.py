@@ -85,6 +85,21 @@ def test_a_folder_is_locked_while_it_is_filled(tmp_path: Path) -> None:
     files.atomic_folder(tmp_path / "new", fill)
 
 
+def test_a_file_that_is_not_complete_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """Two containers may number their processes and threads alike."""
+    parts: list[Path] = []
+
+    def write(part: Path) -> None:
+        parts.append(part)
+        part.touch()
+
+    for _ in range(2):
+        files.atomic_write(tmp_path / "tissue.csv", write)
+    assert parts[0] != parts[1]
+    assert {part.suffix for part in parts} == {".csv"}
+    assert [path.name for path in tmp_path.iterdir()] == ["tissue.csv"]
+
+
 def test_errors_name_what_was_to_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
