@@ -77,7 +77,7 @@ def _recall(path: Path) -> Contents | None:
 def _check(stamp: Path | None, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
     files = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
     sizes: dict[tuple[int, int], int] = {}
-    problems, digest, extent, measures = [], hashlib.sha256(), _EMPTY_EXTENT, []
+    problems, digest, extent, measures, seen, shows = [], hashlib.sha256(), _EMPTY_EXTENT, [], set[int](), False
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         results = track(pool.map(lambda file: _check_file(*file), files), len(files), f"Checking {split}")
         for (path, _), file in zip(files, results, strict=True):
@@ -91,7 +91,22 @@ def _check(stamp: Path | None, split: str, pairs: Sequence[Slice], track: Tracke
             extent = min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])
             if file.measures:
                 measures.append(file.measures)
+            seen |= file.seen
+            shows |= file.shows
+    problems = problems or _empty_problems(split, seen, shows)
     return Contents(sizes, extent, appearance.ranges(measures), digest.hexdigest(), problems, stamp)
+
+
+def _empty_problems(split: str, seen: set[int], shows: bool) -> list[Problem]:
+    """Images that show nothing, and classes that no slice of training shows, so that no network learns them."""
+    problems = (
+        [] if shows else [("images that show nothing", f"{split}: all are black or of one grey: write them again")]
+    )
+    for name, grey in zip(classes.NAMES, classes.GREYS, strict=True) if split == "train" else ():
+        if grey not in seen:
+            place = f"{name} (grey level {grey}): correct the labels, or add slices that show it"
+            problems.append(("class that no label of train shows", place))
+    return problems
 
 
 class _File(NamedTuple):
@@ -99,6 +114,10 @@ class _File(NamedTuple):
     size: tuple[int, int] | None = None
     extent: tuple[int, int, int, int] = _EMPTY_EXTENT
     measures: tuple[float, float, float] | None = None
+    seen: frozenset[int] = frozenset()
+    """Grey levels of a label."""
+    shows: bool = False
+    """Whether an image has more than one grey level."""
     problem: Problem | None = None
 
 
@@ -117,8 +136,9 @@ def _check_file(path: Path, is_label: bool) -> _File:
         return _File(problem=("unreadable", str(error) or type(error).__name__))
     file = _File(hashlib.sha256(content).digest(), pixels.shape)
     if not is_label:
-        return file._replace(measures=appearance.measure(pixels))
+        return file._replace(measures=appearance.measure(pixels), shows=bool(pixels.min() < pixels.max()))
     counts = np.bincount(pixels.ravel(), minlength=256)
+    file = file._replace(seen=frozenset(counts.nonzero()[0].tolist()))
     counts[list(classes.GREYS)] = 0
     if counts.any():
         values = ", ".join(map(str, counts.nonzero()[0][:8]))

@@ -8,9 +8,11 @@ import pytest
 from helpers import SIZE, blob, write_tree
 from PIL import Image
 
+from oasis_jax.classes import GREYS, NAMES
 from oasis_jax.data import appearance
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import encode_png, folders, read_pair, tidy, two_spellings, write_pair, write_png
+from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.system.errors import UserError
 
 
@@ -233,6 +235,32 @@ def test_a_folder_without_slices_is_named(tmp_path: Path, words: tuple[str, ...]
         load_dataset(tmp_path.joinpath(*words))
 
 
+def paint(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Write each slice of a folder anew."""
+    for path in folder.iterdir():
+        write_png(path, change(read_grey(path)))
+
+
+@pytest.mark.parametrize(("grey", "name"), list(zip(GREYS, NAMES, strict=True)))
+def test_a_class_that_no_slice_of_training_shows_is_named(root: Path, grey: int, name: str) -> None:
+    other = (grey + 85) % 340
+    paint(masks(root, "test"), lambda label: np.where(label == grey, np.uint8(other), label))
+    load_dataset(root)  # a test may well lack it
+    paint(masks(root), lambda label: np.where(label == grey, np.uint8(other), label))
+    with pytest.raises(UserError, match=r"1 problem\(s\):\n +class that no label of train shows \(1\)") as caught:
+        load_dataset(root)
+    assert f"{name} (grey level {grey}): correct the labels, or add slices that show it" in str(caught.value)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_images_that_show_nothing_are_named(root: Path, split: str) -> None:
+    write_png(next(images(root, split).iterdir()), np.zeros(SIZE, np.uint8))
+    load_dataset(root)  # one black slice is no harm
+    paint(images(root, split), lambda image: np.zeros_like(image))
+    with pytest.raises(UserError, match=rf"images that show nothing \(1\):\n +{split}: all are black"):
+        load_dataset(root)
+
+
 def test_an_empty_split_is_named(root: Path) -> None:
     for folder in folders(root, "validate"):
         for path in folder.iterdir():
@@ -297,7 +325,7 @@ def test_a_file_damaged_after_the_check_is_named(root: Path) -> None:
 
 
 def test_the_size_of_the_real_set_is_indexed_in_seconds(tmp_path: Path) -> None:
-    tiny = np.zeros((16, 16), np.uint8)
+    tiny = np.resize(np.array(GREYS, np.uint8), (16, 16))
     source = tmp_path / "one.png"
     write_png(source, tiny)
     folder, twin = folders(tmp_path / "tree", "train")
