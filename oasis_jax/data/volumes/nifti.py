@@ -34,6 +34,12 @@ _NEGATIVE = 0.001
 _RINGING = 0.05
 """Share of the brightest tissue down to which negative values come from interpolation."""
 
+_GEOMETRY = (
+    *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("sform_code", "srow_x", "srow_y", "srow_z"),
+)
+"""Fields of a NIfTI header that say where its voxels lie. All other fields are about the scan, or about the person."""
+
 
 class Volume(NamedTuple):
     """One scan in memory."""
@@ -98,7 +104,7 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
 
 
 def write_volume(path: Path, values: Num[np.ndarray, "x y z *classes"], like: Volume, names: bool = False) -> None:
-    """Write an array on the grid of a volume's own file, with its affine.
+    """Write an array on the grid of a volume's own file, with its affine and nothing else of its header.
 
     Args:
         path: NAME.nii.gz.
@@ -110,14 +116,15 @@ def write_volume(path: Path, values: Num[np.ndarray, "x y z *classes"], like: Vo
     values = orientations.apply_orientation(values, back)
     fields = like.header.fields
     kind = nib.Nifti2Image if isinstance(fields, nib.Nifti2Header) else nib.Nifti1Image
-    if isinstance(fields, nib.Nifti1Header):
-        image = kind(values, fields.get_best_affine(), fields.copy(), dtype=values.dtype)
-    else:  # MGH, and Analyze, whose orientation only the user knows
-        image = kind(values, like.header.affine, dtype=values.dtype)
-    image.header.set_slope_inter(1, 0)
-    image.header["cal_max"] = image.header["cal_min"] = 0
-    image.header["descrip"] = b"oasis_jax"
-    image.header.extensions.clear()
+    header, affine = kind.header_class(), like.header.affine
+    if isinstance(fields, nib.Nifti1Header):  # not MGH, nor Analyze, whose orientation only the user knows
+        for name in _GEOMETRY:
+            header[name] = fields[name]
+        header["pixdim"][:4] = fields["pixdim"][:4]
+        header["xyzt_units"] = int(fields["xyzt_units"]) & 7  # without the unit of time
+        affine = fields.get_best_affine()
+    header["descrip"] = b"oasis_jax"
+    image = kind(values, affine, header, dtype=values.dtype)
     if names:
         image.header.set_intent("label", name="tissue")
         text = "; ".join(f"{k} {name}" for k, name in enumerate(classes.NAMES))

@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +11,7 @@ from checked import load, present
 from helpers import ALL_WAYS, save
 from hypothesis import given
 from hypothesis import strategies as st
+from nibabel import nifti1
 
 from oasis_jax.data.geometry import AXES, Axis
 from oasis_jax.data.volumes.anatomy import find_head, head_notes, heights, is_cut_off
@@ -51,6 +53,37 @@ def test_probabilities_keep_their_last_axis(tmp_path: Path) -> None:
     for k in range(4):
         save(tmp_path / "one.nii", values[..., k], way="PSL")
         assert np.array_equal(load(tmp_path / "p.nii.gz").dataobj[..., k], load(tmp_path / "one.nii").dataobj)
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_nothing_but_the_geometry_of_a_header_lives_on(kind: Any, tmp_path: Path) -> None:
+    affine = np.array([[0, 0, 3, 7], [-0.5, 0, 0, 8], [0, 2.0, 0, 9], [0, 0, 0, 1]])
+    plain, full = (kind(np.ones((2, 3, 4), np.int16), affine) for _ in range(2))
+    for image in (plain, full):
+        image.header.set_qform(affine, 3)
+        image.header.set_xyzt_units("mm")
+    named = full.header
+    named.set_intent("t test", (5,), name="Jane Doe")
+    named.set_xyzt_units("mm", "sec")
+    named["aux_file"] = named["db_name" if "db_name" in named else "descrip"] = b"Jane Doe"
+    for field in ("toffset", "cal_max", "slice_duration", "slice_code", "slice_end", "slice_start"):
+        named[field] = 1
+    named.set_dim_info(0, 1, 2)
+    named["pixdim"][4:] = 2.5
+    full.header.extensions.append(nifti1.Nifti1Extension("comment", b"Jane Doe"))
+    written = []
+    for image in (plain, full):
+        nib.save(image, tmp_path / "a.nii")
+        volume = read_volume(tmp_path / "a.nii")
+        write_volume(tmp_path / "l.nii", volume.values.astype(np.uint8), volume, names=True)
+        write_volume(tmp_path / "p.nii", np.ones((*volume.values.shape, 4), np.float32), volume)
+        written.append([(tmp_path / name).read_bytes() for name in ("l.nii", "p.nii")])
+    assert written[0] == written[1]
+    original, back = load(tmp_path / "a.nii").header, load(tmp_path / "p.nii").header
+    for field in ("qform_code", "quatern_b", "qoffset_x", "sform_code", "srow_x", "srow_y", "srow_z"):
+        assert np.array_equal(original[field], back[field])
+    assert np.array_equal(original["pixdim"][:4], back["pixdim"][:4])
+    assert back.get_xyzt_units() == ("mm", "unknown")
 
 
 @pytest.mark.parametrize("axis", AXES)
