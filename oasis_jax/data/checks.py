@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from oasis_jax import classes
 from oasis_jax.data import appearance
 from oasis_jax.data.appearance import Ranges
+from oasis_jax.data.other_kinds import other_kind
 from oasis_jax.data.slices import LARGEST, Problem, Slice
 from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker
@@ -122,6 +123,7 @@ class _File(NamedTuple):
 
 
 def _check_file(path: Path, is_label: bool) -> _File:
+    content = b""
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
@@ -132,6 +134,8 @@ def _check_file(path: Path, is_label: bool) -> _File:
             image.verify()  # the checksums: reading the pixels does not check them
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image)
+    except UnidentifiedImageError:
+        return _File(problem=("unreadable", f"it is {other_kind(content[:1024]) or 'no image'}"))
     except Exception as error:  # one broken file must not stop the check of the others
         return _File(problem=("unreadable", str(error) or type(error).__name__))
     file = _File(hashlib.sha256(content).digest(), pixels.shape)

@@ -3,9 +3,11 @@
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from oasis_jax.data.other_kinds import other_kind
 from oasis_jax.data.slices import natural
 from oasis_jax.data.volumes.nifti import SUFFIXES
 
@@ -60,7 +62,9 @@ def _file(path: Path) -> tuple[list[InputFile], list[str]]:
     if not path.exists():
         return [], [f"{path} does not exist"]
     if name is None or not path.is_file():
-        return [], [f"{path} is no PNG file and no volume ({', '.join(SUFFIXES)})"]
+        kind = _other_kind(path)
+        reason = f"but {kind}" if kind else f"and no volume ({', '.join(SUFFIXES)})"
+        return [], [f"{path} is no PNG file {reason}"]
     return [InputFile(path, name)], []
 
 
@@ -77,8 +81,20 @@ def _in_folder(folder: Path) -> tuple[list[InputFile], list[str]]:
         else:
             files += _file(path)[0]
     if not files and not problems:
-        problems.append(f"{folder} holds no PNG file and no volume: name another folder")
+        first = next((path for path in sorted(folder.glob("[!.]*")) if path.is_file()), folder)
+        kind = _other_kind(first)
+        mend = f"; {first.name} is {kind}" if kind else ": name another folder"
+        problems.append(f"{folder} holds no PNG file and no volume{mend}")
     return files, problems
+
+
+def _other_kind(path: Path) -> str | None:
+    """As `other_kind`; None for an empty file, one that cannot be read, and what is no regular file."""
+    with suppress(OSError):
+        if path.is_file() and path.stat().st_size:
+            with path.open("rb") as file:
+                return other_kind(file.read(1024))
+    return None
 
 
 def _in_order(name: str) -> list[tuple[int, int, str]]:

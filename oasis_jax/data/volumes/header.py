@@ -23,6 +23,7 @@ from nibabel import (
 )
 from nibabel.freesurfer import mghformat
 
+from oasis_jax.data.other_kinds import other_kind
 from oasis_jax.data.volumes.affine import code_of, is_placed, place_notes, read_affine, skew_notes
 from oasis_jax.system.errors import UserError
 
@@ -165,7 +166,9 @@ def _fields(path: Path, block: bytes, kinds: tuple[Any, ...]) -> tuple[Any, list
     """A header from its bytes, and notes on what nibabel had to repair in it."""
     kind = next((kind for kind in kinds if _may_be(kind, block)), None)
     if kind is None:
-        raise UserError(f"{path} cannot be read as a volume: it is no NIfTI, Analyze or MGH file.")
+        raise UserError(
+            f"{path} cannot be read as a volume: it is {other_kind(block) or 'no NIfTI, Analyze or MGH file'}."
+        )
     size = (mghformat.header_dtype if kind is mghformat.MGHHeader else kind.template_dtype).itemsize
     fields = kind(block[:size], check=False)
     pixdim = fields["pixdim"].copy() if "pixdim" in fields else np.ones(4)
@@ -185,7 +188,6 @@ def _may_be(kind: Any, block: bytes) -> bool:
     if kind is not mghformat.MGHHeader:
         single = block[344:347] == b"n+1" or block[4:7] == b"n+2"  # it says that its voxels are in the same file
         return bool(kind.may_contain_header(block)) and (single or kind not in _SINGLE)
-    # Version 1, and a flag without which nibabel would invent the size of the voxels and their orientation.
     return block[:4] == b"\0\0\0\1" and len(block) >= 284 and block[28:30] == b"\0\1"
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
+from oasis_jax.data.other_kinds import other_kind
 from oasis_jax.data.slices import BROKEN, LARGEST
 from oasis_jax.system.errors import UserError
 
@@ -20,6 +21,7 @@ def read_grey(path: Path) -> UInt8[np.ndarray, "rows columns"]:
     Raises:
         UserError: no PNG, damaged, too large, or holding colours, transparency or more than 8 bits.
     """
+    content = b""
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
@@ -31,7 +33,8 @@ def read_grey(path: Path) -> UInt8[np.ndarray, "rows columns"]:
                 raise UserError(f"{path} is an animation: save its frames as files.")
             levels = _levels(image, depth=content[24])
     except BROKEN as error:
-        reason = "it is not one" if isinstance(error, UnidentifiedImageError) else str(error)
+        identified = not isinstance(error, UnidentifiedImageError)
+        reason = str(error) if identified else f"it is {other_kind(content[:1024]) or 'not one'}"
         raise UserError(f"{path} cannot be read as a PNG image: {reason}.") from error
     if isinstance(levels, str):
         raise UserError(

@@ -95,7 +95,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert "one slice of 20 x 30 pixels" in refusal(tmp_path / "f.nii")
     nib.save(nib.Nifti1Image(np.zeros((20, 30, 3), np.complex64), np.eye(4)), tmp_path / "g.nii")
     assert "not one real number a voxel" in refusal(tmp_path / "g.nii")
-    (tmp_path / "h.nii").write_bytes(b"")
+    (tmp_path / "h.nii").write_bytes(b"something else")
     assert "it is no NIfTI, Analyze or MGH file" in refusal(tmp_path / "h.nii")
     nib.save(nib.AnalyzeImage(VALUES, np.eye(4)), tmp_path / "i.img")
     (tmp_path / "i.img").unlink()
@@ -152,7 +152,11 @@ def test_freesurfer_volumes_are_read_and_their_labels_lie_on_their_grid(name: st
     content = bytearray(gzip.decompress(content)) if name == "a.mgz" else content
     content[28:30] = bytes(2)  # the flag without which nibabel makes up how it lies
     (tmp_path / "b.mgh").write_bytes(content)
-    assert "no NIfTI, Analyze or MGH" in refusal(tmp_path / "b.mgh")
+    assert "an MGH file that does not say how it lies (its goodRASFlag is 0): write it again" in refusal(
+        tmp_path / "b.mgh"
+    )
+    (tmp_path / "c.mgz").write_bytes(gzip.compress(bytes(content)))
+    assert "an MGH file that does not say how it lies" in refusal(tmp_path / "c.mgz")
 
 
 def test_two_positions_in_one_header_give_a_note(tmp_path: Path) -> None:
