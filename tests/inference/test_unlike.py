@@ -6,12 +6,13 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers import FRAMING, brain, stand_in
+from helpers import FRAMING, blob, brain, save, stand_in
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oasis_jax.data.appearance import MEASURES, Ranges
 from oasis_jax.data.geometry import Cut
+from oasis_jax.data.slices import write_png
 from oasis_jax.data.volumes.anatomy import narrows_upward
 from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.inputs import read_input
@@ -53,6 +54,29 @@ def test_labels_of_less_confidence_than_in_validation_are_doubtful(labelled: Seg
     assert notes(doubt._replace(confidence=few), confidence=0.95) == ()  # only slices at trained heights count
     summary = summarise(doubt._replace(confidence=few), Trained(Cut(), ALL, 0.95))
     assert [row.unlike_training for row in summary.slices] == [True] * 60 + [False] * 60
+
+
+def test_labels_given_as_a_scan_have_a_note(tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 30))
+    image, classes = blob(np.random.default_rng(0))
+    others = np.array([0, 24, 2035, 41], np.float32)[truth]  # as FreeSurfer numbers its structures
+    for name, array, is_map in (
+        ("scan.nii", values, False),
+        ("shifted.nii", values + np.int16(7), False),
+        ("tissue.nii", truth, True),
+        ("many.nii", others, True),
+        ("mask.nii", truth > 0, True),
+        ("scan.png", image, False),
+        ("tissue.png", classes * np.uint8(85), True),
+    ):
+        path = tmp_path / name
+        if path.suffix == ".png":
+            write_png(path, array)
+        else:
+            save(path, array.astype(np.float32))
+        (one,) = label([read_input(InputFile(path, "a"), FRAMING)], stand_in(), False)
+        said = [note for note in notes(one) if "as in a map of labels: give the scan itself" in note]
+        assert bool(said) == is_map, name
 
 
 def sections(heights: np.ndarray) -> np.ndarray:
