@@ -170,6 +170,7 @@ def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> _Resul
     """Write the files of one input; return what the tables and the pages of all inputs need."""
     _check_free(outputs.names(file.input.source, arguments.probabilities), arguments)  # another command may be as far
     summary = summarise(file, trained, arguments.all_heights)
+    (arguments.output / file.input.source.name).parent.mkdir(parents=True, exist_ok=True)
     outputs.write(file, summary, arguments.output, trained)
     if file.input.volume is None:
         return _Result(summary, predictions.slice_entry(file, summary, summary.slices[0]))

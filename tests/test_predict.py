@@ -30,6 +30,7 @@ from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Labels
 from oasis_jax.inference.summary import screen_line, summarise
 from oasis_jax.runs.trained import Trained
+from oasis_jax.system.errors import UserError
 
 LOOKS: Ranges = {"covered": (0.0, 1.0), "mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
 
@@ -473,23 +474,56 @@ def test_nothing_is_overwritten_unless_asked(finished: Path, tmp_path: Path) -> 
     assert not (tmp_path / "out" / "slices-2.html").exists()  # one page is enough now
 
 
-def test_two_files_of_one_name_are_not_mixed_up_and_one_named_twice_is_one(tmp_path: Path) -> None:
-    for folder in ("x", "y"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a.png").touch()
-    long = tmp_path / "x" / f"{240 * 'n'}.png"
+def test_files_of_one_name_are_told_apart_by_their_folders_and_one_named_twice_is_one(tmp_path: Path) -> None:
+    for name in ("a/x/T1.nii.gz", "b/x/T1.nii.gz", "b/x/T1.png", "b/y/T1.nii", "b/x/one.png", "c/two.nii", "c/two.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    long = tmp_path / "c" / f"{240 * 'n'}.png"
     long.touch()
-    os.mkfifo(tmp_path / "y" / "pipe.png")
-    found, problems = find_inputs([tmp_path / "x", tmp_path / "x" / "a.png", tmp_path / "y"])
-    assert [one.path for one in found] == [tmp_path / "x" / "a.png"]
+    os.mkfifo(tmp_path / "c" / "pipe.png")
+    inputs = [tmp_path / "a/x", tmp_path / "a/x/T1.nii.gz", tmp_path / "b/x", tmp_path / "b/y", tmp_path / "c"]
+    found, problems = find_inputs(inputs)
+    assert {one.name: one.path for one in found} == {
+        "a/x/T1": tmp_path / "a/x/T1.nii.gz",
+        "b/x/T1": tmp_path / "b/x/T1.nii.gz",
+        "b/y/T1": tmp_path / "b/y/T1.nii",
+        "one": tmp_path / "b/x/one.png",
+        "two": tmp_path / "c/two.nii",
+    }
+    assert [one.shown for one in found] == ["a/x/T1.nii.gz", "b/x/T1.nii.gz", "one.png", "b/y/T1.nii", "two.nii"]
     told = "\n".join(problems)
-    for part in ("y/a.png has the same name as", "a name that is too long", "pipe.png is no regular file"):
+    for part in ("b/x/T1.png has the same name as", "c/two.png has the same name as", "pipe.png is no regular file"):
         assert part in told
+    assert "a name that is too long" in told
     for name in ("p.hdr", "p.img"):
         (tmp_path / name).touch()
     both, problems = find_inputs([tmp_path / "p.img", tmp_path / "p.hdr"])
     assert [one.path.name for one in both] == ["p.hdr"]
     assert not problems
+
+
+def test_scans_of_one_name_are_all_labelled_in_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values, truth = brain((37, 50, 12))
+    paths = [tmp_path / f"study/sub-{k}/anat/T1.nii.gz" for k in (1, 2)]
+    for path, way in zip(paths, ("RAS", "LPI"), strict=True):
+        path.parent.mkdir(parents=True)
+        save(path, values, way=way)
+    segmenter, out = stand_in(), tmp_path / "out"
+    monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **options: segmenter)
+    arguments = predict.Arguments(Path("run"), tuple(paths), out)
+    assert predict.predict(segmenter.ensemble.runs[0], arguments) == (2, [])
+    deep = (truth == 3).any(axis=(0, 1))
+    for k in (1, 2):
+        labels = nib.as_closest_canonical(load(out / f"sub-{k}/anat/T1_labels.nii.gz")).dataobj
+        assert np.array_equal(np.asarray(labels)[..., deep], truth[..., deep])
+        page = f"sub-{k}/anat/T1_view.html"
+        assert f'<a href="{page}">sub-{k}/anat/T1.nii.gz</a>' in (out / "index.html").read_text()
+        assert '<a href="../../index.html">' in (out / page).read_text()
+    for table in ("tissue.csv", "slices.csv"):
+        with (out / table).open(newline="") as file:
+            assert {row["file"] for row in csv.DictReader(file)} == {f"sub-{k}/anat/T1.nii.gz" for k in (1, 2)}
+    with pytest.raises(UserError, match=r"sub-1/anat/T1_labels\.nii\.gz already"):
+        predict.predict(segmenter.ensemble.runs[0], arguments)
 
 
 def test_no_input_is_ever_written_over(finished: Path, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class FileSummary(NamedTuple):
     """The values of one file in the tables."""
 
     file: str
+    """As `InputFile.shown`."""
     slices: list[SliceSummary]
     millilitres: Float64[np.ndarray, "3"] | None
     """Volumes of CSF, gray matter and white matter over the counted slices; None for one slice, or if the slice
@@ -98,7 +99,7 @@ def summarise(segmentation: Segmentation, trained: Trained, all_heights: bool = 
     whole = in_heights is None or all_heights
     counted = areas if in_heights is None or all_heights else areas[in_heights]
     millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
-    return FileSummary(file.source.path.name, slices, millilitres, whole, tuple(notes))
+    return FileSummary(file.source.shown, slices, millilitres, whole, tuple(notes))
 
 
 def screen_line(summary: FileSummary) -> str:

@@ -41,6 +41,7 @@ def volume_page(volume: Segmentation, summary: FileSummary) -> str:
         notes=summary.notes,
         rows=[_tissue(summary)],
         entries=shown or [slice_entry(volume, summary, summary.slices[0])],
+        up=summary.file.count("/"),
     )
 
 
@@ -128,13 +129,16 @@ def _page(
     notes: Sequence[str],
     rows: Sequence[tuple[str, Sequence[str]]],
     entries: Sequence[dict[str, Any]],
+    up: int = 0,
 ) -> str:
+    """A page that lies so many folders below the index."""
     with_tissue = [i for i, entry in enumerate(entries) if entry["tissue"] > 0] or [0]
     data = {"classes": template.CLASSES, "slices": list(entries), "first": with_tissue[len(with_tissue) // 2]}
     flags = "".join(f"<li>{html.escape(printable(note))}</li>" for note in notes)
     return template.fill(
         "prediction.html",
         title=html.escape(printable(title)),
+        up=up * "../",
         introduction=html.escape(introduction),
         flags=f"<ul class=flags>{flags}</ul>" if flags else "<p>Nothing was flagged.</p>",
         table=template.table(["", *NAMES[1:], "total"], rows) if rows else "",

@@ -63,7 +63,7 @@ def script_data(data: Any) -> str:
 
 
 def link(text: str, page: str | None) -> str:
-    """HTML of a text with a link to a file in the same folder; without a link if `page` is None."""
+    """HTML of a text with a link to a file in the same folder or below; without a link if `page` is None."""
     escaped = html.escape(text)
     return escaped if page is None else f'<a href="{quote(page)}">{escaped}</a>'
 

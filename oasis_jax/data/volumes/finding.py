@@ -24,14 +24,19 @@ class InputFile(NamedTuple):
     name: str
     """The start of the names of its results, relative to the output folder."""
 
+    @property
+    def shown(self) -> str:
+        """Its name in tables: the name of the file, after folders where files of one name lie in several."""
+        return os.path.join(os.path.dirname(self.name), self.path.name)
+
 
 def find_inputs(paths: Sequence[Path]) -> tuple[list[InputFile], list[str]]:
     """The PNG files and volumes among the paths, or in folders among them, and a sentence about each unusable file.
 
-    Folders within folders are not searched. Hidden files, and files of other kinds in a folder, are ignored.
+    Folders within folders are not searched. Hidden files, and files of other kinds in a folder, are ignored. Results
+    of files of one name, as `sub-*/anat/T1.nii.gz`, go to folders like theirs: `sub-01/anat/T1_labels.nii.gz`.
     """
     files: dict[Path, InputFile] = {}
-    names: dict[str, Path] = {}
     problems = []
     for path in paths:
         candidates, path_problems = _in_folder(path) if path.is_dir() else _file(path)
@@ -42,14 +47,30 @@ def find_inputs(paths: Sequence[Path]) -> tuple[list[InputFile], list[str]]:
                 if files[target].name != file.name:  # not the same path named twice, but two links
                     problems.append(f"{file.path} is the same file as {files[target].path}: only that one is labelled")
                 continue
-            if file.name in names:
-                problems.append(f"{file.path} has the same name as {names[file.name]}: label it with another --output")
-                continue
             if len(os.fsencode(file.name)) > _LONGEST:
                 problems.append(f"{file.path} has a name that is too long for the names of its results: shorten it")
                 continue
-            files[target], names[file.name] = file, file.path
-    return list(files.values()), problems
+            files[target] = file
+    names: dict[str, InputFile] = {}
+    for file in _told_apart(list(files.values())):
+        if (other := names.setdefault(file.name, file)) is not file:
+            problems.append(f"{file.path} has the same name as {other.path}: label it with another --output")
+    return list(names.values()), problems
+
+
+def _told_apart(files: list[InputFile]) -> list[InputFile]:
+    """The same files. The names of those of one name in several folders begin with these folders, where they differ."""
+    folders: dict[str, list[str]] = {}
+    for file in files:
+        folders.setdefault(file.name, []).append(_folder(file))
+    tops = {name: os.path.commonpath(places) for name, places in folders.items()}
+    return [
+        file._replace(name=os.path.relpath(os.path.join(_folder(file), file.name), tops[file.name])) for file in files
+    ]
+
+
+def _folder(file: InputFile) -> str:
+    return os.path.dirname(os.path.abspath(file.path))
 
 
 def _file(path: Path) -> tuple[list[InputFile], list[str]]:
