@@ -153,7 +153,7 @@ def _size_problems(contents: dict[str, Contents]) -> list[Problem]:
     for content in contents.values():
         total.update(content.sizes)
     problems = [
-        (f"sides are not multiples of {STRIDE}", f"{rows}x{columns}")
+        (f"sides are not multiples of {STRIDE}", f"{rows}x{columns}: {_larger(rows, columns)}")
         for rows, columns in total
         if rows % STRIDE or columns % STRIDE
     ]
@@ -164,6 +164,12 @@ def _size_problems(contents: dict[str, Contents]) -> list[Problem]:
             for (rows, columns), count in content.sizes.items()
         ]
     return problems
+
+
+def _larger(rows: int, columns: int) -> str:
+    """How slices get a size that networks can halve."""
+    size = "x".join(str(-(-side // STRIDE) * STRIDE) for side in (rows, columns))
+    return f"put images and labels into the middle of {size} black pixels, or cut volumes with data volumes"
 
 
 def _listing(root: Path, problems: list[Problem], shown: int) -> str:

@@ -32,6 +32,11 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, 
 LARGEST = 2048
 """Longest side of an image, pixels: many times a slice, and far from what exhausts memory."""
 
+_NO_TEST = (
+    "missing folder; a tree without test needs --train.evaluate validate (train), --split validate (evaluate) or "
+    "--splits train validate (data check)"
+)
+
 Problem = tuple[str, str]
 """The kind of a problem, and its place."""
 
@@ -67,7 +72,8 @@ def find_slices(root: Path, split: str) -> tuple[tuple[Slice, ...], list[Problem
     Hidden files, and files whose name does not end in `.png`, are ignored.
     """
     if missing := [folder.name for folder in folders(root, split) if not folder.is_dir()]:
-        return (), [("missing folder", name) for name in missing]
+        kind = _NO_TEST if split == "test" and folders(root, "train")[0].is_dir() else "missing folder"
+        return (), [(kind, name) for name in missing]
     image_folder, label_folder = folders(root, split)
     images, image_problems = _names(image_folder, "case_")
     masks, label_problems = _names(label_folder, "seg_")

@@ -69,7 +69,8 @@ def explain(error: BaseException) -> tuple[str, int] | None:
             number = getattr(error, "number", signal.SIGINT)
             return guard.sentence(number), 128 + number
         case OSError() if error.errno in _DISK_ERRORS:
-            name = f" ({error.filename})" if error.filename else ""
+            named = isinstance(error.filename, str | Path)  # absolute: it may lie in the current folder unasked
+            name = f" ({os.path.abspath(error.filename)})" if named else ""
             return f"error: {_DISK_ERRORS[error.errno]}{name}. Nothing already saved is lost.", 2
     return None
 
@@ -105,17 +106,19 @@ def leave(sentence: str, status: int) -> NoReturn:
     os._exit(status)  # not sys.exit: after a failed save, Orbax's threads print pages of tracebacks at a normal exit
 
 
+_CHOOSE = "choose a folder you may write to, with --run (train) or --output (other commands)"
+
 _DISK_ERRORS = {
     errno.ENOSPC: "The disk is full: free some space and start the same command again",
     errno.EDQUOT: "Your disk quota is used up: free some space and start the same command again",
     errno.EFBIG: "A file grew past the size this system allows: raise the limit and start the same command again",
-    errno.EACCES: "Permission denied: choose a folder you may write to",
-    errno.EPERM: "Permission denied: choose a folder you may write to",
+    errno.EACCES: f"Permission denied: {_CHOOSE}",
+    errno.EPERM: f"Permission denied: {_CHOOSE}",
     errno.ENOENT: "A file or folder is missing: choose another one",
     errno.EISDIR: "A folder is in the way of a file: move it",
     errno.ENOTDIR: "A file is in the way of a folder: choose another folder",
     errno.EEXIST: "A file is in the way of a folder: choose another folder",
     errno.ENAMETOOLONG: "A name is too long for this file system: choose a shorter one",
     errno.EIO: "The disk or the terminal failed: check it and start the same command again",
-    errno.EROFS: "The file system is read-only: choose a folder you may write to",
+    errno.EROFS: f"The file system is read-only: {_CHOOSE}",
 }

@@ -111,9 +111,11 @@ def _same_run(settings: Config) -> Run:
     """The run on disk, with those settings of the command that may differ from its own."""
     run = run_folder.load(settings.run)
     if changed := config.differences(run.config, settings):
+        longer = any(name.startswith(("train.epochs:", "train.steps:")) for name in changed)
         raise UserError(
             f"{settings.run} was started with other settings ({'; '.join(changed)}): "
             "name another --run, or repeat the old settings to resume."
+            + (f" To train it further, add --init {settings.run} to another --run." if longer else "")
         )
     return run._replace(config=settings)
 

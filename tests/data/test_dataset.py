@@ -1,11 +1,12 @@
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import SIZE, blob, write_tree
+from helpers import SIZE, blob, command, write_tree
 from PIL import Image
 
 from oasis_jax.classes import GREYS, NAMES
@@ -225,8 +226,24 @@ def test_names_that_look_the_same_are_one_subject(root: Path) -> None:
 
 
 def test_sides_must_be_multiples_of_16(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"sides are not multiples of 16 \(1\):\n +40x64"):
+    sentence = (
+        r"sides are not multiples of 16 \(1\):\n +40x64: put images and labels into the middle of 48x64 black pixels"
+    )
+    with pytest.raises(UserError, match=sentence):
         load_dataset(write_tree(tmp_path / "tree", slices=1, size=(40, 64)))
+
+
+def test_a_missing_test_split_is_answered_with_the_options_that_do_without(root: Path) -> None:
+    for folder in folders(root, "test"):
+        shutil.rmtree(folder)
+    with pytest.raises(
+        UserError, match=r"--train\.evaluate validate \(train\), --split validate \(evaluate\)"
+    ) as caught:
+        load_dataset(root)
+    assert "--splits train validate (data check) (2):\n    keras_png_slices_seg_test\n" in str(caught.value)
+    load_dataset(root, ("train", "validate"))
+    done = command("data", "check", root, "--splits", "train", "validate")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("words", "part"), [(("nowhere",), "is not a folder"), ((), "missing folder")])

@@ -1,6 +1,7 @@
 """What is written appears whole under its own name, whatever the name, and leaves nothing behind."""
 
 import csv
+import errno
 import fcntl
 import json
 import os
@@ -120,6 +121,16 @@ def test_errors_name_what_was_to_be_written(tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:  # noqa: PT011
         files.write_text(tmp_path / "nowhere" / "new.csv", "")
     assert f"({tmp_path / 'nowhere' / 'new.csv'})" in message(caught.value)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_who_may_not_write_hears_where_and_with_what_option_to_choose(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where runs go that are not named
+    explanation = explain(OSError(number, os.strerror(number), "runs"))
+    assert explanation is not None
+    assert f"with --run (train) or --output (other commands) ({tmp_path / 'runs'})." in explanation[0]
 
 
 def test_text_with_any_name_is_utf_8(tmp_path: Path) -> None:

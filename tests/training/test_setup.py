@@ -1,9 +1,11 @@
 """What a run remembers of its data, and what it says of data that do not fit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import command
 
 from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data import appearance
@@ -12,6 +14,7 @@ from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import folders
 from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.data.volumes.png import read_grey
+from oasis_jax.runs import folder
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program, setup
 
@@ -25,10 +28,8 @@ def test_a_network_that_saw_brains_without_skull_knows_them(data: Path) -> None:
     )
     assert all(low <= plain[name][0] and plain[name][1] <= high for name, (low, high) in stripped.items())
     image, label = (
-        read_grey(folder / name)
-        for folder, name in zip(
-            folders(data, "train"), ("case_1_slice_0.nii.png", "seg_1_slice_0.nii.png"), strict=True
-        )
+        read_grey(place / name)
+        for place, name in zip(folders(data, "train"), ("case_1_slice_0.nii.png", "seg_1_slice_0.nii.png"), strict=True)
     )
     brain = quantise(np.where(label > 0, image, 0))
     values: dict[str, float] = dict(zip(appearance.MEASURES, appearance.measure(brain), strict=True))
@@ -43,3 +44,27 @@ def test_who_names_no_data_hears_that_the_phantoms_do_not_fit(data: Path) -> Non
     named = Config(model=small.model, data=Data(root=data))
     with pytest.raises(UserError, match=r"^model\.crop, 16x32, cuts off labels"):
         program.build(named, tree, None)
+
+
+def test_more_steps_than_a_run_was_started_with_are_answered_with_the_option_that_starts_from_it(
+    finished: Path, tmp_path: Path
+) -> None:
+    config = folder.load(finished).config
+    longer = replace(config, train=replace(config.train, epochs=5))
+    with pytest.raises(UserError, match=r"train\.epochs: 3 -> 5") as caught:
+        setup._same_run(longer)
+    assert str(caught.value).endswith(f" To train it further, add --init {finished} to another --run.")
+    with pytest.raises(UserError, match=r"resume\.$"):
+        setup._same_run(replace(config, optim=replace(config.optim, l2=1.0)))
+    done = command(
+        "train",
+        "--init",
+        finished,
+        "--run",
+        tmp_path / "more",
+        "--data.root",
+        config.data.root or "",
+        "--train.epochs",
+        "1",
+    )
+    assert done.returncode == 0, done.stderr
