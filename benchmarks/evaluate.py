@@ -6,6 +6,7 @@ Repeats the slices of the run's evaluation up to 544. Prints the seconds of the 
 surfaces, of all other scores, and of the files with the report.
 """
 
+import itertools
 import sys
 import tempfile
 import time
@@ -59,7 +60,7 @@ def main() -> None:
     table, predictions = score.score(step, params, source, config.data, batch, mesh)
     lap("network")
     masks = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
-    surfaces = surface.compare_slices(masks, (1.0, 1.0))
+    surfaces = surface.compare_slices(masks, itertools.repeat((1.0, 1.0)))
     lap("surfaces")
     evaluated = Evaluated(
         pairs=[Slice(name, i, pair.image, pair.label) for i, (name, pair) in enumerate(zip(names, pairs, strict=True))],

@@ -37,6 +37,14 @@ class Data:
 
     root: Annotated[Path | None, tyro.conf.arg(aliases=("--data-root",))] = None
     """Folder of keras_png_slices_train, _validate, _test and their _seg_ twins. None: made-up heads (phantoms)."""
+    join: tuple[Path, ...] = ()
+    """More such folders. Their slices join those of `root`, padded to one size; each keeps its own neighbours."""
+    shares: tuple[float, ...] | None = setting(
+        None, "None or numbers above 0", lambda shares: shares is None or all(0 < x < math.inf for x in shares)
+    )
+    """How much of a training each folder gets: `root`, then those of `join`. None: as much as it has slices."""
+    leave_out: tuple[str, ...] = ()
+    """Subjects whose slices do not train, such as those whom another folder has for validation."""
     normalise: Method = "zscore"
     """scale: grey level / 255, as in the original. zscore: mean 0, deviation 1 for each slice."""
     spacing_mm: tuple[float, float, float | None] | None = setting(
@@ -242,6 +250,6 @@ def differences(a: Config, b: Config) -> list[str]:
             items |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
         return items
 
-    free = {"run", "data.root", "data.spacing_mm", "data.cache", "data.threads", "train.evaluate"}
+    free = {"run", "data.root", "data.join", "data.spacing_mm", "data.cache", "data.threads", "train.evaluate"}
     x, y = flat(to_json(a)), flat(to_json(b))
     return [f"{key}: {x[key]} -> {y[key]}" for key in x if key not in free and x[key] != y[key]]

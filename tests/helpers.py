@@ -82,7 +82,7 @@ def evaluated(
     surfaces = None
     if spacing is not None:
         both = [(truth, prediction) for (_, truth), prediction in zip(slices, predictions, strict=True)]
-        surfaces = compare_slices(both, spacing[:2])
+        surfaces = compare_slices(both, itertools.repeat(spacing[:2]))
     return Evaluated(pairs, subjects, slices, predictions, table, surfaces, dict.fromkeys(subjects, spacing))
 
 

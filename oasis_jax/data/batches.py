@@ -12,9 +12,11 @@ import numpy as np
 from jaxtyping import Array, UInt8
 
 from oasis_jax.config import Data, Method
+from oasis_jax.data.geometry import Size
 from oasis_jax.data.neighbours import neighbour_rows
 from oasis_jax.data.normalise import normalise
 from oasis_jax.data.slices import Slice, read_pair
+from oasis_jax.data.volumes.frame import centre
 from oasis_jax.system.errors import UserError
 
 Batch = dict[str, Array]
@@ -30,12 +32,15 @@ HostBatch = dict[str, Any]
 class Source(Sequence[Any]):
     """Random access to decoded slices, each a `Pair`.
 
-    A slice is read when it is asked for: once with `data.cache`, otherwise every time. The type of the items is `Any`,
+    A slice is read when it is asked for: once with `data.cache`, otherwise every time. If it is smaller than `size`
+    (rows, columns), zeros are put around it. The type of the items is `Any`,
     because to check a more precise one, a type checker would read slices from disk.
     """
 
-    def __init__(self, slices: Sequence[Slice], data: Data, read: Callable[[Slice], Pair] = read_pair):
-        self._slices, self._read = slices, read
+    def __init__(
+        self, slices: Sequence[Slice], data: Data, read: Callable[[Slice], Pair] = read_pair, size: Size | None = None
+    ):
+        self._slices, self._read, self._size = slices, read, size
         self._cached: list[Any] | None = [None] * len(slices) if data.cache else None
         self._channels = neighbour_rows([(pair.case, pair.number) for pair in slices], data.neighbours)
 
@@ -44,11 +49,17 @@ class Source(Sequence[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         if self._cached is None:
-            return self._read(self._slices[index])
+            return self._padded(index)
         pair = self._cached[index]
         if pair is None:  # two threads may read it at once; they read the same
-            pair = self._cached[index] = self._read(self._slices[index])
+            pair = self._cached[index] = self._padded(index)
         return pair
+
+    def _padded(self, index: Any) -> Pair:
+        image, classes = self._read(self._slices[index])
+        if self._size in (None, image.shape):
+            return image, classes
+        return centre(image, self._size), centre(classes, self._size)
 
     def with_neighbours(
         self, index: int
@@ -75,6 +86,7 @@ def train_batches(
     start: int = 0,
     processes: tuple[int, int] = (0, 1),
     brain: bool = False,
+    parts: Sequence[int] = (),
 ) -> Iterator[HostBatch]:
     """Endless training batches from step `start` on: this process's part of each.
 
@@ -89,20 +101,43 @@ def train_batches(
         start: first step; its batch is the one that an uninterrupted iterator would give there.
         processes: (rank of this process, number of processes).
         brain: add `brain`, bool `(B, H, W, C)`, which augmentation needs to remove the skull.
+        parts: how many of the slices come from each tree, in order; needed for `data.shares`.
 
     Raises:
         UserError: as `check_batch`.
     """
     rank, count = processes
     check_batch(len(source), batch, count)
-    used = len(source) // batch * batch
-    order = grain.MapDataset.range(len(source)).seed(seed % 2**31).shuffle()[:used][rank::count]
+    order = _order(len(source), batch, seed, data.shares and _shares(data.shares, parts))
 
     def load(index: int) -> HostBatch:  # not a partial: Grain prints what it maps, and would print every cached slice
         return _load(source, data.normalise, index, brain)
 
-    batches = order.map(load).batch(batch // count).repeat()[start:]
-    return iter(batches.to_iter_dataset(_read_options(data)))
+    batches = order[rank::count].map(load).batch(batch // count)
+    batches = batches if data.shares else batches.repeat()
+    return iter(batches[start:].to_iter_dataset(_read_options(data)))
+
+
+def _order(slices: int, batch: int, seed: int, shares: Sequence[tuple[int, float]] | None) -> grain.MapDataset:
+    """The rows of one epoch; with shares (slices and share of each tree), those of a training without end."""
+    if shares is None:
+        return grain.MapDataset.range(slices).seed(seed % 2**31).shuffle()[: slices // batch * batch]
+    ends = np.cumsum([count for count, _ in shares])
+    trees = [
+        grain.MapDataset.range(int(end) - count, int(end)).seed((seed + k) % 2**31).shuffle().repeat()
+        for k, (end, (count, _)) in enumerate(zip(ends, shares, strict=True))
+    ]
+    total = sum(share for _, share in shares)
+    return grain.MapDataset.mix(trees, [share / total for _, share in shares])
+
+
+def _shares(shares: Sequence[float], parts: Sequence[int]) -> list[tuple[int, float]]:
+    """The slices and the share of each tree that trains."""
+    if len(shares) != len(parts):
+        raise UserError(f"data.shares has {len(shares)} number(s) for {len(parts)} folder(s): give one for each.")
+    if empty := [k for k, count in enumerate(parts) if not count]:
+        raise UserError(f"Folder {empty[0] + 1} of data.shares has no training slices: leave it and its share out.")
+    return list(zip(parts, shares, strict=True))
 
 
 def evaluation_batches(

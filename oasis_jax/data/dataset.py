@@ -12,7 +12,7 @@ from oasis_jax.data import checks
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.checks import Contents
 from oasis_jax.data.geometry import CUT, Cut, Spacing, parse_cut
-from oasis_jax.data.slices import Problem, Slice, find_slices, natural, tidy, two_spellings
+from oasis_jax.data.slices import Problem, Slice, find_slices, folders, natural, tidy, two_spellings
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import printable
@@ -39,11 +39,15 @@ class Dataset:
     """The appearance of the images of each split."""
     cut: Cut
     """How the slices were cut."""
-    spacing: Spacing | None
-    """Distance of rows, of columns and of slices, mm; None if unknown."""
+    spacing: dict[str, Spacing | None]
+    """Distance of rows, of columns and of slices of each case, mm; None if unknown."""
+    parts: dict[str, tuple[int, ...]]
+    """How many slices of each split come from each of the joined trees, in order."""
 
 
-def load_dataset(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silent, shown: int = 20) -> Dataset:
+def load_dataset(
+    root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silent, shown: int = 20, partial: bool = False
+) -> Dataset:
     """Index and check a tree. The pixels of a split that passed before and did not change are not read again.
 
     Args:
@@ -51,17 +55,22 @@ def load_dataset(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = si
         splits: the splits to load; others are ignored.
         track: shows progress over the files.
         shown: how many problems of one kind to list; the others are counted.
+        partial: some of the splits may be missing or empty, as other trees have them.
 
     Raises:
         UserError: lists every problem of layout and pixels.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: name the one that holds keras_png_slices_train.")
+    if partial:
+        splits = [s for s in splits if any(any(f.glob("*.png")) for f in folders(root, s) if f.is_dir())] or splits
     layouts = {split: find_slices(root, split) for split in splits}
     index: Index = {split: pairs for split, (pairs, _) in layouts.items()}
     problems = [problem for _, layout_problems in layouts.values() for problem in layout_problems]
     subjects, subject_problems = _subjects(root, index)
-    problems += subject_problems + _shared_subjects(index, subjects)
+    problems += subject_problems
+    shared = shared_subjects(index, subjects)
+    problems += [("subject in two splits", f"{subject}: {', '.join(names)}") for subject, names in shared.items()]
     cut, cut_problems = _cut(root)
     problems += cut_problems
     contents = {split: checks.check_pixels(root, split, pairs, track) for split, pairs in index.items() if pairs}
@@ -82,7 +91,8 @@ def load_dataset(root: Path, splits: Sequence[str] = SPLITS, track: Tracker = si
         fingerprints={split: content.fingerprint for split, content in contents.items()},
         ranges={split: content.ranges for split, content in contents.items()},
         cut=cut,
-        spacing=cut.spacing,
+        spacing=dict.fromkeys(subjects, cut.spacing),
+        parts={split: (len(pairs),) for split, pairs in index.items()},
     )
 
 
@@ -139,13 +149,13 @@ def _read_subjects(table: Path) -> dict[str, set[str]]:
     return subjects_of
 
 
-def _shared_subjects(index: Index, subjects: dict[str, str]) -> list[Problem]:
+def shared_subjects(index: Index, subjects: dict[str, str]) -> dict[str, list[str]]:
+    """The splits of each subject that is in more than one."""
     splits_of: dict[str, list[str]] = {}
     for split, pairs in index.items():
         for subject in {subjects[pair.case] for pair in pairs}:
             splits_of.setdefault(subject, []).append(split)
-    shared = {subject: splits for subject, splits in splits_of.items() if len(splits) > 1}
-    return [("subject in two splits", f"{subject}: {', '.join(splits)}") for subject, splits in shared.items()]
+    return {subject: splits for subject, splits in splits_of.items() if len(splits) > 1}
 
 
 def _size_problems(contents: dict[str, Contents]) -> list[Problem]:

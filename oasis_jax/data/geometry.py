@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,6 +15,13 @@ Size = tuple[int, int]
 
 Spacing = tuple[float, float, float | None]
 """mm from one row, one column and one slice to the next; None if the distance of slices is unknown."""
+
+
+def common(spacings: Iterable[Spacing | None]) -> Spacing | None:
+    """The spacing that all cases share; None if they differ, or if it is unknown."""
+    different = set(spacings)
+    return different.pop() if len(different) == 1 else None
+
 
 Axis = Literal["sagittal", "coronal", "axial"]
 """The plane that slices show; its index is the axis of a RAS volume along which they are stacked."""
@@ -36,8 +44,8 @@ class Cut:
 
     axis: Axis = "axial"
     """The plane that a slice shows."""
-    heights: tuple[float, float] = OASIS_HEIGHTS
-    """Lowest and highest slice, on a scale from the base of the brain, 0, to its top, 1."""
+    heights: tuple[float, float] | None = OASIS_HEIGHTS
+    """Lowest and highest slice, on a scale from the base of the brain, 0, to its top, 1; None: every height."""
     spacing: Spacing | None = None
     """mm between rows, columns and slices; None if the tree does not say."""
 
@@ -57,11 +65,14 @@ def parse_cut(content: Any) -> Cut:
     Raises:
         ValueError, KeyError, TypeError: the values hold no cut.
     """
-    low, high = map(float, content["heights"])
+    heights = content["heights"]
+    if heights is not None:
+        low, high = map(float, heights)
+        heights = low, high
     spacing = content.get("spacing")
     if spacing is not None:
         row, column, gap = spacing
         spacing = float(row), float(column), None if gap is None else float(gap)
         if not all(mm is None or 0 < mm < math.inf for mm in spacing):
             raise ValueError(f"spacing is {spacing}")
-    return Cut(AXES[AXES.index(content["axis"])], (low, high), spacing)
+    return Cut(AXES[AXES.index(content["axis"])], heights, spacing)

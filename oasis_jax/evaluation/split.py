@@ -1,11 +1,14 @@
 """Evaluate networks on the slices of a split."""
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 from jaxtyping import UInt8
 
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
+from oasis_jax.data.geometry import Spacing
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.inference import score
 from oasis_jax.inference.ensemble import Ensemble
@@ -48,14 +51,17 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
         slices=source,
         predictions=list(predictions),
         table=table,
-        surfaces=None if tree.spacing is None else _surfaces(source, predictions, tree.spacing[:2]),
-        spacing={pair.case: tree.spacing for pair in pairs},
+        surfaces=_surfaces(source, predictions, [tree.spacing[pair.case] for pair in pairs]),
+        spacing={pair.case: tree.spacing[pair.case] for pair in pairs},
     )
 
 
 def _surfaces(
-    source: Source, predictions: UInt8[np.ndarray, "slices rows columns"], spacing: tuple[float, float]
-) -> SurfaceTable:
-    """Compare the surfaces of each slice in 2D."""
+    source: Source, predictions: UInt8[np.ndarray, "slices rows columns"], spacing: Sequence[Spacing | None]
+) -> SurfaceTable | None:
+    """Compare the surfaces of each slice in 2D; None if a spacing is unknown."""
+    known = [mm[:2] for mm in spacing if mm is not None]
+    if len(known) < len(spacing):
+        return None
     pairs = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
-    return surface.compare_slices(console.track(pairs, len(predictions), "Surfaces"), spacing)
+    return surface.compare_slices(console.track(pairs, len(predictions), "Surfaces"), known)

@@ -81,20 +81,20 @@ def compare(
 
 def compare_slices(
     pairs: Iterable[tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]],
-    spacing: Sequence[float],
+    spacing: Iterable[Sequence[float]],
     tolerance: float = TOLERANCE,
 ) -> SurfaceTable:
     """Compare the surfaces of each slice in 2D. A slice of 256x256 takes about 10 ms.
 
     Args:
         pairs: true and predicted classes of each slice; slices may differ in size.
-        spacing: mm from one row, and from one column, to the next.
+        spacing: mm from one row, and from one column, to the next, of each slice.
         tolerance: mm; a surface element within this distance counts as near.
 
     Returns:
         Arrays of shape `(slices, 3)`.
     """
-    tables = [compare(*pair, spacing, tolerance) for pair in pairs]
+    tables = [compare(*pair, mm, tolerance) for pair, mm in zip(pairs, spacing, strict=False)]
     return SurfaceTable(*map(np.stack, zip(*tables, strict=True)))
 
 

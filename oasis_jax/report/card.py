@@ -104,9 +104,9 @@ def _interface(run: Run) -> dict[str, Any]:
 
 def _training_data(run: Run) -> dict[str, Any]:
     """The slices of training: how they were cut, and their range of intensities, for users who make similar ones."""
-    root = run.config.data.root
+    roots = (run.config.data.root, *run.config.data.join)
     return {
-        "name": "phantoms" if root is None else root.name,
+        "name": " and ".join("phantoms" if root is None else root.name for root in roots),
         "fingerprints": run.provenance["data_fingerprints"],
         # Older runs do not have these entries.
         **{name: run.provenance[name] for name in ("slice_cut", "slice_looks") if name in run.provenance},
@@ -117,7 +117,11 @@ def _anonymous(run: Run) -> Config:
     """The config without folders of this machine, because other people read the card."""
     settings = run.config
     root = settings.data.root and Path(settings.data.root.name)
-    return replace(settings, run=Path(run.name), data=replace(settings.data, root=root))
+    return replace(
+        settings,
+        run=Path(run.name),
+        data=replace(settings.data, root=root, join=tuple(Path(x.name) for x in settings.data.join)),
+    )
 
 
 def _timestamp() -> str:

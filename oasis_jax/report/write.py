@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from oasis_jax.data.dataset import Dataset
+from oasis_jax.data.geometry import common
 from oasis_jax.evaluation import record, summary
 from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
 from oasis_jax.evaluation.result import Evaluated
@@ -67,7 +68,6 @@ def write_evaluation(
 
 
 def _record(networks: Ensemble, evaluated: Evaluated, data: str, split: str, fingerprint: str) -> EvaluationRecord:
-    spacings = set(evaluated.spacing.values())
     return EvaluationRecord(
         run=networks.runs[0].name,
         data=data,
@@ -75,7 +75,7 @@ def _record(networks: Ensemble, evaluated: Evaluated, data: str, split: str, fin
         step=networks.checkpoints[0].step,
         averaged=networks.averaged,
         data_fingerprint=fingerprint,
-        spacing_mm=spacings.pop() if len(spacings) == 1 else None,
+        spacing_mm=common(evaluated.spacing.values()),
     )
 
 
@@ -120,7 +120,7 @@ def is_current(metrics: Metrics, run: Run, tree: Dataset) -> bool:
         and metrics.step == best.step
         and metrics.averaged is None
         and metrics.data_fingerprint == tree.fingerprints.get(metrics.split)
-        and metrics.spacing_mm == tree.spacing
+        and metrics.spacing_mm == common([tree.spacing[pair.case] for pair in tree.splits[metrics.split]])
     )
 
 

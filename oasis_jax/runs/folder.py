@@ -85,7 +85,9 @@ class Run(NamedTuple):
 
     def at_data(self, root: Path | None) -> "Run":
         """The same run, reading its slices from elsewhere."""
-        return self._replace(config=replace(self.config, data=replace(self.config.data, root=root)))
+        return self._replace(
+            config=replace(self.config, data=replace(self.config.data, root=root, join=(), leave_out=()))
+        )
 
     def evaluation(self, split: str) -> Path:
         """Folder of the evaluation of a split. For a model it is in the current folder, not beside the weights."""

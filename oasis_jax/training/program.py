@@ -82,7 +82,7 @@ def build(settings: Config, tree: Dataset, params: unet.Params | None = None) ->
     mirror_shift(settings.augment.mirror_axis, tree.size[0])
     check_batch(len(tree.splits["train"]), settings.train.batch, distributed.process()[1])
     mesh = sharding.make_mesh(settings.train.batch)
-    sources = {split: Source(pairs, settings.data) for split, pairs in tree.splits.items()}
+    sources = {split: Source(pairs, settings.data, size=tree.size) for split, pairs in tree.splits.items()}
     init_key, step_key = jax.random.split(jax.random.key(settings.train.seed))
     init, apply = unet.network(settings.model)
     epoch_steps = len(sources["train"]) // settings.train.batch
@@ -106,7 +106,7 @@ def build(settings: Config, tree: Dataset, params: unet.Params | None = None) ->
         begin=_compile_begin(initial_state, mesh),
         params=params,
         train_step=sharding.compile_train_step(train_step, mesh),
-        batches=partial(_batches, settings, sources["train"], mesh),
+        batches=partial(_batches, settings, sources["train"], tree.parts["train"], mesh),
         validate=_validation(settings, sources["validate"], score.compiled_eval_step(settings, apply, mesh), mesh),
         rate=jax.jit(lambda step: jnp.float32(schedule(step))),
         validate_every=settings.train.validate_every or epoch_steps,
@@ -128,7 +128,9 @@ def _compile_begin(
     )
 
 
-def _batches(settings: Config, source: Source, mesh: jax.sharding.Mesh, first: int) -> Iterator[dict[str, Any]]:
+def _batches(
+    settings: Config, source: Source, parts: tuple[int, ...], mesh: jax.sharding.Mesh, first: int
+) -> Iterator[dict[str, Any]]:
     batches = train_batches(
         source,
         settings.data,
@@ -137,6 +139,7 @@ def _batches(settings: Config, source: Source, mesh: jax.sharding.Mesh, first: i
         start=first,
         processes=distributed.process(),
         brain=settings.augment.strip > 0,
+        parts=parts,
     )
     return sharding.to_devices(batches, mesh)
 

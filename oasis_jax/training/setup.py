@@ -45,7 +45,8 @@ def train(settings: Config) -> None:
     config.validate(settings)
     arrays.check_folder(settings.run)
     if settings.data.root is not None:  # so that the run can be evaluated from any folder
-        settings = replace(settings, data=replace(settings.data, root=settings.data.root.absolute()))
+        joined = tuple(folder.absolute() for folder in settings.data.join)
+        settings = replace(settings, data=replace(settings.data, root=settings.data.root.absolute(), join=joined))
     sharding.configure_jax()
     if run_folder.exists(settings.run):
         _same_run(settings)  # a quick refusal, before any data is read

@@ -207,7 +207,7 @@ def test_a_class_that_one_side_lacks_is_infinitely_far_and_one_that_both_lack_is
 def test_slices_are_compared_one_by_one_and_a_subject_is_scored_from_their_sums() -> None:
     rng = np.random.default_rng(0)
     truth, prediction = rng.integers(0, 4, (2, 3, 9, 11), np.uint8)
-    table = surface.compare_slices(zip(truth, prediction, strict=True), (1.0, 2.0), tolerance=0.5)
+    table = surface.compare_slices(zip(truth, prediction, strict=True), itertools.repeat((1.0, 2.0)), tolerance=0.5)
     for i in range(3):
         for own, whole in zip(surface.compare(truth[i], prediction[i], (1.0, 2.0), 0.5), table, strict=True):
             assert np.array_equal(own, whole[i])
