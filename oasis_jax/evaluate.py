@@ -42,7 +42,7 @@ class Arguments:
     """
 
     run: tyro.conf.Positional[RunPath]
-    """Run folder, as training made it; or pretrained, the model that comes with the program."""
+    """Run folder, as training made it; or pretrained or pretrained-heads, the models that come with the program."""
     split: Split | None = None
     """train, validate or test. None: the one the run's config names."""
     slices: tuple[int, ...] = ()
@@ -116,11 +116,12 @@ def evaluate_volumes(runs: Sequence[Run], arguments: Arguments, folder: Path) ->
 
 def _caveats(segmenter: Segmenter, evaluated: Evaluated, failed: int, scans: int) -> list[str]:
     """What a reader of the scores of whole volumes must know."""
-    low, high = segmenter.trained.cut.heights
-    caveats = [
-        f"Training saw slices from {low:.2f} to {high:.2f} of the brain's height. These are whole volumes; at other "
-        "heights the labels are unreliable."
-    ]
+    caveats = []
+    if (heights := segmenter.trained.cut.heights) is not None:
+        caveats.append(
+            f"Training saw slices from {heights[0]:.2f} to {heights[1]:.2f} of the brain's height. These are whole "
+            "volumes; at other heights the labels are unreliable."
+        )
     if failed:
         caveats.append(f"{failed} of {scans} scans could not be evaluated and are left out.")
     if evaluated.surfaces is None:
@@ -167,7 +168,7 @@ def _evaluate_run(arguments: Arguments) -> None:
         raise UserError(f"{split} has slices 0 to {count - 1}; there is no slice {missing[0]}.")
     mesh = sharding.make_mesh(jax.device_count())
     networks = ensemble.load(runs, mesh, step=arguments.step, mirror=arguments.mirror)
-    source = Source(tree.splits[split], trained.config.data)
+    source = Source(tree.splits[split], trained.config.data, size=tree.size)
     evaluated = evaluate_split(networks, tree, split, source, mesh)
     show(write_split(networks, tree, split, evaluated, folder, arguments.slices), folder)
 

@@ -21,7 +21,7 @@ from oasis_jax.data.geometry import Axis, Cut
 from oasis_jax.data.slices import folders, write_png
 from oasis_jax.data.volumes import inputs
 from oasis_jax.data.volumes.finding import InputFile, find_inputs
-from oasis_jax.data.volumes.frame import quantise
+from oasis_jax.data.volumes.frame import volume_grey
 from oasis_jax.data.volumes.inputs import read_input, read_inputs
 from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.data.volumes.png import read_grey
@@ -155,10 +155,8 @@ def test_a_slice_of_the_trained_size_is_placed_as_it_stands_whatever_the_window(
 
 
 def test_neighbours_of_a_volume_lie_as_far_away_as_those_of_training(tmp_path: Path) -> None:
-    values = np.full((48, 64, 9), 40.0, np.float32)
-    values[20, 20] = 100 + 10 * np.arange(9)  # the brightest pixel, so grey 255 in each plane
-    values[21, 21] = 50 + 5 * np.arange(9) ** 2 / 9  # tells the planes apart
-    grey = [quantise(plane) for plane in np.moveaxis(values, 2, 0)]
+    values = np.random.default_rng(0).uniform(40, 200, (48, 64, 9)).astype(np.float32)
+    grey = volume_grey(np.moveaxis(values, 2, 0))
     for gap, step in ((1.0, 1), (0.5, 2), (2.0, 0.5)):
         path = save(tmp_path / "a.nii", values, (1, 1, gap))
         item = read_input(InputFile(path, "a"), Framing((48, 64), (48, 64), "axial", neighbours=1, gap=1.0))
@@ -167,7 +165,7 @@ def test_neighbours_of_a_volume_lie_as_far_away_as_those_of_training(tmp_path: P
             for channel, at in enumerate((max(k - step, 0), k, min(k + step, 8))):
                 wanted = grey[int(at)]
                 if at % 1:
-                    wanted = quantise((values[..., int(at)] + values[..., int(at) + 1]) / 2)
+                    wanted = ((grey[int(at)] + 1.0 * grey[int(at) + 1]) / 2).astype(np.uint8)
                 assert np.array_equal(item.frames[k, ..., channel], wanted)
         assert np.array_equal(item.slices, np.stack(grey))
 

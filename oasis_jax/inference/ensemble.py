@@ -47,16 +47,18 @@ class Ensemble:
     mirror: bool
     """Whether each network also sees the mirror image."""
 
-    def apply(self, growth: Size = (0, 0)) -> Apply:
+    def apply(self, growth: Size | None = (0, 0)) -> Apply:
         """The pure function `(params, image) -> logits`, `params` as the field above.
 
         What the networks look at grows with a frame that has `growth` more rows and columns than the slices of
-        training. Where anything is averaged, logits are logarithms of probabilities.
+        training; with None, they see the whole frame, whatever its size. Where anything is averaged, logits are
+        logarithms of probabilities.
         """
         networks = [unet.network(replace(run.config.model, crop=_grown(run, growth)))[1] for run in self.runs]
         if len(networks) == 1 and not self.mirror:
             return lambda params, image: networks[0](params[0], image)
-        shifts = [mirror_shift(run.config.augment.mirror_axis, run.size[0]) for run in self.runs]
+        axes = [None if growth is None else run.config.augment.mirror_axis for run in self.runs]
+        shifts = [mirror_shift(axis, run.size[0]) for axis, run in zip(axes, self.runs, strict=True)]
 
         def apply(params: tuple[unet.Params, ...], image: Array) -> Array:
             shares = [
@@ -127,9 +129,9 @@ def _check_alike(first: Run, other: Run) -> None:
             )
 
 
-def _grown(run: Run, growth: Size) -> Size | None:
+def _grown(run: Run, growth: Size | None) -> Size | None:
     crop = run.config.model.crop
-    return None if crop is None else (crop[0] + growth[0], crop[1] + growth[1])
+    return None if crop is None or growth is None else (crop[0] + growth[0], crop[1] + growth[1])
 
 
 def _probabilities(network: Apply, params: unet.Params, image: Array, shift: int | None) -> Array:

@@ -12,7 +12,8 @@ from jaxtyping import Float32, UInt8
 
 from oasis_jax.classes import COUNT
 from oasis_jax.data.geometry import Size
-from oasis_jax.data.volumes.inputs import Input, own_classes, own_probabilities
+from oasis_jax.data.volumes.anatomy import brain_piece
+from oasis_jax.data.volumes.inputs import BACKGROUND, Input, own_classes, own_probabilities
 from oasis_jax.inference.segment import Labels, Segmenter
 
 _AHEAD = 2
@@ -46,11 +47,14 @@ def label(
         keep_probabilities: return the probabilities too.
         advance: called for each labelled slice with its share of its file.
     """
+    whole_heads = segmenter.whole_heads
     for batch in _segmented(_grouped(inputs, segmenter.batch, keep_probabilities), segmenter):
         for row, (pending, number) in enumerate(batch.slices):
             pending.write(number, batch, row)
             advance(Fraction(1, pending.total))
             if pending.left == 0:
+                if whole_heads and pending.input.volume is not None:
+                    pending.keep_brain()
                 yield Segmentation(pending.input, pending.classes, pending.probabilities, pending.confidence)
 
 
@@ -81,6 +85,13 @@ class _Pending:
         self.classes[number] = probabilities.argmax(-1)
         if self.probabilities is not None:
             self.probabilities[number] = probabilities
+
+    def keep_brain(self) -> None:
+        """Make what hangs on to no brain background: bits of scalp and neck that the network took for tissue."""
+        beside = ~brain_piece(self.classes > 0)
+        self.classes[beside] = 0
+        if self.probabilities is not None:
+            self.probabilities[beside] = BACKGROUND
 
 
 class _Batch:

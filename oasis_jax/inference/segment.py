@@ -79,6 +79,11 @@ class Segmenter:
         return np.concatenate(parts)
 
     @property
+    def whole_heads(self) -> bool:
+        """Whether the first run was trained on every height of heads."""
+        return _whole_heads(self.ensemble.runs[0])
+
+    @property
     def trained(self) -> Trained:
         """What the first run remembers of the slices it was trained on.
 
@@ -97,14 +102,17 @@ class Segmenter:
         run, cut = self.ensemble.runs[0], self.trained.cut
         spacing = cut.spacing or run.config.data.spacing_mm
         gap = None if spacing is None else spacing[2]
-        return Framing(run.size, run.config.model.crop or run.size, cut.axis, run.config.data.neighbours, gap)
+        window = run.config.model.crop or run.size
+        return Framing(run.size, window, cut.axis, run.config.data.neighbours, gap, cut.heights is None)
 
 
 def _forward(networks: Ensemble, mesh: jax.sharding.Mesh) -> Forward:
     (rows, columns), method = networks.runs[0].size, networks.runs[0].config.data.normalise
+    whole = _whole_heads(networks.runs[0])
 
     def segment(params: Any, images: jax.Array) -> Labels:
-        logits = networks.apply((images.shape[1] - rows, images.shape[2] - columns))(params, images)
+        growth = images.shape[1] - rows, images.shape[2] - columns
+        logits = networks.apply(None if whole and growth != (0, 0) else growth)(params, images)
         classes, probabilities = logits.argmax(-1).astype(jnp.uint8), jax.nn.softmax(logits)
         brain = classes > 0
         pixels, confidence = brain.sum((1, 2)), jnp.where(brain, probabilities.max(-1), 0).sum((1, 2))
@@ -113,6 +121,11 @@ def _forward(networks: Ensemble, mesh: jax.sharding.Mesh) -> Forward:
     compiled = sharding.compile_eval_step(segment, mesh)
     # Normalised on the host, as slices are for an evaluation: so both round alike, and give every pixel one class.
     return lambda frames: compiled(networks.params, normalise(frames, method))
+
+
+def _whole_heads(run: Run) -> bool:
+    """Whether a run was trained on every height, so that its networks look at whole frames of any size."""
+    return run.provenance.get("slice_cut", {}).get("heights", ()) is None
 
 
 def _batch(size: Size, most: int | None, frame: Size) -> int:

@@ -11,9 +11,14 @@ from oasis_jax.data.volumes.nifti import slice_spacing
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.inference.unlike import judge
 from oasis_jax.runs.trained import Trained
+from oasis_jax.system.errors import UserError
 
 _ROUNDING = 0.01
 """Tolerance as a share of the brain's height, about one slice: the top of the brain is known to about one slice."""
+
+
+_LARGEST_BRAIN = 2200.0
+"""Millilitres of brain and CSF. Skulls of adults hold 1,000 to 1,900."""
 
 
 class SliceSummary(NamedTuple):
@@ -69,6 +74,9 @@ def summarise(segmentation: Segmentation, trained: Trained, all_heights: bool = 
         segmentation: the file and its labels.
         trained: how the slices of training were cut, and their range of intensities.
         all_heights: add up the tissue of all slices of a volume, not only of the slices at trained heights.
+
+    Raises:
+        UserError: the labels are more than any head holds.
     """
     file, notes = segmentation.input, list(segmentation.input.notes)
     counts = np.stack([np.bincount(classes.ravel(), minlength=COUNT) for classes in segmentation.classes])
@@ -77,10 +85,12 @@ def summarise(segmentation: Segmentation, trained: Trained, all_heights: bool = 
     areas = counts[:, 1:] * pixel
     brain, axis = areas.sum(1), trained.cut.axis
     height = None if gap is None or is_cut_off(brain, gap, axis) else heights(brain, gap, axis)
-    if gap is not None and is_cut_off(brain, gap, axis):
+    if gap is not None and trained.cut.heights is not None and is_cut_off(brain, gap, axis):
         notes.append("it ends inside the brain, so the heights of its slices are unknown, and all are added up")
-    low, high = trained.cut.heights
-    in_heights = None if height is None else (height > low - _ROUNDING) & (height < high + _ROUNDING)
+    in_heights = None
+    if height is not None and trained.cut.heights is not None:
+        low, high = trained.cut.heights
+        in_heights = (height > low - _ROUNDING) & (height < high + _ROUNDING)
     shown = np.asarray(file.head.any(axis=(1, 2)))
     expected = shown if in_heights is None else shown & in_heights
     unlike, differences = judge(segmentation, trained, expected, brain, height)
@@ -99,6 +109,11 @@ def summarise(segmentation: Segmentation, trained: Trained, all_heights: bool = 
     whole = in_heights is None or all_heights
     counted = areas if in_heights is None or all_heights else areas[in_heights]
     millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
+    if millilitres is not None and millilitres.sum() > _LARGEST_BRAIN:
+        raise UserError(
+            f"{file.source.path} would have {millilitres.sum() / 1000:.1f} l of brain and CSF, more than any head has: "
+            "is it a T1 scan of a head, without noise around it?"
+        )
     return FileSummary(file.source.shown, slices, millilitres, whole, tuple(notes))
 
 

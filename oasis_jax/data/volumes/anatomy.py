@@ -146,6 +146,25 @@ def _refilled(head: np.ndarray, gaps: list[int], shown: np.ndarray) -> np.ndarra
     return out
 
 
+def brain_piece(labelled: Bool[np.ndarray, "planes rows columns"]) -> Bool[np.ndarray, "planes rows columns"]:
+    """The largest connected piece of what is labelled, without what hangs on to it by less than two voxels.
+
+    Planes without labels, as black ones have none, do not divide a brain.
+    """
+    used = labelled.any(axis=(1, 2))
+    solid = labelled[used]
+    core = np.asarray(ndimage.binary_erosion(solid, iterations=1, border_value=1))
+    pieces, count = ndimage.label(core if core.any() else solid)  # type: ignore[misc]
+    if count == 0:
+        return labelled
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    largest = ndimage.binary_dilation(pieces == sizes.argmax(), iterations=2)
+    out = np.zeros_like(labelled)
+    out[used] = largest & solid
+    return out
+
+
 def brain_planes(head: Head, gap: float, axis: Axis) -> Int[np.ndarray, " planes"]:
     """Numbers of planes that should show a section of the brain, evenly spaced.
 

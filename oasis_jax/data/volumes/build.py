@@ -14,7 +14,7 @@ from oasis_jax.data import geometry, overlays
 from oasis_jax.data.geometry import Axis, Size
 from oasis_jax.data.slices import folders, write_pair
 from oasis_jax.data.volumes.anatomy import brain_span, find_head, gap_notes
-from oasis_jax.data.volumes.frame import centre, fit, put, quantise
+from oasis_jax.data.volumes.frame import centre, fit, put, volume_grey
 from oasis_jax.data.volumes.nifti import (
     check_slices,
     planes,
@@ -41,6 +41,8 @@ class Rule(NamedTuple):
     values: Values
     orientation: str | None = None
     """Directions of the axes, such as "RAS", for volumes whose header does not give them."""
+    every_height: bool = False
+    """Cut all slices that show the head, whatever `start` and `extent` say."""
 
 
 class CutScan(NamedTuple):
@@ -74,11 +76,15 @@ def cut_scan(scan: Scan, rule: Rule) -> CutScan:
         raise UserError(f"{scan.label} labels no brain in {rule.axis} slices: is it the right file?")
     check_slices(scan.image, image, rule.axis)
     base, top = span
-    first = int(base + rule.start * (top - base))
-    numbers = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
     sides = Grid(classes.shape[1], pixel[0]), Grid(classes.shape[2], pixel[1])
     values = resample(planes(image.values, rule.axis), sides[0].to_mm(), sides[1].to_mm())
     head = find_head(values)
+    if rule.every_height:
+        shown = np.flatnonzero(head.mask.any(axis=(1, 2)) | classes.any(axis=(1, 2)))
+        numbers = np.arange(shown[0], shown[-1] + 1)
+    else:
+        first = int(base + rule.start * (top - base))
+        numbers = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
     place = fit((sides[0].mm, sides[1].mm), (head.rows, head.columns), rule.frame, rule.frame)
     if place.frame != rule.frame:
         needed = f"{place.frame[0]} {place.frame[1]}"
@@ -91,12 +97,12 @@ def cut_scan(scan: Scan, rule: Rule) -> CutScan:
     across = values[:, :, values.shape[2] // 2] if rule.axis == "sagittal" else values[:, values.shape[1] // 2]
     upright = resample(across[None], Grid(len(across), gap).to_mm(), None)[0]
     return CutScan(
-        images=np.stack([put(quantise(plane), place) for plane in values[numbers]]),
+        images=np.stack([put(plane, place) for plane in volume_grey(values)[numbers]]),
         classes=np.stack([put(plane, place) for plane in resampled]),
-        first=first,
+        first=int(numbers[0]),
         spacing=(pixel[0], pixel[1], gap),
         heights=(float(height[0]), float(height[1])),
-        profile=quantise(upright)[::-1],
+        profile=volume_grey(upright[None])[0][::-1],
         notes=(*image.notes, *gap_notes(head), *thickness_notes(image, rule.axis)),
     )
 
@@ -178,7 +184,8 @@ def _fill(part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict
         )
     lowest, highest = zip(*heights, strict=True)
     gap = gaps[0] if max(gaps) - min(gaps) < _SAME else None
-    geometry.write_cut(part, geometry.Cut(rule.axis, (min(lowest), max(highest)), (1.0, 1.0, gap)))
+    seen = None if rule.every_height else (min(lowest), max(highest))
+    geometry.write_cut(part, geometry.Cut(rule.axis, seen, (1.0, 1.0, gap)))
     header = ["case", "subject", "split", "image", "label", "first_slice", "slices", "row_mm", "column_mm", "slice_mm"]
     write_text(part / "volumes.csv", csv_text(header, rows))
     write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], [row[:2] for row in rows]))

@@ -12,6 +12,12 @@ from jaxtyping import Real, Shaped, UInt8
 from oasis_jax.config import STRIDE
 from oasis_jax.data.geometry import Size
 
+_BRIGHT = 99.5
+"""Percentile of the head from which on everything is white."""
+
+_HEAD = 0.1
+"""Share of the brightness of a head below which voxels count as air."""
+
 
 class Place(NamedTuple):
     """Where a plane lies in a frame: the plane's pixel (0, 0) is the frame's pixel `offset`, which may be negative."""
@@ -34,6 +40,30 @@ def quantise(values: Real[np.ndarray, "rows columns"]) -> UInt8[np.ndarray, "row
         return np.zeros(values.shape, np.uint8)
     # First multiply, then divide: a number divided by itself is exactly 1, so the brightest pixel is exactly 255.
     return np.floor(np.maximum(values, 0).astype(np.float64) * 255 / top).astype(np.uint8)
+
+
+def volume_grey(values: Real[np.ndarray, "planes rows columns"]) -> UInt8[np.ndarray, "planes rows columns"]:
+    """Grey levels of a whole volume, in which a few bright voxels do not darken all others.
+
+    The bright end, 255, is the percentile 99.5 of the head: of voxels brighter than a tenth of that percentile of all
+    voxels above 0. A vitamin capsule, an eye or a hot voxel is smaller than the rest, and fat still shows.
+
+    Args:
+        values: intensities of any unit, finite; negative ones become 0.
+
+    Returns:
+        `floor(255 * value / bright end)`, at most 255; all are 0 if no value is above 0.
+    """
+    thin = values[::2, ::2, ::2]
+    positive = thin[thin > 0]
+    if not positive.size:
+        positive = values[values > 0]
+        if not positive.size:
+            return np.zeros(values.shape, np.uint8)
+    top = np.percentile(positive, _BRIGHT)
+    top = np.percentile(positive[positive > _HEAD * top], _BRIGHT).astype(np.float32)
+    top = max(top, np.finfo(np.float32).tiny)  # so that shares of it are finite
+    return (255 * (np.clip(values, 0, top) / top)).astype(np.uint8)
 
 
 def middle(size: Size, frame: Size) -> Place:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, UInt8
 from oasis_jax.data.slices import missing_neighbours, neighbour_files
 from oasis_jax.data.volumes.anatomy import find_head, head_notes
 from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.frame import Place, middle, put, take
+from oasis_jax.data.volumes.frame import Place, middle, put, take, volume_grey
 from oasis_jax.data.volumes.nifti import (
     Volume,
     check_slices,
@@ -33,7 +33,8 @@ _AHEAD = 4
 _ZERO_SHARE = 0.05
 """Share of the brightest tissue up to which the background counts as 0, as in the slices of training."""
 
-_BACKGROUND = np.array([1, 0, 0, 0], np.float32)
+BACKGROUND = np.array([1, 0, 0, 0], np.float32)
+"""The probabilities of a pixel that is certainly background."""
 
 
 class Input(NamedTuple):
@@ -85,8 +86,9 @@ def read_input(
     sides = Grid(values.shape[1], pixel[0]), Grid(values.shape[2], pixel[1])
     values = resample(values, sides[0].to_mm(), sides[1].to_mm())
     head = find_head(values)
-    place, place_notes = place_volume(values, head, gap, framing, classify)
-    frames = cut_frames(values, place, gap, framing)
+    grey = volume_grey(values)
+    place, place_notes = place_volume(grey, head, gap, framing, classify)
+    frames = cut_frames(grey, place, gap, framing)
     notes = (*volume.notes, *head_notes(head), *_background_notes(values, head.mask))
     notes += (*thickness_notes(volume, framing.axis, framing.gap), *place_notes)
     return Input(file, frames, head.mask, place, sides, volume, notes)
@@ -174,8 +176,8 @@ def own_probabilities(
 ) -> Float32[np.ndarray, "rows columns 4"]:
     """The probabilities of one frame on the pixels of the file's own slice."""
     rows, columns = item.sides
-    plane = take(probabilities, item.place, item.head.shape[1:], _BACKGROUND)
-    plane[~item.head[number]] = _BACKGROUND
+    plane = take(probabilities, item.place, item.head.shape[1:], BACKGROUND)
+    plane[~item.head[number]] = BACKGROUND
     return np.moveaxis(resample(np.moveaxis(plane, -1, 0), rows.from_mm(), columns.from_mm()), 0, -1)
 
 

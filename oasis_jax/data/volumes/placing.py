@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Real, UInt8
+from jaxtyping import UInt8
 
+from oasis_jax.config import STRIDE
 from oasis_jax.data.geometry import Axis, Size, central
 from oasis_jax.data.volumes.anatomy import Head, brain_planes, find_head
-from oasis_jax.data.volumes.frame import Place, fit, middle, put, quantise
+from oasis_jax.data.volumes.frame import Place, fit, middle, put
 
 _SCALP = 24
 """Pixels at the rim of a head that the network need not see: scalp, skull and fluid around the brain."""
@@ -21,6 +22,9 @@ _SMALLEST_BRAIN = 24
 
 _MARGIN = 2
 """Pixels around the brain on the chosen planes, for the planes between them."""
+
+_SMALLEST_FRAME = (STRIDE, STRIDE)
+"""The frame around a head grows from here."""
 
 _SAME_PLANE = 0.05
 """Share of the distance between two planes. A neighbour closer than that to a plane is that plane."""
@@ -43,6 +47,8 @@ class Framing(NamedTuple):
     """Slices below and above that it sees as extra channels."""
     gap: float | None = None
     """mm from one slice to the next in training; None if unknown."""
+    whole_heads: bool = False
+    """Whether it was trained on every height of heads, wherever they lie: it sees the box around a head."""
 
     def step(self, gap: float) -> float:
         """The distance of the slices in training, in planes that are `gap` mm apart."""
@@ -66,7 +72,7 @@ def place_slice(grey: UInt8[np.ndarray, "rows columns"], framing: Framing) -> tu
 
 
 def place_volume(
-    values: Real[np.ndarray, "planes rows columns"],
+    grey: UInt8[np.ndarray, "planes rows columns"],
     head: Head,
     gap: float,
     framing: Framing,
@@ -75,17 +81,19 @@ def place_volume(
     """The place of the planes of a volume, and notes: where the network sees the whole head, else the whole brain.
 
     Args:
-        values: intensities, pixels of 1 mm.
+        grey: grey levels, pixels of 1 mm.
         head: where the head lies in them.
         gap: distance of the planes, mm.
         framing: how the network was trained.
         classify: the network, which finds the brain; None: show the whole head.
     """
-    size, box = (values.shape[1], values.shape[2]), (head.rows, head.columns)
+    size, box = (grey.shape[1], grey.shape[2]), (head.rows, head.columns)
+    if framing.whole_heads:
+        return fit(size, box, _SMALLEST_FRAME, _SMALLEST_FRAME), ()
     whole = fit(size, box, framing.frame, framing.window)
     if whole.frame == framing.frame or classify is None:
         return whole, _frame_notes(whole, framing)
-    planes = values[brain_planes(head, gap, framing.axis)]
+    planes = grey[brain_planes(head, gap, framing.axis)]
     place = middle(size, framing.frame)  # as in training; a volume in the space of the atlas must not move by a pixel
     for _ in range(_ATTEMPTS):
         classes = np.asarray(classify(cut_frames(planes, place, gap, framing)))
@@ -132,18 +140,18 @@ def _frame_notes(place: Place, framing: Framing) -> tuple[str, ...]:
 
 
 def cut_frames(
-    values: Real[np.ndarray, "planes rows columns"], place: Place, gap: float, framing: Framing
+    planes: UInt8[np.ndarray, "planes rows columns"], place: Place, gap: float, framing: Framing
 ) -> UInt8[np.ndarray, "planes height width channels"]:
     """Frames of planes that are `gap` mm apart; the neighbours of each are as far away as in training."""
     neighbours, step = framing.neighbours, framing.step(gap)
-    frames = np.empty((len(values), *place.frame, 2 * neighbours + 1), np.uint8)
+    frames = np.empty((len(planes), *place.frame, 2 * neighbours + 1), np.uint8)
     for channel, distance in enumerate(range(-neighbours, neighbours + 1)):
-        for k in range(len(values)):
-            position = min(max(k + distance * step, 0), len(values) - 1)
+        for k in range(len(planes)):
+            position = min(max(k + distance * step, 0), len(planes) - 1)
             low, share = int(position), position % 1
             if min(share, 1 - share) < _SAME_PLANE:
-                plane = values[round(position)]
+                plane = planes[round(position)]
             else:
-                plane = (1 - share) * values[low] + share * values[low + 1]
-            frames[k, ..., channel] = put(quantise(plane), place)
+                plane = ((1 - share) * planes[low] + share * planes[low + 1]).astype(np.uint8)
+            frames[k, ..., channel] = put(plane, place)
     return frames

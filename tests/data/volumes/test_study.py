@@ -38,9 +38,8 @@ def test_the_command_makes_a_tree_that_training_accepts(study: Path, tmp_path: P
     for pairs in tree.splits.values():
         for pair in pairs:
             image, classes = read_pair(pair)
-            assert image.max() == 255
-            brightest = 60 * int(classes.max())  # the deep tissue is missing from the highest slices
-            assert np.array_equal(np.digitize(image * (brightest / 255), [30, 90, 150]), classes)
+            assert image.max() > 150  # the whole head decides what is white, so a slice may be darker
+            assert np.array_equal(np.digitize(image * (180 / 255), [30, 90, 150]), classes)
     with (out / "volumes.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["case"] for row in rows} == {"2-a", "10-a", "x-a", "x-b", "y-a"}
