@@ -18,7 +18,7 @@ from oasis_jax.data.phantoms.head import make_head
 
 PAGES = ("README.md", *(f"docs/{name}.md" for name in ("data", "training", "evaluation", "prediction", "export")))
 
-FREESURFER = np.array([0, 4, 3, 2])
+FREESURFER = np.array([0, 24, 3, 2])
 """Values of the classes in the label volumes of docs/data.md."""
 
 DONE: set[tuple[str, ...]] = set()
@@ -80,6 +80,11 @@ def provided(tmp_path_factory: pytest.TempPathFactory) -> Path:
             volume.write_volume(anatomy / f"sub-{subject}_T1w.nii.gz", seed=ord(subject))
             (anatomy / f"sub-{subject}_T1w_labels.nii.gz").rename(anatomy / f"sub-{subject}_dseg.nii.gz")
         shutil.copy("study/sub-a/anat/sub-a_T1w.nii.gz", "scan.nii.gz")
+        Path("maps").mkdir()
+        for name in ("01", "02"):
+            labels = load(Path("study/sub-a/anat/sub-a_dseg.nii.gz"))
+            values = FREESURFER[np.asarray(labels.dataobj)[::2, ::2]].astype(np.uint8)  # half as large, to be quick
+            nib.save(nib.Nifti1Image(values, np.diag([1.0, 1.0, 4.0, 1.0])), f"maps/{name}.nii.gz")
         Path("folder_of_volumes").mkdir()
         shutil.copy("scan.nii.gz", "folder_of_volumes")
         start("train", ["oasis", "--data.root", "keras_png_slices_data"])

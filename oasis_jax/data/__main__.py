@@ -18,6 +18,8 @@ import tyro
 from oasis_jax.config import SPLITS, STRIDE, Split
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.geometry import Axis
+from oasis_jax.data.heads import dataset as heads
+from oasis_jax.data.heads.label_map import STANDARD, read_table
 from oasis_jax.data.phantoms import volume as phantom_volume
 from oasis_jax.data.phantoms.dataset import write_tree
 from oasis_jax.data.published.manifest import published
@@ -28,7 +30,7 @@ from oasis_jax.data.published.verify import compare
 from oasis_jax.data.volumes import study
 from oasis_jax.data.volumes.build import Rule, write_study
 from oasis_jax.data.volumes.nifti import check_orientation
-from oasis_jax.system import console
+from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, leave_some, run_command
 
@@ -76,12 +78,38 @@ class Volumes:
     """Height of the first slice: 0 is the base of the labelled brain, 1 its top. OASIS slices start half-way up."""
     extent: float = 32.0
     """How far up from there the slices reach, mm."""
+    every_height: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Cut all slices that show the head, from the neck to the vertex, whatever --start and --extent say."""
     frame: tuple[int, int] = (256, 256)
     """Rows and columns of the slices, multiples of 16, 1 mm each; the scans are centred in them."""
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
     """Shares of the subjects in train, validate and test."""
     seed: int = 0
     """Seed of the split."""
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Draw T1 scans of heads from label maps, as a tree of slices or one as a volume."""
+
+    maps: tyro.conf.Positional[Path]
+    """A label map (NIfTI, MGH), or a folder of them. Values are those of FreeSurfer, and above 500 of CHARM."""
+    root: tyro.conf.Positional[Path | None] = None
+    """Folder of the tree to make; it must not exist yet."""
+    volume: Path | None = None
+    """Write one head, from the first map, to this file, NAME.nii.gz, and its labels to NAME_labels.nii.gz."""
+    table: Path | None = None
+    """What other values stand for: a CSV file with the columns value and structure."""
+    heads: int = 3
+    """Heads to draw from each map."""
+    validate: tuple[str, ...] = ()
+    """Names of the maps whose heads are for validation (without endings, as 17)."""
+    test: tuple[str, ...] = ()
+    """Names of the maps whose heads are for testing."""
+    frame: tuple[int, int] = (256, 256)
+    """Rows and columns of the slices, multiples of 16, 1 mm each."""
+    seed: int = 0
+    """Random seed; the same seed gives the same pixels."""
 
 
 @dataclass(frozen=True)
@@ -135,28 +163,33 @@ def write_phantoms(arguments: Phantom) -> None:
 
 
 def _write_phantom_volume(path: Path, seed: int) -> None:
+    labels = _new_volume(path)
+    phantom_volume.write_volume(path, seed, track=console.track)
+    print(f"Wrote {path} and its labels, {labels}.")
+
+
+def _new_volume(path: Path) -> Path:
+    """The file of the labels of a volume that is to be written; neither exists yet, and the folder does."""
     labels = phantom_volume.label_file(path)
     if not path.name.endswith(".nii.gz"):
         raise UserError(f"{path} must end in .nii.gz.")
     if existing := [file for file in (path, labels) if file.exists()]:
         raise UserError(f"{existing[0]} exists already: name a new file.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    phantom_volume.write_volume(path, seed, track=console.track)
-    print(f"Wrote {path} and its labels, {labels}.")
+    return labels
 
 
 def write_volumes(arguments: Volumes) -> None:
     a = arguments
     if a.root.exists():
         raise UserError(f"{a.root} exists already: name a new folder.")
-    if min(a.frame) < STRIDE or any(side % STRIDE for side in a.frame):
-        raise UserError(f"--frame is {a.frame[0]} {a.frame[1]} and must be two multiples of {STRIDE}.")
+    _check_frame(a.frame)
     if not (0 <= a.start < 1 and 0 < a.extent < math.inf and a.seed >= 0):
         raise UserError("--start must be from 0 to below 1, --extent above 0 and --seed 0 or more.")
     check_orientation(a.orientation)
     values = a.values.by_class()
     scans = study.pair_scans(a.images, a.labels)
-    rule = Rule(a.axis, a.start, a.extent, a.frame, values, a.orientation)
+    rule = Rule(a.axis, a.start, a.extent, a.frame, values, a.orientation, a.every_height)
     a.root.parent.mkdir(parents=True, exist_ok=True)
     written = write_study(a.root, scans, rule, a.fractions, a.seed, console.track)
     for note in written.notes:
@@ -167,6 +200,37 @@ def write_volumes(arguments: Volumes) -> None:
     if written.problems:
         listing = "\n".join(f"  {problem}" for problem in written.problems)
         leave_some(f"{len(written.problems)} scan(s) could not be cut, the others are in {a.root}:\n{listing}")
+
+
+def _check_frame(frame: tuple[int, int]) -> None:
+    if min(frame) < STRIDE or any(side % STRIDE for side in frame):
+        raise UserError(f"--frame is {frame[0]} {frame[1]} and must be two multiples of {STRIDE}.")
+
+
+def draw_heads(arguments: Heads) -> None:
+    a = arguments
+    if (a.root is None) == (a.volume is None):
+        raise UserError("Name a folder for a tree of slices, or --volume NAME.nii.gz for one head, not both.")
+    if a.seed < 0 or a.heads < 1:
+        raise UserError("--seed must be 0 or more, --heads 1 or more.")
+    table = read_table(a.table) if a.table else STANDARD
+    maps = heads.find_maps(a.maps)
+    sharding.configure_jax()
+    if a.volume is not None:
+        labels = _new_volume(a.volume)
+        heads.write_volume(a.volume, next(iter(maps.values())), table, a.seed)
+        print(f"Wrote {a.volume} and its labels, {labels}.")
+    elif a.root is not None:
+        _check_frame(a.frame)
+        if a.root.exists():
+            raise UserError(f"{a.root} exists already: name a new folder.")
+        splits = heads.splits_of(maps, a.validate, a.test)
+        a.root.parent.mkdir(parents=True, exist_ok=True)
+        count = heads.write_tree(
+            a.root, maps, splits, table=table, heads=a.heads, seed=a.seed, frame=a.frame, track=console.track
+        )
+        print(f"Wrote {a.root}: {count:,} slices of {len(maps) * a.heads} heads from {len(maps)} maps.")
+        print(f"Look at the heads: {a.root / 'contact_sheet.png'}")
 
 
 def verify(arguments: Verify) -> None:
@@ -194,7 +258,8 @@ def main() -> None:
         | Annotated[Verify, tyro.conf.subcommand("verify")]
         | Annotated[Rebuild, tyro.conf.subcommand("rebuild")]
         | Annotated[Volumes, tyro.conf.subcommand("volumes")]
-        | Annotated[Phantom, tyro.conf.subcommand("phantom")],
+        | Annotated[Phantom, tyro.conf.subcommand("phantom")]
+        | Annotated[Heads, tyro.conf.subcommand("heads")],
         prog="python -m oasis_jax.data",
         description="Check, verify, rebuild, import or draw a tree of brain slices.",
     )
@@ -209,6 +274,8 @@ def main() -> None:
             write_volumes(command)
         case Phantom():
             write_phantoms(command)
+        case Heads():
+            draw_heads(command)
 
 
 if __name__ == "__main__":

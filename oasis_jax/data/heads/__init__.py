@@ -1,0 +1,1 @@
+"""T1 heads drawn from label maps, with their labels."""
