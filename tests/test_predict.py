@@ -167,7 +167,7 @@ def test_neighbours_of_a_volume_lie_as_far_away_as_those_of_training(tmp_path: P
                 if at % 1:
                     wanted = ((grey[int(at)] + 1.0 * grey[int(at) + 1]) / 2).astype(np.uint8)
                 assert np.array_equal(item.frames[k, ..., channel], wanted)
-        assert np.array_equal(item.slices, np.stack(grey))
+        assert np.array_equal(item.slices, grey)
 
 
 def test_neighbours_of_a_png_file_are_found_by_name(tmp_path: Path) -> None:

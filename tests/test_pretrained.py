@@ -148,12 +148,15 @@ def test_pretrained_is_a_name_and_a_folder_of_that_name_is_reached_by_its_path()
 
 
 @SHIPPED
-def test_the_shipped_model_is_sound_and_small() -> None:
-    model = run_folder.load(pretrained.FOLDER)
-    assert (pretrained.FOLDER / FILE).stat().st_size < 6e6
+@pytest.mark.parametrize("name", pretrained.MODELS)
+def test_the_shipped_models_are_sound_and_small(name: str) -> None:
+    model = run_folder.load(pretrained.run_path(name))
+    assert model.name == name
+    assert (model.folder / FILE).stat().st_size < 6e6
     assert model.weights is not None
     assert all(np.isfinite(leaf).all() for leaf in leaves(model.weights.params))
     assert (model.size, model.config.data.neighbours) == ((256, 256), 1)
+    assert (model.provenance["slice_cut"]["heights"] is None) == (name == "pretrained-heads")
 
 
 def leaves(tree: Any) -> list[np.ndarray]:

@@ -108,7 +108,7 @@ def train_batches(
     """
     rank, count = processes
     check_batch(len(source), batch, count)
-    order = _order(len(source), batch, seed, data.shares and _shares(data.shares, parts))
+    order = _order(len(source), batch, seed, _shares(data.shares, parts) if data.shares else None)
 
     def load(index: int) -> HostBatch:  # not a partial: Grain prints what it maps, and would print every cached slice
         return _load(source, data.normalise, index, brain)

@@ -1,4 +1,4 @@
-"""The trained model that comes with the program (weights, card, licence of the weights), and how commands name it."""
+"""The trained models that come with the program (weights, card, licence of the weights), and how commands name them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,12 +6,13 @@ from typing import Annotated
 from tyro.constructors import PrimitiveConstructorSpec
 
 FOLDER = Path(__file__).parent
-NAME = "pretrained"
+MODELS = {"pretrained": FOLDER, "pretrained-heads": FOLDER / "pretrained-heads"}
+"""The folder of each model: for slices in the space of the atlas of OASIS, and for whole heads."""
 
 
 def run_path(word: str) -> Path:
     """The folder that a word of a command line means: `pretrained` is this one, `./pretrained` one of your own."""
-    return FOLDER if word == NAME else Path(word)
+    return MODELS.get(word, Path(word))
 
 
 RunPath = Annotated[

@@ -169,7 +169,8 @@ def _blur(image: Array, sigma: Array) -> Array:
         weights = weights / weights.sum()
         padded = jnp.pad(image, [(2, 2) if k == axis else (0, 0) for k in range(3)], mode="edge")
         n = image.shape[axis]
-        image = sum(weights[k] * jax.lax.slice_in_dim(padded, k, k + n, axis=axis) for k in range(5))
+        shifted = jnp.stack([jax.lax.slice_in_dim(padded, k, k + n, axis=axis) for k in range(5)])
+        image = jnp.tensordot(weights, shifted, 1)
     return image
 
 

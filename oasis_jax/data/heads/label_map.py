@@ -124,9 +124,11 @@ def _centre(mask: np.ndarray) -> np.ndarray:
 def _beyond(brain: Bool[np.ndarray, "x y z"]) -> UInt8[np.ndarray, "x y z"]:
     """The distance of each voxel to the brain mask, as `HeadMap.beyond`; the mask is the brain, closed."""
     margin = int(_CLOSED) + 1
-    padded = np.pad(brain, margin)
-    opened = ndimage.distance_transform_edt(~padded) <= _CLOSED
-    closed = np.asarray(ndimage.distance_transform_edt(opened) > _CLOSED)[
-        margin:-margin, margin:-margin, margin:-margin
-    ]
-    return np.ceil(ndimage.distance_transform_edt(~(closed | brain))).clip(0, 255).astype(np.uint8)
+    grown = _distance(~np.pad(brain, margin)) <= _CLOSED
+    closed = (_distance(grown) > _CLOSED)[(slice(margin, -margin),) * 3]
+    return np.ceil(_distance(~(closed | brain))).clip(0, 255).astype(np.uint8)
+
+
+def _distance(mask: Bool[np.ndarray, "x y z"]) -> np.ndarray:
+    """The distance of each voxel of a mask to the nearest one outside, in voxels; 0 outside."""
+    return np.asarray(ndimage.distance_transform_edt(mask))

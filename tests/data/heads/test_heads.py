@@ -26,7 +26,7 @@ STILL = STYLE._replace(
 
 
 def ball(centre: tuple[int, int, int], radius: float) -> np.ndarray:
-    return sum((n - c) ** 2 for n, c in zip(np.indices(SIDES), centre, strict=True)) < radius**2
+    return np.sum([(n - c) ** 2 for n, c in zip(np.indices(SIDES), centre, strict=True)], axis=0) < radius**2
 
 
 def values() -> np.ndarray:
@@ -145,7 +145,7 @@ def test_a_folder_of_maps_becomes_a_tree_and_a_head_a_volume(tmp_path: Path) -> 
     assert found.cut == Cut("axial", None, (1.0, 1.0, 1.0))
     assert found.size == (112, 128)
     assert (tree / "contact_sheet.png").is_file()
-    labels = [read_pair(pair)[1].any() for pair in found.splits["validate"] if pair.case == "10-0"]
+    labels = [bool(read_pair(pair)[1].any()) for pair in found.splits["validate"] if pair.case == "10-0"]
     assert labels.index(True) > 3  # from below the brain
     assert not labels[-1]  # to the vertex
     volume = tmp_path / "head.nii.gz"

@@ -33,6 +33,7 @@ def test_the_command_makes_a_tree_that_training_accepts(study: Path, tmp_path: P
     assert sum(len({p.case for p in pairs}) for pairs in tree.splits.values()) == 5
     assert set(tree.subjects.values()) == {"2", "10", "x", "y"}
     assert tree.cut.axis == "axial"
+    assert tree.cut.heights is not None
     assert 0.45 < tree.cut.heights[0] < 0.55 < tree.cut.heights[1] < 0.9
     assert tree.cut.spacing == (1.0, 1.0, 1.0)
     for pairs in tree.splits.values():
