@@ -186,10 +186,8 @@ def _write_tables(results: Sequence[_Result], arguments: Arguments) -> None:
     with alone_in(folder) as without_locks:
         notes = outputs.write_tables(folder, [result.summary for result in results])
         if without_locks:
-            notes.append(
-                f"{folder} lies on a disk without locks ({without_locks}), so predictions that end in it at the same "
-                "time can lose lines of its tables."
-            )
+            disk = f"{folder} lies on a disk without locks ({without_locks})"
+            notes.append(f"{disk}, so predictions that end in it at the same time can lose lines of its tables.")
         slices = [(result.summary, result.entry) for result in results if result.entry is not None]
         there = predictions.slices_pages_in(folder)
         pages = predictions.slices_pages(slices, 1 if arguments.overwrite else len(there) + 1)

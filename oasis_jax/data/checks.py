@@ -100,9 +100,8 @@ def _check(stamp: Path | None, split: str, pairs: Sequence[Slice], track: Tracke
 
 def _empty_problems(split: str, seen: set[int], shows: bool) -> list[Problem]:
     """Images that show nothing, and classes that no slice of training shows, so that no network learns them."""
-    problems = (
-        [] if shows else [("images that show nothing", f"{split}: all are black or of one grey: write them again")]
-    )
+    black = "images that show nothing", f"{split}: all are black or of one grey: write them again"
+    problems: list[Problem] = [] if shows else [black]
     for name, grey in zip(classes.NAMES, classes.GREYS, strict=True) if split == "train" else ():
         if grey not in seen:
             place = f"{name} (grey level {grey}): correct the labels, or add slices that show it"

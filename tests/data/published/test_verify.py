@@ -66,8 +66,13 @@ def test_the_digests_are_installed_with_the_package() -> None:
     ]
     assert data
     for path in data:
-        package = ".".join(path.parent.relative_to(REPOSITORY).parts)
-        assert any(fnmatch(path.name, pattern) for pattern in settings[package]), path
+        name = path.relative_to(REPOSITORY)
+        inside = [
+            (name.relative_to(package.replace(".", "/")), patterns)
+            for package, patterns in settings.items()
+            if name.is_relative_to(package.replace(".", "/"))
+        ]
+        assert any(fnmatch(str(rest), pattern) for rest, patterns in inside for pattern in patterns), path
 
 
 def test_the_very_files_are_authentic(root: Path, known: Manifest) -> None:
