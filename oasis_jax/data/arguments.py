@@ -59,7 +59,7 @@ class Volumes:
     frame: tuple[int, int] = (256, 256)
     """Rows and columns of the slices, multiples of 16, 1 mm each; the scans are centred in them."""
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
-    """Shares of the subjects in train, validate and test."""
+    """Shares of the subjects in train, validate and test; 0 leaves a split empty."""
     seed: int = 0
     """Seed of the split."""
 

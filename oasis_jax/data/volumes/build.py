@@ -177,7 +177,7 @@ def _fill(part: Path, name: str, scans: Sequence[Scan], rule: Rule, splits: dict
         gaps.append(cut.spacing[2])
         if scan in sampled or not strips:
             strips.append(_strip(printable(f"{scan.case}, {split}"), cut, rule.frame))
-    if empty := [split for split in SPLITS if split not in {row[2] for row in rows}]:
+    if empty := [s for s in SPLITS if s in splits.values() and s not in {row[2] for row in rows}]:
         listing = "\n".join(f"  {problem}" for problem in problems)
         raise UserError(
             f"{name} was not written: no scan is left for {' and '.join(empty)}. {len(problems)} problem(s):\n{listing}"

@@ -115,21 +115,31 @@ def pair_scans(images: str, label_volumes: str) -> list[Scan]:
 
 
 def split_subjects(scans: Sequence[Scan], fractions: tuple[float, float, float], seed: int) -> dict[str, str]:
-    """The split of each subject: drawn at random with a random seed, at least one subject in each split.
+    """The split of each subject: drawn at random with a random seed.
+
+    Args:
+        scans: of all subjects.
+        fractions: shares of train, validate and test. 0 leaves a split empty, others get one subject or more.
+        seed: random seed.
 
     Raises:
-        UserError: fewer than three subjects, or fractions that are not positive or do not add up to 1.
+        UserError: fewer subjects than splits, or fractions that are negative or do not add up to 1.
     """
-    if not (min(fractions) > 0 and abs(sum(fractions) - 1) < 1e-6):
-        raise UserError(f"--fractions are {' '.join(map(str, fractions))}: three positive numbers that add up to 1.")
+    if not (min(fractions) >= 0 and abs(sum(fractions) - 1) < 1e-6):
+        raise UserError(f"--fractions are {' '.join(map(str, fractions))}: three numbers, 0 or more, that add up to 1.")
     subjects = sorted({scan.subject for scan in scans}, key=natural)
-    if len(subjects) < 3:
-        raise UserError(f"{len(subjects)} subject(s) cannot be divided into train, validate and test: give 3 or more.")
-    held_out = [max(1, round(share * len(subjects))) for share in fractions[1:]]
-    held_out[0] = min(held_out[0], len(subjects) - 2)
-    held_out[1] = min(held_out[1], len(subjects) - 1 - held_out[0])
-    names = [SPLITS[1]] * held_out[0] + [SPLITS[2]] * held_out[1]
-    names = [SPLITS[0]] * (len(subjects) - len(names)) + names
+    wanted = {split: share for split, share in zip(SPLITS, fractions, strict=True) if share}
+    if len(subjects) < len(wanted):
+        raise UserError(
+            f"{len(subjects)} subject(s) cannot be divided into {', '.join(wanted)}: give {len(wanted)} or more, or "
+            "give a split the fraction 0."
+        )
+    rest, *others = wanted
+    names: list[str] = []
+    for number, split in enumerate(others, 1):
+        room = len(subjects) - len(names) - (len(wanted) - number)
+        names += [split] * min(max(1, round(wanted[split] * len(subjects))), room)
+    names = [rest] * (len(subjects) - len(names)) + names
     order = np.random.default_rng(seed).permutation(len(subjects))
     return {subjects[i]: name for i, name in zip(order, names, strict=True)}
 

@@ -71,7 +71,13 @@ def test_every_split_has_a_subject(count: int, weights: tuple[float, float, floa
     assert set(splits) == {"train", "validate", "test"}
 
 
-@pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (1.0, 0.0, 0.0), (float("nan"), 0.2, 0.3)])
+def test_a_tree_for_one_split() -> None:
+    scans = [Scan(str(n), "", Path("i"), Path("l")) for n in range(2)]
+    assert set(split_subjects(scans, (0.0, 1.0, 0.0), 0).values()) == {"validate"}
+    assert set(split_subjects(scans, (0.5, 0.0, 0.5), 0).values()) == {"train", "test"}
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (1.5, -0.5, 0.0), (float("nan"), 0.2, 0.3)])
 def test_fractions_add_up(fractions: tuple[float, float, float]) -> None:
     scans = [Scan(str(n), "", Path("i"), Path("l")) for n in range(5)]
     with pytest.raises(UserError, match="add up to 1"):
