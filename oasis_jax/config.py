@@ -39,7 +39,11 @@ class Data:
     """Folder of keras_png_slices_train, _validate, _test and their _seg_ twins. None: made-up heads (phantoms)."""
     join: tuple[Path, ...] = ()
     """More such folders. Their slices join those of `root`, padded to one size; each keeps its own neighbours."""
-    shares: tuple[float, ...] = setting((), "numbers above 0", lambda shares: all(0 < x < math.inf for x in shares))
+    shares: tuple[float, ...] = setting(
+        (),
+        "numbers, 0 or more, not all 0",
+        lambda shares: not shares or (any(shares) and all(0 <= x < math.inf for x in shares)),
+    )
     """How much of a training each folder gets: `root`, then those of `join`. Without: as much as it has slices."""
     leave_out: tuple[str, ...] = ()
     """Subjects whose slices do not train, such as those whom another folder has for validation."""

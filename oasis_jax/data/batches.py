@@ -125,18 +125,19 @@ def _order(slices: int, batch: int, seed: int, shares: Sequence[tuple[int, float
     ends = np.cumsum([count for count, _ in shares])
     trees = [
         grain.MapDataset.range(int(end) - count, int(end)).seed((seed + k) % 2**31).shuffle().repeat()
-        for k, (end, (count, _)) in enumerate(zip(ends, shares, strict=True))
+        for k, (end, (count, share)) in enumerate(zip(ends, shares, strict=True))
+        if share
     ]
     total = sum(share for _, share in shares)
-    return grain.MapDataset.mix(trees, [share / total for _, share in shares])
+    return grain.MapDataset.mix(trees, [share / total for _, share in shares if share])
 
 
 def _shares(shares: Sequence[float], parts: Sequence[int]) -> list[tuple[int, float]]:
     """The slices and the share of each tree that trains."""
     if len(shares) != len(parts):
         raise UserError(f"data.shares has {len(shares)} number(s) for {len(parts)} folder(s): give one for each.")
-    if empty := [k for k, count in enumerate(parts) if not count]:
-        raise UserError(f"Folder {empty[0] + 1} of data.shares has no training slices: leave it and its share out.")
+    if empty := [k for k, (count, share) in enumerate(zip(parts, shares, strict=True), 1) if share and not count]:
+        raise UserError(f"Folder {empty[0]} of data.shares has no training slices: give it the share 0.")
     return list(zip(parts, shares, strict=True))
 
 

@@ -128,6 +128,11 @@ def test_each_tree_gets_its_share_of_a_training(tmp_path: Path) -> None:
     assert [row for pair in zip(*parts, strict=True) for row in pair][:40] == whole
 
 
+def test_a_tree_with_the_share_0_trains_nothing(tmp_path: Path) -> None:
+    data = trees(tmp_path)
+    assert set(drawn(Data(root=data.root, join=data.join, shares=(1.0, 0.0)), 24)) == set(range(6))
+
+
 def test_shares_without_a_number_for_each_tree_are_refused(tmp_path: Path) -> None:
     data = trees(tmp_path)
     with pytest.raises(UserError, match=r"data\.shares has 1 number\(s\) for 2 folder\(s\)"):
