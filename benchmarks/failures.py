@@ -87,7 +87,7 @@ def labelled(segmenter: Segmenter, values: np.ndarray) -> tuple[Segmentation, Fi
     with TemporaryDirectory() as name:
         path = Path(name) / "head.nii.gz"
         nib.save(nib.Nifti1Image(values, np.eye(4)), path)  # type: ignore[attr-defined]
-        file: Any = read_input(InputFile(path, "head"), segmenter.framing, None, segmenter.classify)
+        file: Any = read_input(InputFile(path, "head"), segmenter.framing)
     (segmentation,) = label([file], segmenter, keep_probabilities=False)
     return segmentation, summarise(segmentation, segmenter.trained)
 

@@ -60,7 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "mni152.nii.gz"
         truth = np.moveaxis(template(path), 2, 0)
-        file: Any = read_input(InputFile(path, "mni152"), segmenter.framing, None, segmenter.classify)
+        file: Any = read_input(InputFile(path, "mni152"), segmenter.framing)
         (labelled,) = label([file], segmenter, keep_probabilities=False)
         summary = summarise(labelled, segmenter.trained)
     trained = np.array([bool(one.in_trained_heights) for one in summary.slices])

@@ -136,7 +136,7 @@ def _label_files(
             print(screen_line(results[file.name].summary), flush=True)
 
         writing: deque[tuple[InputFile, Future[_Result]]] = deque()
-        inputs = read_inputs(files, framing, arguments.orientation, fail, segmenter.classify)
+        inputs = read_inputs(files, framing, arguments.orientation, fail)
         try:
             for labelled in label(inputs, segmenter, arguments.probabilities, advance):
                 alone += labelled.input.alone

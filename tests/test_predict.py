@@ -21,9 +21,9 @@ from oasis_jax.data.geometry import Axis, Cut
 from oasis_jax.data.slices import folders, write_png
 from oasis_jax.data.volumes import inputs
 from oasis_jax.data.volumes.finding import InputFile, find_inputs
-from oasis_jax.data.volumes.frame import volume_grey
+from oasis_jax.data.volumes.frame import Place, volume_grey
 from oasis_jax.data.volumes.inputs import read_input, read_inputs
-from oasis_jax.data.volumes.placing import Framing
+from oasis_jax.data.volumes.placing import Framing, place_head
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
@@ -32,7 +32,7 @@ from oasis_jax.inference.summary import screen_line, summarise
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
 
-LOOKS: Ranges = {"covered": (0.0, 1.0), "mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
+LOOKS: Ranges = {"mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
 
 
 def label_one(
@@ -92,58 +92,34 @@ def test_a_head_off_the_middle_or_too_large_is_seen_whole(tmp_path: Path) -> Non
     deep = (truth == 3).any(axis=(0, 1))
     assert np.array_equal(one.classes[deep][:, :37, 70:120], np.moveaxis(truth, 2, 0)[deep])
     assert one.classes.astype(int).sum() == one.classes[:, :37, 70:120].astype(int).sum()
-    large = values.repeat(2, axis=0).repeat(2, axis=1)
+    large = values.repeat(3, axis=0).repeat(3, axis=1)
     two = label_one(save(tmp_path / "b.nii", large))
-    assert two.input.place.frame == (64, 96)
-    assert "a frame of 64x96, larger than in training" in two.input.notes[0]
-    assert np.array_equal(two.classes[deep], np.moveaxis(truth.repeat(2, 0).repeat(2, 1), 2, 0)[deep])
+    assert two.input.place.frame == (96, 144)
+    assert "a frame of 96x144, larger than in training" in two.input.notes[0]
+    assert np.array_equal(two.classes[deep], np.moveaxis(truth.repeat(3, 0).repeat(3, 1), 2, 0)[deep])
 
 
 WINDOW = Framing((64, 96), (48, 64), "axial")
 """The network sees less than a head with its scalp, but all of `brain`."""
 
 
-def with_scalp(values: np.ndarray, centre: tuple[int, int]) -> np.ndarray:
-    """A ring around the brain, bright as scalp."""
-    x, y = np.indices(values.shape[:2])
-    radius = np.hypot((x - centre[0]) / 27, (y - centre[1]) / 38)
-    return np.where(((radius > 0.78) & (radius < 1))[..., None], 240, values).astype(np.int16)
+def test_a_rim_of_scalp_does_not_move_a_head_that_lies_as_in_training() -> None:
+    slab = Framing((256, 256), (144, 176), "axial")
+    head = slice(5, 170), slice(4, 204)  # wider than the window
+    assert place_head((176, 208), head, slab) == (Place((256, 256), (40, 24)), ())
+    off = slice(0, 140), slice(0, 170)  # as large as the window, beside the middle
+    place, notes = place_head((176, 208), off, slab)
+    assert place.frame == (256, 256)
+    assert 56 <= place.offset[0] <= 60
+    assert 40 <= place.offset[1] <= 46
+    assert not notes
 
 
-def by_grey_without_scalp(frames: np.ndarray) -> Labels:
-    return certain(np.digitize(frames[..., frames.shape[-1] // 2], [32, 95, 159, 210]).astype(np.uint8) % 4)
-
-
-def test_the_brain_not_the_scalp_must_lie_where_the_network_looks(tmp_path: Path) -> None:
-    values, truth = brain((60, 84, 30))
-    segmenter = stand_in(by_grey_without_scalp)
-    sizes = {(60, 84): (0, 0), (100, 150): (20, 55)}
-    for size, (row, column) in sizes.items():  # in the middle, and far from it
-        moved = np.zeros((*size, 30), np.int16)
-        moved[row : row + 60, column : column + 84] = with_scalp(values, (31, 39))
-        path = save(tmp_path / f"{row}.nii", moved)
-        item = read_input(InputFile(path, "one"), WINDOW, classify=segmenter.classify)
-        assert item.place.frame == (64, 96)
-        assert not item.notes
-        (one,) = label([item], segmenter, False)
-        seen = np.zeros(moved.shape[1::-1][::-1], bool)
-        first = (8 - item.place.offset[0], 16 - item.place.offset[1])
-        seen[max(first[0], 0) : first[0] + 48, max(first[1], 0) : first[1] + 64] = True
-        assert seen[row : row + 60, column : column + 84][truth.any(axis=2)].all()
-        deep = (truth == 3).any(axis=(0, 1))
-        found = np.where(seen, one.classes[deep], 0)[:, row : row + 60, column : column + 84]
-        assert np.mean(found == np.moveaxis(truth, 2, 0)[deep]) > 0.99
-    middle = read_input(InputFile(tmp_path / "0.nii", "one"), WINDOW, classify=segmenter.classify)
-    assert middle.place.offset == (2, 6)
-
-
-def test_where_no_brain_is_found_the_frame_grows_to_the_head_and_says_so(tmp_path: Path) -> None:
-    values, _ = brain((60, 84, 30))
-    path = save(tmp_path / "a.nii", with_scalp(values, (31, 39)))
-    blind = lambda frames: np.zeros(frames.shape[:3], np.uint8)  # noqa: E731
-    item = read_input(InputFile(path, "one"), WINDOW, classify=blind)
-    assert item.place.frame == (80, 112)
-    assert "its brain was not found, so the network sees the whole head, in a frame of 80x112" in item.notes
+def test_a_head_larger_than_the_window_gets_a_larger_frame_and_a_note() -> None:
+    slab = Framing((256, 256), (144, 176), "axial")
+    place, notes = place_head((250, 250), (slice(10, 240), slice(10, 240)), slab)
+    assert place.frame == (352, 320)
+    assert notes == ("the head needs a frame of 352x320, larger than in training",)
 
 
 def test_a_slice_of_the_trained_size_is_placed_as_it_stands_whatever_the_window(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
     assert {"python", "jax", "flax", "orbax-checkpoint"} <= set(facts["versions"])
     assert facts["seed"] == 0
     assert facts["slice_cut"]["axis"] == "axial"
-    assert set(facts["slice_looks"]) == {"covered", "mean", "deviation"}
+    assert set(facts["slice_looks"]) == {"mean", "deviation"}
     assert facts["devices"]
     kinds = [(row["step"], row["kind"]) for row in lines(finished)]
     assert [step for step, kind in kinds if kind == "train"] == list(range(1, STEPS + 1))

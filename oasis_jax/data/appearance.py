@@ -1,12 +1,12 @@
-"""The appearance of slices in three numbers, so that the program notices slices unlike those of training."""
+"""The appearance of slices in two numbers, so that the program notices slices unlike those of training."""
 
 import numpy as np
 from jaxtyping import UInt8
 
 Ranges = dict[str, tuple[float, float]]
-"""Lowest and highest value of each measure over a set of slices."""
+"""Low and high value of each measure over a set of slices."""
 
-MEASURES = ("covered", "mean", "deviation")
+MEASURES = ("mean", "deviation")
 
 _BACKGROUND_GREY = 25
 """Highest grey level, of 255, that counts as background. The ranges in run folders were measured with it."""
@@ -15,24 +15,29 @@ _MARGIN = 0.25
 """How far a slice may lie outside the range of training, in widths of that range, and still count as alike."""
 
 
-def measure(grey: UInt8[np.ndarray, "rows columns"]) -> tuple[float, float, float]:
-    """Measure a slice: the share of its pixels that is foreground, and their mean grey level and standard deviation.
+_OUTER = 0.5
+"""Percent of the slices at either end that do not count, such as the vertex, where some bright scalp is all."""
 
-    All are 0 without foreground.
+
+def measure(grey: UInt8[np.ndarray, "rows columns"]) -> tuple[float, float]:
+    """Mean and standard deviation of the grey levels of a slice's foreground; both are 0 if it has none.
+
+    Black pixels around a head change neither.
     """
     counts = np.bincount(grey.ravel(), minlength=256)[_BACKGROUND_GREY + 1 :].astype(np.float64)
     total = counts.sum()
     if not total:
-        return 0.0, 0.0, 0.0
+        return 0.0, 0.0
     levels = np.arange(_BACKGROUND_GREY + 1, 256)
     mean = float(counts @ levels / total)
-    return float(total / grey.size), mean, float(np.sqrt(counts @ (levels - mean) ** 2 / total))
+    return mean, float(np.sqrt(counts @ (levels - mean) ** 2 / total))
 
 
-def ranges(measures: list[tuple[float, float, float]]) -> Ranges:
-    """The ranges of the measures of many slices; empty without slices."""
+def ranges(measures: list[tuple[float, float]]) -> Ranges:
+    """The ranges of the measures of many slices, without the few at either end; empty without slices."""
     columns = zip(*measures, strict=True)
-    return {name: (min(values), max(values)) for name, values in zip(MEASURES, columns, strict=False)}
+    ends = (_OUTER, 100 - _OUTER)
+    return {name: tuple(np.percentile(values, ends).tolist()) for name, values in zip(MEASURES, columns, strict=False)}
 
 
 def union(a: Ranges, b: Ranges) -> Ranges:

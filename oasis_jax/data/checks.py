@@ -57,7 +57,7 @@ def remember_passed(contents: Contents) -> None:
     if contents.stamp is None:
         return
     (size,) = contents.sizes
-    stamp = {"size": size, "extent": contents.extent, "looks": contents.ranges, "fingerprint": contents.fingerprint}
+    stamp = {"size": size, "extent": contents.extent, "ranges": contents.ranges, "fingerprint": contents.fingerprint}
     try:
         contents.stamp.parent.mkdir(parents=True, exist_ok=True)
         write_text(contents.stamp, json.dumps(stamp))
@@ -69,7 +69,7 @@ def _recall(path: Path) -> Contents | None:
     try:
         stamp = json.loads(path.read_text(encoding="utf-8"))
         (rows, columns), (top, bottom, left, right) = stamp["size"], stamp["extent"]
-        ranges = {name: (float(low), float(high)) for name, (low, high) in stamp["looks"].items()}
+        ranges = {name: (float(low), float(high)) for name, (low, high) in stamp["ranges"].items()}
         return Contents({(rows, columns): 1}, (top, bottom, left, right), ranges, str(stamp["fingerprint"]), [], path)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no stamp, or a damaged one: check again

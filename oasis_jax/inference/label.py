@@ -47,7 +47,7 @@ def label(
         keep_probabilities: return the probabilities too.
         advance: called for each labelled slice with its share of its file.
     """
-    whole_heads = segmenter.whole_heads
+    whole_heads = segmenter.framing.window is None
     for batch in _segmented(_grouped(inputs, segmenter.batch, keep_probabilities), segmenter):
         for row, (pending, number) in enumerate(batch.slices):
             pending.write(number, batch, row)

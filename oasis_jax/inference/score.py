@@ -122,7 +122,7 @@ def headline(table: SliceTable) -> Validation:
     return Validation(
         loss=float(table.loss.mean(dtype=np.float64)),
         calibration_error=None if np.isnan(error) else float(error),
-        lowest_confidence=None if np.isnan(confidence).all() else float(np.nanmin(confidence)),
+        lowest_confidence=None if np.isnan(confidence).all() else float(np.nanpercentile(confidence, 1)),
         soft_dice=tuple(overlap.dice(table.soft).mean(0, dtype=np.float64).tolist()),
         **{
             name: tuple(None if np.isnan(value) else float(value) for value in overlap_score(pooled))

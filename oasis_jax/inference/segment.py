@@ -68,21 +68,6 @@ class Segmenter:
         """As `Forward`."""
         return self.forward(frames)
 
-    def classify(self, frames: np.ndarray) -> np.ndarray:
-        """Classes uint8 `(N, H, W)` of any number of frames, in batches of the size that is compiled anyway."""
-        most = self.batch((frames.shape[1], frames.shape[2]))
-        parts = []
-        for first in range(0, len(frames), most):
-            part = frames[first : first + most]
-            full = np.concatenate([part, np.zeros((most - len(part), *part.shape[1:]), np.uint8)])
-            parts.append(np.asarray(self.forward(full).classes)[: len(part)])
-        return np.concatenate(parts)
-
-    @property
-    def whole_heads(self) -> bool:
-        """Whether the first run was trained on every height of heads."""
-        return _whole_heads(self.ensemble.runs[0])
-
     @property
     def trained(self) -> Trained:
         """What the first run remembers of the slices it was trained on.
@@ -102,8 +87,8 @@ class Segmenter:
         run, cut = self.ensemble.runs[0], self.trained.cut
         spacing = cut.spacing or run.config.data.spacing_mm
         gap = None if spacing is None else spacing[2]
-        window = run.config.model.crop or run.size
-        return Framing(run.size, window, cut.axis, run.config.data.neighbours, gap, cut.heights is None)
+        window = None if _whole_heads(run) else run.config.model.crop or run.size
+        return Framing(run.size, window, cut.axis, run.config.data.neighbours, gap)
 
 
 def _forward(networks: Ensemble, mesh: jax.sharding.Mesh) -> Forward:

@@ -20,6 +20,9 @@ _ROUNDING = 0.01
 _LARGEST_BRAIN = 2200.0
 """Millilitres of brain and CSF. Skulls of adults hold 1,000 to 1,900."""
 
+_SMALLEST_BRAIN = 600.0
+"""Millilitres of brain and CSF of an adult, with much room for what is labelled as background by mistake."""
+
 
 class SliceSummary(NamedTuple):
     """The values of one slice in the tables."""
@@ -114,6 +117,10 @@ def summarise(segmentation: Segmentation, trained: Trained, all_heights: bool = 
             f"{file.source.path} would have {millilitres.sum() / 1000:.1f} l of brain and CSF, more than any head has: "
             "is it a T1 scan of a head, without noise around it?"
         )
+    if shown.any() and not brain.any():
+        notes.append("no brain was found in it, so nothing is labelled")
+    elif whole and height is not None and millilitres is not None and millilitres.sum() < _SMALLEST_BRAIN:
+        notes.append(f"its brain has {millilitres.sum():.0f} ml, less than that of any adult: it may be no head")
     return FileSummary(file.source.shown, slices, millilitres, whole, tuple(notes))
 
 

@@ -9,7 +9,7 @@ from oasis_jax.inference.label import Segmentation
 from oasis_jax.runs.trained import Trained
 
 _MORE_DOUBT = 1.25
-"""How much more doubt than in the most doubtful slice of validation counts as alike; doubt is 1 - confidence."""
+"""How much more doubt than in the most doubtful slices of validation counts as alike; doubt is 1 - confidence."""
 
 _SAME = 0.7
 """Share of voxels with the value of the next one from which on they are labels. It was 0.83 to 0.89 in maps of tissue,
@@ -41,12 +41,12 @@ def judge(
     doubtful = 1 - segmentation.confidence > _MORE_DOUBT * (1 - lowest)
     notes = _map_notes(segmentation)
     if _most(intensities[expected]):
-        notes.append("it looks unlike the training slices (foreground share, mean and standard deviation of intensity)")
+        notes.append("it looks unlike the training slices (mean and standard deviation of intensity)")
     if _most(doubtful[expected]):
         confidence = float(np.median(segmentation.confidence[expected]))
         notes.append(
-            f"its labels are doubtful: their confidence is {confidence:.3f} in the median slice; in validation, at "
-            f"least {lowest:.3f}"
+            f"its labels are doubtful: their confidence is {confidence:.3f} in the median slice; in validation, nearly "
+            f"always {lowest:.3f} or more"
         )
     if trained.cut.axis == "axial" and height is not None and not narrows_upward(brain, height):
         notes.append("its brain does not narrow upward as in an upright head: it may be upside down, or no head")

@@ -31,7 +31,7 @@ class Validation:
     calibration_error: float | None = None
     """Expected calibration error, 0 to 1."""
     lowest_confidence: float | None = None
-    """Mean confidence inside the brain of the slice where it is lowest, 0 to 1."""
+    """Mean confidence inside the brain that all but 1 % of the slices reach, 0 to 1."""
     soft_dice: tuple[float, ...]
     """Mean over slices."""
     hard_dice: tuple[float | None, ...]

@@ -20,8 +20,8 @@ class Trained(NamedTuple):
     ranges: Ranges
     """Their range of intensities."""
     confidence: float | None = None
-    """Mean confidence of the slice of validation where it is lowest, of this run's network alone, over the pixels of
-    the true and of the predicted brain; None if the run does not say."""
+    """Mean confidence that all but 1 % of the slices of validation reach, of this run's network alone, over the pixels
+    of the true and of the predicted brain; None if the run does not say."""
 
 
 def trained_on(run: Run, step: int) -> Trained:
@@ -44,7 +44,7 @@ def trained_on(run: Run, step: int) -> Trained:
 
 
 def lowest_confidence(run: Run, step: int) -> float | None:
-    """Mean confidence of the slice of validation where it is lowest, at a step; None if the run does not say."""
+    """Mean confidence that all but 1 % of the slices of validation reach, at a step; None if the run does not say."""
     if run.weights is not None:
         return run.weights.confidence
     validations = {row.step: row.numbers for row in history.read(run.metrics) if isinstance(row.numbers, Validation)}

@@ -37,7 +37,7 @@ DATA_PROVENANCE = {
     "data_fingerprints": {},
     "slice_size": list(SIZE),
     "slice_cut": {"axis": "axial", "heights": [0.3, 0.7]},
-    "slice_looks": {name: [0.0, 255.0] for name in ("covered", "mean", "deviation")},
+    "slice_looks": {name: [0.0, 255.0] for name in ("mean", "deviation")},
 }
 
 

@@ -86,3 +86,14 @@ def test_the_network_looks_at_the_whole_box_and_not_at_a_window_in_it() -> None:
     answer = np.asarray(segmenter(frames).probabilities)
     assert (answer[:, [0, -1], :, 0].min(2) < 1).all()  # outside a window, background is certain
     assert (answer[:, :, [0, -1], 0].min(1) < 1).all()
+
+
+def test_a_file_without_a_brain_and_a_brain_that_is_too_small_get_a_note(tmp_path: Path) -> None:
+    values, _ = brain((37, 50, 30))
+    one = labelled(save(tmp_path / "scan.nii", values), of_every_height())
+    nothing = one._replace(classes=np.zeros_like(one.classes))
+    assert "no brain was found in it, so nothing is labelled" in summarise(nothing, EVERY).notes
+    (note,) = (note for note in summarise(one, EVERY).notes if "adult" in note)
+    assert note.startswith(f"its brain has {np.count_nonzero(one.classes) / 1000:.0f} ml, less than that of any adult")
+    slab = Trained(Cut(), dict.fromkeys(MEASURES, (0.0, 255.0)))
+    assert not any("adult" in note for note in summarise(one, slab).notes)  # only some heights count there

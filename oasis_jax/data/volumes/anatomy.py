@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Real
+from jaxtyping import Bool, Float64, Real
 from scipy import ndimage
 
 from oasis_jax.data.geometry import Axis
@@ -45,9 +45,6 @@ _NARROWING = (0.65, 0.97)
 """Area of the upper sections of a brain as a share of the lower ones. It is 0.83 to 0.84 in an OASIS-1 scan and 0.77
 in the MNI152 mask of nilearn; upside down, 0.58 to 0.62 and 0.68; in a cylinder, 1. The highest quarter of the slices
 of 30 OASIS-1 scans, 32 mm from half-way up, has 0.78 to 0.90 of the area of the lowest."""
-
-_PLANES = 8
-"""Number of planes on which the network looks for the brain; fewer if there are fewer."""
 
 _MARGIN = 2
 """Thinned pixels (4 mm) around the head that still count as head: dark CSF at the rim of a brain without its skull."""
@@ -163,24 +160,6 @@ def brain_piece(labelled: Bool[np.ndarray, "planes rows columns"]) -> Bool[np.nd
     out = np.zeros_like(labelled)
     out[used] = largest & solid
     return out
-
-
-def brain_planes(head: Head, gap: float, axis: Axis) -> Int[np.ndarray, " planes"]:
-    """Numbers of planes that should show a section of the brain, evenly spaced.
-
-    Axial planes: those from 40 to 80 mm below the top of the head. Other planes, or a shorter head: the middle half.
-
-    Args:
-        head: where the head lies.
-        gap: distance of the planes, mm.
-        axis: what they show.
-    """
-    shown = np.flatnonzero(head.mask.any(axis=(1, 2)))
-    low, high = float(shown[0]), float(shown[-1])
-    first, last = low + (high - low) / 4, high - (high - low) / 4
-    if axis == "axial" and (high - low) * gap > 80:
-        first, last = high - 80 / gap, high - 40 / gap
-    return np.unique(np.linspace(first, last, _PLANES).round().astype(int))
 
 
 def _doubled(used: np.ndarray, size: int) -> slice:

@@ -22,7 +22,7 @@ from oasis_jax.data.volumes.nifti import (
     slice_spacing,
     thickness_notes,
 )
-from oasis_jax.data.volumes.placing import Classify, Framing, cut_frames, place_slice, place_volume
+from oasis_jax.data.volumes.placing import Framing, cut_frames, place_head
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.data.volumes.resample import Grid, resample
 from oasis_jax.system.errors import UserError, describe
@@ -62,17 +62,13 @@ class Input(NamedTuple):
         return self.frames[..., self.frames.shape[-1] // 2]
 
 
-def read_input(
-    file: InputFile, framing: Framing, orientation: str | None = None, classify: Classify | None = None
-) -> Input:
+def read_input(file: InputFile, framing: Framing, orientation: str | None = None) -> Input:
     """Read a file and cut it into frames.
 
     Args:
         file: the file.
         framing: how the network that will see the frames was trained.
         orientation: directions of the axes, such as "RAS", for a volume whose header does not give them.
-        classify: that network. It finds the brain if the head is larger than what the network sees. Without it, the
-            frame grows until the head fits.
 
     Raises:
         UserError: as `read_grey` and `read_volume`.
@@ -87,7 +83,7 @@ def read_input(
     values = resample(values, sides[0].to_mm(), sides[1].to_mm())
     head = find_head(values)
     grey = volume_grey(values)
-    place, place_notes = place_volume(grey, head, gap, framing, classify)
+    place, place_notes = place_head((sides[0].mm, sides[1].mm), (head.rows, head.columns), framing)
     frames = cut_frames(grey, place, gap, framing)
     notes = (*volume.notes, *head_notes(head), *_background_notes(values, head.mask))
     notes += (*thickness_notes(volume, framing.axis, framing.gap), *place_notes)
@@ -100,7 +96,8 @@ def _read_png(file: InputFile, framing: Framing) -> Input:
     sides = Grid(grey.shape[0], 1.0), Grid(grey.shape[1], 1.0)
     place, notes = middle((sides[0].own, sides[1].own), framing.frame), ()
     if grey.shape != framing.frame:  # a slice of the trained size stays where the slices of training are
-        place, notes = place_slice(grey, framing)
+        head = find_head(grey[None])
+        place, notes = place_head((sides[0].own, sides[1].own), (head.rows, head.columns), framing)
     if not grey.any():
         notes = ("it is black, so nothing is labelled",)
     notes += neighbour_notes
@@ -140,7 +137,6 @@ def read_inputs(
     framing: Framing,
     orientation: str | None,
     fail: Callable[[str], None],
-    classify: Classify | None = None,
 ) -> Iterator[Input]:
     """Read files ahead of their use, in order. `fail` gets a sentence about each file that cannot be used.
 
@@ -150,7 +146,7 @@ def read_inputs(
         unread, waiting = iter(files), deque[tuple[InputFile, Future[Input]]]()
         while True:
             while len(waiting) < _AHEAD and (file := next(unread, None)) is not None:
-                waiting.append((file, pool.submit(read_input, file, framing, orientation, classify)))
+                waiting.append((file, pool.submit(read_input, file, framing, orientation)))
             if not waiting:
                 return
             file, future = waiting.popleft()
