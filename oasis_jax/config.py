@@ -42,7 +42,7 @@ class Data:
     shares: tuple[float, ...] = setting(
         (),
         "numbers, 0 or more, not all 0",
-        lambda shares: not shares or (any(shares) and all(0 <= x < math.inf for x in shares)),
+        lambda shares: max(shares, default=1) > 0 and all(0 <= x < math.inf for x in shares),
     )
     """How much of a training each folder gets: `root`, then those of `join`. Without: as much as it has slices."""
     leave_out: tuple[str, ...] = ()
