@@ -12,6 +12,10 @@ from oasis_jax.data.volumes.frame import Place, fit, middle, put
 _SCALP = 24
 """Pixels at the rim of a head that the network need not see: scalp, skull and fluid around the brain."""
 
+_MARGIN = 8
+"""Pixels around a head in its frame. Convolutions continue a frame with its mean grey, which harms labels at its rim:
+without a margin, stripped brains lost .006 to .017 of Dice against frames of 256x256, with it at most .001."""
+
 _SMALLEST_FRAME = (STRIDE, STRIDE)
 """The frame around a head grows from here."""
 
@@ -52,7 +56,8 @@ def place_head(size: Size, box: Box, framing: Framing) -> tuple[Place, tuple[str
         framing: how the network was trained.
     """
     if framing.window is None:
-        return fit(size, box, _SMALLEST_FRAME, _SMALLEST_FRAME), ()
+        rows, columns = (slice(s.start - _MARGIN, s.stop + _MARGIN) for s in box)
+        return fit(size, (rows, columns), _SMALLEST_FRAME, _SMALLEST_FRAME), ()
     place = fit(size, box, framing.frame, framing.window)
     if place.frame == framing.frame:
         return place, ()
