@@ -1,18 +1,20 @@
-"""The speed of prediction beside that of the network alone, on a folder of 544 slices and on a volume.
+"""The speed and memory of `predict` beside those of the network alone.
 
-Run:  python benchmarks/predict.py RUN [VOLUME.nii.gz]
+Run:  python benchmarks/predict.py MODEL [INPUT]
 
-The 544 slices are copies of phantom slices, PNG files of 256x256. Each of three turns measures the network alone, on as
-many batches as the folder has, then the whole prediction (reading, labelling, writing label maps, overlays and tables),
-warm and in one process. Prints medians, ranges, and the ratio of the medians.
+INPUT is a volume or a folder of slices; without it, a phantom head of 256x256x256 voxels. Each of three turns measures
+the compiled network alone, on the frames that INPUT gives; then the command from the shell with a warm cache, which
+reads, labels and writes everything; and the command for a folder of four copies. Prints medians and ranges, the ratio
+of each command to the network, and the command's peak memory.
 """
 
-import contextlib
-import io
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from statistics import median
 
@@ -20,63 +22,83 @@ import figures
 import jax
 import numpy as np
 
-from oasis_jax.data.phantoms.dataset import default_tree
-from oasis_jax.data.slices import find_slices
+from oasis_jax import pretrained
+from oasis_jax.data.volumes.finding import find_inputs
+from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.predict import Arguments, predict
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.system import sharding
 
-SLICES, BATCH, TURNS = 544, 8, 3
+COPIES, TURNS = 4, 3
 
 
-def seconds_of_network(trained: run_folder.Run, count: int) -> float:
-    """Seconds of the compiled network alone, on `count` slices."""
-    segment = Segmenter.load([trained])
-    frames = np.random.default_rng(0).integers(0, 256, (BATCH, *trained.shape)).astype(np.uint8)
-    jax.block_until_ready(segment(frames))
+def frames_of(source: Path, segmenter: Segmenter) -> Counter[tuple[int, int]]:
+    """How many frames of each size an input gives."""
+    count: Counter[tuple[int, int]] = Counter()
+    for file in read_inputs(find_inputs([source])[0], segmenter.framing, None, sys.exit):
+        count[file.place.frame] += int(file.head.any(axis=(1, 2)).sum())
+    return count
+
+
+def seconds_of_network(segmenter: Segmenter, frames: Counter[tuple[int, int]]) -> float:
+    """Seconds of the compiled network alone."""
+    channels, random = 2 * segmenter.framing.neighbours + 1, np.random.default_rng(0)
+    batches = {
+        size: random.integers(0, 256, (segmenter.batch(size), *size, channels)).astype(np.uint8) for size in frames
+    }
+    for batch in batches.values():
+        jax.block_until_ready(segmenter(batch))
     start = time.perf_counter()
-    for _ in range(-(-count // BATCH)):
-        jax.block_until_ready(segment(frames))
+    for size, count in frames.items():
+        for _ in range(-(-count // len(batches[size]))):
+            jax.block_until_ready(segmenter(batches[size]))
     return time.perf_counter() - start
 
 
-def seconds_of_prediction(trained: run_folder.Run, source: Path, output: Path) -> float:
-    """Seconds of `predict`, without the imports."""
-    arguments = Arguments(trained.folder, (source,), output, overwrite=True, batch=BATCH)
+def run_command(model: str, source: Path, output: Path) -> tuple[float, int]:
+    """Seconds of the command from the shell, and its peak memory in bytes."""
+    words = [sys.executable, "-m", "oasis_jax.predict", model, str(source), "--output", str(output), "--overwrite"]
     start = time.perf_counter()
-    with contextlib.redirect_stdout(io.StringIO()):
-        predict(trained, arguments)
-    return time.perf_counter() - start
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{' '.join(words)} failed.")
+    return time.perf_counter() - start, usage.ru_maxrss * 1024
 
 
 def main() -> None:
-    trained = run_folder.load(Path(sys.argv[1]))
+    model, *given = sys.argv[1:]
     sharding.divide_cpu()
     sharding.configure_jax()
+    segmenter = Segmenter.load([run_folder.load(pretrained.run_path(model))])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "slices").mkdir()
-        pairs, _ = find_slices(default_tree(), "train")
-        for i in range(SLICES):
-            shutil.copy(pairs[i % len(pairs)].image, folder / "slices" / f"{i}.png")
-        jobs = {"folder": folder / "slices"} | ({"volume": Path(sys.argv[2])} if sys.argv[2:] else {})
-        times: dict[str, list[float]] = {name: [] for name in ("network", *jobs)}
+        source = Path(given[0]) if given else folder / "head.nii.gz"
+        if not given:
+            subprocess.run([sys.executable, "-m", "oasis_jax.data", "phantom", "--volume", str(source)], check=True)
+        for copy in range(COPIES):
+            place = shutil.copytree if source.is_dir() else shutil.copy
+            (folder / "copies").mkdir(exist_ok=True)
+            place(source, folder / "copies" / f"{copy}-{source.name}")
+        frames = frames_of(source, segmenter)
+        times: dict[str, list[float]] = {"network": [], "one": [], "copies": []}
+        peaks: dict[str, list[int]] = {"one": [], "copies": []}
         for turn in range(TURNS + 1):
-            for kind in times:
-                measured = (
-                    seconds_of_network(trained, SLICES)
-                    if kind == "network"
-                    else seconds_of_prediction(trained, jobs[kind], folder / f"out-{kind}")
-                )
-                if turn:  # the first turn compiles
-                    times[kind].append(measured)
+            measured = {"network": (seconds_of_network(segmenter, frames), 0)}
+            for kind, where in (("one", source), ("copies", folder / "copies")):
+                measured[kind] = run_command(model, where, folder / f"out-{kind}")
+                peaks[kind].append(measured[kind][1])
+            if turn:  # the first turn compiles
+                for kind, (seconds, _) in measured.items():
+                    times[kind].append(seconds)
+    network, one, copies = (median(values) for values in times.values())
+    print(f"frames: {', '.join(f'{n} of {rows}x{columns}' for (rows, columns), n in frames.items())}")
     for kind, values in times.items():
-        each = "" if kind == "volume" else f", {SLICES / median(values):.1f} slices/s"
-        print(f"{kind}: {median(values):.2f} s (median of {TURNS}, {min(values):.2f} to {max(values):.2f}){each}")
+        peak = f", {figures.mebibytes(max(peaks[kind]))} MiB" if kind in peaks else ""
+        print(f"{kind}: {figures.spread(values)} s{peak}")
+    print(f"one: 1.25 times the network and {one - 1.25 * network:.2f} s")
+    print(f"each further copy: {(copies - one) / (COPIES - 1) / network:.2f} times the network")
     print(f"{figures.machine()}; jax {jax.__version__}")
-    print(f"folder: {median(times['network']) / median(times['folder']):.3f} of the speed of the network alone")
 
 
-if __name__ == "__main__":
-    main()
+main()
