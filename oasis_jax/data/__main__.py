@@ -9,9 +9,10 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -54,19 +55,15 @@ def write_phantoms(arguments: Phantom) -> None:
     if (arguments.root is None) == (arguments.volume is None):
         raise UserError("Name a folder for a tree of slices, or --volume NAME.nii.gz for one head, not both.")
     if arguments.volume is not None:
-        _write_phantom_volume(arguments.volume, arguments.seed)
+        labels = _new_volume(arguments.volume)
+        phantom_volume.write_volume(arguments.volume, arguments.seed, track=console.track)
+        print(f"Wrote {arguments.volume} and its labels, {labels}.")
     elif arguments.root is not None:
         if arguments.root.exists():
             raise UserError(f"{arguments.root} exists already: name a new folder.")
         arguments.root.parent.mkdir(parents=True, exist_ok=True)
         write_tree(arguments.root, arguments.seed, console.track)
         print(f"Wrote {arguments.root}.")
-
-
-def _write_phantom_volume(path: Path, seed: int) -> None:
-    labels = _new_volume(path)
-    phantom_volume.write_volume(path, seed, track=console.track)
-    print(f"Wrote {path} and its labels, {labels}.")
 
 
 def _new_volume(path: Path) -> Path:
@@ -175,19 +172,17 @@ def main() -> None:
         prog="python -m oasis_jax.data",
         description="Check, verify, rebuild, import or draw a tree of brain slices.",
     )
-    match command:
-        case Check():
-            check(command)
-        case Verify():
-            verify(command)
-        case Rebuild():
-            rebuild_tree(command)
-        case Volumes():
-            write_volumes(command)
-        case Phantom():
-            write_phantoms(command)
-        case Heads():
-            draw_heads(command)
+    _COMMANDS[type(command)](command)
+
+
+_COMMANDS: dict[type, Callable[[Any], None]] = {
+    Check: check,
+    Verify: verify,
+    Rebuild: rebuild_tree,
+    Volumes: write_volumes,
+    Phantom: write_phantoms,
+    Heads: draw_heads,
+}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Real, Shaped
 
-from oasis_jax.data.published.discs import Scan, Trouble, read_scans
+from oasis_jax.data.published.discs import Trouble, read_scans
 from oasis_jax.data.published.manifest import SLICES, Manifest
 from oasis_jax.data.slices import folders, write_pair
 from oasis_jax.data.volumes.frame import centre, quantise
@@ -61,11 +61,17 @@ def rebuild(root: Path, discs: Sequence[Path], manifest: Manifest, track: Tracke
         for found in track(read_scans(discs, cases), len(cases), "Rebuilding"):
             if isinstance(found, Trouble):
                 troubles.append(found)
-            else:
-                _write_scan(part, manifest.cases[cases[found.name]], cases[found.name], found)
-                written.append(found.name)
+                continue
+            case = cases[found.name]
+            for number, planes in enumerate(zip(cut(found.image), cut(found.classes), strict=True)):
+                image, classes = centre(quantise(planes[0]), FRAME), centre(planes[1], FRAME)
+                write_pair(part, manifest.cases[case], case, number, image, classes)
+            written.append(found.name)
         if not written:
-            raise UserError(_nothing(discs, troubles))
+            places = ", ".join(map(str, discs)) or "no disc"
+            mend = "name the folders disc1, disc2, ... or their .tar.gz as downloaded."
+            listing = [f"{places}: no scan of the published set; {mend}", *(f"  {trouble}" for trouble in troubles)]
+            raise UserError("\n".join(listing))
         rows = [(case, scan.rpartition("_")[0]) for scan, case in cases.items() if scan in written]
         write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], rows))
 
@@ -75,19 +81,6 @@ def rebuild(root: Path, discs: Sequence[Path], manifest: Manifest, track: Tracke
     return Rebuilt(tuple(written), missing, tuple(trouble for trouble in troubles if trouble.where not in written))
 
 
-def _write_scan(root: Path, split: str, case: str, scan: Scan) -> None:
-    for number, (image, classes) in enumerate(zip(cut(scan.image), cut(scan.classes), strict=True)):
-        write_pair(root, split, case, number, centre(quantise(image), FRAME), centre(classes, FRAME))
-
-
 def cut(volume: Real[np.ndarray, "x y z"]) -> Shaped[np.ndarray, "32 x y"]:
     """The published planes of a volume, upward; their rows run against x, their columns from back to front."""
     return np.moveaxis(volume[::-1, :, _LOWEST : _LOWEST + SLICES], 2, 0)
-
-
-def _nothing(discs: Sequence[Path], troubles: Sequence[Trouble]) -> str:
-    """The error if no scan was written."""
-    places = ", ".join(map(str, discs)) or "no disc"
-    if troubles:
-        return "\n".join([f"No scan could be rebuilt from {places}:", *(f"  {trouble}" for trouble in troubles)])
-    return f"{places}: no scan of the published set; name the folders disc1, disc2, ... or their .tar.gz as downloaded."
