@@ -33,8 +33,8 @@ BROKEN = (
 _LARGEST = 2**28
 """Voxels: 1 GiB as float32. A head at 0.4 mm has a quarter of them; a header with more is damaged or hostile."""
 
-_BESIDE = 2**24
-"""Most bytes before the voxels, and most that are read after them: many times what extensions of a header need."""
+_AFTER = 2**24
+"""Most bytes after the voxels that are read to reach the checksum at the end."""
 
 _SQUEEZE = 1040
 """Largest factor by which gzip makes a file smaller."""
@@ -88,11 +88,11 @@ def read_file(path: Path, orientation: str | None = None) -> tuple[Header, Float
             notes += place_notes(fields, shape, affine)
             first, dtype = _first(fields), fields.get_data_dtype()
             most = voxels.stat().st_size * (_SQUEEZE if isinstance(stream, gzip.GzipFile) else 1)
-            if not 0 <= first <= _BESIDE or first + math.prod(shape) * dtype.itemsize > most:
+            if first < 0 or first + math.prod(shape) * dtype.itemsize > most:
                 raise EOFError
             stored = arrayproxy.ArrayProxy(stream, (shape, dtype, first, *_scaling(fields)), mmap=False)
             values = np.asarray(stored, dtype=np.float32)
-            rest = stream.read(_BESIDE).strip(b"\0")  # to the end, where gzip keeps its checksum
+            rest = stream.read(_AFTER).strip(b"\0")  # to the end, where gzip keeps its checksum
     except BROKEN as error:
         raise _damaged(path, error) from error
     if rest and not isinstance(fields, mghformat.MGHHeader):  # in MGH files, metadata follow the voxels

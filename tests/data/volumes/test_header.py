@@ -130,7 +130,7 @@ def test_a_gzip_file_is_one_by_its_content_and_its_checksum_counts(tmp_path: Pat
 
 
 def test_a_bomb_is_unpacked_no_further_than_its_header_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(header, "_BESIDE", 2**16)
+    monkeypatch.setattr(header, "_AFTER", 2**16)
     unpacked = 0
     read = gzip.GzipFile.read
 
