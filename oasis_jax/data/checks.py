@@ -115,7 +115,7 @@ class _File(NamedTuple):
     digest: bytes = b""
     size: tuple[int, int] | None = None
     extent: tuple[int, int, int, int] = _EMPTY_EXTENT
-    measures: tuple[float, float, float] | None = None
+    measures: tuple[float, float] | None = None
     seen: frozenset[int] = frozenset()
     """Grey levels of a label."""
     shows: bool = False
