@@ -9,9 +9,10 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -23,8 +24,6 @@ from oasis_jax.data.heads.label_map import STANDARD, read_table
 from oasis_jax.data.phantoms import volume as phantom_volume
 from oasis_jax.data.phantoms.dataset import write_tree
 from oasis_jax.data.published.manifest import published
-from oasis_jax.data.published.outcome import summary
-from oasis_jax.data.published.png_encoder import published_encoder
 from oasis_jax.data.published.rebuild import rebuild
 from oasis_jax.data.published.verify import compare
 from oasis_jax.data.volumes import study
@@ -56,19 +55,15 @@ def write_phantoms(arguments: Phantom) -> None:
     if (arguments.root is None) == (arguments.volume is None):
         raise UserError("Name a folder for a tree of slices, or --volume NAME.nii.gz for one head, not both.")
     if arguments.volume is not None:
-        _write_phantom_volume(arguments.volume, arguments.seed)
+        labels = _new_volume(arguments.volume)
+        phantom_volume.write_volume(arguments.volume, arguments.seed, track=console.track)
+        print(f"Wrote {arguments.volume} and its labels, {labels}.")
     elif arguments.root is not None:
         if arguments.root.exists():
             raise UserError(f"{arguments.root} exists already: name a new folder.")
         arguments.root.parent.mkdir(parents=True, exist_ok=True)
         write_tree(arguments.root, arguments.seed, console.track)
         print(f"Wrote {arguments.root}.")
-
-
-def _write_phantom_volume(path: Path, seed: int) -> None:
-    labels = _new_volume(path)
-    phantom_volume.write_volume(path, seed, track=console.track)
-    print(f"Wrote {path} and its labels, {labels}.")
 
 
 def _new_volume(path: Path) -> Path:
@@ -149,10 +144,21 @@ def verify(arguments: Verify) -> None:
 
 
 def rebuild_tree(arguments: Rebuild) -> None:
-    manifest = published()
-    outcome = rebuild(arguments.root, arguments.discs, manifest, published_encoder(), console.track)
-    print(f"Wrote {arguments.root}.\n{summary(outcome, manifest)}")
-    sys.exit(not outcome.proven)
+    root, manifest = arguments.root, published()
+    rebuilt = rebuild(root, arguments.discs, manifest, console.track)
+    print(f"Wrote {root}: {len(rebuilt.written)} of {len(manifest.cases)} scans.")
+    for trouble in rebuilt.troubles:
+        print(f"Not used: {trouble}")
+    if rebuilt.missing:
+        print(f"Not written ({len(rebuilt.missing)}): {', '.join(rebuilt.missing)}")
+    splits = compare(root, manifest, console.track)
+    for name, split in splits.items():
+        print(f"{name}: {split.identical:,} of {split.files:,} files equal the published ones, byte for byte")
+    if not any(split.identical for split in splits.values()):
+        print("None does: the discs, or the PNG files that Pillow writes on this machine, are of another kind.")
+    if differ := not all(split.authentic for split in splits.values()):
+        print(f"The others are named by: python -m oasis_jax.data verify {root} --json")
+    sys.exit(differ)
 
 
 def main() -> None:
@@ -166,19 +172,17 @@ def main() -> None:
         prog="python -m oasis_jax.data",
         description="Check, verify, rebuild, import or draw a tree of brain slices.",
     )
-    match command:
-        case Check():
-            check(command)
-        case Verify():
-            verify(command)
-        case Rebuild():
-            rebuild_tree(command)
-        case Volumes():
-            write_volumes(command)
-        case Phantom():
-            write_phantoms(command)
-        case Heads():
-            draw_heads(command)
+    _COMMANDS[type(command)](command)
+
+
+_COMMANDS: dict[type, Callable[[Any], None]] = {
+    Check: check,
+    Verify: verify,
+    Rebuild: rebuild_tree,
+    Volumes: write_volumes,
+    Phantom: write_phantoms,
+    Heads: draw_heads,
+}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -76,29 +77,30 @@ def _recall(path: Path) -> Contents | None:
 
 
 def _check(stamp: Path | None, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
-    files = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
-    sizes: dict[tuple[int, int], int] = {}
-    problems, digest, extent, measures, seen, shows = [], hashlib.sha256(), _EMPTY_EXTENT, [], set[int](), False
+    paths = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        results = track(pool.map(lambda file: _check_file(*file), files), len(files), f"Checking {split}")
-        for (path, _), file in zip(files, results, strict=True):
-            name = f"{path.parent.name}/{path.name}"
-            digest.update(os.fsencode(name) + b"\0" + file.digest)
-            if file.problem:
-                problems.append((file.problem[0], f"{name}: {file.problem[1]}"))
-            if file.size:
-                sizes[file.size] = sizes.get(file.size, 0) + 1
-            a, b = extent, file.extent
-            extent = min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])
-            if file.measures:
-                measures.append(file.measures)
-            seen |= file.seen
-            shows |= file.shows
-    problems = problems or _empty_problems(split, seen, shows)
-    return Contents(sizes, extent, appearance.ranges(measures), digest.hexdigest(), problems, stamp)
+        results = pool.map(lambda path: _check_file(*path), paths)
+        files = list(track(results, len(paths), f"Checking {split}"))
+    problems, digest = [], hashlib.sha256()
+    for (path, _), file in zip(paths, files, strict=True):
+        name = f"{path.parent.name}/{path.name}"
+        digest.update(os.fsencode(name) + b"\0" + file.digest)
+        if file.problem:
+            problems.append((file.problem[0], f"{name}: {file.problem[1]}"))
+    seen = frozenset[int]().union(*(file.seen for file in files))
+    problems = problems or _empty_problems(split, seen, any(file.shows for file in files))
+    tops, bottoms, lefts, rights = zip(*(file.extent for file in files), strict=True)
+    return Contents(
+        sizes=Counter(file.size for file in files if file.size),
+        extent=(min(tops), max(bottoms), min(lefts), max(rights)),
+        ranges=appearance.ranges([file.measures for file in files if file.measures]),
+        fingerprint=digest.hexdigest(),
+        problems=problems,
+        stamp=stamp,
+    )
 
 
-def _empty_problems(split: str, seen: set[int], shows: bool) -> list[Problem]:
+def _empty_problems(split: str, seen: frozenset[int], shows: bool) -> list[Problem]:
     """Images that show nothing, and classes that no slice of training shows, so that no network learns them."""
     black = "images that show nothing", f"{split}: all are black or of one grey: write them again"
     problems: list[Problem] = [] if shows else [black]
@@ -113,7 +115,7 @@ class _File(NamedTuple):
     digest: bytes = b""
     size: tuple[int, int] | None = None
     extent: tuple[int, int, int, int] = _EMPTY_EXTENT
-    measures: tuple[float, float, float] | None = None
+    measures: tuple[float, float] | None = None
     seen: frozenset[int] = frozenset()
     """Grey levels of a label."""
     shows: bool = False

@@ -37,10 +37,9 @@ class Manifest:
     rescanned: frozenset[str] = frozenset()
     """Cases that show the second scan (MR2) of their subject."""
 
-    def scans_of(self, case: str) -> tuple[str, str]:
-        """The scans that a subject may have, OAS1_NNNN_MRk: the one that the set shows, then the other."""
-        first, second = (f"OAS1_{int(case):04d}_MR{session}" for session in (1, 2))
-        return (second, first) if case in self.rescanned else (first, second)
+    def scan_of(self, case: str) -> str:
+        """The scan that a case shows, OAS1_NNNN_MRk."""
+        return f"OAS1_{int(case):04d}_MR{2 if case in self.rescanned else 1}"
 
 
 def pair_names(split: str, case: str, number: int) -> tuple[str, str]:

@@ -1,138 +1,86 @@
-"""Make the `keras_png_slices_*` tree from OASIS-1 discs, and say for every file whether it equals the published one."""
+"""Make the `keras_png_slices_*` tree from OASIS-1 discs, cut as the published slices are known to be.
 
-import csv
-from collections.abc import Iterable, Sequence
+What is known, and how: docs/data.md, "OASIS".
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from oasis_jax.data.published.archives import Other, Trouble
-from oasis_jax.data.published.grey_rules import RULES
-from oasis_jax.data.published.manifest import SLICES, Manifest, digest, pair_names
-from oasis_jax.data.published.outcome import TABLE, Outcome, Row, explain_empty
-from oasis_jax.data.published.png_encoder import Encoder
-from oasis_jax.data.published.scans import Scan, read_scans
-from oasis_jax.data.published.search import KNOWN_RECIPE, Recipe, cut, label_frame, search
-from oasis_jax.data.slices import encode_png, folders
+import numpy as np
+from jaxtyping import Real, Shaped
+
+from oasis_jax.data.published.discs import Trouble, read_scans
+from oasis_jax.data.published.manifest import SLICES, Manifest
+from oasis_jax.data.slices import folders, write_pair
+from oasis_jax.data.volumes.frame import centre, quantise
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
-from oasis_jax.system.files import atomic_folder
+from oasis_jax.system.files import atomic_folder, csv_text, write_text
+
+FRAME = (256, 256)
+"""Rows and columns of a published slice."""
+
+_LOWEST = 72
+"""Height of slice 0: index along the third axis of the volume, counted from the feet."""
 
 
-def rebuild(
-    out: Path, discs: Sequence[Path], manifest: Manifest, encode: Encoder | None, track: Tracker = silent
-) -> Outcome:
-    """Write the tree in one pass over the discs; it appears whole or not at all.
+class Rebuilt(NamedTuple):
+    """What became of the scans."""
 
-    Each scan is cut by the last recipe that matched, at first by `search.KNOWN_RECIPE`. Where a digest does not match,
-    a search follows; where the search finds nothing, the recipe is kept. If the discs hold two scans of a subject, the
-    one that matches more digests is written.
+    written: tuple[str, ...]
+    """Scans whose slices were written, OAS1_NNNN_MRk, in the order of the discs."""
+    missing: tuple[str, ...]
+    """Scans of the set that were not."""
+    troubles: tuple[Trouble, ...]
+    """What could not be used of the discs."""
+
+
+def rebuild(root: Path, discs: Sequence[Path], manifest: Manifest, track: Tracker = silent) -> Rebuilt:
+    """Write the tree in one pass over the discs, with a `subjects.csv`; it appears whole or not at all.
 
     Args:
-        out: the folder to make.
+        root: the folder to make.
         discs: folders and archives of OASIS-1.
         manifest: the set to rebuild.
-        encode: `png_encoder.published_encoder()`; None if this machine has none. There is no search then.
         track: shows progress over the scans.
 
     Raises:
-        UserError: `out` exists, a disc does not, or no scan could be read.
+        UserError: `root` exists, a disc does not, or no scan could be read.
     """
-    if out.exists():
-        raise UserError(f"{out} exists already: name a new folder first, then the discs.")
-    outcome = Outcome(provable=encode is not None)
+    if root.exists():
+        raise UserError(f"{root} exists already: name a new folder first, then the discs.")
+    cases = {manifest.scan_of(case): case for case in manifest.cases}
+    written: list[str] = []
+    troubles: list[Trouble] = []
 
-    def fill(root: Path) -> None:
+    def fill(part: Path) -> None:
         for split in dict.fromkeys(manifest.cases.values()):
-            for folder in folders(root, split):
+            for folder in folders(part, split):
                 folder.mkdir()
-        scans = [scan for case in manifest.cases for scan in manifest.scans_of(case)]
-        entries = track(read_scans(discs, scans), len(manifest.cases), "Rebuilding")
-        _write_scans(root, entries, manifest, encode, outcome)
-        if not outcome.rows:
-            raise UserError(explain_empty(discs, outcome))
-        with (root / TABLE).open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([Row._fields, *outcome.rows])
+        for found in track(read_scans(discs, cases), len(cases), "Rebuilding"):
+            if isinstance(found, Trouble):
+                troubles.append(found)
+                continue
+            case = cases[found.name]
+            for number, planes in enumerate(zip(cut(found.image), cut(found.classes), strict=True)):
+                image, classes = centre(quantise(planes[0]), FRAME), centre(planes[1], FRAME)
+                write_pair(part, manifest.cases[case], case, number, image, classes)
+            written.append(found.name)
+        if not written:
+            places = ", ".join(map(str, discs)) or "no disc"
+            mend = "name the folders disc1, disc2, ... or their .tar.gz as downloaded."
+            listing = [f"{places}: no scan of the published set; {mend}", *(f"  {trouble}" for trouble in troubles)]
+            raise UserError("\n".join(listing))
+        rows = [(case, scan.rpartition("_")[0]) for scan, case in cases.items() if scan in written]
+        write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], rows))
 
-    atomic_folder(out, fill)
-    return outcome
-
-
-def _write_scans(
-    root: Path,
-    entries: Iterable[Scan | Trouble | Other],
-    manifest: Manifest,
-    encode: Encoder | None,
-    outcome: Outcome,
-) -> None:
-    """Write the files of every case, and enter in `outcome` what became of the scans."""
-    cases = {scan: case for case in manifest.cases for scan in manifest.scans_of(case)}
-    recipes: dict[str, Recipe] = {}
-    written: dict[str, list[Row]] = {}
-    last_match = KNOWN_RECIPE
-    for entry in entries:
-        if isinstance(entry, Trouble):
-            outcome.troubles.append(entry)
-        elif isinstance(entry, Other):
-            outcome.others += 1
-        else:
-            case = cases[entry.name]
-            names = [pair_names(manifest.cases[case], case, k) for k in range(SLICES)]
-            files, recipe = _make(entry, names, manifest.digests, encode, last_match)
-            rows = [
-                Row(name, entry.name, recipe.placement.height(k // 2), "" if k % 2 else recipe.rule, same)
-                for k, (name, same) in enumerate(_matches(files, manifest.digests).items())
-            ]
-            recipes[entry.name] = recipe
-            last_match = recipe if _count(rows) else last_match
-            # The expected scan is written even if nothing matches, the subject's other scan only if it matches better.
-            fallback = -1 if entry.name == manifest.scans_of(case)[0] else 0
-            if _count(rows) > (_count(written[case]) if case in written else fallback):
-                written[case] = rows
-                for name, content in files.items():
-                    (root / name).write_bytes(content)
-    _conclude(outcome, manifest, written, recipes)
+    atomic_folder(root, fill)
+    missing = tuple(scan for scan in cases if scan not in written)
+    # A damaged scan does no harm if another copy of it was read.
+    return Rebuilt(tuple(written), missing, tuple(trouble for trouble in troubles if trouble.where not in written))
 
 
-def _conclude(outcome: Outcome, manifest: Manifest, written: dict[str, list[Row]], recipes: dict[str, Recipe]) -> None:
-    """Enter the rows that were written for each case, and the recipes of all scans that were read."""
-    outcome.rows = [row for case in manifest.cases for row in written.get(case, ())]
-    outcome.recipes = {rows[0].scan: recipes[rows[0].scan] for rows in written.values()}
-    outcome.others += len(recipes) - len(written)
-    outcome.missing = tuple(manifest.scans_of(case)[0] for case in manifest.cases if case not in written)
-    # A damaged scan does no harm if a second copy was read, or if the subject's other scan is proven.
-    proven = [case for case, rows in written.items() if all(row.identical for row in rows)]
-    harmless = recipes.keys() | {scan for case in proven for scan in manifest.scans_of(case)}
-    outcome.troubles = [trouble for trouble in outcome.troubles if trouble.where not in harmless]
-
-
-def _count(rows: Sequence[Row]) -> int:
-    return sum(row.identical for row in rows)
-
-
-def _make(
-    scan: Scan,
-    names: Sequence[tuple[str, str]],
-    digests: dict[str, bytes],
-    encode: Encoder | None,
-    recipe: Recipe,
-) -> tuple[dict[str, bytes], Recipe]:
-    """The files of a scan by name, and the recipe that made them: the given one if it matches or none is found."""
-    files = _draw(scan, names, recipe, encode or encode_png)
-    if encode and not all(_matches(files, digests).values()):
-        images, labels = ([digests[name] for name in column] for column in zip(*names, strict=True))
-        recipe = search(scan.image, scan.classes, images, labels, lambda frame: digest(encode(frame)), recipe)
-        files = _draw(scan, names, recipe, encode)
-    return files, recipe
-
-
-def _draw(scan: Scan, names: Sequence[tuple[str, str]], recipe: Recipe, encode: Encoder) -> dict[str, bytes]:
-    """The files that a recipe makes of a scan, image and label in turn."""
-    files = {}
-    planes = zip(cut(scan.image, recipe.placement, SLICES), cut(scan.classes, recipe.placement, SLICES), strict=True)
-    for (image, label), (values, classes) in zip(names, planes, strict=True):
-        files[image] = encode(RULES[recipe.rule](values))
-        files[label] = encode(label_frame(classes))
-    return files
-
-
-def _matches(files: dict[str, bytes], digests: dict[str, bytes]) -> dict[str, bool]:
-    return {name: digest(content) == digests[name] for name, content in files.items()}
+def cut(volume: Real[np.ndarray, "x y z"]) -> Shaped[np.ndarray, "32 x y"]:
+    """The published planes of a volume, upward; their rows run against x, their columns from back to front."""
+    return np.moveaxis(volume[::-1, :, _LOWEST : _LOWEST + SLICES], 2, 0)

@@ -29,6 +29,11 @@ class Comparison:
     different: tuple[str, ...]
 
     @property
+    def identical(self) -> int:
+        """Number of files that equal the published ones."""
+        return self.files - len(self.missing) - len(self.different)
+
+    @property
     def authentic(self) -> bool:
         """Whether the split is complete and every file equals the published one."""
         return not (self.missing or self.extra or self.different)

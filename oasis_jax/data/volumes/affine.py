@@ -4,10 +4,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 from jaxtyping import Float64
 from nibabel import affines, orientations
-from nibabel.freesurfer import mghformat
 
 from oasis_jax.system.errors import UserError
 
@@ -59,7 +59,12 @@ def read_affine(
     if not np.isfinite(affine).all():
         raise UserError(f"{path} has a damaged affine with numbers that are not finite: write the file again.")
     spacing = affines.voxel_sizes(affine)
-    _check_size(path, spacing, shape, name)
+    if not _VOXEL[0] <= min(spacing) <= max(spacing) <= _VOXEL[1] or max(spacing * shape) > _FIELD:
+        raise UserError(
+            f"{path} has voxels of {_by(spacing, '.4g')} mm and an extent of {_by(spacing * shape, '.0f')} mm (unit in "
+            f"its header: {name}), but voxels of a head are 0.1 to 20 mm wide, and no scan of it is longer than 1 m: "
+            "correct its spacing or its unit."
+        )
     if abs(np.linalg.det(affine[:3, :3] / spacing)) < _FLAT:
         raise UserError(f"{path} has a damaged affine, its axes lie in one plane: write the file again.")
     if placed:
@@ -67,22 +72,6 @@ def read_affine(
     ornt = orientations.axcodes2ornt((orientation or "").upper())
     scale = np.diag([*spacing[np.argsort(ornt[:, 0])], 1.0])
     return scale @ np.linalg.inv(orientations.inv_ornt_aff(ornt, shape))
-
-
-def _check_size(path: Path, spacing: np.ndarray, shape: tuple[int, int, int], unit: str) -> None:
-    """Raise `UserError` if no head has such voxels, or such an extent."""
-    sizes = " x ".join(f"{mm:.4g}" for mm in spacing)
-    if not all(_VOXEL[0] <= mm <= _VOXEL[1] for mm in spacing):
-        raise UserError(
-            f"{path} has voxels of {sizes} mm (unit in its header: {unit}), but those of a head are 0.1 to 20 mm wide: "
-            "correct its spacing or its unit."
-        )
-    if max(spacing * shape) > _FIELD:
-        extent = " x ".join(f"{mm:.0f}" for mm in spacing * shape)
-        raise UserError(
-            f"{path} has an extent of {extent} mm (voxels of {sizes} mm, unit in its header: {unit}), more than any "
-            "scan of a head: correct its spacing or its unit."
-        )
 
 
 def is_rectangular(affine: Float64[np.ndarray, "4 4"]) -> bool:
@@ -96,37 +85,38 @@ def _skew(affine: np.ndarray) -> float:
     return float(np.abs(sides.T @ sides - np.eye(3)).max())
 
 
-def place_notes(fields: Any, shape: tuple[int, int, int]) -> list[str]:
-    """Notes on a header that gives two different positions or voxel sizes; the sform counts."""
-    if not code_of(fields, "sform_code"):
-        return []
-    sform = fields.get_sform()
-    if not code_of(fields, "qform_code"):
-        sizes, own = np.abs(fields["pixdim"][1:4]), affines.voxel_sizes(sform)
-        if np.allclose(sizes, own, rtol=0.01):
-            return []
-        pixdim_text, sform_text = (" x ".join(f"{mm:.3g}" for mm in numbers) for numbers in (sizes, own))
-        return [f"its header says {pixdim_text} for its voxels (pixdim) and its sform {sform_text}, which counts"]
-    try:
-        difference = sform - fields.get_qform()
-    except ValueError:
-        return ["its qform is damaged; its sform counts"]
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
-    mm = float(np.linalg.norm(corners @ difference[:3, :3].T + difference[:3, 3], axis=1).max())
-    return [f"its qform and its sform differ, by up to {mm:.3g}; its sform counts"] if not mm < _SAME_PLACE else []
+def place_notes(fields: Any, shape: tuple[int, int, int], affine: Float64[np.ndarray, "4 4"]) -> list[str]:
+    """Notes on voxels that are not rectangular, and on two positions or voxel sizes in one header; the sform counts."""
+    notes = []
+    if code_of(fields, "sform_code") and code_of(fields, "qform_code"):
+        corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
+        try:
+            apart = affines.apply_affine(fields.get_sform() - fields.get_qform(), corners)
+        except ValueError:
+            notes.append("its qform is damaged; its sform counts")
+        else:
+            mm = float(np.linalg.norm(apart, axis=1).max())
+            differ = f"its qform and its sform differ, by up to {mm:.3g}; its sform counts"
+            notes += [] if mm < _SAME_PLACE else [differ]
+    elif code_of(fields, "sform_code"):
+        sizes, own = np.abs(fields["pixdim"][1:4]), affines.voxel_sizes(fields.get_sform())
+        if not np.allclose(sizes, own, rtol=0.01):
+            pixdim, sform = _by(sizes, ".3g"), _by(own, ".3g")
+            notes.append(f"its header says {pixdim} for its voxels (pixdim) and its sform {sform}, which counts")
+    if not is_rectangular(affine):
+        angle = math.degrees(math.acos(min(1.0, _skew(affine))))
+        notes.append(f"its voxels are not rectangular, two of their sides meet at {angle:.0f} degrees")
+    return notes
 
 
-def skew_notes(affine: Float64[np.ndarray, "4 4"]) -> list[str]:
-    """A note on voxels that are not rectangular."""
-    if is_rectangular(affine):
-        return []
-    angle = math.degrees(math.acos(min(1.0, _skew(affine))))
-    return [f"its voxels are not rectangular, two of their sides meet at {angle:.0f} degrees"]
+def _by(numbers: np.ndarray, form: str) -> str:
+    """Numbers for the three axes, as text."""
+    return " x ".join(f"{number:{form}}" for number in numbers)
 
 
 def is_placed(fields: Any) -> bool:
     """Whether a header gives the orientation and position of its volume."""
-    is_mgh = isinstance(fields, mghformat.MGHHeader)
+    is_mgh = isinstance(fields, nib.MGHImage.header_class)
     return is_mgh or bool(code_of(fields, "sform_code") or code_of(fields, "qform_code"))
 
 

@@ -1,30 +1,24 @@
-"""The header of a volume, checked before memory is asked for; and the voxels, in the file's own order."""
+"""A file of a volume: its header, checked before memory is asked for, and its voxels in the file's own order.
+
+nibabel's `load` is not used: it goes by the name of a file, and tells what it repairs to one logger for all threads.
+"""
 
 import gzip
-import logging
+import logging.handlers
 import math
 import zlib
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nibabel as nib
 import numpy as np
 from jaxtyping import Float32, Float64
-from nibabel import (
-    analyze,
-    arrayproxy,
-    filebasedimages,
-    nifti1,
-    nifti2,
-    spatialimages,
-    spm2analyze,
-    spm99analyze,
-    wrapstruct,
-)
+from nibabel import arrayproxy, filebasedimages, spatialimages, wrapstruct
 from nibabel.freesurfer import mghformat
 
 from oasis_jax.data.other_kinds import other_kind
-from oasis_jax.data.volumes.affine import code_of, is_placed, place_notes, read_affine, skew_notes
+from oasis_jax.data.volumes.affine import code_of, is_placed, place_notes, read_affine
 from oasis_jax.system.errors import UserError
 
 BROKEN = (
@@ -39,22 +33,17 @@ BROKEN = (
 _LARGEST = 2**28
 """Voxels: 1 GiB as float32. A head at 0.4 mm has a quarter of them; a header with more is damaged or hostile."""
 
-_BEFORE = 2**24
-"""Most bytes before the voxels: many times what extensions of a header need."""
-
 _AFTER = 2**24
 """Most bytes after the voxels that are read to reach the checksum at the end."""
 
 _SQUEEZE = 1040
 """Largest factor by which gzip makes a file smaller."""
 
-_SINGLE = (nifti1.Nifti1Header, nifti2.Nifti2Header, mghformat.MGHHeader)
-_PAIR = (
-    *(nifti1.Nifti1PairHeader, nifti2.Nifti2PairHeader),
-    *(spm2analyze.Spm2AnalyzeHeader, spm99analyze.Spm99AnalyzeHeader, analyze.AnalyzeHeader),
-)
+_PAIR = (nib.Nifti1Pair, nib.Nifti2Pair, nib.Spm2AnalyzeImage, nib.Spm99AnalyzeImage, nib.AnalyzeImage)
+_SINGLE = (nib.Nifti1Image, nib.Nifti2Image)
 
-_GZIP = b"\x1f\x8b"
+_HARMLESS = ("not SPM compatible", "very large origin")
+"""Parts of what nibabel says of sound headers."""
 
 
 class Header(NamedTuple):
@@ -62,8 +51,6 @@ class Header(NamedTuple):
 
     fields: Any
     """The nibabel header, repaired if it needed repair."""
-    voxels: Path
-    """The file that holds the voxels."""
     shape: tuple[int, int, int]
     affine: Float64[np.ndarray, "4 4"]
     """From the file's own voxel numbers to mm."""
@@ -79,8 +66,8 @@ class Header(NamedTuple):
         return abs(slope) / 2 if slope != 1 and self.fields.get_data_dtype().kind in "iu" else 0.0
 
 
-def read_header(path: Path, orientation: str | None = None) -> Header:
-    """Read and check a header.
+def read_file(path: Path, orientation: str | None = None) -> tuple[Header, Float32[np.ndarray, "i j k"]]:
+    """Read and check a header, then the voxels, with axes in the file's own order.
 
     Args:
         path: a NIfTI or MGH file, gzipped or not, under any name; or the .hdr or .img of an Analyze or NIfTI pair.
@@ -94,48 +81,31 @@ def read_header(path: Path, orientation: str | None = None) -> Header:
     try:
         with _open(head) as stream:
             block = stream.read(1024)
-        with np.errstate(all="ignore"):  # a damaged header; its values are checked below
-            fields, repairs = _fields(path, block, _SINGLE if head == voxels else _PAIR)
+        with _open(voxels) as stream, np.errstate(all="ignore"):  # a damaged header; its values are checked
+            fields, notes = _fields(path, block, _SINGLE if head == voxels else _PAIR)
             shape = _shape(path, fields)
-            _check_length(path, fields, shape, voxels)
             affine = read_affine(path, fields, shape, orientation)
-            notes = [*repairs, *place_notes(fields, shape), *skew_notes(affine)]
+            notes += place_notes(fields, shape, affine)
+            first, dtype = _first(fields), fields.get_data_dtype()
+            most = voxels.stat().st_size * (_SQUEEZE if isinstance(stream, gzip.GzipFile) else 1)
+            if first < 0 or first + math.prod(shape) * dtype.itemsize > most:
+                raise EOFError
+            stored = arrayproxy.ArrayProxy(stream, (shape, dtype, first, *_scaling(fields)), mmap=False)
+            values = np.asarray(stored, dtype=np.float32)
+            rest = stream.read(_AFTER).strip(b"\0")  # to the end, where gzip keeps its checksum
     except BROKEN as error:
         raise _damaged(path, error) from error
-    return Header(fields, voxels, shape, affine, is_placed(fields), tuple(notes))
-
-
-def read_values(path: Path, header: Header) -> tuple[Float32[np.ndarray, "i j k"], list[str]]:
-    """The voxels, with axes in the file's own order, and notes for the user on how they are stored.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    fields = header.fields
-    try:
-        slope, inter = _scaling(fields)
-        stored = header.shape, fields.get_data_dtype(), _offset(fields), slope, inter
-        with _open(header.voxels) as stream, np.errstate(over="ignore", invalid="ignore"):
-            values = np.asarray(arrayproxy.ArrayProxy(stream, stored, mmap=False), dtype=np.float32)
-            more = _goes_on(stream)
-    except BROKEN as error:
-        raise _damaged(path, error) from error
-    if more and not isinstance(fields, mghformat.MGHHeader):  # in MGH files, metadata follow the voxels
-        return values, ["its file goes on after the last voxel that its header claims"]
-    return values, []
-
-
-def _scaling(fields: Any) -> tuple[float, float]:
-    slope, inter = fields.get_slope_inter() if hasattr(fields, "get_slope_inter") else (None, None)
-    return 1.0 if slope is None else float(slope), float(inter or 0)
+    if rest and not isinstance(fields, mghformat.MGHHeader):  # in MGH files, metadata follow the voxels
+        notes.append("its file goes on after the last voxel that its header claims")
+    return Header(fields, shape, affine, is_placed(fields), tuple(notes)), values
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
     text = next(iter(str(error).splitlines()), "it is damaged")
-    if isinstance(error, gzip.BadGzipFile) and "check" in text:
-        text = "its checksum is wrong, so it was damaged in a transfer: copy it again"
+    if isinstance(error, gzip.BadGzipFile):
+        text = "its checksum is wrong, or something follows its end, so it was damaged in a transfer: copy it again"
     elif isinstance(error, EOFError):
-        text = "it is cut short: copy it again"
+        text = "it is cut short, or its header is damaged: copy it again"
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror
     return UserError(f"{path} cannot be read as a volume: {text}.")
@@ -145,106 +115,65 @@ def _files(path: Path) -> tuple[Path, Path]:
     """The files of a volume's header and of its voxels."""
     if path.suffix.lower() not in (".hdr", ".img"):
         return path, path
-    pair = []
-    for ending in ("hdr", "img"):
-        names = [path.with_suffix(f".{e}") for e in (ending, ending.upper())]
-        file = path if path.suffix.lower() == f".{ending}" else next((n for n in names if n.is_file()), None)
-        if file is None:
-            raise UserError(f"{path} is half of a volume: {names[0].name} is missing beside it.")
-        pair.append(file)
-    return pair[0], pair[1]
+    head, voxels = (path.with_suffix(end.upper() if path.suffix.isupper() else end) for end in (".hdr", ".img"))
+    for file in (head, voxels):
+        if not file.is_file():
+            raise UserError(f"{path} is half of a volume: {file.name} is missing beside it.")
+    return head, voxels
 
 
 def _open(path: Path) -> BufferedIOBase:
     """The content of a file, unpacked if it is a gzip file, under any name."""
     with path.open("rb") as file:
-        packed = file.read(2) == _GZIP
+        packed = file.read(2) == b"\x1f\x8b"
     return gzip.open(path) if packed else path.open("rb")
 
 
 def _fields(path: Path, block: bytes, kinds: tuple[Any, ...]) -> tuple[Any, list[str]]:
     """A header from its bytes, and notes on what nibabel had to repair in it."""
-    kind = next((kind for kind in kinds if _may_be(kind, block)), None)
-    if kind is None:
+    kind = next((kind.header_class for kind in kinds if kind.header_class.may_contain_header(block)), None)
+    if kind is not None:
+        fields = kind(block[: kind.sizeof_hdr], check=False)
+    elif block[:4] == b"\0\0\0\1" and block[28:30] == b"\0\1" and len(block) >= mghformat.DATA_OFFSET:
+        return mghformat.MGHHeader(block[: mghformat.header_dtype.itemsize]), []
+    else:
         raise UserError(
             f"{path} cannot be read as a volume: it is {other_kind(block) or 'no NIfTI, Analyze or MGH file'}."
         )
-    size = (mghformat.header_dtype if kind is mghformat.MGHHeader else kind.template_dtype).itemsize
-    fields = kind(block[:size], check=False)
-    pixdim = fields["pixdim"].copy() if "pixdim" in fields else np.ones(4)
-    lines: list[str] = []
+    pixdim = fields["pixdim"].copy()
+    said = logging.handlers.BufferingHandler(capacity=100)
     log = logging.Logger("header")  # one for each file: another file may be read at the same time
-    log.addHandler(_Lines(lines))
+    log.addHandler(said)
     fields.check_fix(logger=log)
-    lost = [mm == 0 and n > 1 for mm, n in zip(pixdim[1:4], fields.get_data_shape(), strict=False)]
-    if any(lost) and not code_of(fields, "sform_code"):
+    if not code_of(fields, "sform_code") and (fields["dim"][1:4] > 1)[pixdim[1:4] == 0].any():
         raise UserError(f"{path} says that its voxels measure 0 mm (pixdim): correct its header.")
-    harmless = ["not SPM compatible", "very large origin", *(["qfac"] if pixdim[0] == 0 else [])]
+    harmless = [*_HARMLESS, "qfac"] if pixdim[0] == 0 else _HARMLESS
+    lines = [record.getMessage() for record in said.buffer]
     repairs = [line for line in lines if not any(words in line for words in harmless)]
     return fields, [f"its header was repaired ({line})" for line in repairs]
 
 
-def _may_be(kind: Any, block: bytes) -> bool:
-    if kind is not mghformat.MGHHeader:
-        single = block[344:347] == b"n+1" or block[4:7] == b"n+2"  # it says that its voxels are in the same file
-        return bool(kind.may_contain_header(block)) and (single or kind not in _SINGLE)
-    return block[:4] == b"\0\0\0\1" and len(block) >= 284 and block[28:30] == b"\0\1"
-
-
-class _Lines(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__()
-        self.lines = lines
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
 def _shape(path: Path, fields: Any) -> tuple[int, int, int]:
     """Three numbers of voxels; `UserError` if the program does not read such files."""
-    claimed = tuple(int(n) for n in fields.get_data_shape())
-    shape, text = claimed, " x ".join(map(str, claimed))
+    shape = tuple(int(n) for n in fields.get_data_shape())
+    text = " x ".join(map(str, shape))
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    if len(shape) == 2:
-        raise UserError(f"{path} is one slice of {text} pixels, not a volume: give it as a PNG file.")
     if len(shape) != 3 or min(shape) < 1:
-        raise UserError(f"{path} has the shape {text}: give one volume, a 3-D image.")
+        raise UserError(f"{path} has the shape {text}: give one volume, a 3-D image, or one slice as a PNG file.")
     if math.prod(shape) > _LARGEST:
-        raise UserError(f"{path} claims {' x '.join(map(str, shape))} voxels, more than any head needs.")
+        raise UserError(f"{path} claims {text} voxels, more than any head needs.")
     if fields.get_data_dtype().kind not in "iuf":
         raise UserError(f"{path} holds {fields.get_data_dtype()}, not one real number a voxel: convert it first.")
     return shape
 
 
-def _offset(fields: Any) -> int:
+def _first(fields: Any) -> int:
     """The byte of its file at which the first voxel begins."""
-    least = getattr(fields, "single_vox_offset", 0) if getattr(fields, "is_single", False) else 0
-    return int(fields.get_data_offset()) or least
+    return int(fields.get_data_offset()) or (fields.single_vox_offset if getattr(fields, "is_single", False) else 0)
 
 
-def _check_length(path: Path, fields: Any, shape: tuple[int, ...], voxels: Path) -> None:
-    """Raise `UserError` if the file is too short for what its header claims, before memory is asked for."""
-    first = _offset(fields)
-    if not 0 <= first <= _BEFORE:
-        raise UserError(f"{path} says that its voxels begin {first} bytes into the file: its header is damaged.")
-    claimed, size = first + math.prod(shape) * fields.get_data_dtype().itemsize, voxels.stat().st_size
-    with voxels.open("rb") as file:
-        most = size * _SQUEEZE if file.read(2) == _GZIP else size
-    if claimed > most:
-        raise UserError(f"{path} cannot be read as a volume: it is cut short ({size} bytes for {claimed}).")
-
-
-def _goes_on(stream: BufferedIOBase) -> bool:
-    """Read to the end, where gzip keeps its checksum; return whether anything but zeros follows the voxels."""
-    more, left = False, _AFTER
-    try:
-        while left > 0 and (rest := stream.read(2**16)):
-            more, left = more or any(rest), left - len(rest)
-    except gzip.BadGzipFile as error:
-        if "Not a gzipped file" not in str(error):
-            raise
-        return True  # something else, after a whole gzip file
-    return more
+def _scaling(fields: Any) -> tuple[float, float]:
+    """Slope and intercept that the stored numbers are scaled by."""
+    slope, inter = fields.get_slope_inter() if hasattr(fields, "get_slope_inter") else (None, None)
+    return 1.0 if slope is None else float(slope), float(inter or 0)

@@ -11,7 +11,7 @@ from nibabel import affines, nifti1, orientations
 from oasis_jax import classes
 from oasis_jax.data.geometry import AXES, Axis
 from oasis_jax.data.volumes.affine import is_rectangular
-from oasis_jax.data.volumes.header import Header, read_header, read_values
+from oasis_jax.data.volumes.header import Header, read_file
 from oasis_jax.system.errors import UserError
 
 SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh", ".hdr", ".img")
@@ -82,14 +82,14 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     """Read a volume and turn it to RAS.
 
     Args:
-        path: a file as for `read_header`.
+        path: a file as for `read_file`.
         orientation: directions of the axes, such as "RAS", for a file whose header does not give them.
 
     Raises:
-        UserError: as `read_header`, or the voxels are damaged.
+        UserError: as `read_file`.
     """
-    header = read_header(path, orientation)
-    values, notes = read_values(path, header)
+    header, values = read_file(path, orientation)
+    notes = [*header.notes]
     ornt = orientations.io_orientation(header.affine)
     sound = (values > -_HUGE) & (values < _HUGE)
     nonfinite = int(values.size - sound.sum())
@@ -100,7 +100,7 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     notes += [f"it lies {oblique:.0f} degrees oblique; slices follow its own axes"] if oblique > 15 else []
     x, y, z = (float(mm) for mm in affines.voxel_sizes(header.affine)[np.argsort(ornt[:, 0])])
     values = np.ascontiguousarray(orientations.apply_orientation(values, ornt))
-    return Volume(values, (x, y, z), header, ornt, nonfinite, (*header.notes, *notes, *_negative_notes(values)))
+    return Volume(values, (x, y, z), header, ornt, nonfinite, (*notes, *_negative_notes(values)))
 
 
 def write_volume(path: Path, values: Num[np.ndarray, "x y z *classes"], like: Volume, names: bool = False) -> None:

@@ -182,19 +182,11 @@ def read_classes(
 
 def _match(pattern: str) -> tuple[dict[tuple[str, str], Path], list[str]]:
     """The file of each (subject, session), and problems."""
-    words = re.split(r"(\{subject\}|\{session\}|\*)", pattern)
-    wild = "".join("*" if word in ("{subject}", "{session}", "*") else glob.escape(word) for word in words)
-    groups: set[str] = set()
-    regex = ""
-    for word in words:
-        name = word.strip("{}")
-        if word == "*":
-            regex += "[^/]*"
-        elif word in ("{subject}", "{session}"):
-            regex += f"(?P={name})" if name in groups else f"(?P<{name}>[^/]+?)"
-            groups.add(name)
-        else:
-            regex += re.escape(word)
+    wild, regex = glob.escape(pattern).replace("[*]", "*"), re.escape(pattern).replace(r"\*", "[^/]*")
+    for name in ("subject", "session"):
+        mark = re.escape(f"{{{name}}}")
+        wild = wild.replace(f"{{{name}}}", "*")
+        regex = regex.replace(mark, f"(?P<{name}>[^/]+?)", 1).replace(mark, f"(?P={name})")  # each time the same name
     files: dict[tuple[str, str], Path] = {}
     problems = []
     for path in sorted(glob.glob(wild)):

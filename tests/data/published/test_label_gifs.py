@@ -3,37 +3,23 @@
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
+from helpers import GENUINE
 from PIL import Image
 
-from oasis_jax.data.published.manifest import SLICES, digest, pair_names, published
-from oasis_jax.data.published.png_encoder import published_encoder
-from oasis_jax.data.published.scans import SHAPE
-from oasis_jax.data.published.search import KNOWN_RECIPE, cut, label_frame
+from oasis_jax.data.published.discs import SHAPE
+from oasis_jax.data.published.manifest import digest, pair_names, published
+from oasis_jax.data.published.rebuild import FRAME, cut
+from oasis_jax.data.slices import encode_png
+from oasis_jax.data.volumes.frame import centre
 
 FOLDER = os.environ.get("OASIS_JAX_LABEL_GIFS", "")
 """Holds `OAS1_NNNN_MRk_*_fseg_tra_90.gif`, at any depth, as the FSL_SEG folders of the discs do."""
 
 NUMBER = 17
 """The slice that the pictures show."""
-
-
-class LabelGif(NamedTuple):
-    """The labels of one scan at height 89: OASIS counts from 1, so its files are named `tra_90`."""
-
-    scan: str
-    case: str
-    path: Path
-
-
-def label_gifs(folder: Path) -> list[LabelGif]:
-    names = (
-        (re.match(r"(OAS1_0(\d{3})_MR\d)_", path.name), path) for path in sorted(folder.rglob("*_fseg_tra_90.gif"))
-    )
-    return [LabelGif(match[1], match[2], path) for match, path in names if match]
 
 
 def volume_of(path: Path) -> np.ndarray:
@@ -56,16 +42,26 @@ def test_pictures_of_labels_become_the_published_files() -> None:
     13 are of the first scan (MR1) of subjects whose published slices come from the second, and 55 are of 48 subjects
     that have no published slices.
     """
-    manifest, encode = published(), published_encoder()
-    if encode is None:
-        pytest.skip("this machine's zlib writes other PNG bytes")
-    gifs = label_gifs(Path(FOLDER))
+    manifest = published()
+    shown = {
+        (match[1], match[2]): path
+        for path in Path(FOLDER).rglob("*_fseg_tra_90.gif")  # OASIS counts heights from 1
+        if (match := re.match(r"(OAS1_0(\d{3})_MR\d)_", path.name)) and match[2] in manifest.cases
+    }
     matching = set()
-    for gif in gifs:
-        if gif.case in manifest.cases:
-            _, label = pair_names(manifest.cases[gif.case], gif.case, NUMBER)
-            plane = cut(volume_of(gif.path), KNOWN_RECIPE.placement, SLICES)[NUMBER]
-            if digest(encode(label_frame(plane))) == manifest.digests[label]:
-                matching.add(gif.scan)
+    for (scan, case), path in shown.items():
+        label = centre(cut(volume_of(path))[NUMBER] * np.uint8(85), FRAME)
+        if digest(encode_png(label)) == manifest.digests[pair_names(manifest.cases[case], case, NUMBER)[1]]:
+            matching.add(scan)
     assert len(matching) >= 290
-    assert matching == {gif.scan for gif in gifs} & {manifest.scans_of(case)[0] for case in manifest.cases}
+    assert matching == {scan for scan, case in shown if scan == manifest.scan_of(case)}
+
+
+SAMPLE = GENUINE / "keras_png_sample"
+
+
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason="the genuine pair is not here")
+@pytest.mark.parametrize("name", ["case_001_slice_0.nii.png", "seg_001_slice_0.nii.png"])
+def test_png_files_have_the_genuine_bytes(name: str) -> None:
+    with Image.open(SAMPLE / name) as image:
+        assert encode_png(np.asarray(image)) == (SAMPLE / name).read_bytes()

@@ -47,8 +47,8 @@ def test_the_published_set_has_the_published_numbers() -> None:
     assert len(set(known.digests.values())) == 22_656
     assert len(known.rescanned) == 13
     assert {known.cases[case] for case in known.rescanned} == {"train"}
-    assert known.scans_of("061") == ("OAS1_0061_MR2", "OAS1_0061_MR1")
-    assert known.scans_of("441") == ("OAS1_0441_MR1", "OAS1_0441_MR2")
+    assert known.scan_of("061") == "OAS1_0061_MR2"
+    assert known.scan_of("441") == "OAS1_0441_MR1"
     assert {len(digest) for digest in known.digests.values()} == {8}
     assert known.digests["keras_png_slices_seg_test/seg_441_slice_0.nii.png"].hex() == "3aef8d4f9edeb605"
 

@@ -56,7 +56,7 @@ def test_sizes_that_no_head_has_are_refused_by_spacing_and_unit(
 ) -> None:
     path = changed(tmp_path / "a.nii", lambda f: f["xyzt_units"].fill(unit), np.diag([*spacing, 1.0]))
     sentence = refusal(path)
-    assert all(part in sentence for part in ("those of a head are 0.1 to 20 mm", *parts))
+    assert all(part in sentence for part in ("voxels of a head are 0.1 to 20 mm", *parts))
 
 
 def test_a_field_of_view_beyond_a_metre_is_refused(tmp_path: Path) -> None:
@@ -89,10 +89,16 @@ def test_what_is_wrong_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str
     flat[:3, 2] = [1, 0, 0.001]
     assert "its axes lie in one plane" in refusal(changed(tmp_path / "b.nii", lambda f: None, flat))
     assert "numbers that are not finite" in refusal(changed(tmp_path / "c.nii", lambda f: f["srow_x"].fill(np.nan)))
-    assert "begin 100000000 bytes" in refusal(changed(tmp_path / "d.nii", lambda f: f["vox_offset"].fill(1e8)))
+    assert "its header is damaged" in refusal(changed(tmp_path / "d.nii", lambda f: f["vox_offset"].fill(1e8)))
     assert "cut short" in refusal(changed(tmp_path / "e.nii", lambda f: f["dim"][0, 1:4].fill(500)))
+    claims = refusal(changed(tmp_path / "e.nii", lambda f: f["dim"][0, 1:4].fill(30000)))
+    assert "claims 30000 x 30000 x 30000 voxels" in claims
+    assert "has voxels of 1 x 1 x 0 mm" in refusal(changed(tmp_path / "e.nii", lambda f: f["srow_z"].fill(0)))
+    assert "does not exist (code 5)" in refusal(changed(tmp_path / "e.nii", lambda f: f["xyzt_units"].fill(5)))
     nib.save(nib.Nifti1Image(np.zeros((20, 30), np.uint8), np.eye(4)), tmp_path / "f.nii")
-    assert "one slice of 20 x 30 pixels" in refusal(tmp_path / "f.nii")
+    assert "shape 20 x 30: give one volume, a 3-D image, or one slice as a PNG file" in refusal(tmp_path / "f.nii")
+    nib.save(nib.Nifti1Image(np.zeros((3, 3, 3, 2), np.uint8), np.eye(4)), tmp_path / "f.nii")
+    assert "3 x 3 x 3 x 2: give one volume" in refusal(tmp_path / "f.nii")
     nib.save(nib.Nifti1Image(np.zeros((20, 30, 3), np.complex64), np.eye(4)), tmp_path / "g.nii")
     assert "not one real number a voxel" in refusal(tmp_path / "g.nii")
     (tmp_path / "h.nii").write_bytes(b"something else")
@@ -112,9 +118,13 @@ def test_a_gzip_file_is_one_by_its_content_and_its_checksum_counts(tmp_path: Pat
         assert np.array_equal(read_volume(tmp_path / name).values, VALUES)
     (tmp_path / "d.nii.gz").write_bytes(packed[:-4])
     assert "cut short" in refusal(tmp_path / "d.nii.gz")
-    packed[-8] ^= 1
-    (tmp_path / "e.nii.gz").write_bytes(packed)
-    assert "its checksum is wrong" in refusal(tmp_path / "e.nii.gz")
+    for place, sentence in ((-8, "its checksum is wrong"), (len(packed) // 2, "cannot be read as a volume")):
+        packed[place] ^= 255
+        (tmp_path / "e.nii.gz").write_bytes(packed)
+        assert sentence in refusal(tmp_path / "e.nii.gz")
+        packed[place] ^= 255
+    (tmp_path / "e.nii.gz").write_bytes(packed + b"more")
+    assert "something follows its end" in refusal(tmp_path / "e.nii.gz")
     (tmp_path / "f.nii.gz").write_bytes(gzip.compress(plain + b"more"))
     assert "goes on after the last voxel" in read_volume(tmp_path / "f.nii.gz").notes[0]
 
