@@ -42,7 +42,7 @@ class Arguments:
     """
 
     run: tyro.conf.Positional[RunPath]
-    """Run folder, as training made it; or pretrained or pretrained-heads, the models that come with the program."""
+    """Run folder, as training made it; or pretrained or pretrained-slices, the models that come with the program."""
     split: Split | None = None
     """train, validate or test. None: the one the run's config names."""
     slices: tuple[int, ...] = ()

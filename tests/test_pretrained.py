@@ -156,7 +156,7 @@ def test_the_shipped_models_are_sound_and_small(name: str) -> None:
     assert model.weights is not None
     assert all(np.isfinite(leaf).all() for leaf in leaves(model.weights.params))
     assert (model.size, model.config.data.neighbours) == ((256, 256), 1)
-    assert (model.provenance["slice_cut"]["heights"] is None) == (name == "pretrained-heads")
+    assert (model.provenance["slice_cut"]["heights"] is None) == (name == "pretrained")
 
 
 def leaves(tree: Any) -> list[np.ndarray]:

@@ -6,8 +6,8 @@ from typing import Annotated
 from tyro.constructors import PrimitiveConstructorSpec
 
 FOLDER = Path(__file__).parent
-MODELS = {"pretrained": FOLDER, "pretrained-heads": FOLDER / "pretrained-heads"}
-"""The folder of each model: for slices in the space of the atlas of OASIS, and for whole heads."""
+MODELS = {"pretrained": FOLDER, "pretrained-slices": FOLDER / "pretrained-slices"}
+"""The folder of each model: for whole heads, and for slices in the space of the atlas of OASIS."""
 
 
 def run_path(word: str) -> Path:

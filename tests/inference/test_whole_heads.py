@@ -81,7 +81,7 @@ def test_more_labels_than_a_head_holds_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_network_looks_at_the_whole_box_and_not_at_a_window_in_it() -> None:
-    segmenter = Segmenter.load([folder.load(pretrained.run_path("pretrained-heads"))], batch=4)
+    segmenter = Segmenter.load([folder.load(pretrained.FOLDER)], batch=4)
     frames = np.random.default_rng(0).integers(0, 255, (4, 224, 240, 3)).astype(np.uint8)
     answer = np.asarray(segmenter(frames).probabilities)
     assert (answer[:, [0, -1], :, 0].min(2) < 1).all()  # outside a window, background is certain
