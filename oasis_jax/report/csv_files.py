@@ -70,9 +70,9 @@ def per_subject_csv(counts: SubjectCounts, slice_subjects: Sequence[str]) -> str
 def tissue_csv(tissue: TissueScores) -> str:
     """The true and the predicted amount of each tissue in each scan, one a line."""
     lines = [
-        [case, scan.subject, name, tissue.unit, *_numbers([true, scan.predicted.named()[name]])]
+        [case, scan.subject, name, tissue.unit, *_numbers([true, scan.predicted[name]])]
         for case, scan in tissue.each.items()
-        for name, true in scan.true.named().items()
+        for name, true in scan.true.items()
     ]
     return csv_text(["case", "subject", "class", "unit", "true", "predicted"], lines)
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -55,16 +54,16 @@ def write_events(prefix: Path, metrics: Metrics) -> None:
 def scalars(scores: Scores) -> Iterator[tuple[str, float]]:
     """Every score that is a single number, with its name; scores of a class are named `score/class`."""
     groups = {"soft_dice_per_slice": scores.soft_dice_per_slice}
-    groups |= {field.name: getattr(scores, field.name) for field in fields(scores.intervals)}
+    groups |= {name: getattr(scores, name) for name in scores.intervals}
     groups |= {
         "hard_dice_per_subject_mean": scores.hard_dice_per_subject.mean,
         "hard_dice_per_subject_worst": scores.hard_dice_per_subject.worst,
     }
     if scores.surfaces is not None:
         surfaces = scores.surfaces
-        groups |= {field.name: getattr(surfaces, field.name) for field in fields(surfaces.intervals)}
+        groups |= {name: getattr(surfaces, name) for name in surfaces.intervals}
     groups |= {"tissue_bias": scores.tissue.bias, "tissue_icc": scores.tissue.icc}
     single = {"loss": scores.loss, "expected_calibration_error": scores.calibration.expected_error}
     yield from ((name, value) for name, value in single.items() if value is not None)
     for group, values in groups.items():
-        yield from ((f"{group}/{name}", value) for name, value in values.named().items() if value is not None)
+        yield from ((f"{group}/{name}", value) for name, value in values.items() if value is not None)

@@ -69,9 +69,14 @@ def test_damage_is_named(
         record.read(Metrics, file)
 
 
-def test_a_baseline_that_is_missing_is_damage(written: tuple[Metrics, SubjectCounts], tmp_path: Path) -> None:
+def test_a_missing_baseline_or_class_is_damage(written: tuple[Metrics, SubjectCounts], tmp_path: Path) -> None:
     content = records.to_json(written[0])
     del content["scores"]["baselines"]["otsu"]
     (tmp_path / "metrics.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"the baselines are \['mixture'\] and must be"):
+    with pytest.raises(UserError, match="baselines has no otsu"):
+        record.read(Metrics, tmp_path / "metrics.json")
+    content = records.to_json(written[0])
+    del content["scores"]["intervals"]["recall_pooled"]["low"]["gray matter"]
+    (tmp_path / "metrics.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"recall_pooled\.low has no gray matter"):
         record.read(Metrics, tmp_path / "metrics.json")

@@ -10,6 +10,7 @@ import pytest
 from checked import load, present
 from helpers import ALL_WAYS, assert_mistake, brain, by_grey, command, patterns, save, stand_in
 
+from oasis_jax.classes import Tissue
 from oasis_jax.data.volumes.nifti import read_volume
 from oasis_jax.data.volumes.study import Scan, read_classes
 from oasis_jax.evaluation import volumes
@@ -57,8 +58,9 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
         assert evaluation.surfaces is not None
         np.testing.assert_allclose(evaluation.surfaces.hausdorff[i], wanted.hausdorff)
         np.testing.assert_allclose(evaluation.surfaces.near[i], wanted.near)
-        for name, k in (("CSF", 1), ("white matter", 3)):
-            amount = scores.tissue.each[case].true.named()[name]
+        names: tuple[tuple[Tissue, int], ...] = (("CSF", 1), ("white matter", 3))
+        for name, k in names:
+            amount = scores.tissue.each[case].true[name]
             assert amount == pytest.approx((truth == k).sum() * np.prod(spacing) / 1000)
         counts = np.bincount((4 * truth.astype(int) + predicted).ravel(), minlength=16).reshape(4, 4)
         assert np.array_equal(evaluation.table.confusion[own].sum(0), counts)
@@ -66,7 +68,7 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
     assert (surfaces.each, scores.tissue.unit, scores.tissue.of) == ("volume", "ml", "whole volumes")
     dice = scores.hard_dice_per_subject.each
     # The labels of x are shifted. The slices of y are thick, which only makes rings of tissue rough.
-    assert present(dice["x"].csf) + 0.1 < present(dice["y"].csf)
+    assert present(dice["x"]["CSF"]) + 0.1 < present(dice["y"]["CSF"])
     assert evaluation.surfaces is not None
     assert evaluation.surfaces.hausdorff[0, 0] >= 1  # CSF of x
 
@@ -152,7 +154,7 @@ def test_a_sheared_volume_has_millilitres_but_no_surfaces(tmp_path: Path) -> Non
     (out := tmp_path / "out").mkdir()
     write_files(out, metrics, subjects, evaluation, tmp_path / "none.png")
     assert (out / "report.html").exists()
-    assert scores.tissue.each["s"].true.csf == pytest.approx((truth == 1).sum() / 1000)
+    assert scores.tissue.each["s"].true["CSF"] == pytest.approx((truth == 1).sum() / 1000)
 
 
 def test_labels_without_orientation_in_scaled_int16_are_those_of_the_scan(tmp_path: Path) -> None:

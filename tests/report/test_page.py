@@ -11,10 +11,10 @@ import pytest
 from browser import open_page, pixels, settled
 from helpers import blob, evaluated, files_of
 
+from oasis_jax.classes import CLASSES, NAMES
 from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.phantoms.head import draw_slice, make_head
 from oasis_jax.data.slices import Slice
-from oasis_jax.evaluation.by_class import ByClass, CountByClass
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.result import Evaluated
 from oasis_jax.evaluation.scores import SubjectDice
@@ -58,7 +58,7 @@ def test_the_report_needs_no_other_file_and_no_name_becomes_markup(page: str) ->
     assert wrong == [0, 10, 20, 30, 40, 50, 60, 70, 0]
     assert data["slices"][-1]["foreground"] is None
     metrics, _ = evaluation()
-    for value in metrics.scores.hard_dice_pooled.named().values():
+    for value in metrics.scores.hard_dice_pooled.values():
         assert f"<td>{value:.4f}</td>" in page
 
 
@@ -73,9 +73,15 @@ def test_544_slices_stay_below_15_mb() -> None:
 
 
 def test_charts_name_the_worst_subject_and_accept_absent_classes() -> None:
-    each = {"anna": ByClass(1.0, 0.9, None, 0.8, None), "bob": ByClass(1.0, 0.5, None, 0.9, None)}
-    none = ByClass(*[None] * 5)
-    dice = SubjectDice(none, none, none, CountByClass(0, 0, 2, 0), each)
+    each = {"anna": (1.0, 0.9, None, 0.8, None), "bob": (1.0, 0.5, None, 0.9, None)}
+    none = dict.fromkeys(CLASSES)
+    dice = SubjectDice(
+        mean=none,
+        standard_deviation=none,
+        worst=none,
+        subjects_left_out=dict(zip(NAMES, (0, 0, 2, 0), strict=True)),
+        each={name: dict(zip(CLASSES, values, strict=True)) for name, values in each.items()},
+    )
     drawn = charts.subjects(dice)
     assert drawn.startswith("<svg")
     assert drawn == charts.subjects(dice)
