@@ -38,15 +38,13 @@ from oasis_jax.system.errors import UserError, leave_some, run_command
 class Arguments:
     """Evaluate the best checkpoint of a run on a split, or on whole volumes.
 
-    It writes tables, pictures and a report to RUN/evaluation/SPLIT, or RUN/evaluation/volumes.
+    It writes tables and a report to RUN/evaluation/SPLIT, or RUN/evaluation/volumes.
     """
 
     run: tyro.conf.Positional[RunPath]
     """Run folder, as training made it; or pretrained or pretrained-heads, the models that come with the program."""
     split: Split | None = None
     """train, validate or test. None: the one the run's config names."""
-    slices: tuple[int, ...] = ()
-    """Draw these slices too, by index in the split."""
     data_root: Annotated[Path | None, tyro.conf.arg(aliases=("--data.root",))] = None
     """Folder of the slices. None: the one of training."""
     step: int | None = None
@@ -97,9 +95,6 @@ def evaluate_volumes(runs: Sequence[Run], arguments: Arguments, folder: Path) ->
         tell=console.say,
         orientation=arguments.orientation,
     )
-    count = len(evaluated.pairs)  # known only now, when it would be a pity to lose the scores
-    if missing := [i for i in arguments.slices if not 0 <= i < count]:
-        console.say(f"Note: these volumes have slices 0 to {count - 1}, so slice {missing[0]} is not drawn.")
     used = [scan for scan in scans if scan.case in evaluated.subjects]
     metrics = write_evaluation(
         segmenter.ensemble,
@@ -108,7 +103,6 @@ def evaluate_volumes(runs: Sequence[Run], arguments: Arguments, folder: Path) ->
         split="volumes",
         fingerprint=volumes.fingerprint(used, console.track),
         folder=folder,
-        asked=[i for i in arguments.slices if 0 <= i < count],
         caveats=_caveats(segmenter, evaluated, len(problems), len(scans)),
     )
     return metrics, problems
@@ -163,14 +157,11 @@ def _evaluate_run(arguments: Arguments) -> None:
     recorded = trained.provenance["data_fingerprints"].get(split)
     if recorded not in (None, tree.fingerprints[split]):
         console.say(f"Note: {split} is not the {split} split that this run was started with.")
-    count = len(tree.splits[split])
-    if missing := [i for i in arguments.slices if not 0 <= i < count]:
-        raise UserError(f"{split} has slices 0 to {count - 1}; there is no slice {missing[0]}.")
     mesh = sharding.make_mesh(jax.device_count())
     networks = ensemble.load(runs, mesh, step=arguments.step, mirror=arguments.mirror)
     source = Source(tree.splits[split], trained.config.data, size=tree.size)
     evaluated = evaluate_split(networks, tree, split, source, mesh)
-    show(write_split(networks, tree, split, evaluated, folder, arguments.slices), folder)
+    show(write_split(networks, tree, split, evaluated, folder), folder)
 
 
 def _output_folder(runs: Sequence[Run], arguments: Arguments, what: str) -> Path:

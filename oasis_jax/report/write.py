@@ -1,19 +1,18 @@
-"""Write the files of an evaluation: scores, tables, the report, TensorBoard events and pictures."""
+"""Write the files of an evaluation: scores, tables and the report."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.data.geometry import common
 from oasis_jax.evaluation import record, summary
 from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
 from oasis_jax.evaluation.result import Evaluated
-from oasis_jax.inference import ensemble, score
+from oasis_jax.inference import ensemble
 from oasis_jax.inference.ensemble import Ensemble
-from oasis_jax.report import csv_files, events, pictures, tables
+from oasis_jax.report import csv_files, tables
 from oasis_jax.report.page import report
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs.folder import Run
@@ -28,7 +27,6 @@ def write_evaluation(
     split: str,
     fingerprint: str,
     folder: Path,
-    asked: Sequence[int] = (),
     caveats: Sequence[str] = (),
 ) -> Metrics:
     """Compute the scores of an evaluation and write all its files to a folder, which is replaced if it exists.
@@ -40,7 +38,6 @@ def write_evaluation(
         split: train, validate, test or volumes.
         fingerprint: SHA-256 of the data.
         folder: the folder to write.
-        asked: slices to draw beside the best, the median and the worst.
         caveats: sentences that a reader of the scores must know.
 
     Returns:
@@ -58,7 +55,7 @@ def write_evaluation(
         try:
             atomic_folder(
                 folder,
-                lambda part: write_files(part, metrics, subjects, evaluated, run.curves, asked),
+                lambda part: write_files(part, metrics, subjects, evaluated, run.curves),
                 replace=True,
             )
         except OSError:  # print the scores, which took long to compute, before they are lost
@@ -85,7 +82,6 @@ def write_split(
     split: str,
     evaluated: Evaluated,
     folder: Path,
-    asked: Sequence[int] = (),
 ) -> Metrics:
     """Write the evaluation of a split of a tree with `write_evaluation`.
 
@@ -95,7 +91,6 @@ def write_split(
         split: name of the split.
         evaluated: slices, predictions and their counts.
         folder: the folder to write; it is replaced if it exists.
-        asked: slices to draw beside the best, the median and the worst.
 
     Returns:
         The content of `metrics.json`.
@@ -107,7 +102,6 @@ def write_split(
         split=split,
         fingerprint=tree.fingerprints[split],
         folder=folder,
-        asked=asked,
         caveats=summary.CAUTIONS.get(split, ()),
     )
 
@@ -138,7 +132,6 @@ def write_files(
     counts: SubjectCounts,
     evaluated: Evaluated,
     curves: Path,
-    asked: Sequence[int] = (),
 ) -> None:
     """Write all files of an evaluation into a folder.
 
@@ -148,7 +141,6 @@ def write_files(
         counts: the content of `subjects.json`.
         evaluated: slices, predictions and their counts.
         curves: picture of the training curves; left out if the file does not exist.
-        asked: slices to draw beside the best, the median and the worst.
     """
     surfaces = None if evaluated.whole else evaluated.surfaces
     texts = {
@@ -161,24 +153,3 @@ def write_files(
     }
     for name, text in texts.items():
         (part / name).write_text(printable(text), encoding="utf-8")
-    events.write_events(part / "events", metrics)
-    _draw(part / "slices", metrics, evaluated, asked)
-
-
-def _draw(folder: Path, metrics: Metrics, evaluated: Evaluated, asked: Sequence[int]) -> None:
-    """Draw the slices in `asked`, and the worst, the median and the best slice."""
-    folder.mkdir()
-    dice = score.slice_ranking(evaluated.table)
-    order = [int(i) for i in np.argsort(dice, kind="stable") if not np.isnan(dice[i])]
-    chosen = [(f"index{i}", i) for i in asked]
-    if order:
-        chosen += [("worst", order[0]), ("median", order[len(order) // 2]), ("best", order[-1])]
-    for name, i in chosen:
-        image, truth = evaluated.slices[i]
-        pair = evaluated.pairs[i]
-        title = (
-            f"{metrics.data}, {metrics.split}, index {i}: case {pair.case}, slice {pair.number}; "
-            f"foreground Dice {dice[i]:.4f}"
-        )
-        file = folder / f"{name}_case_{pair.case}_slice_{pair.number}.png"
-        pictures.draw_slice(file, title, image, truth, evaluated.predictions[i])
