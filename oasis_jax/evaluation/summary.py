@@ -18,8 +18,9 @@ from oasis_jax import classes
 from oasis_jax.classes import CLASSES, NAMES, TISSUES
 from oasis_jax.evaluation import tissue
 from oasis_jax.evaluation.by_class import ByClass, Interval, named
+from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.record import Counts, SurfaceSums
-from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.score import SliceTable
 from oasis_jax.evaluation.scores import (
     BaselineScores,
     Calibration,
@@ -28,7 +29,6 @@ from oasis_jax.evaluation.scores import (
     SurfaceScores,
     TissueScores,
 )
-from oasis_jax.inference.score import SliceTable
 from oasis_jax.metrics import aggregate, baselines, bootstrap, calibration, surface
 from oasis_jax.metrics.bootstrap import Score
 from oasis_jax.metrics.calibration import BinCounts

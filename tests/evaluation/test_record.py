@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import blob, evaluated, files_of
+from helpers import blob, evaluated, finished_result
 
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation import record
@@ -24,7 +24,8 @@ def written() -> tuple[Metrics, SubjectCounts]:
     subjects = {str(i): f"s{i % 8}" for i in range(9)}
     evaluation = evaluated(pairs, subjects, slices, [np.roll(truth, 1, axis=1) for _, truth in slices])
     averaged = Averaged((Member("r", 7), Member("q", 9)), mirror=True)
-    return files_of(evaluation, averaged=averaged, spacing_mm=(1.0, 1.0, None))
+    result = finished_result(evaluation, averaged=averaged, spacing_mm=(1.0, 1.0, None))
+    return result.metrics, result.counts
 
 
 def test_the_files_come_back_as_they_were(written: tuple[Metrics, SubjectCounts], tmp_path: Path) -> None:

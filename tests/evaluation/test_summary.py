@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checked import present
-from helpers import SMALL, blob, command, evaluated, files_of, write_tree
+from helpers import SMALL, blob, command, evaluated, finished_result, write_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.slices import Slice, folders
 from oasis_jax.evaluation import tissue
-from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.summary import measure
 from oasis_jax.metrics import agreement, surface
 from oasis_jax.report.write import write_files
@@ -43,7 +43,7 @@ CASES = [("1", "anna", 3), ("2", "bob", 1), ("3", "anna", 2)]
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluated, Path]:
     evaluation = made_up(0, CASES)
     folder = tmp_path_factory.mktemp("evaluation")
-    write_files(folder, *files_of(evaluation), evaluation, Path("nowhere"))
+    write_files(folder, finished_result(evaluation), Path("nowhere"))
     return evaluation, folder
 
 

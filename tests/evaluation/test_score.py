@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from oasis_jax.classes import CLASSES, COUNT, NAMES
 from oasis_jax.evaluation import summary, tissue
 from oasis_jax.evaluation.record import Counts
+from oasis_jax.evaluation.score import SliceTable, slice_ranking
 from oasis_jax.evaluation.scores import Scores
-from oasis_jax.inference.score import SliceTable, slice_ranking
 from oasis_jax.metrics import aggregate, baselines, overlap
 from oasis_jax.metrics.calibration import BinCounts
 
