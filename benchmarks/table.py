@@ -6,7 +6,7 @@ RUN is a run folder, or `pretrained`, whose evaluations lie in the current folde
 the other. Prints the table, or writes it between the lines `<!-- results -->` and `<!-- end of results -->` of a file.
 Each run has a row with its 95 % intervals over subjects, and a row of its mean with mirror images if that was made.
 Below the runs on a data set stand Otsu's thresholds and, on the test slices of OASIS, the best published result. Hard
-Dice is pooled over the split; docs/metrics.md has the definitions.
+Dice is pooled over the split; oasis_jax/metrics/README.md has the definitions.
 """
 
 import shlex

@@ -1,7 +1,7 @@
-"""All scores of an evaluation, in the form of `scores` in `metrics.json`. `summary` defines and computes them.
+"""All scores of an evaluation, in the form of `scores` in `metrics.json`.
 
-Overlap scores and shares have no unit and are between 0 and 1. None means undefined. Intervals are None below 8
-subjects.
+`metrics/README.md` defines them, `summary` computes them. Overlap scores and shares have no unit and are between 0 and
+1. None means undefined. Intervals are None below 8 subjects.
 """
 
 from dataclasses import dataclass

@@ -1,12 +1,4 @@
-"""All scores of a split: pooled over the split, per subject, and with intervals. Pure numpy.
-
-Definitions. **Soft, per slice** (as in the original): `2 I / (P + T + 1e-6)` of each slice from probabilities, then the
-mean over slices. A class that is absent from the truth of a slice counts as 0 there, and such slices are counted.
-**Pooled**: each pixel gets its most probable class; scores come from counts summed over the split. **Per subject**: the
-same from counts summed over the slices of each subject, then mean, standard deviation and minimum over subjects. A
-class that is absent from truth and prediction of a subject is left out, and such subjects are counted. **Interval**:
-95 %, from a bootstrap over whole subjects; None below 8 subjects.
-"""
+"""All scores of an evaluation, as `metrics/README.md` defines them. Pure numpy."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal

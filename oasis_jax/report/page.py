@@ -2,6 +2,8 @@
 
 import base64
 import html
+import re
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +39,17 @@ def report(result: Result, curves: Path) -> str:
         table=_table(metrics.scores),
         notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(metrics.scores)),
         charts=_charts(metrics.scores, result.counts.confusion.sum(0), curves),
+        definitions=_definitions(),
         data=template.script_data(_data(result)),
     )
+
+
+def _definitions() -> str:
+    """The list of definitions as HTML: the first list of the page on metrics."""
+    text = (resources.files("oasis_jax.metrics") / "README.md").read_text(encoding="utf-8")
+    items = re.split(r"^- ", text.split("\n## ")[0], flags=re.MULTILINE)[1:]
+    bold = (re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(item.strip())) for item in items)
+    return f"<ul>{''.join(f'<li>{item}</li>' for item in bold)}</ul>"
 
 
 def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"], curves: Path) -> str:
