@@ -6,16 +6,13 @@ Run:  python benchmarks/accelerator.py FOLDER [--data-root DIR]     on a machine
 Needs the package with the JAX of the accelerator, the peers, and a C compiler: pip install -e ".[cuda13,peers]". Parts:
 
 - steps of training and evaluation beside compiled PyTorch, in TF32 and bfloat16, at batch 8, 32 and 128
-- the floor of these steps, and a profile
 - the input pipeline
 - two epochs of 9,664 slices (goal: less than 2 % of the time is waiting for input)
-- start-up, cold and warm
 - growth
-- the convolutions of the network
 - a whole training in bfloat16 beside float32 (goal: Dice within 0.002)
 
 A part that fails, or takes longer than an hour, does not stop the others. With several GPUs, all parts use the first.
-FOLDER gets `results.md`, which grows part by part, the whole output of each part, and the profiles (FOLDER/trace).
+FOLDER gets `results.md`, which grows part by part, and the whole output of each part.
 
 It was run with --smoke on a CPU. It was not run on a GPU yet.
 """
@@ -54,18 +51,15 @@ def parts(arguments: Arguments) -> dict[str, list[str]]:
     # Phantoms do not fit into the window of the flagship.
     root = arguments.data_root
     data = ["--data.root", str(root.absolute())] if root else ["--model.crop", "176", "208"]
-    folder = arguments.folder.absolute()
-    trace, precision = ["--trace", str(folder / "trace")], str(folder / "precision")
+    precision = str(arguments.folder.absolute() / "precision")
     if arguments.smoke:
         tiny = ["--model.stem", "2", "--model.crop", "None", "--train.epochs", "1"]
         few, whole = ["--batch", "2", "--turns", "2", "--size", "64", "64"], [*tiny, "--train.batch", "64"]
         sizes = ["--batch", "1", "2", "--size", "32", "64", "--slices", "50", "100"]
         return {
             "step": ["step.py", ORIGINAL, *few, "--steps", "2", "--against", "torch-compiled", *tiny],
-            "floor": ["floor.py", OASIS, *few, *trace, "--side", "256", "--copy-mib", "8", *tiny],
             "input": ["input.py", OASIS, "--turns", "2", "--batches", "5", "--threads", "2", *data],
             "epoch": ["epoch.py", OASIS, "--slices", "400", *data, *whole],
-            "startup": ["startup.py", OASIS, *data, *tiny],
             "growth": ["growth.py", OASIS, "--turns", "2", *sizes, *tiny],
             "precision": ["precision.py", precision, OASIS, *data, *whole],
         }
@@ -74,8 +68,6 @@ def parts(arguments: Arguments) -> dict[str, list[str]]:
     return {
         "step, original": ["step.py", ORIGINAL, *every, *steps],
         "step, oasis": ["step.py", OASIS, *every, *steps],
-        "floor, original": ["floor.py", ORIGINAL, *every],
-        "floor, oasis": ["floor.py", OASIS, *every, *trace],
         "input": ["input.py", OASIS, "--threads", "1", "2", "4", "8", *data],
         **{
             f"epoch, {dtype}, batch {batch}": [
@@ -85,9 +77,7 @@ def parts(arguments: Arguments) -> dict[str, list[str]]:
             for dtype in ("float32", "bfloat16")
             for batch in ("8", "32")
         },
-        "startup": ["startup.py", OASIS, *data],
         "growth": ["growth.py", OASIS],
-        "convolution": ["convolution.py", "--turns", "10"],
         "precision": ["precision.py", precision, OASIS, *data],
     }
 

@@ -19,10 +19,10 @@ import jax
 from oasis_jax.data.batches import Source
 from oasis_jax.data.open import open_data
 from oasis_jax.data.slices import Slice
-from oasis_jax.evaluation import summary
-from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
-from oasis_jax.evaluation.result import Evaluated
-from oasis_jax.inference import score
+from oasis_jax.evaluation import score
+from oasis_jax.evaluation.evaluated import Evaluated
+from oasis_jax.evaluation.result import finish
+from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import surface
 from oasis_jax.network import unet
 from oasis_jax.report.write import write_files
@@ -47,7 +47,7 @@ def main() -> None:
     for i in range(len(source)):
         source[i]  # reading is not timed
     mesh = sharding.make_mesh(batch)
-    _, params = restore.load_best(trained, mesh)
+    best, params = restore.load_best(trained, mesh)
     step = score.compiled_eval_step(config, unet.network(config.model)[1], mesh)
     score.score(step, params, few, config.data, batch, mesh)
 
@@ -71,19 +71,11 @@ def main() -> None:
         surfaces=surfaces,
         spacing=dict.fromkeys(names, (1.0, 1.0, 1.0)),
     )
-    scores, counts = summary.measure(evaluated)
+    networks = Ensemble((trained,), (best,), (params,), mirror=False)
+    result = finish(networks, evaluated, data="repeated", split=config.train.evaluate, fingerprint="-")
     lap("other scores")
-    facts = EvaluationRecord(
-        run=trained.folder.name,
-        data="repeated",
-        split=config.train.evaluate,
-        step=0,
-        data_fingerprint="-",
-        spacing_mm=(1.0, 1.0, 1.0),
-    )
     with tempfile.TemporaryDirectory() as folder:
-        metrics, subjects = Metrics(**vars(facts), scores=scores), SubjectCounts(**vars(facts), **vars(counts))
-        write_files(Path(folder), metrics, subjects, evaluated, trained.folder / "curves.png")
+        write_files(Path(folder), result, trained.curves)
         lap("files and report")
         megabytes = (Path(folder) / "report.html").stat().st_size / 1e6
     print("; ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items()))

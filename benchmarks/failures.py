@@ -3,7 +3,7 @@
 Run:  python benchmarks/failures.py [RUN] [--output docs/failures]
 
 A phantom is drawn as a whole volume, changed, and labelled as `oasis_jax.predict` labels a volume. Each picture shows
-one slice: the image, the truth, the labels and the errors. Prints the hard Dice of that slice, and the notes on its
+one slice: the image, the truth and the labels. Prints the hard Dice of that slice, and the notes on its
 volume.
 """
 
@@ -20,6 +20,7 @@ import numpy as np
 import tyro
 
 from oasis_jax import classes
+from oasis_jax.data import overlays
 from oasis_jax.data.phantoms.volume import draw_volume
 from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.inputs import read_input
@@ -28,7 +29,6 @@ from oasis_jax.inference.segment import Segmenter
 from oasis_jax.inference.summary import FileSummary, summarise
 from oasis_jax.metrics import overlap
 from oasis_jax.pretrained import FOLDER, RunPath
-from oasis_jax.report import pictures
 from oasis_jax.runs import folder
 from oasis_jax.system.console import track
 
@@ -104,7 +104,7 @@ def main() -> None:
         answer, shown = segmentation.classes[failure.plane], summary.slices[failure.plane]
         image = np.clip(values[..., failure.plane], 0, 255).astype(np.uint8)
         true = truth[..., failure.plane]
-        pictures.draw_slice(arguments.output / f"{name}.png", f"Phantom, {failure.title}", image, true, answer)
+        overlays.write_picture(arguments.output / f"{name}.png", overlays.panel([(image, true)], answer[None]))
         table = np.zeros((classes.COUNT, classes.COUNT), int)
         np.add.at(table, (true, answer), 1)
         height = "unknown" if shown.height is None else f"{shown.height:.2f}"

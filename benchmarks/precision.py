@@ -10,6 +10,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import figures
 
@@ -29,7 +30,7 @@ def train(folder: Path, words: list[str], dtype: str) -> tuple[list[float], str]
     trained = run_folder.load(folder / dtype)
     split = trained.config.train.evaluate
     metrics = record.read(Metrics, trained.evaluation(split) / "metrics.json")
-    scores = metrics.scores.hard_dice_pooled.named()
+    scores: dict[Any, Any] = metrics.scores.hard_dice_pooled  # every split has every class
     return [scores[name] for name in classes.NAMES], f"{metrics.data}, {split}: {metrics.scores.slices} slices"
 
 

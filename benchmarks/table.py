@@ -6,7 +6,7 @@ RUN is a run folder, or `pretrained`, whose evaluations lie in the current folde
 the other. Prints the table, or writes it between the lines `<!-- results -->` and `<!-- end of results -->` of a file.
 Each run has a row with its 95 % intervals over subjects, and a row of its mean with mirror images if that was made.
 Below the runs on a data set stand Otsu's thresholds and, on the test slices of OASIS, the best published result. Hard
-Dice is pooled over the split; docs/metrics.md has the definitions.
+Dice is pooled over the split; oasis_jax/metrics/README.md has the definitions.
 """
 
 import shlex
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from oasis_jax import classes
 from oasis_jax.evaluation import record
-from oasis_jax.evaluation.by_class import ByClass, IntervalByClass
+from oasis_jax.evaluation.by_class import ByClass, Interval
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.metrics import baselines
 from oasis_jax.pretrained import run_path
@@ -38,12 +38,12 @@ def row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def numbers(values: ByClass, interval: IntervalByClass | None = None) -> list[str]:
+def numbers(values: ByClass, interval: Interval[ByClass] | None = None) -> list[str]:
     """A text for the score of each class, with the interval where there is one."""
     scores = tables.texts(values)
     if interval is None:
         return scores
-    ends = tables.ranges(tables.texts(interval.low, 3), tables.texts(interval.high, 3))
+    ends = tables.ranges(tables.texts(interval["low"], 3), tables.texts(interval["high"], 3))
     return [f"{score}<br>{text}" for score, text in zip(scores, ends, strict=True)]
 
 
@@ -56,7 +56,7 @@ def run_row(run: run_folder.Run, metrics: Metrics) -> list[str]:
     """The row of a run, or of its mean with mirror images."""
     scores = metrics.scores
     name = run.name if metrics.averaged is None else f"{run.name}, mean with mirror images"
-    return [name, *numbers(scores.hard_dice_pooled, scores.intervals.hard_dice_pooled)]
+    return [name, *numbers(scores.hard_dice_pooled, scores.intervals["hard_dice_pooled"])]
 
 
 def otsu_row(metrics: Metrics) -> list[str]:

@@ -1,46 +1,29 @@
-"""Trees made of links: parts of other trees, several trees in one, or any number of slices from a few."""
+"""Trees made of links: any number of slices from a few."""
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from oasis_jax.data.slices import Slice, find_slices, folders, slice_names, write_png
+from oasis_jax.data.slices import Slice, folders, slice_names, write_png
 
 SLICES = 32
 """Slices per case, as in OASIS."""
-
-
-def all_slices(tree: Path, split: str) -> tuple[Slice, ...]:
-    """The slices of a split; the program ends if they cannot be used."""
-    slices, problems = find_slices(tree, split)
-    if problems:
-        raise SystemExit(f"{tree} cannot be used: python -m oasis_jax.data check {tree}")
-    return slices
-
-
-def link(pairs: Iterable[Slice], root: Path, split: str) -> None:
-    """Add links to slices to a split of a tree; those that are there already stay."""
-    images, masks = folders(root, split)
-    for folder in (images, masks):
-        folder.mkdir(parents=True, exist_ok=True)
-    for pair in pairs:
-        image_name, label_name = slice_names(pair.case, pair.number)
-        for source, target in ((pair.image, images / image_name), (pair.label, masks / label_name)):
-            if not target.exists():
-                os.symlink(source.resolve(), target)
 
 
 def repeat(root: Path, pairs: Sequence[Slice], counts: Mapping[str, int]) -> Path:
     """Make a tree with `counts` slices in its splits, 32 per case. Its files are links to `pairs`, in turn."""
     case = 0
     for split, count in counts.items():
-        slices = []
+        images, masks = folders(root, split)
+        for folder in (images, masks):
+            folder.mkdir(parents=True)
         for i in range(count):
             case += i % SLICES == 0
-            slices.append(pairs[i % len(pairs)]._replace(case=str(case), number=i % SLICES))
-        link(slices, root, split)
+            image_name, label_name = slice_names(str(case), i % SLICES)
+            pair = pairs[i % len(pairs)]
+            (images / image_name).symlink_to(pair.image.resolve())
+            (masks / label_name).symlink_to(pair.label.resolve())
     return root
 
 

@@ -1,9 +1,17 @@
 """The four classes of a label slice: names, grey levels on disk, colours on screen."""
 
+from typing import Literal, get_args
+
 import numpy as np
 from jaxtyping import UInt8
 
-NAMES = ("background", "CSF", "gray matter", "white matter")
+Tissue = Literal["CSF", "gray matter", "white matter"]
+Name = Literal["background", Tissue]
+Column = Literal[Name, "foreground mean"]
+"""The values of a score."""
+
+NAMES: tuple[Name, ...] = get_args(Name)
+TISSUES: tuple[Tissue, ...] = get_args(Tissue)
 SHORT = ("bg", "CSF", "GM", "WM")
 COUNT = len(NAMES)
 
@@ -19,5 +27,5 @@ COLOURS: UInt8[np.ndarray, "4 3"] = np.array([(0, 0, 0), (86, 180, 233), (230, 1
 FOREGROUND = (1, 2, 3)
 """The classes that a foreground mean averages."""
 
-CLASSES = (*NAMES, "foreground mean")
+CLASSES: tuple[Column, ...] = get_args(Column)
 """Names of the values of a score."""

@@ -221,7 +221,8 @@ def from_json(values: Any, name: str = "config") -> Config:
         UnknownSetting: a setting does not exist in this version.
         UserError: a part is missing, or a value has the wrong type.
     """
-    if unknown := _unknown(values, to_json(Config())):
+    known = to_json(Config())
+    if unknown := sorted(_flat(values).keys() - _flat(known).keys() - known.keys()):
         raise UnknownSetting(f"{name} has no setting {', '.join(unknown)}.", unknown)
     try:
         return records.from_json(Config, values, name)
@@ -229,15 +230,14 @@ def from_json(values: Any, name: str = "config") -> Config:
         raise UserError(f"{error}.") from error
 
 
-def _unknown(values: Any, settings: dict[str, Any], prefix: str = "") -> list[str]:
-    """Names in `values` that are not in `settings`, such as "data.sharpness"."""
-    names: list[str] = []
-    for key, value in sorted(values.items()) if isinstance(values, dict) else ():
-        if key not in settings:
-            names.append(prefix + key)
-        elif isinstance(settings[key], dict):
-            names += _unknown(value, settings[key], f"{prefix}{key}.")
-    return names
+def _flat(values: Any, name: str = "") -> dict[str, Any]:
+    """Single values by their names, such as "data.root"."""
+    if not isinstance(values, dict):
+        return {name: values}
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{name}.{key}" if name else key)
+    return flat
 
 
 def differences(a: Config, b: Config) -> list[str]:
@@ -245,13 +245,6 @@ def differences(a: Config, b: Config) -> list[str]:
 
     The run folder, the place and spacing of the data, caching, reading threads and the split to evaluate may differ.
     """
-
-    def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-        items: dict[str, Any] = {}
-        for key, value in values.items():
-            items |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        return items
-
     free = {"run", "data.root", "data.join", "data.spacing_mm", "data.cache", "data.threads", "train.evaluate"}
-    x, y = flat(to_json(a)), flat(to_json(b))
+    x, y = _flat(to_json(a)), _flat(to_json(b))
     return [f"{key}: {x[key]} -> {y[key]}" for key in x if key not in free and x[key] != y[key]]

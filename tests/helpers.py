@@ -27,9 +27,9 @@ from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.slices import Slice, folders, write_png
 from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.evaluation import volumes
-from oasis_jax.evaluation.record import Metrics, SubjectCounts
-from oasis_jax.evaluation.result import Evaluated
-from oasis_jax.evaluation.summary import measure
+from oasis_jax.evaluation.evaluated import Evaluated
+from oasis_jax.evaluation.record import EvaluationRecord
+from oasis_jax.evaluation.result import Result, of_record
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Forward, Labels, Segmenter
 from oasis_jax.metrics.surface import compare_slices
@@ -86,12 +86,10 @@ def evaluated(
     return Evaluated(pairs, subjects, slices, predictions, table, surfaces, dict.fromkeys(subjects, spacing))
 
 
-def files_of(found: Evaluated, **about: Any) -> tuple[Metrics, SubjectCounts]:
-    """What the files of an evaluation hold, of a made-up run."""
-    scores, counts = measure(found)
+def finished_result(found: Evaluated, **about: Any) -> Result:
+    """The evaluation of a made-up run."""
     known = {"run": "r", "data": "mine", "split": "test", "step": 7, "data_fingerprint": "0" * 64, "spacing_mm": None}
-    known |= about
-    return Metrics(**known, scores=scores), SubjectCounts(**known, **vars(counts))
+    return of_record(EvaluationRecord(**known | about), found)
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import PATIENCE, REPOSITORY, SIZE, assert_mistake, blob, command, evaluated, files_of
+from helpers import PATIENCE, REPOSITORY, SIZE, assert_mistake, blob, command, evaluated, finished_result
 from jax import export as jax_export
 
 from oasis_jax import export
@@ -66,7 +66,7 @@ def parameters(settings: Config, step: int) -> unet.Params:
 def evaluation(split: str, step: int) -> Metrics:
     image, truth = blob(np.random.default_rng(0))
     found = evaluated([Slice("1", 0, Path(), Path())], {"1": "anna"}, [(image, truth)], [truth])
-    return files_of(found, split=split, step=step)[0]
+    return finished_result(found, split=split, step=step).metrics
 
 
 def make_run(folder: Path, settings: Config = SETTINGS) -> Path:

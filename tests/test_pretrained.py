@@ -73,7 +73,7 @@ def test_an_evaluation_of_a_model_replaces_no_other_folder(model: Path, data: Pa
     (tmp_path / "mine-test").mkdir()
     (tmp_path / "mine-test/thesis.txt").touch()
     done = command("evaluate", model, "--data-root", data, "--split", "test", cwd=tmp_path)
-    assert_mistake(done, "mine-test exists and is no evaluation: name a new folder as --output")
+    assert_mistake(done, "mine-test exists and is not an evaluation: name a new folder as --output")
     assert [path.name for path in (tmp_path / "mine-test").iterdir()] == ["thesis.txt"]
 
 

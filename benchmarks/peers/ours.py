@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from oasis_jax.config import Augment, Config
-from oasis_jax.inference import score
+from oasis_jax.evaluation import score
 from oasis_jax.network import unet
 from oasis_jax.runs import state
 from oasis_jax.system import sharding

@@ -1,7 +1,8 @@
 """Batches of slices: the only file that knows Grain. A training batch is a pure function of seed and step.
 
-A batch is a dict: `image` float32 `(B, H, W, C)` normalised, `label` uint8 `(B, H, W)` classes 0 to 3, `index` int32
-`(B,)` row in the list of slices, `valid` bool `(B,)` false on padding.
+A batch is a dict: `image` float32 `(B, H, W, C)`, each slice between its neighbours, normalised; `label` uint8
+`(B, H, W)`, classes 0 to 3; `index` int32 `(B,)`, row in the list of slices; `valid` bool `(B,)`, false for padding;
+and, only if augmentation needs it, `brain` bool `(B, H, W, C)`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Float64, Num
 
 from oasis_jax import classes
+from oasis_jax.classes import CLASSES, TISSUES
 from oasis_jax.evaluation import record, summary
-from oasis_jax.evaluation.by_class import ByClass, ByTissue, IntervalByClass
+from oasis_jax.evaluation.by_class import ByClass, ByTissue, Interval, named
 from oasis_jax.evaluation.record import SubjectCounts
 from oasis_jax.metrics import baselines, bootstrap, overlap, significance, surface
 from oasis_jax.metrics.bootstrap import Score
@@ -46,7 +47,7 @@ class ScoreComparison:
     theirs: ByClass
     """Pooled."""
     difference: ByClass
-    interval: IntervalByClass | None
+    interval: Interval[ByClass] | None
     """95 % interval of the difference; None below 8 subjects."""
     p: ByTissue | None
     """p value of the Wilcoxon signed-rank test; None below 8 subjects."""
@@ -93,13 +94,13 @@ def _compare(
     each = score(ours), score(theirs)
     p = significance.wilcoxon(*(values[:, classes.FOREGROUND] for values in each))
     return ScoreComparison(
-        ours=ByClass.of(pooled[0]),
-        theirs=ByClass.of(pooled[1]),
-        difference=ByClass.of(pooled[0] - pooled[1]),
+        ours=named(CLASSES, pooled[0]),
+        theirs=named(CLASSES, pooled[1]),
+        difference=named(CLASSES, pooled[0] - pooled[1]),
         interval=summary.interval_by_class(bootstrap.paired_interval(score, ours, theirs)),
-        p=None if p is None else ByTissue.of(p),
-        p_holm=None if p is None else ByTissue.of(significance.holm(p)),
-        each={name: ByClass.of(row) for name, row in zip(subjects, each[0] - each[1], strict=True)},
+        p=None if p is None else named(TISSUES, p),
+        p_holm=None if p is None else named(TISSUES, significance.holm(p)),
+        each={name: named(CLASSES, row) for name, row in zip(subjects, each[0] - each[1], strict=True)},
     )
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64
 from oasis_jax.data.geometry import Spacing
 from oasis_jax.evaluation.scores import Scores
 from oasis_jax.inference.ensemble import Averaged
-from oasis_jax.metrics.baselines import METHODS
+from oasis_jax.metrics.baselines import Baseline
 from oasis_jax.system import records
 from oasis_jax.system.errors import UserError
 
@@ -72,14 +72,12 @@ class Counts:
     """Pixels by true class (row) and predicted class (column)."""
     surfaces: SurfaceSums | None
     """None if the pixel size is unknown."""
-    baselines: dict[str, Int64[np.ndarray, "subjects 4 4"]]
-    """The confusion of each baseline, by the names of `metrics.baselines.METHODS`."""
+    baselines: dict[Baseline, Int64[np.ndarray, "subjects 4 4"]]
+    """The confusion of each baseline."""
 
     def __post_init__(self) -> None:
         if not self.subjects or len(self.subjects) != len(self.confusion):
             raise ValueError("there are not as many counts as subjects")
-        if set(self.baselines) != set(METHODS):
-            raise ValueError(f"the baselines are {sorted(self.baselines)} and must be {sorted(METHODS)}")
         for table in (self.confusion, *self.baselines.values()):
             if table.min() < 0:
                 raise ValueError("a count is below 0")

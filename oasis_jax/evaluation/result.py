@@ -1,42 +1,66 @@
-"""The raw result of an evaluation: slices, their predictions, and their counts."""
+"""A finished evaluation: what was evaluated, and all scores. The report and the files are made of it alone."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float
 
-from oasis_jax.data.geometry import Spacing
-from oasis_jax.data.slices import Slice
-from oasis_jax.inference.score import SliceTable
-from oasis_jax.metrics.surface import SurfaceTable
+from oasis_jax.data.geometry import common
+from oasis_jax.evaluation import score, summary
+from oasis_jax.evaluation.evaluated import Evaluated
+from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
+from oasis_jax.inference import ensemble
+from oasis_jax.inference.ensemble import Ensemble
 
 
-class Evaluated(NamedTuple):
-    """Slices, their predictions, and the counts of each slice."""
+class Result(NamedTuple):
+    """Slices, their predictions, and their scores."""
 
-    pairs: Sequence[Slice]
-    subjects: dict[str, str]
-    """The subject of each case."""
-    slices: Sequence[tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]]
-    """Grey levels and true classes of each slice; slices of different cases may differ in size."""
-    predictions: Sequence[UInt8[np.ndarray, "rows columns"]]
-    """Predicted classes of each slice."""
-    table: SliceTable
-    """Losses and counts of each slice."""
-    surfaces: SurfaceTable | None
-    """A row for each slice, or for each whole volume, sorted by case; None if the spacing is unknown."""
-    spacing: dict[str, Spacing | None]
-    """mm, of each case; None if it is unknown."""
-    whole: bool = False
-    """Whether the cases are whole volumes; their surfaces are compared in 3D."""
+    evaluated: Evaluated
+    metrics: Metrics
+    """The content of `metrics.json`."""
+    counts: SubjectCounts
+    """The content of `subjects.json`."""
+    ranking: Float[np.ndarray, " slices"]
+    """The score of each slice that orders the slices, as `score.slice_ranking` defines it."""
 
-    @property
-    def slice_subjects(self) -> list[str]:
-        """The subject of each slice."""
-        return [self.subjects[pair.case] for pair in self.pairs]
 
-    @property
-    def cases(self) -> list[str]:
-        """Each case once, sorted."""
-        return sorted({pair.case for pair in self.pairs})
+def finish(
+    networks: Ensemble, evaluated: Evaluated, *, data: str, split: str, fingerprint: str, caveats: Sequence[str] = ()
+) -> Result:
+    """Compute all scores of an evaluation.
+
+    Args:
+        networks: the networks that were evaluated.
+        evaluated: slices, predictions and their counts.
+        data: name of the data, shown in tables.
+        split: train, validate, test or volumes.
+        fingerprint: SHA-256 of the data.
+        caveats: sentences that a reader of the scores must know.
+    """
+    return of_record(
+        EvaluationRecord(
+            run=networks.runs[0].name,
+            data=data,
+            split=split,
+            step=networks.checkpoints[0].step,
+            averaged=networks.averaged,
+            data_fingerprint=fingerprint,
+            spacing_mm=common(evaluated.spacing.values()),
+        ),
+        evaluated,
+        caveats,
+    )
+
+
+def of_record(about: EvaluationRecord, evaluated: Evaluated, caveats: Sequence[str] = ()) -> Result:
+    """`finish` where it is known what was evaluated."""
+    averaging = [] if about.averaged is None else [ensemble.sentence(about.averaged)]
+    scores, counts = summary.measure(evaluated, [*caveats, *averaging])
+    return Result(
+        evaluated=evaluated,
+        metrics=Metrics(**vars(about), scores=scores),
+        counts=SubjectCounts(**vars(about), **vars(counts)),
+        ranking=score.slice_ranking(evaluated.table),
+    )

@@ -1,24 +1,16 @@
-"""All scores of an evaluation, in the form of `scores` in `metrics.json`. `summary` defines and computes them.
+"""All scores of an evaluation, in the form of `scores` in `metrics.json`.
 
-Overlap scores and shares have no unit and are between 0 and 1. None means undefined. Intervals are None below 8
-subjects.
+`metrics/README.md` defines them, `summary` computes them. Overlap scores and shares have no unit and are between 0 and
+1. None means undefined. Intervals are None below 8 subjects.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from oasis_jax.evaluation.by_class import ByClass, ByTissue, CountByClass, CountByTissue, IntervalByClass
-from oasis_jax.metrics.baselines import METHODS
+from oasis_jax.evaluation.by_class import ByClass, ByTissue, CountByClass, CountByTissue, Interval
+from oasis_jax.metrics.baselines import Baseline
 
-
-@dataclass(frozen=True)
-class OverlapIntervals:
-    """95 % intervals of the pooled overlap scores."""
-
-    hard_dice_pooled: IntervalByClass | None
-    jaccard_pooled: IntervalByClass | None
-    precision_pooled: IntervalByClass | None
-    recall_pooled: IntervalByClass | None
+Pooled = Literal["hard_dice_pooled", "jaccard_pooled", "precision_pooled", "recall_pooled"]
 
 
 @dataclass(frozen=True)
@@ -37,20 +29,12 @@ class SubjectDice:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """The ends of the 95 % interval of a number."""
-
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
 class Calibration:
     """Confidence and accuracy of the pixels inside the true or the predicted brain."""
 
     expected_error: float | None
     """Expected calibration error, range 0 to 1."""
-    interval: Interval | None
+    interval: Interval[float | None] | None
     """95 % interval of the error."""
     pixels: tuple[int, ...]
     """Number of pixels in each of the 15 bins of `metrics.calibration`."""
@@ -58,14 +42,6 @@ class Calibration:
     """Mean probability of the predicted class in each bin."""
     accuracy: tuple[float | None, ...]
     """Share of the pixels of each bin whose predicted class is correct."""
-
-
-@dataclass(frozen=True)
-class SurfaceIntervals:
-    """95 % intervals of the surface scores."""
-
-    surface_dice_pooled: IntervalByClass | None
-    hausdorff95_mm: IntervalByClass | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +56,7 @@ class SurfaceScores:
     """Share of both surfaces that is near the other, from sizes summed over the split."""
     hausdorff95_mm: ByClass
     """mm; mean over the slices (volumes) with a finite distance."""
-    intervals: SurfaceIntervals
+    intervals: dict[Literal["surface_dice_pooled", "hausdorff95_mm"], Interval[ByClass] | None]
     without_class: CountByTissue
     """Number of slices (volumes) without the class in truth and prediction."""
     infinite: CountByTissue
@@ -140,18 +116,11 @@ class TissueScores:
 
 
 @dataclass(frozen=True)
-class BaselineIntervals:
-    """95 % interval of the score of a baseline."""
-
-    hard_dice_pooled: IntervalByClass | None
-
-
-@dataclass(frozen=True)
 class BaselineScores:
     """Hard Dice of a baseline."""
 
     hard_dice_pooled: ByClass
-    intervals: BaselineIntervals
+    intervals: dict[Literal["hard_dice_pooled"], Interval[ByClass] | None]
 
 
 @dataclass(frozen=True)
@@ -172,17 +141,12 @@ class Scores:
     jaccard_pooled: ByClass
     precision_pooled: ByClass
     recall_pooled: ByClass
-    intervals: OverlapIntervals
+    intervals: dict[Pooled, Interval[ByClass] | None]
     hard_dice_per_subject: SubjectDice
     calibration: Calibration
     surfaces: SurfaceScores | None
     """None if the pixel size is unknown."""
     tissue: TissueScores
-    baselines: dict[str, BaselineScores]
-    """By the names of `metrics.baselines.METHODS`."""
+    baselines: dict[Baseline, BaselineScores]
     caveats: tuple[str, ...]
     """Sentences about scores that are too good, or about how the scores were made."""
-
-    def __post_init__(self) -> None:
-        if set(self.baselines) != set(METHODS):
-            raise ValueError(f"the baselines are {sorted(self.baselines)} and must be {sorted(METHODS)}")

@@ -8,17 +8,23 @@ from jaxtyping import UInt8
 
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
-from oasis_jax.data.geometry import Spacing
-from oasis_jax.evaluation.result import Evaluated
-from oasis_jax.inference import score
+from oasis_jax.data.geometry import Spacing, common
+from oasis_jax.evaluation import score
+from oasis_jax.evaluation.evaluated import Evaluated
+from oasis_jax.evaluation.record import Metrics
+from oasis_jax.evaluation.result import Result, finish
+from oasis_jax.evaluation.summary import CAUTIONS
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import surface
 from oasis_jax.metrics.surface import SurfaceTable
 from oasis_jax.network import unet
+from oasis_jax.runs import checkpoint
+from oasis_jax.runs.folder import Run
 from oasis_jax.system import console
+from oasis_jax.system.files import plain_name
 
 
-def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source, mesh: jax.sharding.Mesh) -> Evaluated:
+def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source, mesh: jax.sharding.Mesh) -> Result:
     """Evaluate one or several networks on a split.
 
     Args:
@@ -45,7 +51,7 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
         console.track,
         f"Evaluating {split}",
     )
-    return Evaluated(
+    evaluated = Evaluated(
         pairs=pairs,
         subjects=tree.subjects,
         slices=source,
@@ -53,6 +59,26 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
         table=table,
         surfaces=_surfaces(source, predictions, [tree.spacing[pair.case] for pair in pairs]),
         spacing={pair.case: tree.spacing[pair.case] for pair in pairs},
+    )
+    return finish(
+        networks,
+        evaluated,
+        data="phantoms" if config.data.root is None else plain_name(tree.root),
+        split=split,
+        fingerprint=tree.fingerprints[split],
+        caveats=CAUTIONS.get(split, ()),
+    )
+
+
+def is_current(metrics: Metrics, run: Run, tree: Dataset) -> bool:
+    """Whether scores belong to the best checkpoint of a run, to this data, and to its spacing."""
+    best = checkpoint.best(checkpoint.list_checkpoints(run.checkpoints)[0])
+    return (
+        best is not None
+        and metrics.step == best.step
+        and metrics.averaged is None
+        and metrics.data_fingerprint == tree.fingerprints.get(metrics.split)
+        and metrics.spacing_mm == common([tree.spacing[pair.case] for pair in tree.splits[metrics.split]])
     )
 
 

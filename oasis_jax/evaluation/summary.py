@@ -1,12 +1,4 @@
-"""All scores of a split: pooled over the split, per subject, and with intervals. Pure numpy.
-
-Definitions. **Soft, per slice** (as in the original): `2 I / (P + T + 1e-6)` of each slice from probabilities, then the
-mean over slices. A class that is absent from the truth of a slice counts as 0 there, and such slices are counted.
-**Pooled**: each pixel gets its most probable class; scores come from counts summed over the split. **Per subject**: the
-same from counts summed over the slices of each subject, then mean, standard deviation and minimum over subjects. A
-class that is absent from truth and prediction of a subject is left out, and such subjects are counted. **Interval**:
-95 %, from a bootstrap over whole subjects; None below 8 subjects.
-"""
+"""All scores of an evaluation, as `metrics/README.md` defines them. Pure numpy."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -15,23 +7,20 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64, Num
 
 from oasis_jax import classes
+from oasis_jax.classes import CLASSES, NAMES, TISSUES
 from oasis_jax.evaluation import tissue
-from oasis_jax.evaluation.by_class import ByClass, CountByClass, CountByTissue, IntervalByClass
+from oasis_jax.evaluation.by_class import ByClass, Interval, named
+from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.record import Counts, SurfaceSums
-from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.score import SliceTable
 from oasis_jax.evaluation.scores import (
-    BaselineIntervals,
     BaselineScores,
     Calibration,
-    Interval,
-    OverlapIntervals,
     Scores,
     SubjectDice,
-    SurfaceIntervals,
     SurfaceScores,
     TissueScores,
 )
-from oasis_jax.inference.score import SliceTable
 from oasis_jax.metrics import aggregate, baselines, bootstrap, calibration, surface
 from oasis_jax.metrics.bootstrap import Score
 from oasis_jax.metrics.calibration import BinCounts
@@ -54,7 +43,9 @@ def measure(evaluated: Evaluated, caveats: Sequence[str] = ()) -> tuple[Scores, 
     """
     subjects = evaluated.slice_subjects
     histograms = np.stack([baselines.histogram(*evaluated.slices[i]) for i in range(len(evaluated.pairs))])
-    tables = {name: baselines.confusion(histograms, method) for name, (_, method) in baselines.METHODS.items()}
+    tables: dict[baselines.Baseline, np.ndarray] = {
+        name: baselines.confusion(histograms, method) for name, (_, method) in baselines.METHODS.items()
+    }
     names, confusion = aggregate.sums(evaluated.table.confusion, subjects)
     counts = Counts(
         subjects=tuple(names),
@@ -93,10 +84,10 @@ def score(
             slices=len(subjects),
             subjects=len(counts.subjects),
             loss=float(table.loss.mean(dtype=np.float64)),
-            soft_dice_per_slice=ByClass.of(_add_foreground(dice(table.soft).mean(0, dtype=np.float64))),
-            slices_without_class=CountByClass.of((table.soft.true <= 0).sum(0)),
+            soft_dice_per_slice=named(CLASSES, _add_foreground(dice(table.soft).mean(0, dtype=np.float64))),
+            slices_without_class=named(NAMES, (table.soft.true <= 0).sum(0)),
             **values,
-            intervals=OverlapIntervals(**intervals),
+            intervals=intervals,
             hard_dice_per_subject=_per_subject(counts.subjects, with_foreground(hard_dice)(counts.confusion)),
             calibration=_calibration(table.bins, subjects),
             surfaces=surfaces,
@@ -119,9 +110,9 @@ def of_surfaces(evaluated: Evaluated, counts: Counts) -> SurfaceScores | None:
         tolerance_mm=surface.TOLERANCE,
         surface_dice_pooled=dice,
         hausdorff95_mm=distance,
-        intervals=SurfaceIntervals(dice_interval, distance_interval),
-        without_class=CountByTissue.of(average.undefined),
-        infinite=CountByTissue.of(average.infinite),
+        intervals={"surface_dice_pooled": dice_interval, "hausdorff95_mm": distance_interval},
+        without_class=named(TISSUES, average.undefined),
+        infinite=named(TISSUES, average.infinite),
     )
 
 
@@ -165,7 +156,7 @@ def of_tissue(evaluated: Evaluated) -> TissueScores:
 def of_baseline(confusion: Int64[np.ndarray, "subjects 4 4"]) -> BaselineScores:
     """Pooled hard Dice of a baseline, from the counts of each subject."""
     value, interval = _pooled(with_foreground(hard_dice), confusion)
-    return BaselineScores(value, BaselineIntervals(interval))
+    return BaselineScores(value, {"hard_dice_pooled": interval})
 
 
 def with_foreground(score: Score) -> Score:
@@ -173,9 +164,9 @@ def with_foreground(score: Score) -> Score:
     return lambda counts: _add_foreground(score(counts))
 
 
-def interval_by_class(interval: bootstrap.Interval | None) -> IntervalByClass | None:
+def interval_by_class(interval: bootstrap.Interval | None) -> Interval[ByClass] | None:
     """The ends of an interval by class; None stays None."""
-    return None if interval is None else IntervalByClass(ByClass.of(interval.low), ByClass.of(interval.high))
+    return None if interval is None else {"low": named(CLASSES, interval.low), "high": named(CLASSES, interval.high)}
 
 
 def _surface_subjects(evaluated: Evaluated) -> list[str]:
@@ -183,18 +174,18 @@ def _surface_subjects(evaluated: Evaluated) -> list[str]:
     return [evaluated.subjects[case] for case in evaluated.cases] if evaluated.whole else evaluated.slice_subjects
 
 
-def _pooled(score: Score, counts: Num[np.ndarray, "subjects ..."]) -> tuple[ByClass, IntervalByClass | None]:
+def _pooled(score: Score, counts: Num[np.ndarray, "subjects ..."]) -> tuple[ByClass, Interval[ByClass] | None]:
     """A score of the summed counts of all subjects, and its interval."""
-    return ByClass.of(score(counts.sum(0))), interval_by_class(bootstrap.interval(score, counts))
+    return named(CLASSES, score(counts.sum(0))), interval_by_class(bootstrap.interval(score, counts))
 
 
 def _per_subject(names: Sequence[str], values: Float64[np.ndarray, "subjects 5"]) -> SubjectDice:
     return SubjectDice(
-        mean=ByClass.of(_over(np.mean, values)),
-        standard_deviation=ByClass.of(_over(_deviation, values)),
-        worst=ByClass.of(_over(np.min, values)),
-        subjects_left_out=CountByClass.of(np.isnan(values[:, : classes.COUNT]).sum(0)),
-        each={name: ByClass.of(row) for name, row in zip(names, values, strict=True)},
+        mean=named(CLASSES, _over(np.mean, values)),
+        standard_deviation=named(CLASSES, _over(_deviation, values)),
+        worst=named(CLASSES, _over(np.min, values)),
+        subjects_left_out=named(NAMES, np.isnan(values[:, : classes.COUNT]).sum(0)),
+        each={name: named(CLASSES, row) for name, row in zip(names, values, strict=True)},
     )
 
 
@@ -209,7 +200,7 @@ def _calibration(bins: BinCounts, subjects: Sequence[str]) -> Calibration:
     curve = calibration.curve(total)
     return Calibration(
         expected_error=_plain(error(counts.sum(0))),
-        interval=None if interval is None else Interval(_plain(interval.low), _plain(interval.high)),
+        interval=None if interval is None else {"low": _plain(interval.low), "high": _plain(interval.high)},
         pixels=tuple(int(x) for x in total.pixels),
         confidence=tuple(_plain(x) for x in curve.confidence),
         accuracy=tuple(_plain(x) for x in curve.accuracy),

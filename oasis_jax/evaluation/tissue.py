@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int64
 
 from oasis_jax import classes
 from oasis_jax.data.geometry import Spacing
-from oasis_jax.evaluation.by_class import ByTissue
+from oasis_jax.evaluation.by_class import named
 from oasis_jax.evaluation.scores import Retest, RetestDifference, ScanTissue, TissueScores
 from oasis_jax.metrics import aggregate, agreement, overlap
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
@@ -91,13 +91,16 @@ def summarise(scans: Sequence[Scan], unit: UnitName, whole: bool) -> TissueScore
         unit=unit,
         of="whole volumes" if whole else "the slices of each scan",
         scans=len(scans),
-        bias=ByTissue.of(result.bias),
-        low=ByTissue.of(result.low),
-        high=ByTissue.of(result.high),
-        icc=ByTissue.of(result.icc),
+        bias=named(classes.TISSUES, result.bias),
+        low=named(classes.TISSUES, result.low),
+        high=named(classes.TISSUES, result.high),
+        icc=named(classes.TISSUES, result.icc),
         retest=_retest(scans),
         each={
-            scan.case: ScanTissue(scan.subject, ByTissue.of(scan.true), ByTissue.of(scan.predicted)) for scan in scans
+            scan.case: ScanTissue(
+                scan.subject, named(classes.TISSUES, scan.true), named(classes.TISSUES, scan.predicted)
+            )
+            for scan in scans
         },
     )
 
@@ -127,4 +130,4 @@ def _difference(
     difference, mean = np.abs(second - first), (first + second) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         percent = (100 * difference / mean).mean(0)
-    return RetestDifference(ByTissue.of(difference.mean(0)), ByTissue.of(percent))
+    return RetestDifference(named(classes.TISSUES, difference.mean(0)), named(classes.TISSUES, percent))

@@ -18,9 +18,10 @@ from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import Volume, check_slices, planes, read_volume, slice_spacing
 from oasis_jax.data.volumes.study import Scan, Values, read_classes
-from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.evaluated import Evaluated
+from oasis_jax.evaluation.result import Result, finish
+from oasis_jax.evaluation.score import SliceTable, score_logits, tabulate
 from oasis_jax.inference.label import Segmentation, label
-from oasis_jax.inference.score import SliceTable, score_logits, tabulate
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics import surface
 from oasis_jax.metrics.surface import SurfaceTable
@@ -33,16 +34,18 @@ def evaluate_volumes(
     segmenter: Segmenter,
     *,
     values: Values,
+    data: str,
     track: Tracker,
     tell: Callable[[str], None] = print,
     orientation: str | None = None,
-) -> tuple[Evaluated, list[str]]:
+) -> tuple[Result, list[str]]:
     """Label volumes, count in each slice how the labels agree with the true ones, and compare surfaces in 3D.
 
     Args:
         scans: T1 volumes and their label volumes.
         segmenter: the networks.
         values: the values of each class in the label volumes.
+        data: name of the data, shown in tables.
         track: shows progress.
         tell: shows a sentence that the user should know about a scan.
         orientation: directions of the axes of volumes whose files do not give them, for example "RAS".
@@ -73,7 +76,28 @@ def evaluate_volumes(
             problems.append(describe(file.path, error))
     if not scored:
         raise UserError("\n".join(["None of the volumes can be evaluated:", *(f"  {problem}" for problem in problems)]))
-    return _joined(scored, {case: usable[case].subject for case in scored}), problems
+    evaluated = _joined(scored, {case: usable[case].subject for case in scored})
+    used = [scan for scan in scans if scan.case in scored]
+    caveats = _caveats(segmenter, evaluated, len(problems), len(scans))
+    digest = fingerprint(used, track)
+    return finish(
+        segmenter.ensemble, evaluated, data=data, split="volumes", fingerprint=digest, caveats=caveats
+    ), problems
+
+
+def _caveats(segmenter: Segmenter, evaluated: Evaluated, failed: int, scans: int) -> list[str]:
+    """What a reader of the scores of whole volumes must know."""
+    caveats = []
+    if (heights := segmenter.trained.cut.heights) is not None:
+        caveats.append(
+            f"Training saw slices from {heights[0]:.2f} to {heights[1]:.2f} of the brain's height. These are whole "
+            "volumes; at other heights the labels are unreliable."
+        )
+    if failed:
+        caveats.append(f"{failed} of {scans} scans could not be evaluated and are left out.")
+    if evaluated.surfaces is None:
+        caveats.append("Surfaces are not compared, because the voxels of a volume are not rectangular.")
+    return caveats
 
 
 def _usable_scans(

@@ -6,6 +6,7 @@ only the histogram of a slice.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int, Int64, UInt8
@@ -18,6 +19,8 @@ _MAX_ROUNDS, _TOLERANCE = 1000, 1e-3
 
 _MIN_VARIANCE = 1.0
 """In squared grey levels. A smaller variance would put a component on a single grey level."""
+
+Baseline = Literal["otsu", "mixture"]
 
 Method = Callable[[Int[np.ndarray, "slices 256"]], Int[np.ndarray, "slices 256"]]
 """From the number of brain pixels at each grey level to the class of each grey level, 1 to 3."""
@@ -90,7 +93,7 @@ def mixture(counts: Int[np.ndarray, "slices 256"]) -> Int[np.ndarray, "slices 25
     return 1 + np.take_along_axis(rank, probability.argmax(1), axis=1)
 
 
-METHODS: dict[str, tuple[str, Method]] = {
+METHODS: dict[Baseline, tuple[str, Method]] = {
     "otsu": ("Otsu in the true brain mask (oracle)", otsu),
     "mixture": ("Gaussians in the true brain mask (oracle)", mixture),
 }

@@ -18,9 +18,8 @@ def subjects(dice: SubjectDice) -> str:
     """Hard Dice of each subject: a column of points for each foreground class, with the name of the worst subject."""
     figure = _figure(7.0, 3.6)
     axes = figure.subplots()
-    for column, k in enumerate(classes.FOREGROUND):
-        name = classes.NAMES[k]
-        of_subject = {subject: scores.named()[name] for subject, scores in dice.each.items()}
+    for column, (k, name) in enumerate(zip(classes.FOREGROUND, classes.TISSUES, strict=True)):
+        of_subject = {subject: scores[name] for subject, scores in dice.each.items()}
         of_subject = {subject: value for subject, value in of_subject.items() if value is not None}
         values = np.array(list(of_subject.values()))
         offsets = _offsets(values)
@@ -31,7 +30,7 @@ def subjects(dice: SubjectDice) -> str:
             worst = min(of_subject, key=of_subject.__getitem__)
             axes.annotate(printable(worst), (column + offsets[values.argmin()], values.min()), xytext=(9, -3),
                           textcoords="offset points", fontsize=8, parse_math=False)  # fmt: skip
-    axes.set_xticks(range(len(classes.FOREGROUND)), [classes.NAMES[k] for k in classes.FOREGROUND])
+    axes.set_xticks(range(len(classes.FOREGROUND)), classes.TISSUES)
     axes.set(ylabel="hard Dice of a subject", xlim=(-0.6, len(classes.FOREGROUND) - 0.4))
     axes.grid(axis="y", alpha=0.3)
     return _svg(figure)
@@ -61,14 +60,14 @@ def confusion(counts: Int[np.ndarray, "4 4"]) -> str:
 def agreement(tissue: TissueScores) -> str:
     """A Bland-Altman plot for each tissue: the difference of each scan against the mean of predicted and true."""
     figure = _figure(8.4, 3.2)
-    for axes, k in zip(figure.subplots(1, len(classes.FOREGROUND)), classes.FOREGROUND, strict=True):
-        name = classes.NAMES[k]
-        true = np.array([scan.true.named()[name] for scan in tissue.each.values()], float)
-        predicted = np.array([scan.predicted.named()[name] for scan in tissue.each.values()], float)
+    columns = figure.subplots(1, len(classes.TISSUES))
+    for axes, k, name in zip(columns, classes.FOREGROUND, classes.TISSUES, strict=True):
+        true = np.array([scan.true[name] for scan in tissue.each.values()], float)
+        predicted = np.array([scan.predicted[name] for scan in tissue.each.values()], float)
         axes.plot((true + predicted) / 2, predicted - true, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=5)
         axes.axhline(0, color="0.7", linewidth=0.8)
         for line, style in ((tissue.bias, "-"), (tissue.low, "--"), (tissue.high, "--")):
-            if (value := line.named()[name]) is not None:
+            if (value := line[name]) is not None:
                 axes.axhline(value, color="black", linewidth=1.2, linestyle=style)
         axes.set_title(name, fontsize=10)
         axes.set_xlabel(f"mean of both, {tissue.unit}", fontsize=9)

@@ -1,8 +1,6 @@
 """Event files of TensorBoard: the only file that knows tensorboardX."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,6 @@ from jaxtyping import UInt8
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
-
-from oasis_jax.evaluation.record import Metrics
-from oasis_jax.evaluation.scores import Scores
 
 
 class EventFile:
@@ -42,29 +37,3 @@ class EventFile:
 
     def _write(self, step: int, **content: Any) -> None:
         self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
-
-
-def write_events(prefix: Path, metrics: Metrics) -> None:
-    """Write an event file whose path starts with `prefix`: every score, at the step of the checkpoint."""
-    events = EventFile(prefix)
-    for name, value in scalars(metrics.scores):
-        events.scalar(metrics.step, name, value)
-    events.close()
-
-
-def scalars(scores: Scores) -> Iterator[tuple[str, float]]:
-    """Every score that is a single number, with its name; scores of a class are named `score/class`."""
-    groups = {"soft_dice_per_slice": scores.soft_dice_per_slice}
-    groups |= {field.name: getattr(scores, field.name) for field in fields(scores.intervals)}
-    groups |= {
-        "hard_dice_per_subject_mean": scores.hard_dice_per_subject.mean,
-        "hard_dice_per_subject_worst": scores.hard_dice_per_subject.worst,
-    }
-    if scores.surfaces is not None:
-        surfaces = scores.surfaces
-        groups |= {field.name: getattr(surfaces, field.name) for field in fields(surfaces.intervals)}
-    groups |= {"tissue_bias": scores.tissue.bias, "tissue_icc": scores.tissue.icc}
-    single = {"loss": scores.loss, "expected_calibration_error": scores.calibration.expected_error}
-    yield from ((name, value) for name, value in single.items() if value is not None)
-    for group, values in groups.items():
-        yield from ((f"{group}/{name}", value) for name, value in values.named().items() if value is not None)

@@ -2,6 +2,8 @@
 
 import base64
 import html
+import re
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +12,21 @@ from jaxtyping import Bool, Float, Int64
 
 from oasis_jax.classes import CLASSES, NAMES
 from oasis_jax.data.slices import Slice
-from oasis_jax.evaluation.record import Metrics
-from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.result import Result
 from oasis_jax.evaluation.scores import Scores
-from oasis_jax.inference import score
 from oasis_jax.metrics import overlap
 from oasis_jax.report import charts, pictures, tables, template
 from oasis_jax.system.files import printable
 
 
-def report(metrics: Metrics, evaluated: Evaluated, curves: Path) -> str:
+def report(result: Result, curves: Path) -> str:
     """The report as HTML.
 
     Args:
-        metrics: the scores.
-        evaluated: the slices, their predictions and their counts.
+        result: the evaluation.
         curves: picture of the training curves; left out if the file does not exist.
     """
+    metrics = result.metrics
     title = f"{metrics.data}, {metrics.split}: {tables.size(metrics.scores)}"
     introduction = (
         f"Run {metrics.run}, checkpoint of step {metrics.step}; {tables.pixels(metrics.spacing_mm)}; "
@@ -38,9 +38,18 @@ def report(metrics: Metrics, evaluated: Evaluated, curves: Path) -> str:
         introduction=html.escape(introduction),
         table=_table(metrics.scores),
         notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(metrics.scores)),
-        charts=_charts(metrics.scores, evaluated.table.confusion.sum(0), curves),
-        data=template.script_data(_data(evaluated)),
+        charts=_charts(metrics.scores, result.counts.confusion.sum(0), curves),
+        definitions=_definitions(),
+        data=template.script_data(_data(result)),
     )
+
+
+def _definitions() -> str:
+    """The list of definitions as HTML: the first list of the page on metrics."""
+    text = (resources.files("oasis_jax.metrics") / "README.md").read_text(encoding="utf-8")
+    items = re.split(r"^- ", text.split("\n## ")[0], flags=re.MULTILINE)[1:]
+    bold = (re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(item.strip())) for item in items)
+    return f"<ul>{''.join(f'<li>{item}</li>' for item in bold)}</ul>"
 
 
 def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"], curves: Path) -> str:
@@ -64,9 +73,10 @@ def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"], curves: Path) -
     return figures
 
 
-def _data(evaluated: Evaluated) -> dict[str, Any]:
+def _data(result: Result) -> dict[str, Any]:
     """The data that `slices.js` and `report.js` read."""
-    dice, foreground = overlap.hard_dice(evaluated.table.confusion), score.slice_ranking(evaluated.table)
+    evaluated, foreground = result.evaluated, result.ranking
+    dice = overlap.hard_dice(evaluated.table.confusion)
     rows = []
     for i, (pair, prediction) in enumerate(zip(evaluated.pairs, evaluated.predictions, strict=True)):
         image, truth = evaluated.slices[i]

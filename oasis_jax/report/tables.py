@@ -1,6 +1,8 @@
 """Tables of an evaluation, or of a comparison of two evaluations, for the screen and the report."""
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -8,7 +10,7 @@ from rich.table import Table
 
 from oasis_jax import classes
 from oasis_jax.data.geometry import Spacing
-from oasis_jax.evaluation.by_class import ByClass, ByTissue, IntervalByClass
+from oasis_jax.evaluation.by_class import ByClass, Interval
 from oasis_jax.evaluation.comparison import SCORES, Comparison
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.scores import BaselineScores, Scores, SurfaceScores, TissueScores
@@ -23,14 +25,14 @@ def rows(scores: Scores) -> list[Row]:
     """The table of an evaluation, row by row."""
     subject, intervals = scores.hard_dice_per_subject, scores.intervals
     return [
-        *_with_interval("Dice, hard, pooled over the split", scores.hard_dice_pooled, intervals.hard_dice_pooled),
+        *_with_interval("Dice, hard, pooled over the split", scores.hard_dice_pooled, intervals["hard_dice_pooled"]),
         ("Dice, hard, per subject: mean", texts(subject.mean)),
         ("Dice, hard, per subject: standard deviation", texts(subject.standard_deviation)),
         ("Dice, hard, per subject: worst", texts(subject.worst)),
         ("Dice, soft, per slice: mean (as in the original)", texts(scores.soft_dice_per_slice)),
-        *_with_interval("Jaccard, pooled", scores.jaccard_pooled, intervals.jaccard_pooled),
-        *_with_interval("precision, pooled", scores.precision_pooled, intervals.precision_pooled),
-        *_with_interval("recall, pooled", scores.recall_pooled, intervals.recall_pooled),
+        *_with_interval("Jaccard, pooled", scores.jaccard_pooled, intervals["jaccard_pooled"]),
+        *_with_interval("precision, pooled", scores.precision_pooled, intervals["precision_pooled"]),
+        *_with_interval("recall, pooled", scores.recall_pooled, intervals["recall_pooled"]),
         *([] if scores.surfaces is None else _surface_rows(scores.surfaces)),
         *_tissue_rows(scores.tissue),
         *(line for name, (title, _) in METHODS.items() for line in _baseline_rows(title, scores.baselines[name])),
@@ -42,8 +44,8 @@ def _surface_rows(surfaces: SurfaceScores) -> list[Row]:
     title = f"surface Dice at {surfaces.tolerance_mm:g} mm in {dimensions}, pooled"
     distance = f"HD95 in {dimensions}, mm: mean over {surfaces.each}s"
     return [
-        *_with_interval(title, surfaces.surface_dice_pooled, intervals.surface_dice_pooled),
-        *_with_interval(distance, surfaces.hausdorff95_mm, intervals.hausdorff95_mm, digits=2),
+        *_with_interval(title, surfaces.surface_dice_pooled, intervals["surface_dice_pooled"]),
+        *_with_interval(distance, surfaces.hausdorff95_mm, intervals["hausdorff95_mm"], digits=2),
     ]
 
 
@@ -65,20 +67,19 @@ def _tissue_rows(tissue: TissueScores) -> list[Row]:
 
 def _baseline_rows(title: str, baseline: BaselineScores) -> list[Row]:
     name = f"Dice, hard, pooled: {title}"
-    return _with_interval(name, baseline.hard_dice_pooled, baseline.intervals.hard_dice_pooled)
+    return _with_interval(name, baseline.hard_dice_pooled, baseline.intervals["hard_dice_pooled"])
 
 
-def _with_interval(title: str, value: ByClass, interval: IntervalByClass | None, digits: int = 4) -> list[Row]:
+def _with_interval(title: str, value: ByClass, interval: Interval[ByClass] | None, digits: int = 4) -> list[Row]:
     line = (title, texts(value, digits))
     if interval is None:
         return [line]
-    return [line, ("  95 % interval", ranges(texts(interval.low, digits), texts(interval.high, digits)))]
+    return [line, ("  95 % interval", ranges(texts(interval["low"], digits), texts(interval["high"], digits)))]
 
 
-def texts(values: ByClass | ByTissue, digits: int = 4, signed: bool = False) -> list[str]:
+def texts(values: Mapping[Any, float | None], digits: int = 4, signed: bool = False) -> list[str]:
     """A text for each of `classes.CLASSES`; "-" where there is no value."""
-    named = values.named()
-    in_order = [named.get(name) for name in classes.CLASSES]
+    in_order = [values.get(name) for name in classes.CLASSES]
     return ["-" if value is None else f"{value:{'+' if signed else ''}.{digits}f}" for value in in_order]
 
 
@@ -92,12 +93,12 @@ def notes(scores: Scores) -> list[str]:
     sentences = list(scores.caveats)
     sentences += [
         f"{name} is absent from {_count(count, 'slice')}, counted as soft Dice 0."
-        for name, count in scores.slices_without_class.named().items()
+        for name, count in scores.slices_without_class.items()
         if count
     ]
     sentences += [
         f"{name} is absent from {_count(count, 'subject')}, left out of the hard scores per subject."
-        for name, count in scores.hard_dice_per_subject.subjects_left_out.named().items()
+        for name, count in scores.hard_dice_per_subject.subjects_left_out.items()
         if count
     ]
     if (surfaces := scores.surfaces) is None:
@@ -105,7 +106,7 @@ def notes(scores: Scores) -> list[str]:
     else:
         sentences += [
             f"{name} is only in truth or only in prediction of {_count(count, surfaces.each)}, left out of HD95."
-            for name, count in surfaces.infinite.named().items()
+            for name, count in surfaces.infinite.items()
             if count
         ]
     if scores.subjects < FEWEST_SUBJECTS:
@@ -118,7 +119,7 @@ def notes(scores: Scores) -> list[str]:
         sentences.append(f"Subjects scanned again, whose first two scans are compared: {retest.subjects}.")
     error, interval = scores.calibration.expected_error, scores.calibration.interval
     if error is not None:
-        ends = "" if interval is None else f" (95 % interval {interval.low:.4f} to {interval.high:.4f})"
+        ends = "" if interval is None else f" (95 % interval {interval['low']:.4f} to {interval['high']:.4f})"
         sentences.append(f"Expected calibration error inside the brains: {error:.4f}{ends}.")
     return sentences
 
@@ -183,7 +184,7 @@ def result_tables(comparison: Comparison) -> list[Table]:
             for subject, difference in score.each.items():
                 table.add_row(f"  of subject {subject}", *texts(difference, signed=True))
         else:
-            ends = (texts(end, signed=True) for end in (score.interval.low, score.interval.high))
+            ends = (texts(end, signed=True) for end in (score.interval["low"], score.interval["high"]))
             table.add_row("  95 % interval", *ranges(*ends))
             table.add_row("  p, Wilcoxon", *_p_texts(score.p))
             table.add_row("  p, Holm over the classes", *_p_texts(score.p_holm))
@@ -191,7 +192,6 @@ def result_tables(comparison: Comparison) -> list[Table]:
     return score_tables
 
 
-def _p_texts(values: ByTissue) -> list[str]:
-    named = values.named()
-    small = [(named.get(name) or 1) < 1e-4 for name in classes.CLASSES]
+def _p_texts(values: Mapping[Any, float | None]) -> list[str]:
+    small = [(values.get(name) or 1) < 1e-4 for name in classes.CLASSES]
     return ["< 0.0001" if tiny else text for tiny, text in zip(small, texts(values), strict=True)]

@@ -1,7 +1,6 @@
 """Command lines, read by tyro. All paths are on this machine, and `~` stands for the user's home."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,33 +8,28 @@ import tyro
 
 from oasis_jax.system.errors import UserError
 
-_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)", re.DOTALL)
-
 
 def command_line(kind: Any, **options: Any) -> Any:
     """Parse the command line into a `kind`. Further options go to `tyro.cli`.
 
     Raises:
-        UserError: a path is a URL, or in the home of an unknown user.
+        UserError: a path is in the home of an unknown user.
         SystemExit: the arguments do not fit; tyro has printed why.
     """
     return local(tyro.cli(kind, **options))
 
 
 def local(value: Any) -> Any:
-    """Expand `~` in all paths of the arguments, and refuse URLs.
+    """Expand `~` in all paths of the arguments.
 
     Raises:
-        UserError: a path is a URL, or in the home of an unknown user.
+        UserError: a path is in the home of an unknown user.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: local(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return dataclasses.replace(value, **fields)
     if isinstance(value, tuple):
         return tuple(map(local, value))
-    if isinstance(value, str | Path) and (url := _URL.fullmatch(str(value))):
-        mend = f"write /{url[2].lstrip('/')}" if url[1] == "file" else "copy or mount it, and name that folder"
-        raise UserError(f"{url[1]}://{url[2]} is a URL, and files are read and written on this machine only: {mend}.")
     if isinstance(value, Path) and value.parts[:1] and value.parts[0].startswith("~"):
         try:
             return value.expanduser()

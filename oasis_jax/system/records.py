@@ -15,15 +15,10 @@ Record = TypeVar("Record")
 _LARGEST = sys.float_info.max
 
 
-def key(name: str) -> dict[str, str]:
-    """Metadata of a field whose name in JSON is not allowed in Python."""
-    return {"key": name}
-
-
 def to_json(value: Any) -> Any:
     """Plain JSON values of a record, or of a value in one. Arrays and tuples become lists, paths become strings."""
     if dataclasses.is_dataclass(value):
-        return {_key(field): to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {name: to_json(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -37,8 +32,9 @@ def from_json(kind: type[Record], values: Any, name: str | None = None) -> Recor
     """Build a record from `to_json`'s values.
 
     A field may be a record, a finite number, a string, a bool, a path, a `Literal`, an array with a shape of jaxtyping,
-    any of these or None, or a tuple or a dict of them. Axes of one name have one length in the whole record. A field
-    with a default value may be missing. Unknown entries are ignored.
+    any of these or None, or a tuple or a dict of them. A dict whose keys are a `Literal` has an entry for each. Axes of
+    one name have one length in the whole record. A field with a default value may be missing. Unknown entries are
+    ignored.
 
     Args:
         kind: the class of the record.
@@ -72,7 +68,10 @@ def _read(kind: Any, value: Any, name: str, arrays: list[_Array]) -> Any:
     if origin in (types.UnionType, typing.Union):
         return None if value is None else _read(parts[0], value, name, arrays)
     if origin is dict and isinstance(value, dict):
-        return {entry: _read(parts[1], item, f"{name}.{entry}", arrays) for entry, item in value.items()}
+        entries = typing.get_args(parts[0]) or value
+        if missing := [entry for entry in entries if entry not in value]:
+            raise ValueError(f"{name} has no {missing[0]}")
+        return {entry: _read(parts[1], value[entry], f"{name}.{entry}", arrays) for entry in entries}
     if origin is tuple and isinstance(value, list):
         kinds = parts[:1] * len(value) if parts[-1] is ... else parts
         if len(kinds) == len(value):
@@ -108,11 +107,10 @@ def _described(kind: Any) -> str:
 def _read_record(kind: Any, values: dict[str, Any], name: str, arrays: list[_Array]) -> Any:
     hints, read = typing.get_type_hints(kind), {}
     for field in dataclasses.fields(kind):
-        entry = _key(field)
-        if entry in values:
-            read[field.name] = _read(hints[field.name], values[entry], f"{name}.{entry}", arrays)
+        if field.name in values:
+            read[field.name] = _read(hints[field.name], values[field.name], f"{name}.{field.name}", arrays)
         elif field.default is dataclasses.MISSING:
-            raise ValueError(f"{name} has no {entry}")
+            raise ValueError(f"{name} has no {field.name}")
     return kind(**read)
 
 
@@ -124,7 +122,3 @@ def _read_array(kind: Any, values: list[Any], name: str) -> np.ndarray:
     if not isinstance(array, kind) or not np.isfinite(array).all():
         raise ValueError(f"{name} is an array {array.dtype} {array.shape} and must be finite, {dtype} ({kind.dim_str})")
     return array
-
-
-def _key(field: "dataclasses.Field[Any]") -> str:
-    return field.metadata.get("key", field.name)

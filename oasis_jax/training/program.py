@@ -14,9 +14,9 @@ from oasis_jax.config import Config
 from oasis_jax.data import overlays
 from oasis_jax.data.batches import Source, check_batch, train_batches
 from oasis_jax.data.dataset import Dataset
-from oasis_jax.inference import score
+from oasis_jax.evaluation import score
+from oasis_jax.evaluation.score import EvalStep
 from oasis_jax.inference.mirror import mirror_shift
-from oasis_jax.inference.score import EvalStep
 from oasis_jax.network import unet
 from oasis_jax.runs.history import Validation
 from oasis_jax.runs.state import TrainState

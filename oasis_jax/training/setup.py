@@ -21,10 +21,10 @@ from oasis_jax.data.open import open_data
 from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
-from oasis_jax.evaluation.split import evaluate_split
+from oasis_jax.evaluation.split import evaluate_split, is_current
 from oasis_jax.inference import ensemble
 from oasis_jax.network import unet
-from oasis_jax.report.write import is_current, show, write_split
+from oasis_jax.report.write import show, write_evaluation
 from oasis_jax.runs import arrays, checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
@@ -136,8 +136,9 @@ def _final_scores(run: Run, tree: Dataset, split: str, source: Source, mesh: jax
     if shared := distributed.broadcast(None if metrics is None else records.to_json(metrics)):
         return records.from_json(Metrics, shared)
     networks = ensemble.load([run], mesh)
-    evaluated = evaluate_split(networks, tree, split, source, mesh)
-    return write_split(networks, tree, split, evaluated, run.evaluation(split))
+    result = evaluate_split(networks, tree, split, source, mesh)
+    write_evaluation(result, run.evaluation(split), run.curves)
+    return result.metrics
 
 
 def _scores_on_disk(run: Run, tree: Dataset, split: str) -> Metrics | None:

@@ -1,8 +1,6 @@
 """A training step: a pure function of pytrees that gives the same result under jit, shard_map and pmap.
 
-A batch is a dict: `image` float32 `(B, H, W, C)`, each slice between its neighbours, normalised; `label` uint8
-`(B, H, W)`, classes 0 to 3; `index` int32 `(B,)`, row in the slice index; `valid` bool `(B,)`, false for padding; and,
-only if augmentation needs it, `brain` bool `(B, H, W, C)`.
+`data.batches` says what a batch is.
 """
 
 from collections.abc import Callable

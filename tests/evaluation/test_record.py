@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import blob, evaluated, files_of
+from helpers import blob, evaluated, finished_result
 
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation import record
@@ -24,7 +24,8 @@ def written() -> tuple[Metrics, SubjectCounts]:
     subjects = {str(i): f"s{i % 8}" for i in range(9)}
     evaluation = evaluated(pairs, subjects, slices, [np.roll(truth, 1, axis=1) for _, truth in slices])
     averaged = Averaged((Member("r", 7), Member("q", 9)), mirror=True)
-    return files_of(evaluation, averaged=averaged, spacing_mm=(1.0, 1.0, None))
+    result = finished_result(evaluation, averaged=averaged, spacing_mm=(1.0, 1.0, None))
+    return result.metrics, result.counts
 
 
 def test_the_files_come_back_as_they_were(written: tuple[Metrics, SubjectCounts], tmp_path: Path) -> None:
@@ -69,9 +70,14 @@ def test_damage_is_named(
         record.read(Metrics, file)
 
 
-def test_a_baseline_that_is_missing_is_damage(written: tuple[Metrics, SubjectCounts], tmp_path: Path) -> None:
+def test_a_missing_baseline_or_class_is_damage(written: tuple[Metrics, SubjectCounts], tmp_path: Path) -> None:
     content = records.to_json(written[0])
     del content["scores"]["baselines"]["otsu"]
     (tmp_path / "metrics.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"the baselines are \['mixture'\] and must be"):
+    with pytest.raises(UserError, match="baselines has no otsu"):
+        record.read(Metrics, tmp_path / "metrics.json")
+    content = records.to_json(written[0])
+    del content["scores"]["intervals"]["recall_pooled"]["low"]["gray matter"]
+    (tmp_path / "metrics.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"recall_pooled\.low has no gray matter"):
         record.read(Metrics, tmp_path / "metrics.json")

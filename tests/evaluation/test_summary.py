@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checked import present
-from helpers import SMALL, blob, command, evaluated, files_of, write_tree
+from helpers import SMALL, blob, command, evaluated, finished_result, write_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.slices import Slice, folders
 from oasis_jax.evaluation import tissue
-from oasis_jax.evaluation.by_class import ByTissue
-from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.summary import measure
 from oasis_jax.metrics import agreement, surface
 from oasis_jax.report.write import write_files
@@ -44,7 +43,7 @@ CASES = [("1", "anna", 3), ("2", "bob", 1), ("3", "anna", 2)]
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluated, Path]:
     evaluation = made_up(0, CASES)
     folder = tmp_path_factory.mktemp("evaluation")
-    write_files(folder, *files_of(evaluation), evaluation, Path("nowhere"))
+    write_files(folder, finished_result(evaluation), Path("nowhere"))
     return evaluation, folder
 
 
@@ -125,40 +124,40 @@ def test_agreement_is_over_scans_and_a_rescan_is_compared_with_the_first() -> No
     cases = [*((str(i), f"s{i}", 2) for i in range(8)), ("9", "s0", 1)]
     measured = measure(made_up(1, cases))[0].tissue
     true, predicted = (
-        np.array([list(getattr(scan, side).named().values()) for scan in measured.each.values()])
+        np.array([list(getattr(scan, side).values()) for scan in measured.each.values()])
         for side in ("true", "predicted")
     )
     wanted = agreement.agreement(true, predicted)
     for name in ("bias", "low", "high", "icc"):
-        assert list(getattr(measured, name).named().values()) == pytest.approx(getattr(wanted, name))
+        assert list(getattr(measured, name).values()) == pytest.approx(getattr(wanted, name))
     assert measured.scans == 9
     assert measured.retest is not None
     assert measured.retest.subjects == 1
     for side, values in ((measured.retest.true, true), (measured.retest.predicted, predicted)):
         difference = abs(values[8] - values[0])
-        assert list(side.mean_difference.named().values()) == pytest.approx(difference)
+        assert list(side.mean_difference.values()) == pytest.approx(difference)
         percent = 100 * difference / ((values[0] + values[8]) / 2)
-        assert list(side.percent.named().values()) == pytest.approx(percent)
+        assert list(side.percent.values()) == pytest.approx(percent)
     few = measure(made_up(1, cases[:7]))[0].tissue
     assert few.retest is None
-    assert None not in few.bias.named().values()
-    assert few.low == few.high == few.icc == ByTissue(None, None, None)
+    assert None not in few.bias.values()
+    assert few.low == few.high == few.icc == dict.fromkeys(NAMES[1:])
 
 
 def test_from_eight_subjects_on_every_pooled_score_has_an_interval_that_holds_it() -> None:
     cases = [(str(i), f"s{i}", 2) for i in range(8)]
     few, many = measure(made_up(2, cases[:7]))[0], measure(made_up(2, cases))[0]
     for scores in (few, present(few.surfaces), *few.baselines.values()):
-        assert set(vars(scores.intervals).values()) == {None}
+        assert set(scores.intervals.values()) == {None}
     for scores in (many, present(many.surfaces), *many.baselines.values()):
-        for name, interval in vars(scores.intervals).items():
-            low, high = interval.low.named(), interval.high.named()
-            for k, value in getattr(scores, name).named().items():
+        for name, interval in scores.intervals.items():
+            low, high = present(interval)["low"], present(interval)["high"]
+            for k, value in getattr(scores, name).items():
                 if value is not None:
                     assert low[k] <= value <= high[k], (name, k)
     assert few.calibration.interval is None
     interval = present(many.calibration.interval)
-    assert present(interval.low) <= present(many.calibration.expected_error) <= present(interval.high)
+    assert present(interval["low"]) <= present(many.calibration.expected_error) <= present(interval["high"])
 
 
 def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated() -> None:
@@ -167,17 +166,17 @@ def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated() ->
     predictions = [np.minimum(p, 2) for p in evaluation.predictions]
     bare = evaluated(evaluation.pairs, evaluation.subjects, slices, predictions)
     scores, counts = measure(bare)
-    assert scores.hard_dice_pooled.white_matter is None
-    assert present(scores.surfaces).surface_dice_pooled.white_matter is None
-    assert present(scores.surfaces).without_class.white_matter == len(evaluation.pairs)
-    assert scores.hard_dice_per_subject.subjects_left_out.white_matter == 2
-    assert scores.tissue.icc.white_matter is None
-    assert present(scores.hard_dice_pooled.csf) > 0.5
+    assert scores.hard_dice_pooled["white matter"] is None
+    assert present(scores.surfaces).surface_dice_pooled["white matter"] is None
+    assert present(scores.surfaces).without_class["white matter"] == len(evaluation.pairs)
+    assert scores.hard_dice_per_subject.subjects_left_out["white matter"] == 2
+    assert scores.tissue.icc["white matter"] is None
+    assert present(scores.hard_dice_pooled["CSF"]) > 0.5
     json.dumps(records.to_json([scores, counts]), allow_nan=False)
     only = made_up(4, [("1", "anna", 1)])
     scores = measure(only)[0]
-    assert scores.hard_dice_per_subject.standard_deviation.csf is None
-    assert scores.tissue.low.csf is None
+    assert scores.hard_dice_per_subject.standard_deviation["CSF"] is None
+    assert scores.tissue.low["CSF"] is None
     json.dumps(records.to_json(scores), allow_nan=False)
 
 

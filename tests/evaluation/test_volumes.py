@@ -10,12 +10,11 @@ import pytest
 from checked import load, present
 from helpers import ALL_WAYS, assert_mistake, brain, by_grey, command, patterns, save, stand_in
 
+from oasis_jax.classes import Tissue
 from oasis_jax.data.volumes.nifti import read_volume
 from oasis_jax.data.volumes.study import Scan, read_classes
 from oasis_jax.evaluation import volumes
-from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
-from oasis_jax.evaluation.result import Evaluated
-from oasis_jax.evaluation.summary import measure
+from oasis_jax.evaluation.result import Result
 from oasis_jax.inference.segment import Labels
 from oasis_jax.metrics import surface
 from oasis_jax.report.write import write_files
@@ -25,10 +24,10 @@ from oasis_jax.system.errors import UserError
 VALUES = ((0,), (1,), (2,), (3,))
 
 
-def evaluate(scans: list[Scan]) -> Evaluated:
-    evaluation, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, track=silent)
+def evaluate(scans: list[Scan]) -> Result:
+    result, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, data="study", track=silent)
     assert not problems
-    return evaluation
+    return result
 
 
 def scan(folder: Path, name: str, subject: str, spacing: tuple[float, float, float], way: str, wrong: int = 0) -> Scan:
@@ -45,8 +44,8 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
         scan(tmp_path, "a", "x", (1.0, 1.0, 1.0), ALL_WAYS[5], wrong=2),
         scan(tmp_path, "b", "y", (1.0, 1.0, 2.0), ALL_WAYS[20]),
     ]
-    evaluation = evaluate(scans)
-    scores = measure(evaluation)[0]
+    evaluation, metrics, _, _ = evaluate(scans)
+    scores = metrics.scores
     assert evaluation.whole
     assert [len([p for p in evaluation.pairs if p.case == case]) for case in ("x-a", "y-b")] == [30, 15]
     for i, (case, spacing) in enumerate((("x-a", (1.0, 1.0, 1.0)), ("y-b", (1.0, 1.0, 2.0)))):
@@ -57,8 +56,9 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
         assert evaluation.surfaces is not None
         np.testing.assert_allclose(evaluation.surfaces.hausdorff[i], wanted.hausdorff)
         np.testing.assert_allclose(evaluation.surfaces.near[i], wanted.near)
-        for name, k in (("CSF", 1), ("white matter", 3)):
-            amount = scores.tissue.each[case].true.named()[name]
+        names: tuple[tuple[Tissue, int], ...] = (("CSF", 1), ("white matter", 3))
+        for name, k in names:
+            amount = scores.tissue.each[case].true[name]
             assert amount == pytest.approx((truth == k).sum() * np.prod(spacing) / 1000)
         counts = np.bincount((4 * truth.astype(int) + predicted).ravel(), minlength=16).reshape(4, 4)
         assert np.array_equal(evaluation.table.confusion[own].sum(0), counts)
@@ -66,7 +66,7 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
     assert (surfaces.each, scores.tissue.unit, scores.tissue.of) == ("volume", "ml", "whole volumes")
     dice = scores.hard_dice_per_subject.each
     # The labels of x are shifted. The slices of y are thick, which only makes rings of tissue rough.
-    assert present(dice["x"].csf) + 0.1 < present(dice["y"].csf)
+    assert present(dice["x"]["CSF"]) + 0.1 < present(dice["y"]["CSF"])
     assert evaluation.surfaces is not None
     assert evaluation.surfaces.hausdorff[0, 0] >= 1  # CSF of x
 
@@ -118,10 +118,12 @@ def test_bad_scans_are_named_and_the_others_are_evaluated(tmp_path: Path) -> Non
         labelled += len(frames)
         return by_grey(frames)
 
-    def run(scans: list[Scan]) -> tuple[Evaluated, list[str]]:
-        return volumes.evaluate_volumes(scans, stand_in(counting), values=VALUES, track=silent)
+    def run(scans: list[Scan]) -> tuple[Result, list[str]]:
+        return volumes.evaluate_volumes(scans, stand_in(counting), values=VALUES, data="study", track=silent)
 
-    evaluation, problems = run([bad, sound, far, other])
+    result, problems = run([bad, sound, far, other])
+    evaluation = result.evaluated
+    assert "2 of 4 scans could not be evaluated and are left out." in result.metrics.scores.caveats
     assert evaluation.cases == ["x-a", "y-b"]
     assert set(evaluation.subjects) == {"x-a", "y-b"}
     assert evaluation.surfaces is not None
@@ -141,18 +143,15 @@ def test_a_sheared_volume_has_millilitres_but_no_surfaces(tmp_path: Path) -> Non
     affine[0, 1], affine[1, 2] = 0.1, 0.4  # within the slices, and from one to the next
     for name, array in (("i", values), ("l", truth)):
         nib.save(nib.Nifti1Image(array, affine), tmp_path / f"{name}.nii")
-    evaluation = evaluate([Scan("s", "", tmp_path / "i.nii", tmp_path / "l.nii")])
-    assert evaluation.surfaces is None
-    scores, counts = measure(evaluation)
+    result = evaluate([Scan("s", "", tmp_path / "i.nii", tmp_path / "l.nii")])
+    scores = result.metrics.scores
+    assert result.evaluated.surfaces is None
     assert scores.surfaces is None
-    about = EvaluationRecord(
-        run="r", data="d", split="volumes", step=1, averaged=None, data_fingerprint="0" * 64, spacing_mm=None
-    )
-    metrics, subjects = Metrics(**vars(about), scores=scores), SubjectCounts(**vars(about), **vars(counts))
+    assert any("voxels of a volume are not rectangular" in caveat for caveat in scores.caveats)
     (out := tmp_path / "out").mkdir()
-    write_files(out, metrics, subjects, evaluation, tmp_path / "none.png")
+    write_files(out, result, tmp_path / "none.png")
     assert (out / "report.html").exists()
-    assert scores.tissue.each["s"].true.csf == pytest.approx((truth == 1).sum() / 1000)
+    assert scores.tissue.each["s"].true["CSF"] == pytest.approx((truth == 1).sum() / 1000)
 
 
 def test_labels_without_orientation_in_scaled_int16_are_those_of_the_scan(tmp_path: Path) -> None:

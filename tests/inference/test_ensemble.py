@@ -16,7 +16,8 @@ from oasis_jax.data.batches import Source
 from oasis_jax.data.slices import encode_png, find_slices, folders
 from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.inputs import read_input
-from oasis_jax.inference import ensemble, score
+from oasis_jax.evaluation import score
+from oasis_jax.inference import ensemble
 from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
@@ -180,7 +181,7 @@ def test_every_command_averages_and_reports_it(runs: tuple[Run, Run], data: Path
     assert not (first / "evaluation/test").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").touch()
-    assert_mistake(command(*words, "--output", tmp_path / "mine"), "mine exists and is no evaluation")
+    assert_mistake(command(*words, "--output", tmp_path / "mine"), "mine exists and is not an evaluation")
     assert (tmp_path / "mine/thesis.txt").exists()
 
     image = next(iter(sorted(folders(data, "test")[0].iterdir())))

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import open_page, pixels, settled
-from helpers import blob, evaluated, files_of
+from helpers import blob, evaluated, finished_result
 
+from oasis_jax.classes import CLASSES, NAMES
 from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.phantoms.head import draw_slice, make_head
 from oasis_jax.data.slices import Slice
-from oasis_jax.evaluation.by_class import ByClass, CountByClass
-from oasis_jax.evaluation.record import Metrics
-from oasis_jax.evaluation.result import Evaluated
+from oasis_jax.evaluation.evaluated import Evaluated
+from oasis_jax.evaluation.result import Result
 from oasis_jax.evaluation.scores import SubjectDice
 from oasis_jax.report import charts
 from oasis_jax.report.page import report
@@ -25,7 +25,7 @@ SUBJECTS = {"1": "anna", "2": "<b>&bob</b>", "3": "anna"}
 PAIRS = [Slice(case, number, Path(), Path()) for case in ("1", "2", "3") for number in range(3)]
 
 
-def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> tuple[Metrics, Evaluated]:
+def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> Result:
     """Nine slices: in slice `i` the prediction misses `10 i` pixels of the brain; the last slice has no brain."""
     rng = np.random.default_rng(0)
     slices = [blob(rng) for _ in PAIRS[:-1]] + [(np.zeros((48, 64), np.uint8), np.zeros((48, 64), np.uint8))]
@@ -36,13 +36,13 @@ def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> tuple[Metrics, Eval
     return measured(evaluated(PAIRS, SUBJECTS, slices, list(predictions), spacing))
 
 
-def measured(result: Evaluated) -> tuple[Metrics, Evaluated]:
-    return files_of(result, run="<u>r", data="<i>mine", spacing_mm=(1.0, 1.0, None))[0], result
+def measured(found: Evaluated) -> Result:
+    return finished_result(found, run="<u>r", data="<i>mine", spacing_mm=(1.0, 1.0, None))
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return report(*evaluation(), Path("nowhere"))
+    return report(evaluation(), Path("nowhere"))
 
 
 def test_the_report_needs_no_other_file_and_no_name_becomes_markup(page: str) -> None:
@@ -57,8 +57,7 @@ def test_the_report_needs_no_other_file_and_no_name_becomes_markup(page: str) ->
     wrong = [int(re.findall(r"(\d+) wrong pixels", row["text"])[0]) for row in data["slices"]]
     assert wrong == [0, 10, 20, 30, 40, 50, 60, 70, 0]
     assert data["slices"][-1]["foreground"] is None
-    metrics, _ = evaluation()
-    for value in metrics.scores.hard_dice_pooled.named().values():
+    for value in evaluation().metrics.scores.hard_dice_pooled.values():
         assert f"<td>{value:.4f}</td>" in page
 
 
@@ -66,16 +65,23 @@ def test_544_slices_stay_below_15_mb() -> None:
     rng = np.random.default_rng(0)
     image, truth = draw_slice(make_head(rng), 10.0, rng)
     wrong = np.where((truth > 0) & (rng.random(truth.shape) < 0.1), truth % 3 + 1, truth).astype(np.uint8)
-    metrics, result = measured(evaluated(PAIRS[:1], SUBJECTS, [(image, truth)], [wrong], None))
-    with_slice = report(metrics, result, Path("nowhere"))
-    without = report(metrics, result._replace(pairs=[], slices=[], predictions=[]), Path("nowhere"))
+    result = measured(evaluated(PAIRS[:1], SUBJECTS, [(image, truth)], [wrong], None))
+    with_slice = report(result, Path("nowhere"))
+    bare = result.evaluated._replace(pairs=[], slices=[], predictions=[])
+    without = report(result._replace(evaluated=bare), Path("nowhere"))
     assert 544 * (len(with_slice) - len(without)) + len(without) < 15_000_000
 
 
 def test_charts_name_the_worst_subject_and_accept_absent_classes() -> None:
-    each = {"anna": ByClass(1.0, 0.9, None, 0.8, None), "bob": ByClass(1.0, 0.5, None, 0.9, None)}
-    none = ByClass(*[None] * 5)
-    dice = SubjectDice(none, none, none, CountByClass(0, 0, 2, 0), each)
+    each = {"anna": (1.0, 0.9, None, 0.8, None), "bob": (1.0, 0.5, None, 0.9, None)}
+    none = dict.fromkeys(CLASSES)
+    dice = SubjectDice(
+        mean=none,
+        standard_deviation=none,
+        worst=none,
+        subjects_left_out=dict(zip(NAMES, (0, 0, 2, 0), strict=True)),
+        each={name: dict(zip(CLASSES, values, strict=True)) for name, values in each.items()},
+    )
     drawn = charts.subjects(dice)
     assert drawn.startswith("<svg")
     assert drawn == charts.subjects(dice)
@@ -120,7 +126,7 @@ def test_the_slice_browser_shows_the_worst_first_and_follows_slider_and_keys(bro
     assert "30 wrong pixels" in first_of_bob
     tab.keyboard.press("t")
     tab.wait_for_timeout(100)
-    truth = evaluation()[1].slices[3][1]
+    truth = evaluation().evaluated.slices[3][1]
     assert pixels(tab, "r == 86 && g == 180 && b == 233") == (truth == 1).sum()
     tab.keyboard.press("n")
     tab.wait_for_timeout(100)

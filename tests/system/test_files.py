@@ -245,7 +245,7 @@ def test_an_evaluation_that_cannot_be_written_is_shown(finished: Path, tmp_path:
     done = command("evaluate", run)
     assert_mistake(done, "A file is in the way of a folder", str(run / "evaluation"))
     assert "hard, pooled over the split" in done.stdout
-    assert "Tables and pictures" not in done.stdout
+    assert "Tables and report" not in done.stdout
 
 
 def test_data_that_moved_is_answered_with_the_option(finished: Path, tmp_path: Path) -> None:

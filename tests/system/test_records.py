@@ -1,7 +1,7 @@
 """Records come back from JSON as they were; anything else is refused, with the name of the wrong value."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from oasis_jax.system import records
 
 @dataclass(frozen=True)
 class Part:
-    wet: float | None = field(metadata=records.key("wet matter"))
+    wet: float | None
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Whole:
     size: tuple[float, float | None]
     names: tuple[str, ...]
     parts: dict[str, Part]
+    amounts: dict[Literal["dry matter", "wet matter"], float | None]
     counts: Int64[np.ndarray, "subjects 2"]
     sums: Float64[np.ndarray, "subjects 3"] | None
     file: Path
@@ -39,6 +40,7 @@ WHOLE = Whole(
     size=(0.5, None),
     names=("x", "y"),
     parts={"p": Part(0.25)},
+    amounts={"dry matter": 0.5, "wet matter": None},
     counts=np.arange(4).reshape(2, 2),
     sums=np.ones((2, 3)),
     file=Path("a/b"),
@@ -50,7 +52,7 @@ def values(**changed: Any) -> dict[str, Any]:
 
 
 def test_a_record_comes_back_as_it_was() -> None:
-    assert values()["parts"] == {"p": {"wet matter": 0.25}}
+    assert values()["parts"] == {"p": {"wet": 0.25}}
     back = records.from_json(Whole, values())
     assert records.to_json(back) == records.to_json(WHOLE)
     assert (back.counts.dtype, present(back.sums).dtype, back.size) == (np.int64, np.float64, (0.5, None))
@@ -85,9 +87,11 @@ def test_older_and_newer_values_are_read_where_they_hold_what_is_needed() -> Non
         ({"size": ["1", 2]}, r"Whole.size\[0\] is '1' and must be float"),
         ({"size": [10**400, 2]}, r"Whole.size\[0\] is 1000"),
         ({"size": [float("nan"), 2]}, r"Whole.size\[0\] is nan"),
-        ({"parts": {"p": {}}}, "Whole.parts.p has no wet matter"),
+        ({"parts": {"p": {}}}, "Whole.parts.p has no wet"),
         ({"parts": {"p": 3}}, "Whole.parts.p is 3 and must be Part"),
         ({"parts": []}, "Whole.parts is a list"),
+        ({"amounts": {"dry matter": 1}}, "Whole.amounts has no wet matter"),
+        ({"amounts": {"dry matter": 1, "wet matter": "x"}}, "Whole.amounts.wet matter is 'x' and must be float"),
         ({"counts": [[1, 2, 3]] * 2}, "Whole.counts is an array"),
         ({"counts": [[1.5, 2]] * 2}, "Whole.counts is an array"),
         ({"counts": [[10**30, 2]] * 2}, "Whole.counts is an array"),

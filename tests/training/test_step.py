@@ -14,7 +14,7 @@ from helpers import Processes
 from jax.sharding import PartitionSpec as P
 
 from oasis_jax.config import Augment, Model
-from oasis_jax.inference import score
+from oasis_jax.evaluation import score
 from oasis_jax.network import unet
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import distributed, sharding

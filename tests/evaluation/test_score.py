@@ -1,15 +1,15 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from checked import present
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oasis_jax.classes import COUNT, NAMES
+from oasis_jax.classes import CLASSES, COUNT, NAMES
 from oasis_jax.evaluation import summary, tissue
-from oasis_jax.evaluation.by_class import ByClass, CountByClass
 from oasis_jax.evaluation.record import Counts
+from oasis_jax.evaluation.score import SliceTable, slice_ranking
 from oasis_jax.evaluation.scores import Scores
-from oasis_jax.inference.score import SliceTable, slice_ranking
 from oasis_jax.metrics import aggregate, baselines, overlap
 from oasis_jax.metrics.calibration import BinCounts
 
@@ -59,42 +59,42 @@ def test_pooled_and_subject_scores_equal_dice_of_all_their_pixels_together(seed:
     scores = scores_of(confusion, subjects.tolist())
     by_subject = scores.hard_dice_per_subject
     for k, name in enumerate(NAMES):
-        assert scores.hard_dice_pooled.named()[name] == pytest.approx(plain_dice(truth, prediction, k))
+        assert scores.hard_dice_pooled[name] == pytest.approx(plain_dice(truth, prediction, k))
         each = [plain_dice(truth[subjects == p], prediction[subjects == p], k) for p in "abc"]
-        assert [by_subject.each[p].named()[name] for p in "abc"] == pytest.approx(each)
-        assert by_subject.mean.named()[name] == pytest.approx(np.mean(each))
-        assert by_subject.standard_deviation.named()[name] == pytest.approx(np.std(each, ddof=1))
-        assert by_subject.worst.named()[name] == pytest.approx(min(each))
-    foreground = [np.mean([by_subject.each[p].named()[name] for name in NAMES[1:]]) for p in "abc"]
-    assert by_subject.worst.foreground_mean == pytest.approx(min(foreground))
-    assert by_subject.standard_deviation.foreground_mean == pytest.approx(np.std(foreground, ddof=1))
-    pooled = scores.hard_dice_pooled.named()
-    assert pooled["foreground mean"] == pytest.approx(np.mean([pooled[n] for n in NAMES[1:]]))
+        assert [by_subject.each[p][name] for p in "abc"] == pytest.approx(each)
+        assert by_subject.mean[name] == pytest.approx(np.mean(each))
+        assert by_subject.standard_deviation[name] == pytest.approx(np.std(each, ddof=1))
+        assert by_subject.worst[name] == pytest.approx(min(each))
+    foreground = [np.mean([present(by_subject.each[p][name]) for name in NAMES[1:]]) for p in "abc"]
+    assert by_subject.worst["foreground mean"] == pytest.approx(min(foreground))
+    assert by_subject.standard_deviation["foreground mean"] == pytest.approx(np.std(foreground, ddof=1))
+    pooled = scores.hard_dice_pooled
+    assert pooled["foreground mean"] == pytest.approx(np.mean([present(pooled[n]) for n in NAMES[1:]]))
     assert (scores.slices, scores.subjects) == (6, 3)
 
 
 def test_a_class_absent_everywhere_is_left_out_of_hard_scores_and_counted() -> None:
     _, _, confusion = masks(0, classes=3)
     scores = scores_of(confusion, ["a", "a", "b", "b", "c", "c"])
-    assert scores.hard_dice_pooled.white_matter is None
-    assert scores.hard_dice_pooled.foreground_mean is None
-    assert scores.hard_dice_per_subject.mean.white_matter is None
-    assert scores.hard_dice_per_subject.subjects_left_out == CountByClass(0, 0, 0, 3)
-    assert scores.slices_without_class.white_matter == 6
-    assert scores.soft_dice_per_slice.white_matter == 0
+    assert scores.hard_dice_pooled["white matter"] is None
+    assert scores.hard_dice_pooled["foreground mean"] is None
+    assert scores.hard_dice_per_subject.mean["white matter"] is None
+    assert scores.hard_dice_per_subject.subjects_left_out == dict(zip(NAMES, (0, 0, 0, 3), strict=True))
+    assert scores.slices_without_class["white matter"] == 6
+    assert scores.soft_dice_per_slice["white matter"] == 0
 
 
 def test_a_predicted_class_that_is_absent_from_the_truth_scores_0_and_is_not_left_out() -> None:
     confusion = np.zeros((1, 4, 4), np.int64)
     confusion[0, 0] = [30, 0, 0, 5]
     scores = scores_of(confusion, ["a"])
-    assert scores.hard_dice_pooled.white_matter == 0
-    assert scores.hard_dice_per_subject.subjects_left_out.white_matter == 0
+    assert scores.hard_dice_pooled["white matter"] == 0
+    assert scores.hard_dice_per_subject.subjects_left_out["white matter"] == 0
 
 
 def test_one_subject_has_no_standard_deviation() -> None:
     scores = scores_of(masks(1)[2], ["a"] * 6)
-    assert scores.hard_dice_per_subject.standard_deviation == ByClass(*[None] * 5)
+    assert scores.hard_dice_per_subject.standard_deviation == dict.fromkeys(CLASSES)
 
 
 def test_slices_are_ranked_by_the_foreground_classes_they_have() -> None:
@@ -110,7 +110,7 @@ def test_slices_are_ranked_by_the_foreground_classes_they_have() -> None:
 def test_counts_do_not_overflow_on_a_large_split() -> None:
     confusion = np.zeros((3, 4, 4), np.int64)
     confusion[:, 1, 1] = 2**40
-    assert scores_of(confusion, ["a", "b", "c"]).hard_dice_pooled.csf == 1
+    assert scores_of(confusion, ["a", "b", "c"]).hard_dice_pooled["CSF"] == 1
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 4))
