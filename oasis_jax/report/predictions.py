@@ -13,34 +13,44 @@ from typing import Any
 import numpy as np
 
 from oasis_jax.classes import NAMES, SHORT
+from oasis_jax.data.geometry import Axis
 from oasis_jax.data.volumes.finding import stem
+from oasis_jax.data.volumes.nifti import Volume
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.inference.outputs import PAGE, TISSUE, shown_slice
 from oasis_jax.inference.summary import FileSummary, SliceSummary
 from oasis_jax.report import template
+from oasis_jax.report.voxels import packed
 from oasis_jax.system.files import printable
 
 INDEX, SLICES = "index.html", "slices.html"
 
 _LARGEST = 15_000_000
-"""Maximum size of the pictures on a page, in characters. Above it, a volume shows fewer slices, and PNG slices go on
-several pages."""
+"""Maximum size of the pictures of PNG slices on a page, in characters; more of them go on several pages."""
 
 
-def volume_page(volume: Segmentation, summary: FileSummary) -> str:
-    """The page of a volume: its tissue, its notes, and its slices."""
-    entries = [slice_entry(volume, summary, row) for row in summary.slices if volume.input.head[row.number].any()]
-    stride = -(-sum(map(_size, entries)) // _LARGEST)
-    shown = entries[::stride] if stride else entries
-    thinned = f" Only one in {stride} slices is shown." if stride > 1 else ""
+def volume_page(file: Segmentation, volume: Volume, summary: FileSummary, axis: Axis) -> str:
+    """The page of a volume: its tissue, its notes, and three views of it.
+
+    Args:
+        file: the volume and its labels.
+        volume: its scan.
+        summary: its values in the tables.
+        axis: the plane of its slices.
+    """
+    data, voxels = packed(file, volume, axis)
+    first, step = data["origin"][data["axis"]], data["stride"][data["axis"]]
+    rows = summary.slices[first::step][: data["size"][data["axis"]]]
+    data |= {"classes": template.CLASSES, "texts": [_sentence(file, summary, row) for row in rows]}
+    thinned = f" One in {' x '.join(map(str, data['stride']))} voxels is shown." if max(data["stride"]) > 1 else ""
     counted = "all slices" if summary.whole else "the slices at trained heights"
     return _page(
         title=summary.file,
         introduction=f"{len(summary.slices)} slices; {summary.outside} show brain outside the heights seen in "
-        f"training. The table is the sum over {counted}.{thinned}",
+        f"training. The table is the sum over {counted}.",
         notes=summary.notes,
         rows=[_tissue(summary)],
-        entries=shown or [slice_entry(volume, summary, summary.slices[0])],
+        browser=template.fill("views.html", data=template.script_data(data), voxels=voxels, thinned=thinned),
         up=summary.file.count("/"),
     )
 
@@ -82,7 +92,7 @@ def slices_pages(slices: Sequence[tuple[FileSummary, dict[str, Any]]], number: i
             introduction="Each file is one slice.",
             notes=[f"{summary.file}: {note}" for summary, _ in part for note in summary.notes],
             rows=[],
-            entries=[entry for _, entry in part],
+            browser=_slice_browser([entry for _, entry in part]),
         )
         first = last
     return pages
@@ -128,12 +138,10 @@ def _page(
     introduction: str,
     notes: Sequence[str],
     rows: Sequence[tuple[str, Sequence[str]]],
-    entries: Sequence[dict[str, Any]],
+    browser: str,
     up: int = 0,
 ) -> str:
-    """A page that lies so many folders below the index."""
-    with_tissue = [i for i, entry in enumerate(entries) if entry["tissue"] > 0] or [0]
-    data = {"classes": template.CLASSES, "slices": list(entries), "first": with_tissue[len(with_tissue) // 2]}
+    """A page that lies so many folders below the index; `browser` is HTML."""
     flags = "".join(f"<li>{html.escape(printable(note))}</li>" for note in notes)
     return template.fill(
         "prediction.html",
@@ -142,8 +150,15 @@ def _page(
         introduction=html.escape(introduction),
         flags=f"<ul class=flags>{flags}</ul>" if flags else "<p>Nothing was flagged.</p>",
         table=template.table(["", *NAMES[1:], "total"], rows) if rows else "",
-        data=template.script_data(data),
+        browser=browser,
     )
+
+
+def _slice_browser(entries: Sequence[dict[str, Any]]) -> str:
+    """What shows slices one after the other, first the one in the middle of those with tissue."""
+    with_tissue = [i for i, entry in enumerate(entries) if entry["tissue"] > 0] or [0]
+    data = {"classes": template.CLASSES, "slices": list(entries), "first": with_tissue[len(with_tissue) // 2]}
+    return template.fill("slices.html", data=template.script_data(data))
 
 
 def _tissue(summary: FileSummary) -> tuple[str, list[str]]:
@@ -155,7 +170,7 @@ def _tissue(summary: FileSummary) -> tuple[str, list[str]]:
 def _sentence(file: Segmentation, summary: FileSummary, row: SliceSummary) -> str:
     """The text under a slice."""
     areas = ", ".join(f"{name} {area / 100:.1f}" for name, area in zip(SHORT[1:], row.areas, strict=True))
-    place = f"slice {row.number}"
+    place = f"Slice {row.number}"
     if file.input.volume is None:
         place = printable(summary.file)
     if row.height is not None:
