@@ -1,7 +1,6 @@
 """`report.html` of an evaluation: one file with all its data that any browser opens, without a network."""
 
 import base64
-import html
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +31,22 @@ def report(metrics: Metrics, evaluated: Evaluated, curves: Path) -> str:
         f"Run {metrics.run}, checkpoint of step {metrics.step}; {tables.pixels(metrics.spacing_mm)}; "
         f"data fingerprint {metrics.data_fingerprint[:16]}."
     )
-    return template.fill(
+    return template.render(
         "report.html",
-        title=html.escape(title),
-        introduction=html.escape(introduction),
-        table=_table(metrics.scores),
-        notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(metrics.scores)),
-        charts=_charts(metrics.scores, evaluated.table.confusion.sum(0), curves),
-        data=template.script_data(_data(evaluated)),
+        title=title,
+        introduction=introduction,
+        head=["", *CLASSES],
+        rows=tables.rows(metrics.scores),
+        notes=tables.notes(metrics.scores),
+        charts=_charts(metrics.scores, evaluated.table.confusion.sum(0)),
+        curves=base64.b64encode(curves.read_bytes()).decode() if curves.is_file() else None,
+        data=_data(evaluated),
     )
 
 
-def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"], curves: Path) -> str:
-    titled = [
+def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"]) -> list[tuple[str, str]]:
+    """Titles and SVG."""
+    return [
         (
             "Hard Dice of each subject (line: median; name: subject with the lowest Dice)",
             charts.subjects(scores.hard_dice_per_subject),
@@ -56,12 +58,6 @@ def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"], curves: Path) -
         ),
         ("Calibration of the pixels inside the true or predicted brain", charts.reliability(scores.calibration)),
     ]
-    figures = "".join(f"<h3>{title}</h3><figure>{svg}</figure>" for title, svg in titled)
-    if curves.is_file():
-        content = base64.b64encode(curves.read_bytes()).decode()
-        image = f'<img alt="Loss and Dice by step" width="100%" src="data:image/png;base64,{content}">'
-        figures += f"<h3>Training</h3><figure>{image}</figure>"
-    return figures
 
 
 def _data(evaluated: Evaluated) -> dict[str, Any]:
@@ -106,13 +102,3 @@ def _score(value: float) -> str:
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 6)
-
-
-def _table(scores: Scores) -> str:
-    head = "".join(f"<th scope=col>{name}</th>" for name in ("", *CLASSES))
-    body = "".join(
-        f"<tr{' class=part' * name.startswith(' ')}><th scope=row>{html.escape(name)}</th>"
-        + "".join(f"<td>{text}</td>" for text in texts)
-        for name, texts in tables.rows(scores)
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
