@@ -43,7 +43,7 @@ def volume_page(file: Segmentation, volume: Volume, summary: FileSummary, axis: 
     data, voxels = packed(file, volume, axis)
     first, step = data["origin"][data["axis"]], data["stride"][data["axis"]]
     rows = summary.slices[first::step][: data["size"][data["axis"]]]
-    data |= {"classes": template.CLASSES, "texts": [_sentence(file, summary, row) for row in rows]}
+    data |= {"classes": template.CLASSES, "texts": [f"{axis.title()} {_sentence(file, summary, row)}" for row in rows]}
     thinned = f" One in {' x '.join(map(str, data['stride']))} voxels is shown." if max(data["stride"]) > 1 else ""
     counted = "all slices" if summary.whole else "the slices at trained heights"
     return _page(
@@ -164,7 +164,7 @@ def _tissue(summary: FileSummary) -> Row:
 def _sentence(file: Segmentation, summary: FileSummary, row: SliceSummary) -> str:
     """The text under a slice."""
     areas = ", ".join(f"{name} {area / 100:.1f}" for name, area in zip(SHORT[1:], row.areas, strict=True))
-    place = f"Slice {row.number}"
+    place = f"slice {row.number}"
     if file.input.volume is None:
         place = printable(summary.file)
     if row.height is not None:

@@ -65,7 +65,7 @@ def test_the_page_of_a_volume_shows_every_slice_with_head_and_all_notes(
         assert f"<td>{value:.1f}</td>" in page
     assert sum("labels are unreliable" in text for text in texts) >= summary.outside > 0
     areas = [f"CSF {row.areas[0] / 100:.1f}" for row in summary.slices]
-    assert all(areas[int(re.findall(r"Slice (\d+)", text)[0])] in text for text in texts)
+    assert all(areas[int(re.findall(r"slice (\d+)", text)[0])] in text for text in texts)
     assert "Nothing was flagged" in page_of(volume, summary._replace(notes=()))
 
 
@@ -118,7 +118,7 @@ def test_the_slider_opacity_and_layers_work_in_a_browser_of_a_phones_width(
         tab.evaluate("document.getElementById('opacity').value = 100")
         tab.dispatch_event("#opacity", "input")
         tab.wait_for_timeout(100)
-        number = int(re.findall(r"Slice (\d+)", str(first))[0])
+        number = int(re.findall(r"slice (\d+)", str(first))[0])
         assert pixels(tab, "r == 86 && g == 180 && b == 233") == (volume.classes[number] == 1).sum()
         tab.keyboard.press("n")
         tab.wait_for_timeout(100)
