@@ -28,7 +28,8 @@ def main() -> None:
     trained = [k for k, shown in enumerate(summary.slices) if shown.in_trained_heights]
     planes = [trained[len(trained) * (2 * i + 1) // (2 * SHOWN)] for i in range(SHOWN)]
     images = np.clip(values, 0, 255).astype(np.uint8)
-    tiles = [overlays.beside(images[..., k], segmentation.classes[k]) for k in planes]
+    slices = [(overlays.upright(images[..., k]), overlays.upright(segmentation.classes[k])) for k in planes]
+    tiles = [overlays.beside(overlays.lettered(grey, "axial"), classes) for grey, classes in slices]
     overlays.write_picture(PICTURE, overlays.mosaic(tiles, columns=2))
 
 

@@ -174,7 +174,8 @@ def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> _Resul
     outputs.write(file, summary, arguments.output, trained)
     if file.input.volume is None:
         return _Result(summary, predictions.slice_entry(file, summary, summary.slices[0]))
-    write_text(arguments.output / f"{file.input.source.name}{outputs.PAGE}", predictions.volume_page(file, summary))
+    page = predictions.volume_page(file, file.input.volume, summary, trained.cut.axis)
+    write_text(arguments.output / f"{file.input.source.name}{outputs.PAGE}", page)
     return _Result(summary, None)
 
 

@@ -10,21 +10,27 @@ import pytest
 
 
 @contextmanager
-def open_page(path: Path, numbers: bool = True) -> Iterator[Any]:
-    """A page, ready when the sentence under its picture is there; no script may fail while it is open."""
+def open_page(path: Path, ready: str | None = "") -> Iterator[Any]:
+    """A page; no script may fail while it is open.
+
+    Args:
+        path: the file.
+        ready: wait until the sentence under its picture begins so; None for a page without a picture.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is installed")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        context = browser.new_context(offline=True, viewport={"width": 390, "height": 800})
+        context = browser.new_context(offline=True, viewport={"width": 390, "height": 800}, has_touch=True)
         tab = context.new_page()
         errors: list[str] = []
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.goto(path.as_uri())
-        if numbers:
-            tab.wait_for_function("document.getElementById('numbers').textContent")
+        if ready is not None:
+            sentence = "document.getElementById('numbers').textContent"
+            tab.wait_for_function(f"ready => {sentence} && {sentence}.startsWith(ready)", arg=ready)
         yield tab
         browser.close()
     assert not errors

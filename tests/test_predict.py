@@ -231,7 +231,7 @@ def test_the_picture_shows_labels_where_they_lie(tmp_path: Path) -> None:
         with Image.open(tmp_path / "one_overlay.png") as picture:
             shown = np.asarray(picture.convert("RGB")).astype(int)
         rows, columns = one.input.head.shape[1:]
-        tiles = shown.reshape(-1, rows, shown.shape[1] // (2 * columns), 2, columns, 3)
+        tiles = shown.reshape(-1, columns, shown.shape[1] // (2 * rows), 2, rows, 3)
         plain, tinted = tiles[:, :, :, 0], tiles[:, :, :, 1]
         marked = (plain != tinted).any(-1)
         assert marked.any()
@@ -246,8 +246,8 @@ def test_the_picture_is_dark_at_heights_that_training_did_not_see(tmp_path: Path
     with Image.open(tmp_path / "one_overlay.png") as picture:
         shown = np.asarray(picture.convert("RGB"))
     rows, columns = one.input.head.shape[1:]
-    tiles = shown.reshape(-1, rows, 4, 2 * columns, 3).swapaxes(1, 2).reshape(-1, rows, 2 * columns, 3)
-    levels = tiles[:, :, :columns].max(axis=(1, 2, 3))
+    tiles = shown.reshape(-1, columns, 4, 2 * rows, 3).swapaxes(1, 2).reshape(-1, columns, 2 * rows, 3)
+    levels = tiles[:, 12:, : rows - 1].max(axis=(1, 2, 3))  # below the letters, left of the line
     inside = np.array([row.in_trained_heights for row in summary.slices if row.tissue], bool)
     assert len(inside) == 24
     assert levels[inside].min() > 2 * levels[~inside].max()

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
+from jaxtyping import Shaped, UInt8
+from PIL import Image, ImageDraw
 
 from oasis_jax.classes import COLOURS, FOREGROUND
+from oasis_jax.data.geometry import Axis
 
 
-def tinted(
-    image: UInt8[np.ndarray, "rows columns"], classes: UInt8[np.ndarray, "rows columns"]
-) -> UInt8[np.ndarray, "rows columns"]:
-    """A slice with its classes as colours over it, as indices into `PALETTE`.
+def tinted(image: UInt8[np.ndarray, "*shape"], classes: UInt8[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    """A slice or a volume with its classes as colours over it, as indices into `PALETTE`.
 
     Args:
         image: grey levels; the two lowest bits are not shown.
@@ -34,6 +33,28 @@ def overlay(
 ) -> UInt8[np.ndarray, "rows width 3"]:
     """The same as RGB `(H, 2 W, 3)`."""
     return PALETTE[beside(image, classes)]
+
+
+def upright(plane: Shaped[np.ndarray, "rows columns"]) -> Shaped[np.ndarray, "columns rows"]:
+    """A plane of a RAS volume as radiologists look at it: nose or crown up, and the right of the head on the left.
+
+    In a sagittal plane, the nose is on the left.
+    """
+    return plane.T[::-1, ::-1]
+
+
+def lettered(image: UInt8[np.ndarray, "rows columns"], axis: Axis) -> UInt8[np.ndarray, "rows columns"]:
+    """An upright slice with R and L in its upper corners, or A and P if it is sagittal.
+
+    A line at its right rim keeps its letters apart from those of its neighbour in a mosaic.
+    """
+    drawn, (rows, columns) = Image.fromarray(image), image.shape
+    pen, (left, right) = ImageDraw.Draw(drawn), "AP" if axis == "sagittal" else "RL"
+    size = max(8, rows // 14)
+    pen.text((2, 2), left, fill=255, anchor="lt", font_size=size)
+    pen.text((columns - 4, 2), right, fill=255, anchor="rt", font_size=size)
+    pen.line((columns - 1, 0, columns - 1, rows), fill=64)
+    return np.asarray(drawn)
 
 
 def _palette() -> UInt8[np.ndarray, "256 3"]:

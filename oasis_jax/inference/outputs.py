@@ -11,6 +11,7 @@ from PIL import Image
 
 from oasis_jax.classes import COLOURS, NAMES, STEP
 from oasis_jax.data import overlays
+from oasis_jax.data.geometry import Axis
 from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.frame import take
 from oasis_jax.data.volumes.nifti import is_volume, stacked, write_volume
@@ -64,7 +65,7 @@ def write(segmentation: Segmentation, summary: FileSummary, folder: Path, traine
     else:
         volume, classes = file.volume, stacked(segmentation.classes, trained.cut.axis)
         atomic_write(paths[0], lambda part: write_volume(part, classes, volume, names=True))
-    atomic_write(paths[1], lambda part: overlays.write_picture(part, _picture(segmentation, summary)))
+    atomic_write(paths[1], lambda part: overlays.write_picture(part, _picture(segmentation, summary, trained.cut.axis)))
     if probabilities is not None:
         if file.volume is None:
             atomic_write(paths[2], lambda part: _save_array(part, probabilities[0]))
@@ -141,18 +142,19 @@ def _continue_table(path: Path, header: list[str], lines: list[list[Any]]) -> li
     return problems
 
 
-def _picture(segmentation: Segmentation, summary: FileSummary) -> np.ndarray:
+def _picture(segmentation: Segmentation, summary: FileSummary, axis: Axis) -> np.ndarray:
     """The overlay: a PNG slice with its labels, or some slices of a volume that show brain, without and with labels.
 
-    Slices of a volume at heights that training did not see are dark.
+    Slices of a volume are upright and lettered; at heights that training did not see, they are dark.
     """
     if segmentation.input.volume is None:
         return overlays.tinted(*shown_slice(segmentation, 0))
     brain = [row for row in summary.slices if row.tissue] or summary.slices
     tiles = []
     for i in np.linspace(0, len(brain) - 1, min(_TILES, len(brain))).round().astype(int):
-        grey, classes = shown_slice(segmentation, brain[i].number)
-        tiles.append(overlays.beside(grey // _DARKER if brain[i].in_trained_heights is False else grey, classes))
+        grey, classes = map(overlays.upright, shown_slice(segmentation, brain[i].number))
+        grey = overlays.lettered(grey // _DARKER if brain[i].in_trained_heights is False else grey, axis)
+        tiles.append(overlays.beside(grey, classes))
     return overlays.mosaic(tiles, columns=4)
 
 

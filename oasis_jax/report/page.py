@@ -32,28 +32,30 @@ def report(result: Result, curves: Path) -> str:
         f"Run {metrics.run}, checkpoint of step {metrics.step}; {tables.pixels(metrics.spacing_mm)}; "
         f"data fingerprint {metrics.data_fingerprint[:16]}."
     )
-    return template.fill(
+    return template.render(
         "report.html",
-        title=html.escape(title),
-        introduction=html.escape(introduction),
-        table=_table(metrics.scores),
-        notes="".join(f"<p class=note>{html.escape(text)}</p>" for text in tables.notes(metrics.scores)),
-        charts=_charts(metrics.scores, result.counts.confusion.sum(0), curves),
+        title=title,
+        introduction=introduction,
+        head=["", *CLASSES],
+        rows=tables.rows(metrics.scores),
+        notes=tables.notes(metrics.scores),
+        charts=_charts(metrics.scores, result.counts.confusion.sum(0)),
         definitions=_definitions(),
-        data=template.script_data(_data(result)),
+        curves=base64.b64encode(curves.read_bytes()).decode() if curves.is_file() else None,
+        data=_data(result),
     )
 
 
-def _definitions() -> str:
-    """The list of definitions as HTML: the first list of the page on metrics."""
+def _definitions() -> list[str]:
+    """The definitions of metrics, as HTML: the first list of the page on metrics."""
     text = (resources.files("oasis_jax.metrics") / "README.md").read_text(encoding="utf-8")
     items = re.split(r"^- ", text.split("\n## ")[0], flags=re.MULTILINE)[1:]
-    bold = (re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(item.strip())) for item in items)
-    return f"<ul>{''.join(f'<li>{item}</li>' for item in bold)}</ul>"
+    return [re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(item.strip())) for item in items]
 
 
-def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"], curves: Path) -> str:
-    titled = [
+def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"]) -> list[tuple[str, str]]:
+    """Titles and SVG."""
+    return [
         (
             "Hard Dice of each subject (line: median; name: subject with the lowest Dice)",
             charts.subjects(scores.hard_dice_per_subject),
@@ -65,12 +67,6 @@ def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"], curves: Path) -
         ),
         ("Calibration of the pixels inside the true or predicted brain", charts.reliability(scores.calibration)),
     ]
-    figures = "".join(f"<h3>{title}</h3><figure>{svg}</figure>" for title, svg in titled)
-    if curves.is_file():
-        content = base64.b64encode(curves.read_bytes()).decode()
-        image = f'<img alt="Loss and Dice by step" width="100%" src="data:image/png;base64,{content}">'
-        figures += f"<h3>Training</h3><figure>{image}</figure>"
-    return figures
 
 
 def _data(result: Result) -> dict[str, Any]:
@@ -116,13 +112,3 @@ def _score(value: float) -> str:
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 6)
-
-
-def _table(scores: Scores) -> str:
-    head = "".join(f"<th scope=col>{name}</th>" for name in ("", *CLASSES))
-    body = "".join(
-        f"<tr{' class=part' * name.startswith(' ')}><th scope=row>{html.escape(name)}</th>"
-        + "".join(f"<td>{text}</td>" for text in texts)
-        for name, texts in tables.rows(scores)
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -4,7 +4,6 @@ Each page is one file with all its data that any browser opens, without a networ
 """
 
 import csv
-import html
 from collections.abc import Sequence
 from itertools import count, takewhile
 from pathlib import Path
@@ -13,34 +12,50 @@ from typing import Any
 import numpy as np
 
 from oasis_jax.classes import NAMES, SHORT
+from oasis_jax.data.geometry import Axis
 from oasis_jax.data.volumes.finding import stem
+from oasis_jax.data.volumes.nifti import Volume
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.inference.outputs import PAGE, TISSUE, shown_slice
 from oasis_jax.inference.summary import FileSummary, SliceSummary
 from oasis_jax.report import template
+from oasis_jax.report.voxels import packed
 from oasis_jax.system.files import printable
 
 INDEX, SLICES = "index.html", "slices.html"
 
+Row = tuple[str, list[str]]
+"""The name and the cells of a row of a table."""
+
 _LARGEST = 15_000_000
-"""Maximum size of the pictures on a page, in characters. Above it, a volume shows fewer slices, and PNG slices go on
-several pages."""
+"""Maximum size of the pictures of PNG slices on a page, in characters; more of them go on several pages."""
 
 
-def volume_page(volume: Segmentation, summary: FileSummary) -> str:
-    """The page of a volume: its tissue, its notes, and its slices."""
-    entries = [slice_entry(volume, summary, row) for row in summary.slices if volume.input.head[row.number].any()]
-    stride = -(-sum(map(_size, entries)) // _LARGEST)
-    shown = entries[::stride] if stride else entries
-    thinned = f" Only one in {stride} slices is shown." if stride > 1 else ""
+def volume_page(file: Segmentation, volume: Volume, summary: FileSummary, axis: Axis) -> str:
+    """The page of a volume: its tissue, its notes, and three views of it.
+
+    Args:
+        file: the volume and its labels.
+        volume: its scan.
+        summary: its values in the tables.
+        axis: the plane of its slices.
+    """
+    data, voxels = packed(file, volume, axis)
+    first, step = data["origin"][data["axis"]], data["stride"][data["axis"]]
+    rows = summary.slices[first::step][: data["size"][data["axis"]]]
+    data |= {"classes": template.CLASSES, "texts": [f"{axis.title()} {_sentence(file, summary, row)}" for row in rows]}
+    thinned = f" One in {' x '.join(map(str, data['stride']))} voxels is shown." if max(data["stride"]) > 1 else ""
     counted = "all slices" if summary.whole else "the slices at trained heights"
     return _page(
+        "views.html",
         title=summary.file,
         introduction=f"{len(summary.slices)} slices; {summary.outside} show brain outside the heights seen in "
-        f"training. The table is the sum over {counted}.{thinned}",
+        f"training. The table is the sum over {counted}.",
         notes=summary.notes,
         rows=[_tissue(summary)],
-        entries=shown or [slice_entry(volume, summary, summary.slices[0])],
+        data=data,
+        voxels=voxels,
+        thinned=thinned,
         up=summary.file.count("/"),
     )
 
@@ -78,11 +93,11 @@ def slices_pages(slices: Sequence[tuple[FileSummary, dict[str, Any]]], number: i
             last += 1
         part = slices[first:last]
         pages[_page_name(number + len(pages))] = _page(
+            "slices.html",
             title=f"PNG slices {first + 1} to {last} of {len(slices)}",
             introduction="Each file is one slice.",
             notes=[f"{summary.file}: {note}" for summary, _ in part for note in summary.notes],
-            rows=[],
-            entries=[entry for _, entry in part],
+            data=_slices_data([entry for _, entry in part]),
         )
         first = last
     return pages
@@ -110,43 +125,37 @@ def index_page(folder: Path) -> str:
         values = [f"{row[f'{name}_{unit}']} {unit.replace('2', '²')}" for name in names]
         outside = int(row["slices_outside_trained_heights"] or 0)
         slices = f"{row['slices']}, {outside} at other heights" if outside else row["slices"]
-        body.append((template.link(row["file"], page), [slices, *values, row["notes"] or "-"]))
-    flagged = sum(row["notes"] != "" for row in rows)
-    links = [template.link(f"page {i}", name) for i, name in enumerate(slices_pages_in(folder), 1)]
-    link = f" PNG slices: {', '.join(links)}." if links else ""
-    return template.fill(
+        body.append((row["file"], page, [slices, *values, row["notes"] or "-"]))
+    return template.render(
         "index.html",
-        introduction=f"{len(rows)} file(s), {flagged} with notes.{link} The tissue of a volume is the sum over the "
-        "slices at heights that training saw. At other heights, labels are unreliable; they are counted where "
-        "tissue.csv says all.",
-        table=template.table(["file", "slices", *SHORT[1:], "notes"], body),
+        title="Labelled files",
+        flagged=sum(row["notes"] != "" for row in rows),
+        pages=slices_pages_in(folder),
+        head=["file", "slices", *SHORT[1:], "notes"],
+        rows=body,
     )
 
 
-def _page(
-    title: str,
-    introduction: str,
-    notes: Sequence[str],
-    rows: Sequence[tuple[str, Sequence[str]]],
-    entries: Sequence[dict[str, Any]],
-    up: int = 0,
-) -> str:
-    """A page that lies so many folders below the index."""
-    with_tissue = [i for i, entry in enumerate(entries) if entry["tissue"] > 0] or [0]
-    data = {"classes": template.CLASSES, "slices": list(entries), "first": with_tissue[len(with_tissue) // 2]}
-    flags = "".join(f"<li>{html.escape(printable(note))}</li>" for note in notes)
-    return template.fill(
-        "prediction.html",
-        title=html.escape(printable(title)),
+def _page(browser: str, title: str, notes: Sequence[str], rows: Sequence[Row] = (), up: int = 0, **values: Any) -> str:
+    """A page that lies so many folders below the index; `browser` is its template, the values are what that needs."""
+    return template.render(
+        browser,
+        title=printable(title),
+        notes=list(map(printable, notes)),
+        head=["", *NAMES[1:], "total"],
+        rows=rows,
         up=up * "../",
-        introduction=html.escape(introduction),
-        flags=f"<ul class=flags>{flags}</ul>" if flags else "<p>Nothing was flagged.</p>",
-        table=template.table(["", *NAMES[1:], "total"], rows) if rows else "",
-        data=template.script_data(data),
+        **values,
     )
 
 
-def _tissue(summary: FileSummary) -> tuple[str, list[str]]:
+def _slices_data(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What `slices.js` reads; it first shows the slice in the middle of those with tissue."""
+    with_tissue = [i for i, entry in enumerate(entries) if entry["tissue"] > 0] or [0]
+    return {"classes": template.CLASSES, "slices": list(entries), "first": with_tissue[len(with_tissue) // 2]}
+
+
+def _tissue(summary: FileSummary) -> Row:
     """A row of the table: millilitres, or square centimetres if the slice spacing is unknown."""
     unit, values = ("cm²", summary.areas / 100) if summary.millilitres is None else ("ml", summary.millilitres)
     return unit, [f"{value:.1f}" for value in (*values, values.sum())]

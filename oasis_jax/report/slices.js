@@ -1,7 +1,5 @@
 "use strict";
-// The slice browser of every page: a slice with the colours of its classes, a slider, and a sentence about the slice.
-const data = JSON.parse(document.getElementById("data").textContent);
-const $ = id => document.getElementById(id);
+// The browser of single slices: a slice with the colours of its classes, a slider, and a sentence about the slice.
 const canvas = $("picture"), pen = canvas.getContext("2d", {willReadFrequently: true});
 let shown = [...data.slices.keys()];  // positions in data.slices, in the order of the slider
 let latest = 0;                       // number of the latest request to draw; older ones that finish later are dropped
@@ -46,12 +44,6 @@ async function draw() {
   $("numbers").textContent = `${position + 1} of ${shown.length}: ${slice.text}`;
 }
 
-for (const {name, colour} of [...data.classes.slice(1), ...(data.error ? [{name: "error", colour: data.error}] : [])]) {
-  const mark = document.createElement("i"), item = document.createElement("span");
-  mark.style.background = `rgb(${colour})`;
-  item.append(mark, name);
-  $("key").append(item);
-}
 $("slice").oninput = $("opacity").oninput = $("layer").onchange = draw;
 const move = step => { $("slice").value = Number($("slice").value) + step; draw(); };
 $("back").onclick = () => move(-1);

@@ -1,0 +1,76 @@
+"""A labelled volume as the views of its page read it: a byte for each voxel of the box around the head."""
+
+import base64
+import gzip
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from oasis_jax.data.geometry import AXES, Axis
+from oasis_jax.data.overlays import tinted
+from oasis_jax.data.volumes.frame import volume_grey
+from oasis_jax.data.volumes.nifti import Volume, stacked
+from oasis_jax.inference.label import Segmentation
+
+_MARGIN = 6
+"""mm around the head."""
+
+_LARGEST = 2**24
+"""Maximum number of voxels on a page, those of 256x256x256. Packed, they take 19 MB if they are nothing but noise."""
+
+
+def packed(file: Segmentation, volume: Volume, axis: Axis) -> tuple[dict[str, Any], str]:
+    """What `views.js` reads of a volume: how its voxels lie, and the voxels as base64 of gzip.
+
+    Args:
+        file: the volume and its labels.
+        volume: its scan.
+        axis: the plane of its slices.
+    """
+    classes = stacked(file.classes, axis)
+    box = _head_box(stacked(file.input.head, axis), volume)
+    step = _step([part.stop - part.start for part in box], volume.spacing)
+    thinned = tuple(slice(part.start, part.stop, n) for part, n in zip(box, step, strict=True))
+    shown = classes[thinned]
+    voxels = tinted(volume_grey(volume.values[thinned]), shown)
+    data = {
+        "size": list(shown.shape),
+        "mm": [mm * n for mm, n in zip(volume.spacing, step, strict=True)],
+        "origin": [part.start for part in box],
+        "stride": step,
+        "first": [(first + last) // 2 for first, last in _ends(shown)],  # in the middle of the brain
+        "axis": AXES.index(axis),
+    }
+    return data, base64.b64encode(gzip.compress(voxels.tobytes(), compresslevel=6, mtime=0)).decode()
+
+
+def _head_box(head: Bool[np.ndarray, "x y z"], volume: Volume) -> list[slice]:
+    """The voxels of a volume that show the head, with a margin.
+
+    Args:
+        head: where the head is, in pixels of 1 mm within slices.
+        volume: the scan.
+    """
+    box = []
+    for (first, last), n, own, mm in zip(_ends(head), head.shape, volume.values.shape, volume.spacing, strict=True):
+        margin = round(_MARGIN / mm)
+        box.append(slice(max(first * own // n - margin, 0), min(-(-(last + 1) * own // n) + margin, own)))
+    return box
+
+
+def _ends(shown: Shaped[np.ndarray, "x y z"]) -> list[tuple[int, int]]:
+    """The first and the last place along each axis where anything is not 0; of all places if nothing is."""
+    ends = []
+    for axis, n in enumerate(shown.shape):
+        held = np.flatnonzero(shown.any(axis=tuple({0, 1, 2} - {axis})))
+        ends.append((int(held[0]), int(held[-1])) if held.size else (0, n - 1))
+    return ends
+
+
+def _step(size: list[int], spacing: tuple[float, float, float]) -> list[int]:
+    """Every how many voxels along each axis are shown: 1, but if there are too many, the finest axes are thinned."""
+    step = np.ones(3, int)
+    while np.prod(-(-np.array(size) // step)) > _LARGEST:
+        step[np.argmin(step * spacing)] *= 2
+    return step.tolist()
