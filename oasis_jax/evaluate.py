@@ -35,7 +35,7 @@ from oasis_jax.system.errors import UserError, leave_some, run_command
 
 @dataclass(frozen=True)
 class SplitArguments:
-    """Slices of a tree."""
+    """A split of a tree of slices."""
 
     split: Split | None = None
     """train, validate or test. None: the one the run's config names."""
@@ -77,8 +77,8 @@ class Arguments:
     output: Path | None = None
     """Folder to write to. None: RUN/evaluation/SPLIT, with what was averaged in its name; ./pretrained-SPLIT for
     pretrained."""
-    slices: Annotated[SplitArguments, tyro.conf.arg(name="")] = SplitArguments()
-    volumes: Annotated[VolumeArguments, tyro.conf.arg(name="")] = VolumeArguments()
+    slices: tyro.conf.OmitArgPrefixes[SplitArguments] = SplitArguments()
+    volumes: tyro.conf.OmitArgPrefixes[VolumeArguments] = VolumeArguments()
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def evaluate(arguments: Arguments) -> None:
     """
     whole = arguments.volumes != VolumeArguments()
     if whole and arguments.slices != SplitArguments():
-        raise UserError("Whole volumes are no split: leave out --split, --data-root and --distributed.")
+        raise UserError("Whole volumes have no splits: leave out --split, --data-root and --distributed.")
     trained = run_folder.load(arguments.run)
     if arguments.slices.data_root is not None:
         trained = trained.at_data(arguments.slices.data_root)

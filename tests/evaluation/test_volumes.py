@@ -91,6 +91,7 @@ def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
     compared = command("compare", finished, "--split", "volumes")
     assert compared.returncode == 0, compared.stderr
     assert_mistake(command("evaluate", finished, "--images", images), "need both --images and --labels")
+    assert_mistake(command("evaluate", finished, "--orientation", "RAS"), "need both --images and --labels")
     assert_mistake(
         command("evaluate", finished, "--images", images, "--labels", labels, "--split", "test"), "leave out --split"
     )
