@@ -5,13 +5,13 @@ from oasis_jax.system import guard
 if __name__ == "__main__":
     guard.install()  # before the imports that take seconds
 
-from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 import tyro
 
@@ -21,7 +21,8 @@ from oasis_jax.data.volumes.nifti import check_orientation, is_volume
 from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.inference.summary import FileSummary, screen_line, summarise
+from oasis_jax.inference.summary import screen_line, summarise
+from oasis_jax.prediction.writer import Result, Writer
 from oasis_jax.pretrained import RunPath
 from oasis_jax.report import predictions
 from oasis_jax.runs import folder as run_folder
@@ -29,11 +30,8 @@ from oasis_jax.runs.folder import Run
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
-from oasis_jax.system.errors import UserError, describe, leave_some, run_command
+from oasis_jax.system.errors import UserError, leave_some, run_command
 from oasis_jax.system.files import alone_in, write_text
-
-_UNDER_WAY = 2
-"""Files whose labels are being written while the next are computed."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +60,8 @@ class Arguments:
     """Slices at a time. None: 8 for a CPU, 64 for each accelerator."""
 
 
-class _Result(NamedTuple):
-    """What was written for one file."""
-
-    summary: FileSummary
-    entry: dict[str, Any] | None
-    """A PNG slice as the pages show it."""
-
-
 def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
-    """Label all inputs and write what was asked for.
+    """Read all inputs, label them, and write what was asked for; the three steps work at the same time.
 
     Returns:
         How many files were labelled, and a sentence for each that could not be.
@@ -82,76 +72,42 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     files, problems = _check(arguments)
     runs = (run, *map(run_folder.load, arguments.with_))
     segmenter = Segmenter.load(runs, mirror=arguments.mirror, batch=arguments.batch)
-    results: dict[str, _Result] = {}
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    alone, writer = 0, Writer(partial(_write, trained=segmenter.trained, arguments=arguments), _tell)
     try:
-        alone = _label_files(files, segmenter, arguments, results, problems)
-    finally:  # interrupted or not, what was labelled is in the tables
-        _write_tables([results[file.name] for file in files if file.name in results], arguments)
+        with _progress(len(files)) as advance, writer:
+
+            def fail(reason: str) -> None:
+                problems.append(reason)
+                advance(Fraction(1))
+
+            inputs = read_inputs(files, segmenter.framing, arguments.orientation, fail, segmenter.classify)
+            for labelled in label(inputs, segmenter, arguments.probabilities, advance):
+                alone += labelled.input.alone
+                writer.put(labelled)
+    finally:  # interrupted or not, what was written is in the tables
+        _write_tables([writer.results[file.name] for file in files if file.name in writer.results], arguments)
     if alone:
         console.say(f"{alone} PNG file(s) have no neighbouring slice beside them: they are their own neighbours.")
-    return len(results), problems
+    return len(writer.results), problems + writer.problems
 
 
-def _label_files(
-    files: Sequence[InputFile],
-    segmenter: Segmenter,
-    arguments: Arguments,
-    results: dict[str, _Result],
-    problems: list[str],
-) -> int:
-    """Label files and write what belongs to each, while the next are labelled.
-
-    Args:
-        files: the files.
-        segmenter: the networks.
-        arguments: of the command.
-        results: gets what was written for each file, by its name.
-        problems: gets a sentence for each file that could not be labelled.
-
-    Returns:
-        How many PNG files had no neighbouring slice beside them.
-    """
-    framing, trained, alone = segmenter.framing, segmenter.trained, 0
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with console.bar() as bar, ThreadPoolExecutor(2) as writers:
-        task, finished = bar.add_task("Labelling", total=len(files)), Fraction(0)
+@contextmanager
+def _progress(files: int) -> Iterator[Callable[[Fraction], None]]:
+    """A progress bar over files; the function that it gives moves it on by a share of a file."""
+    with console.bar() as bar:
+        task, finished = bar.add_task("Labelling", total=files), Fraction(0)
 
         def advance(share: Fraction) -> None:
             nonlocal finished
             finished += share
             bar.update(task, completed=float(finished))
 
-        def fail(reason: str) -> None:
-            problems.append(reason)
-            advance(Fraction(1))
+        yield advance
 
-        def finish(file: InputFile, written: Future[_Result]) -> None:
-            try:
-                results[file.name] = written.result()
-            except OSError:  # the disk is full, say: no fault of one file
-                raise
-            except Exception as error:
-                problems.append(describe(file.path, error))
-                return
-            print(screen_line(results[file.name].summary), flush=True)
 
-        writing: deque[tuple[InputFile, Future[_Result]]] = deque()
-        inputs = read_inputs(files, framing, arguments.orientation, fail, segmenter.classify)
-        try:
-            for labelled in label(inputs, segmenter, arguments.probabilities, advance):
-                alone += labelled.input.alone
-                writing.append((labelled.input.source, writers.submit(_write, labelled, trained, arguments)))
-                if len(writing) > _UNDER_WAY:
-                    finish(*writing[0])
-                    writing.popleft()  # only now: an interruption of `finish` must not lose it
-            while writing:
-                finish(*writing[0])
-                writing.popleft()
-        finally:
-            for file, written in writing:
-                if written.exception() is None:
-                    results[file.name] = written.result()
-    return alone
+def _tell(result: Result) -> None:
+    print(screen_line(result.summary), flush=True)
 
 
 def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
@@ -166,19 +122,19 @@ def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
     return files, problems
 
 
-def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> _Result:
+def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> Result:
     """Write the files of one input; return what the tables and the pages of all inputs need."""
     _check_free(outputs.names(file.input.source, arguments.probabilities), arguments)  # another command may be as far
     summary = summarise(file, trained, arguments.all_heights)
     (arguments.output / file.input.source.name).parent.mkdir(parents=True, exist_ok=True)
     outputs.write(file, summary, arguments.output, trained)
     if file.input.volume is None:
-        return _Result(summary, predictions.slice_entry(file, summary, summary.slices[0]))
+        return Result(summary, predictions.slice_entry(file, summary, summary.slices[0]))
     write_text(arguments.output / f"{file.input.source.name}{outputs.PAGE}", predictions.volume_page(file, summary))
-    return _Result(summary, None)
+    return Result(summary)
 
 
-def _write_tables(results: Sequence[_Result], arguments: Arguments) -> None:
+def _write_tables(results: Sequence[Result], arguments: Arguments) -> None:
     """Write the tables, the pages of PNG slices and the index; other commands may write to the same folder."""
     if not results:
         return

@@ -17,6 +17,7 @@ FLOORS = (
     {"inference"},
     {"evaluation"},
     {"report"},
+    {"prediction"},
     {"training"},
 )
 """Rooms from the ground up. A room imports only rooms of the floors below its own."""

@@ -15,6 +15,7 @@ from oasis_jax.data.slices import write_png
 from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.inference.outputs import TABLES
 from oasis_jax.inference.summary import FileSummary, SliceSummary
+from oasis_jax.prediction.writer import Result
 from oasis_jax.report import predictions
 
 TOGETHER = """
@@ -22,6 +23,7 @@ import sys, time
 from pathlib import Path
 from oasis_jax import predict
 from oasis_jax.inference.summary import FileSummary, SliceSummary
+from oasis_jax.prediction.writer import Result
 
 folder, meeting, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 (meeting / name).touch()
@@ -30,7 +32,7 @@ while len(list(meeting.iterdir())) < 6:
 for k in range(5):
     rows = [SliceSummary(0, None, None, False, 0.9, (1.0, 2.0, 3.0))]
     summary = FileSummary(f"{name}-{k}.png", rows, None, True, ())
-    predict._write_tables([predict._Result(summary, None)], predict.Arguments(Path("run"), (), folder))
+    predict._write_tables([Result(summary)], predict.Arguments(Path("run"), (), folder))
 """
 
 
@@ -62,7 +64,7 @@ def test_a_disk_without_locks_has_a_note(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     summary = FileSummary("a.png", [SliceSummary(0, None, None, False, 0.9, (1.0, 2.0, 3.0))], None, True, ())
-    predict._write_tables([predict._Result(summary, None)], predict.Arguments(Path("run"), (), tmp_path))
+    predict._write_tables([Result(summary)], predict.Arguments(Path("run"), (), tmp_path))
     assert files_in(tmp_path / TABLES[0]) == ["a.png"]
     assert "lies on a disk without locks (No locks available)" in capsys.readouterr().err
 
