@@ -5,6 +5,8 @@ from oasis_jax.system import guard
 if __name__ == "__main__":
     guard.install()  # before the imports that take seconds
 
+import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,21 +19,21 @@ import tyro
 
 from oasis_jax.data.volumes.finding import InputFile, find_inputs
 from oasis_jax.data.volumes.inputs import read_inputs
-from oasis_jax.data.volumes.nifti import check_orientation, is_volume
-from oasis_jax.inference import outputs
-from oasis_jax.inference.label import Segmentation, label
+from oasis_jax.data.volumes.nifti import check_orientation
+from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.inference.summary import screen_line, summarise
-from oasis_jax.prediction.writer import Result, Writer
+from oasis_jax.inference.summary import screen_line
+from oasis_jax.prediction.destination import PLAIN, Destination, Result
+from oasis_jax.prediction.record import Settings
+from oasis_jax.prediction.writer import Writer
 from oasis_jax.pretrained import RunPath
 from oasis_jax.report import predictions
+from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
-from oasis_jax.runs.trained import Trained
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
-from oasis_jax.system.errors import UserError, leave_some, run_command
-from oasis_jax.system.files import alone_in, write_text
+from oasis_jax.system.errors import UserError, describe, leave_some, run_command
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,11 @@ class Arguments:
     probabilities: bool = False
     """Write the probability of each class too."""
     overwrite: bool = False
-    """Replace files that the output folder holds already."""
+    """Label all inputs, and replace files that the output folder holds already."""
+    part: str = "1/1"
+    """Label one of several equal parts of the inputs: 2/10 is the second of ten. For the jobs of a cluster."""
+    json: bool = False
+    """Print a line of JSON for each input."""
     orientation: str | None = None
     """Where the axes of volumes lead, such as RAS or LPI, for files whose header does not say it."""
     mirror: bool = False
@@ -63,33 +69,101 @@ class Arguments:
 def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     """Read all inputs, label them, and write what was asked for; the three steps work at the same time.
 
+    Inputs that an earlier call labelled alike are not labelled again.
+
     Returns:
-        How many files were labelled, and a sentence for each that could not be.
+        How many files have results, and a sentence for each that could not be labelled.
 
     Raises:
         UserError: nothing to label, files in the way, or no sound checkpoint.
     """
-    files, problems = _check(arguments)
+    destination = Destination(arguments.output, PLAIN, arguments.probabilities, arguments.overwrite)
+    files, problems = _inputs(arguments, destination)
+    if not files:
+        console.say(f"There are fewer files than parts, so part {arguments.part} has none.")
+        return 0, problems
     runs = (run, *map(run_folder.load, arguments.with_))
     segmenter = Segmenter.load(runs, mirror=arguments.mirror, batch=arguments.batch)
+    settings = _settings(segmenter, arguments)
+    earlier, left, changed = _earlier(files, destination, settings)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    alone, writer = 0, Writer(partial(_write, trained=segmenter.trained, arguments=arguments), _tell)
+    write = partial(destination.write, trained=segmenter.trained, settings=settings)
+    alone, writer = 0, Writer(write, partial(_tell, destination=destination, as_json=arguments.json))
     try:
-        with _progress(len(files)) as advance, writer:
+        for result in earlier:
+            writer.keep(result)
+        with _progress(len(left)) as advance, writer:
 
             def fail(reason: str) -> None:
                 problems.append(reason)
                 advance(Fraction(1))
 
-            inputs = read_inputs(files, segmenter.framing, arguments.orientation, fail, segmenter.classify)
+            inputs = read_inputs(left, segmenter.framing, arguments.orientation, fail, segmenter.classify)
             for labelled in label(inputs, segmenter, arguments.probabilities, advance):
                 alone += labelled.input.alone
                 writer.put(labelled)
     finally:  # interrupted or not, what was written is in the tables
-        _write_tables([writer.results[file.name] for file in files if file.name in writer.results], arguments)
+        results = [writer.results[file.name] for file in files if file.name in writer.results]
+        for note in destination.write_tables(results):
+            console.say(f"Note: {note}")
     if alone:
         console.say(f"{alone} PNG file(s) have no neighbouring slice beside them: they are their own neighbours.")
-    return len(writer.results), problems + writer.problems
+    if same := sum(result.earlier for result in results):
+        console.say(f"{same} file(s) were labelled before, from the same bytes with the same weights and options.")
+    return len(results), problems + changed + writer.problems
+
+
+def _inputs(arguments: Arguments, destination: Destination) -> tuple[list[InputFile], list[str]]:
+    """The files to label and what is wrong with others; UserError where there is none, or something is in the way."""
+    check_orientation(arguments.orientation)
+    if arguments.batch is not None and arguments.batch < 1:
+        raise UserError(f"--batch is {arguments.batch} and must be at least 1.")
+    number, parts = _part(arguments.part)
+    every, problems = find_inputs(arguments.inputs)
+    if not every:
+        raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
+    if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
+        raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
+    files = every[number - 1 :: parts]
+    destination.check(every, files)
+    return files, problems if number == 1 else []  # the first part tells of what no part can label
+
+
+def _part(text: str) -> tuple[int, int]:
+    """The number of a part, from 1 on, and the number of all parts."""
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise UserError(f"--part is {text} and must be i/n with i from 1 to n: 1/10 is the first of ten parts.")
+    return int(found[1]), int(found[2])
+
+
+def _settings(segmenter: Segmenter, arguments: Arguments) -> Settings:
+    return Settings(
+        weights=tuple(map(checkpoint.digest, segmenter.ensemble.params)),
+        neighbours=segmenter.framing.neighbours,
+        mirror=arguments.mirror,
+        orientation=arguments.orientation,
+        all_heights=arguments.all_heights,
+    )
+
+
+def _earlier(
+    files: Sequence[InputFile], destination: Destination, settings: Settings
+) -> tuple[list[Result], list[InputFile], list[str]]:
+    """The results that are there already, the files that are left, and a sentence for each result that must stay."""
+    results, left, problems = [], [], []
+    shown = console.track if any(map(destination.holds, files)) else console.silent
+    for file in shown(files, len(files), "Comparing"):
+        try:
+            result = destination.earlier(file, settings)
+        except Exception as error:
+            problems.append(describe(file.path, error))
+        else:
+            if result is None:
+                left.append(file)
+            else:
+                results.append(result)
+    return results, left, problems
 
 
 @contextmanager
@@ -106,81 +180,12 @@ def _progress(files: int) -> Iterator[Callable[[Fraction], None]]:
         yield advance
 
 
-def _tell(result: Result) -> None:
-    print(screen_line(result.summary), flush=True)
-
-
-def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
-    """The files to label and what is wrong with others; UserError where there is none, or something is in the way."""
-    check_orientation(arguments.orientation)
-    if arguments.batch is not None and arguments.batch < 1:
-        raise UserError(f"--batch is {arguments.batch} and must be at least 1.")
-    files, problems = find_inputs(arguments.inputs)
-    if not files:
-        raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
-    _check_output(files, arguments)
-    return files, problems
-
-
-def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> Result:
-    """Write the files of one input; return what the tables and the pages of all inputs need."""
-    _check_free(outputs.names(file.input.source, arguments.probabilities), arguments)  # another command may be as far
-    summary = summarise(file, trained, arguments.all_heights)
-    (arguments.output / file.input.source.name).parent.mkdir(parents=True, exist_ok=True)
-    outputs.write(file, summary, arguments.output, trained)
-    if file.input.volume is None:
-        return Result(summary, predictions.slice_entry(file, summary, summary.slices[0]))
-    write_text(arguments.output / f"{file.input.source.name}{outputs.PAGE}", predictions.volume_page(file, summary))
-    return Result(summary)
-
-
-def _write_tables(results: Sequence[Result], arguments: Arguments) -> None:
-    """Write the tables, the pages of PNG slices and the index; other commands may write to the same folder."""
-    if not results:
-        return
-    folder = arguments.output
-    with alone_in(folder) as without_locks:
-        notes = outputs.write_tables(folder, [result.summary for result in results])
-        if without_locks:
-            disk = f"{folder} lies on a disk without locks ({without_locks})"
-            notes.append(f"{disk}, so predictions that end in it at the same time can lose lines of its tables.")
-        slices = [(result.summary, result.entry) for result in results if result.entry is not None]
-        there = predictions.slices_pages_in(folder)
-        pages = predictions.slices_pages(slices, 1 if arguments.overwrite else len(there) + 1)
-        for name in there if pages and arguments.overwrite else ():  # there may have been more pages before
-            (folder / name).unlink()
-        for name, page in pages.items():
-            write_text(folder / name, page)
-        write_text(folder / predictions.INDEX, predictions.index_page(folder))
-    for note in notes:
-        console.say(f"Note: {note}")
-
-
-def _check_output(inputs: Sequence[InputFile], arguments: Arguments) -> None:
-    """Raise `UserError` if the output would replace an input, or something that is not to be overwritten."""
-    if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
-        raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
-    names = [name for file in inputs for name in outputs.names(file, arguments.probabilities)]
-    paths = {file.path.resolve() for file in inputs}
-    if lost := [name for name in names if (arguments.output / name).resolve() in paths]:
-        raise UserError(f"{arguments.output / lost[0]} is one of the inputs: name another --output.")
-    common = [*outputs.TABLES, predictions.INDEX]
-    common += [predictions.SLICES] if any(not is_volume(file.path) for file in inputs) else []
-    _check_free(names, arguments, common)
-
-
-def _check_free(names: Sequence[str], arguments: Arguments, common: Sequence[str] = ()) -> None:
-    """Raise `UserError` if there are files of these names, or of common names and no prediction wrote them."""
-    if arguments.overwrite:
-        return
-    there = [name for name in (*names, *common) if (arguments.output / name).exists()]
-    if there and outputs.holds_tables(arguments.output):  # this prediction adds to what is common
-        there = [name for name in there if name not in common]
-    if there:
-        raise UserError(
-            f"{arguments.output} holds {there[0]} already{f' and {len(there) - 1} more' if there[1:] else ''}: "
-            "name another --output, or add --overwrite."
-        )
+def _tell(result: Result, destination: Destination, as_json: bool) -> None:
+    """Print the line of a file: for people, or as JSON."""
+    if as_json:
+        print(json.dumps(destination.facts(result)), flush=True)
+    elif not result.earlier:
+        print(screen_line(result.summary), flush=True)
 
 
 def _listing(title: str, problems: Sequence[str]) -> str:
@@ -193,8 +198,12 @@ def main() -> None:
     sharding.divide_cpu()
     sharding.configure_jax()
     done, problems = predict(run, arguments)
+    for problem in problems if arguments.json else ():
+        print(json.dumps({"error": problem}), flush=True)
     if done:
-        print(f"Labels and tables: {arguments.output}; look at {arguments.output / predictions.INDEX}", flush=True)
+        (console.say if arguments.json else print)(
+            f"Labels and tables: {arguments.output}; look at {arguments.output / predictions.INDEX}"
+        )
     if problems and not done:
         raise UserError(_listing(f"{len(problems)} input(s) could not be labelled", problems))
     if problems:

@@ -32,6 +32,7 @@ from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Labels
 from oasis_jax.inference.summary import screen_line, summarise
+from oasis_jax.prediction.destination import PLAIN
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
 
@@ -523,6 +524,7 @@ def test_scans_of_one_name_are_all_labelled_in_one_call(tmp_path: Path, monkeypa
     for table in ("tissue.csv", "slices.csv"):
         with (out / table).open(newline="") as file:
             assert {row["file"] for row in csv.DictReader(file)} == {f"sub-{k}/anat/T1.nii.gz" for k in (1, 2)}
+    (out / "sub-1/anat/T1_record.json").unlink()
     with pytest.raises(UserError, match=r"sub-1/anat/T1_labels\.nii\.gz already"):
         predict.predict(segmenter.ensemble.runs[0], arguments)
 
@@ -594,7 +596,7 @@ def test_an_interruption_while_labels_are_written_loses_no_row(tmp_path: Path, m
     segmenter = stand_in(forward)
     monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **options: segmenter)
     monkeypatch.setattr(predict, "label", stream)
-    monkeypatch.setattr(outputs, "write", slow)
+    monkeypatch.setattr(predict, "PLAIN", PLAIN._replace(write=slow))
     monkeypatch.setattr("oasis_jax.inference.label._AHEAD", 0)
     with pytest.raises(KeyboardInterrupt):
         predict.predict(segmenter.ensemble.runs[0], predict.Arguments(Path("run"), tuple(paths), tmp_path / "out"))
@@ -617,7 +619,7 @@ def test_a_full_disk_ends_the_prediction_and_what_was_written_is_in_the_tables(
 
     segmenter = stand_in()
     monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **options: segmenter)
-    monkeypatch.setattr(outputs, "write", full)
+    monkeypatch.setattr(predict, "PLAIN", PLAIN._replace(write=full))
     with pytest.raises(OSError, match="No space left"):
         predict.predict(segmenter.ensemble.runs[0], predict.Arguments(Path("run"), tuple(paths), tmp_path / "out"))
     assert len(tried) < len(paths)

@@ -38,7 +38,9 @@ def names(file: InputFile, probabilities: bool) -> list[str]:
     return [*pictures, *arrays, *pages]
 
 
-TABLES = (TISSUE, SLICES, LABELS) = ("tissue.csv", "slices.csv", "labels.tsv")
+TABLES = (TISSUE, SLICES) = ("tissue.csv", "slices.csv")
+
+LABELS = "labels.tsv"
 
 _TISSUES = [name.replace(" ", "_") for name in NAMES[1:]]
 
@@ -74,7 +76,7 @@ def write(segmentation: Segmentation, summary: FileSummary, folder: Path, traine
 
 
 def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
-    """Write `tissue.csv` (a line for each file), `slices.csv` (for each slice) and `labels.tsv` (for each label value).
+    """Write `tissue.csv` (a line for each file) and `slices.csv` (a line for each slice).
 
     Earlier predictions may have written lines to the same folder. Lines of files that are not in `summaries` stay.
 
@@ -95,10 +97,14 @@ def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
     problems = _continue_table(folder / TISSUE, _TISSUE_HEADER, lines)  # first: see `holds_tables`
     rows = [_slice_row(summary.file, row) for summary in summaries for row in summary.slices]
     problems += _continue_table(folder / SLICES, _SLICES_HEADER, rows)
+    return problems
+
+
+def describe(folder: Path) -> None:
+    """Write `labels.tsv`: the meaning of each label value."""
     colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in COLOURS]
     table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(NAMES)]
     write_text(folder / LABELS, "index\tname\tcolor\n" + "".join(table))
-    return problems
 
 
 def holds_tables(folder: Path) -> bool:

@@ -4,22 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 from types import TracebackType
-from typing import Any, NamedTuple
 
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.inference.summary import FileSummary
+from oasis_jax.prediction.destination import Result
 from oasis_jax.system.errors import describe
 
 _UNDER_WAY = 2
 """Files that are written at a time; a volume takes a tenth of a gigabyte."""
-
-
-class Result(NamedTuple):
-    """What was written for one file."""
-
-    summary: FileSummary
-    entry: dict[str, Any] | None = None
-    """A PNG slice as the pages show it."""
 
 
 class Writer:
@@ -45,6 +36,11 @@ class Writer:
         self._check()
         self._pool.submit(self._record, file)
 
+    def keep(self, result: Result) -> None:
+        """Record a result that is there already."""
+        self.results[result.source.name] = result
+        self._done(result)
+
     def __enter__(self) -> "Writer":
         return self
 
@@ -55,8 +51,7 @@ class Writer:
 
     def _record(self, file: Segmentation) -> None:
         try:
-            result = self.results[file.input.source.name] = self._write(file)
-            self._done(result)
+            self.keep(self._write(file))
         except OSError as error:  # the disk is full, say
             self._failure = error
         except Exception as error:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -18,6 +18,11 @@ class Part:
     wet: float | None = field(metadata=records.key("wet matter"))
 
 
+class Pair(NamedTuple):
+    first: int
+    second: float | None = None
+
+
 @dataclass(frozen=True)
 class Whole:
     name: str
@@ -29,6 +34,7 @@ class Whole:
     counts: Int64[np.ndarray, "subjects 2"]
     sums: Float64[np.ndarray, "subjects 3"] | None
     file: Path
+    pairs: list[Pair]
     new: bool = False
 
 
@@ -42,6 +48,7 @@ WHOLE = Whole(
     counts=np.arange(4).reshape(2, 2),
     sums=np.ones((2, 3)),
     file=Path("a/b"),
+    pairs=[Pair(1), Pair(2, 0.5)],
 )
 
 
@@ -55,6 +62,7 @@ def test_a_record_comes_back_as_it_was() -> None:
     assert records.to_json(back) == records.to_json(WHOLE)
     assert (back.counts.dtype, present(back.sums).dtype, back.size) == (np.int64, np.float64, (0.5, None))
     assert back.file == WHOLE.file
+    assert back.pairs == WHOLE.pairs
 
 
 def test_errors_name_the_record_as_they_are_asked_to() -> None:
@@ -63,11 +71,12 @@ def test_errors_name_the_record_as_they_are_asked_to() -> None:
 
 
 def test_older_and_newer_values_are_read_where_they_hold_what_is_needed() -> None:
-    changed = values(later=1, size=[1, 2], sums=[[1, 2, 3], [4, 5, 6]])
+    changed = values(later=1, pairs=[{"first": 3, "third": 4}], size=[1, 2], sums=[[1, 2, 3], [4, 5, 6]])
     del changed["new"]
     back = records.from_json(Whole, changed)
     assert back.new is False
     assert back.size == (1.0, 2.0)
+    assert back.pairs == [Pair(3)]
     assert back.sums is not None
     assert back.sums.dtype == np.float64
 
@@ -88,6 +97,9 @@ def test_older_and_newer_values_are_read_where_they_hold_what_is_needed() -> Non
         ({"parts": {"p": {}}}, "Whole.parts.p has no wet matter"),
         ({"parts": {"p": 3}}, "Whole.parts.p is 3 and must be Part"),
         ({"parts": []}, "Whole.parts is a list"),
+        ({"pairs": [{}]}, r"Whole.pairs\[0\] has no first"),
+        ({"pairs": [[1, 2.0]]}, r"Whole.pairs\[0\] is a list"),
+        ({"pairs": {}}, "Whole.pairs is a dict"),
         ({"counts": [[1, 2, 3]] * 2}, "Whole.counts is an array"),
         ({"counts": [[1.5, 2]] * 2}, "Whole.counts is an array"),
         ({"counts": [[10**30, 2]] * 2}, "Whole.counts is an array"),
