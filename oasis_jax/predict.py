@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -23,7 +23,8 @@ from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.inference.summary import screen_line
-from oasis_jax.prediction.destination import PLAIN, Destination, Result
+from oasis_jax.prediction import bids
+from oasis_jax.prediction.destination import PLAIN, Destination, Form, Result
 from oasis_jax.prediction.record import Settings
 from oasis_jax.prediction.writer import Writer
 from oasis_jax.pretrained import RunPath
@@ -43,11 +44,13 @@ class Arguments:
     run: tyro.conf.Positional[RunPath]
     """Run folder, as training made it; or pretrained or pretrained-heads, the models that come with the program."""
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
-    """PNG files, NIfTI or Analyze volumes, and folders of them."""
+    """PNG files, NIfTI or Analyze volumes, and folders of them; or a BIDS folder, whose T1w files are labelled."""
     output: Path
     """Folder for what is written; made when absent."""
     probabilities: bool = False
     """Write the probability of each class too."""
+    values: Literal["own", "bids"] = "own"
+    """What label volumes of a BIDS folder hold: 1 CSF, 2 gray matter, 3 white matter; or bids: 3, 1, 2."""
     overwrite: bool = False
     """Label all inputs, and replace files that the output folder holds already."""
     part: str = "1/1"
@@ -77,8 +80,12 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     Raises:
         UserError: nothing to label, files in the way, or no sound checkpoint.
     """
-    destination = Destination(arguments.output, PLAIN, arguments.probabilities, arguments.overwrite)
-    files, problems = _inputs(arguments, destination)
+    form, found, problems = _found(arguments)
+    destination = Destination(arguments.output, form, arguments.probabilities, arguments.overwrite)
+    files = _part(found, arguments.part)
+    if not arguments.part.startswith("1/"):
+        problems = []  # the first part tells of what no part can label
+    destination.check(found, files)
     if not files:
         console.say(f"There are fewer files than parts, so part {arguments.part} has none.")
         return 0, problems
@@ -113,28 +120,31 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     return len(results), problems + changed + writer.problems
 
 
-def _inputs(arguments: Arguments, destination: Destination) -> tuple[list[InputFile], list[str]]:
-    """The files to label and what is wrong with others; UserError where there is none, or something is in the way."""
+def _found(arguments: Arguments) -> tuple[Form, list[InputFile], list[str]]:
+    """In which form results are wanted, all files to label, and what is wrong with others; checks the arguments."""
     check_orientation(arguments.orientation)
     if arguments.batch is not None and arguments.batch < 1:
         raise UserError(f"--batch is {arguments.batch} and must be at least 1.")
-    number, parts = _part(arguments.part)
-    every, problems = find_inputs(arguments.inputs)
-    if not every:
-        raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
     if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
         raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
-    files = every[number - 1 :: parts]
-    destination.check(every, files)
-    return files, problems if number == 1 else []  # the first part tells of what no part can label
+    dataset = next(filter(bids.is_dataset, arguments.inputs), None)
+    if dataset is not None and len(arguments.inputs) > 1:
+        raise UserError(f"{dataset} is a BIDS folder: name it alone.")
+    if dataset is None and arguments.values != "own":
+        raise UserError(f"--values is for a BIDS folder, and no input has a {bids.DESCRIPTION}: leave it out.")
+    form = PLAIN if dataset is None else bids.derivative(dataset, arguments.values)
+    files, problems = find_inputs(arguments.inputs) if dataset is None else bids.find(dataset)
+    if not files:
+        raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
+    return form, files, problems
 
 
-def _part(text: str) -> tuple[int, int]:
-    """The number of a part, from 1 on, and the number of all parts."""
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise UserError(f"--part is {text} and must be i/n with i from 1 to n: 1/10 is the first of ten parts.")
-    return int(found[1]), int(found[2])
+def _part(files: Sequence[InputFile], part: str) -> list[InputFile]:
+    """The files of a part: of the second of ten, 2/10, every tenth from the second on."""
+    found = re.fullmatch(r"([1-9]\d{0,8})/(\d{1,9})", part, re.ASCII)
+    if found is None or int(found[1]) > int(found[2]):
+        raise UserError(f"--part is {part} and must be i/n with i from 1 to n: 1/10 is the first of ten parts.")
+    return list(files[int(found[1]) - 1 :: int(found[2])])
 
 
 def _settings(segmenter: Segmenter, arguments: Arguments) -> Settings:
@@ -144,6 +154,7 @@ def _settings(segmenter: Segmenter, arguments: Arguments) -> Settings:
         mirror=arguments.mirror,
         orientation=arguments.orientation,
         all_heights=arguments.all_heights,
+        values=arguments.values,
     )
 
 

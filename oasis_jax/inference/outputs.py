@@ -66,13 +66,18 @@ def write(segmentation: Segmentation, summary: FileSummary, folder: Path, traine
     else:
         volume, classes = file.volume, stacked(segmentation.classes, trained.cut.axis)
         atomic_write(paths[0], lambda part: write_volume(part, classes, volume, names=True))
-    atomic_write(paths[1], lambda part: overlays.write_picture(part, _picture(segmentation, summary)))
+    write_overlay(paths[1], segmentation, summary)
     if probabilities is not None:
         if file.volume is None:
             atomic_write(paths[2], lambda part: _save_array(part, probabilities[0]))
         else:
             volume = file.volume
             atomic_write(paths[2], lambda part: write_volume(part, stacked(probabilities, trained.cut.axis), volume))
+
+
+def write_overlay(path: Path, segmentation: Segmentation, summary: FileSummary) -> None:
+    """Write the picture of the labels of one file; it appears whole or not at all."""
+    atomic_write(path, lambda part: overlays.write_picture(part, _picture(segmentation, summary)))
 
 
 def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:

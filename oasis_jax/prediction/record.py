@@ -29,6 +29,8 @@ class Settings:
     mirror: bool
     orientation: str | None
     all_heights: bool
+    values: str
+    """One of `bids.VALUES`."""
 
 
 @dataclass(frozen=True)
