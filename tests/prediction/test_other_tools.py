@@ -70,7 +70,7 @@ def test_nibabel_sees_one_grid_plain_labels_and_probabilities_of_1(labelled: Lab
     scan, labels, shares = (load(path) for path in labelled[:3])
     for image in (labels, shares):
         assert type(image) is type(scan)
-        assert image.shape[:3] == scan.shape
+        assert tuple(image.shape)[:3] == scan.shape
         np.testing.assert_array_equal(image.affine, scan.affine)
         for form in ("get_sform", "get_qform"):
             (ours, our_code), (theirs, their_code) = (getattr(one, form)(coded=True) for one in (image, scan))
@@ -80,9 +80,12 @@ def test_nibabel_sees_one_grid_plain_labels_and_probabilities_of_1(labelled: Lab
         assert image.header.get_xyzt_units()[0] == "mm"
         assert image.header.get_slope_inter() == (None, None)
     assert (labels.get_data_dtype(), labels.header.get_intent()[0]) == (np.uint8, "label")
-    assert (shares.get_data_dtype(), shares.shape[3:]) == (np.float32, (4,))
+    assert shares.get_data_dtype() == np.float32
+    assert shares.shape == (*scan.shape, 4)
     classes, probabilities = np.asarray(labels.dataobj), np.asarray(shares.dataobj)
     assert set(np.unique(classes)) == {0, 1, 2, 3}
+    greys = [np.asarray(scan.dataobj)[classes == k].mean() for k in (1, 2, 3)]
+    np.testing.assert_allclose(greys, [60, 120, 180], atol=15)  # labels lie on their tissue
     assert probabilities.min() >= 0
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
     np.testing.assert_array_equal(probabilities.argmax(-1), classes)
