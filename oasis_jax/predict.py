@@ -132,6 +132,8 @@ def _found(arguments: Arguments) -> tuple[Form, list[InputFile], list[str]]:
         raise UserError(f"{dataset} is a BIDS folder: name it alone.")
     if dataset is None and arguments.values != "own":
         raise UserError(f"--values is for a BIDS folder, and no input has a {bids.DESCRIPTION}: leave it out.")
+    if dataset is not None:
+        bids.check_values(arguments.output, arguments.values)
     form = PLAIN if dataset is None else bids.derivative(dataset, arguments.values)
     files, problems = find_inputs(arguments.inputs) if dataset is None else bids.find(dataset)
     if not files:

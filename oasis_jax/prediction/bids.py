@@ -20,6 +20,7 @@ from oasis_jax.inference.label import Segmentation
 from oasis_jax.inference.summary import FileSummary
 from oasis_jax.prediction.destination import Form
 from oasis_jax.runs.trained import Trained
+from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import atomic_write, plain_name, write_text
 
 VALUES = {"own": (0, 1, 2, 3), "bids": (0, 3, 1, 2)}
@@ -55,6 +56,13 @@ def find(dataset: Path) -> tuple[list[InputFile], list[str]]:
     files, unusable = find_inputs(paths)
     files = [file._replace(name=f"{file.path.relative_to(dataset).parent}/{stem(file.path.name)}") for file in files]
     return files, problems + unusable
+
+
+def check_values(folder: Path, values: str) -> None:
+    """Raise `UserError` if a folder is a derivative whose label volumes hold others of `VALUES`."""
+    others = [label_table(VALUES[name]) for name in VALUES if name != values]
+    if (folder / TABLE).is_file() and (folder / TABLE).read_bytes() in [table.encode() for table in others]:
+        raise UserError(f"{folder} holds labels with other values than --values {values}: name another --output.")
 
 
 def derivative(dataset: Path, values: str) -> Form:

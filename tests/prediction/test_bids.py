@@ -17,6 +17,7 @@ from helpers import ALL_WAYS, assert_mistake, brain, command, save, stand_in
 from oasis_jax import predict
 from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.prediction import bids
+from oasis_jax.system.errors import UserError
 
 VALIDATOR = shutil.which("bids-validator-deno") or shutil.which(Path(sys.executable).with_name("bids-validator-deno"))
 
@@ -40,10 +41,10 @@ def dataset(tmp_path: Path) -> Path:
     return root
 
 
-def label(dataset: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Path:
+def label(dataset: Path, monkeypatch: pytest.MonkeyPatch, name: str = "oasis_jax", **options: Any) -> Path:
     segmenter = stand_in()
     monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **rest: segmenter)
-    out = dataset / "derivatives/oasis_jax"
+    out = dataset / "derivatives" / name
     arguments = predict.Arguments(Path("run"), (dataset,), out, **options)
     assert predict.predict(segmenter.ensemble.runs[0], arguments) == (3, [])
     return out
@@ -96,7 +97,10 @@ def test_the_derivative_holds_labels_probabilities_and_what_they_mean(
 
 def test_labels_can_have_the_values_of_bids(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = values(label(dataset, monkeypatch) / f"{SCANS[0]}_dseg.nii.gz")
-    out = label(dataset, monkeypatch, values="bids")  # another option, so they are made again
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match="oasis_jax holds labels with other values than --values bids"):
+            label(dataset, monkeypatch, values="bids", overwrite=overwrite)
+    out = label(dataset, monkeypatch, "second", values="bids")
     image = load(out / f"{SCANS[0]}_dseg.nii.gz")
     assert np.array_equal(np.array([0, 3, 1, 2])[own], values(out / f"{SCANS[0]}_dseg.nii.gz"))
     assert image.get_data_dtype() == np.uint8
