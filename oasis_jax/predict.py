@@ -80,12 +80,7 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     Raises:
         UserError: nothing to label, files in the way, or no sound checkpoint.
     """
-    form, found, problems = _found(arguments)
-    destination = Destination(arguments.output, form, arguments.probabilities, arguments.overwrite)
-    files = _part(found, arguments.part)
-    if not arguments.part.startswith("1/"):
-        problems = []  # the first part tells of what no part can label
-    destination.check(found, files)
+    destination, files, problems = _to_label(arguments)
     if not files:
         console.say(f"There are fewer files than parts, so part {arguments.part} has none.")
         return 0, problems
@@ -118,6 +113,15 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
     if same := sum(result.earlier for result in results):
         console.say(f"{same} file(s) were labelled before, from the same bytes with the same weights and options.")
     return len(results), problems + changed + writer.problems
+
+
+def _to_label(arguments: Arguments) -> tuple[Destination, list[InputFile], list[str]]:
+    """Where results go, the files of this part, and what is wrong with others; nothing may be in the way."""
+    form, found, problems = _found(arguments)
+    destination = Destination(arguments.output, form, arguments.probabilities, arguments.overwrite)
+    files = _part(found, arguments.part)
+    destination.check(found, files)
+    return destination, files, problems if arguments.part.startswith("1/") else []  # the first part tells for all
 
 
 def _found(arguments: Arguments) -> tuple[Form, list[InputFile], list[str]]:

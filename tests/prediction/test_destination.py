@@ -161,6 +161,20 @@ def test_parts_label_each_file_once(
     assert ("part 9/9 has none" in capsys.readouterr().err) == (parts == 9)
 
 
+def test_only_the_first_part_tells_of_a_path_that_does_not_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for k in range(2):
+        write_png(tmp_path / f"{k}.png", blob(np.random.default_rng(k))[0])
+    segmenter, inputs = stand_in(), tuple(tmp_path / name for name in ("0.png", "1.png", "gone.png"))
+    monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **rest: segmenter)
+    told = []
+    for part in ("1/2", "2/2"):
+        words = predict.Arguments(Path("run"), inputs, tmp_path / "out", part=part)
+        told.append(predict.predict(segmenter.ensemble.runs[0], words))
+    assert told == [(1, [f"{inputs[2]} does not exist"]), (1, [])]
+
+
 def test_jobs_that_label_parts_side_by_side_lose_no_row(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for k in range(4):
