@@ -11,6 +11,7 @@ COMMANDS = {
     "evaluate": "write scores, tables and a report of a run, on a split or on whole volumes",
     "compare": "compare runs with each other and with baselines, paired by subject",
     "predict": "label your own PNG slices and volumes",
+    "info": "say what a model is, what it was trained on, and its scores",
     "export": "write a run as one file that needs only JAX",
     "data": "check, verify, rebuild, import or draw a tree of slices",
 }

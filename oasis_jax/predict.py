@@ -5,35 +5,36 @@ from oasis_jax.system import guard
 if __name__ == "__main__":
     guard.install()  # before the imports that take seconds
 
-from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Literal
 
 import tyro
 
 from oasis_jax.data.volumes.finding import InputFile, find_inputs
 from oasis_jax.data.volumes.inputs import read_inputs
-from oasis_jax.data.volumes.nifti import check_orientation, is_volume
-from oasis_jax.inference import outputs
-from oasis_jax.inference.label import Segmentation, label
+from oasis_jax.data.volumes.nifti import check_orientation
+from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.inference.summary import FileSummary, screen_line, summarise
+from oasis_jax.inference.summary import screen_line
+from oasis_jax.prediction import bids
+from oasis_jax.prediction.destination import PLAIN, Destination, Form, Result
+from oasis_jax.prediction.record import Settings
+from oasis_jax.prediction.writer import Writer
 from oasis_jax.pretrained import RunPath
 from oasis_jax.report import predictions
+from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
-from oasis_jax.runs.trained import Trained
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, describe, leave_some, run_command
-from oasis_jax.system.files import alone_in, write_text
-
-_UNDER_WAY = 2
-"""Files whose labels are being written while the next are computed."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,19 @@ class Arguments:
     run: tyro.conf.Positional[RunPath]
     """Run folder, as training made it; or pretrained or pretrained-slices, the models that come with the program."""
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
-    """PNG files, NIfTI or Analyze volumes, and folders of them."""
+    """PNG files, NIfTI or Analyze volumes, and folders of them; or a BIDS folder, whose T1w files are labelled."""
     output: Path
     """Folder for what is written; made when absent."""
     probabilities: bool = False
     """Write the probability of each class too."""
+    values: Literal["own", "bids"] = "own"
+    """What label volumes of a BIDS folder hold: 1 CSF, 2 gray matter, 3 white matter; or bids: 3, 1, 2."""
     overwrite: bool = False
-    """Replace files that the output folder holds already."""
+    """Label all inputs, and replace files that the output folder holds already."""
+    part: str = "1/1"
+    """Label one of several equal parts of the inputs: 2/10 is the second of ten. For the jobs of a cluster."""
+    json: bool = False
+    """Print a line of JSON for each input."""
     orientation: str | None = None
     """Where the axes of volumes lead, such as RAS or LPI, for files whose header does not say it."""
     mirror: bool = False
@@ -62,170 +69,140 @@ class Arguments:
     """Slices at a time. None: 8 for a CPU, 64 for each accelerator."""
 
 
-class _Result(NamedTuple):
-    """What was written for one file."""
-
-    summary: FileSummary
-    entry: dict[str, Any] | None
-    """A PNG slice as the pages show it."""
-
-
 def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
-    """Label all inputs and write what was asked for.
+    """Read all inputs, label them, and write what was asked for; the three steps work at the same time.
+
+    Inputs that an earlier call labelled alike are not labelled again.
 
     Returns:
-        How many files were labelled, and a sentence for each that could not be.
+        How many files have results, and a sentence for each that could not be labelled.
 
     Raises:
         UserError: nothing to label, files in the way, or no sound checkpoint.
     """
-    files, problems = _check(arguments)
+    destination, files, problems = _to_label(arguments)
+    if not files:
+        console.say(f"There are fewer files than parts, so part {arguments.part} has none.")
+        return 0, problems
     runs = (run, *map(run_folder.load, arguments.with_))
     segmenter = Segmenter.load(runs, mirror=arguments.mirror, batch=arguments.batch)
-    results: dict[str, _Result] = {}
+    settings = _settings(segmenter, arguments)
+    earlier, left, changed = _earlier(files, destination, settings)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    write = partial(destination.write, trained=segmenter.trained, settings=settings)
+    alone, writer = 0, Writer(write, partial(_tell, destination=destination, as_json=arguments.json))
     try:
-        alone = _label_files(files, segmenter, arguments, results, problems)
-    finally:  # interrupted or not, what was labelled is in the tables
-        _write_tables([results[file.name] for file in files if file.name in results], arguments)
+        for result in earlier:
+            writer.keep(result)
+        with _progress(len(left)) as advance, writer:
+
+            def fail(reason: str) -> None:
+                problems.append(reason)
+                advance(Fraction(1))
+
+            inputs = read_inputs(left, segmenter.framing, arguments.orientation, fail)
+            for labelled in label(inputs, segmenter, arguments.probabilities, advance):
+                alone += labelled.input.alone
+                writer.put(labelled)
+    finally:  # interrupted or not, what was written is in the tables
+        results = [writer.results[file.name] for file in files if file.name in writer.results]
+        for note in destination.write_tables(results):
+            console.say(f"Note: {note}")
     if alone:
         console.say(f"{alone} PNG file(s) have no neighbouring slice beside them: they are their own neighbours.")
-    return len(results), problems
+    if same := sum(result.earlier for result in results):
+        console.say(f"{same} file(s) were labelled before, from the same bytes with the same weights and options.")
+    return len(results), problems + changed + writer.problems
 
 
-def _label_files(
-    files: Sequence[InputFile],
-    segmenter: Segmenter,
-    arguments: Arguments,
-    results: dict[str, _Result],
-    problems: list[str],
-) -> int:
-    """Label files and write what belongs to each, while the next are labelled.
+def _to_label(arguments: Arguments) -> tuple[Destination, list[InputFile], list[str]]:
+    """Where results go, the files of this part, and what is wrong with others; nothing may be in the way."""
+    form, found, problems = _found(arguments)
+    destination = Destination(arguments.output, form, arguments.probabilities, arguments.overwrite)
+    files = _part(found, arguments.part)
+    destination.check(found, files)
+    return destination, files, problems if arguments.part.startswith("1/") else []  # the first part tells for all
 
-    Args:
-        files: the files.
-        segmenter: the networks.
-        arguments: of the command.
-        results: gets what was written for each file, by its name.
-        problems: gets a sentence for each file that could not be labelled.
 
-    Returns:
-        How many PNG files had no neighbouring slice beside them.
-    """
-    framing, trained, alone = segmenter.framing, segmenter.trained, 0
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with console.bar() as bar, ThreadPoolExecutor(2) as writers:
-        task, finished = bar.add_task("Labelling", total=len(files)), Fraction(0)
+def _found(arguments: Arguments) -> tuple[Form, list[InputFile], list[str]]:
+    """In which form results are wanted, all files to label, and what is wrong with others; checks the arguments."""
+    check_orientation(arguments.orientation)
+    if arguments.batch is not None and arguments.batch < 1:
+        raise UserError(f"--batch is {arguments.batch} and must be at least 1.")
+    if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
+        raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
+    dataset = next(filter(bids.is_dataset, arguments.inputs), None)
+    if dataset is not None and len(arguments.inputs) > 1:
+        raise UserError(f"{dataset} is a BIDS folder: name it alone.")
+    if dataset is None and arguments.values != "own":
+        raise UserError(f"--values is for a BIDS folder, and no input has a {bids.DESCRIPTION}: leave it out.")
+    if dataset is not None:
+        bids.check_values(arguments.output, arguments.values)
+    form = PLAIN if dataset is None else bids.derivative(dataset, arguments.values)
+    files, problems = find_inputs(arguments.inputs) if dataset is None else bids.find(dataset)
+    if not files:
+        raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
+    return form, files, problems
+
+
+def _part(files: Sequence[InputFile], part: str) -> list[InputFile]:
+    """The files of a part: of the second of ten, 2/10, every tenth from the second on."""
+    found = re.fullmatch(r"([1-9]\d{0,8})/(\d{1,9})", part, re.ASCII)
+    if found is None or int(found[1]) > int(found[2]):
+        raise UserError(f"--part is {part} and must be i/n with i from 1 to n: 1/10 is the first of ten parts.")
+    return list(files[int(found[1]) - 1 :: int(found[2])])
+
+
+def _settings(segmenter: Segmenter, arguments: Arguments) -> Settings:
+    return Settings(
+        weights=tuple(map(checkpoint.digest, segmenter.ensemble.params)),
+        neighbours=segmenter.framing.neighbours,
+        mirror=arguments.mirror,
+        orientation=arguments.orientation,
+        all_heights=arguments.all_heights,
+        values=arguments.values,
+    )
+
+
+def _earlier(
+    files: Sequence[InputFile], destination: Destination, settings: Settings
+) -> tuple[list[Result], list[InputFile], list[str]]:
+    """The results that are there already, the files that are left, and a sentence for each result that must stay."""
+    results, left, problems = [], [], []
+    shown = console.track if any(map(destination.holds, files)) else console.silent
+    for file in shown(files, len(files), "Comparing"):
+        try:
+            result = destination.earlier(file, settings)
+        except Exception as error:
+            problems.append(describe(file.path, error))
+        else:
+            if result is None:
+                left.append(file)
+            else:
+                results.append(result)
+    return results, left, problems
+
+
+@contextmanager
+def _progress(files: int) -> Iterator[Callable[[Fraction], None]]:
+    """A progress bar over files; the function that it gives moves it on by a share of a file."""
+    with console.bar() as bar:
+        task, finished = bar.add_task("Labelling", total=files), Fraction(0)
 
         def advance(share: Fraction) -> None:
             nonlocal finished
             finished += share
             bar.update(task, completed=float(finished))
 
-        def fail(reason: str) -> None:
-            problems.append(reason)
-            advance(Fraction(1))
-
-        def finish(file: InputFile, written: Future[_Result]) -> None:
-            try:
-                results[file.name] = written.result()
-            except OSError:  # the disk is full, say: no fault of one file
-                raise
-            except Exception as error:
-                problems.append(describe(file.path, error))
-                return
-            print(screen_line(results[file.name].summary), flush=True)
-
-        writing: deque[tuple[InputFile, Future[_Result]]] = deque()
-        inputs = read_inputs(files, framing, arguments.orientation, fail)
-        try:
-            for labelled in label(inputs, segmenter, arguments.probabilities, advance):
-                alone += labelled.input.alone
-                writing.append((labelled.input.source, writers.submit(_write, labelled, trained, arguments)))
-                if len(writing) > _UNDER_WAY:
-                    finish(*writing[0])
-                    writing.popleft()  # only now: an interruption of `finish` must not lose it
-            while writing:
-                finish(*writing[0])
-                writing.popleft()
-        finally:
-            for file, written in writing:
-                if written.exception() is None:
-                    results[file.name] = written.result()
-    return alone
+        yield advance
 
 
-def _check(arguments: Arguments) -> tuple[list[InputFile], list[str]]:
-    """The files to label and what is wrong with others; UserError where there is none, or something is in the way."""
-    check_orientation(arguments.orientation)
-    if arguments.batch is not None and arguments.batch < 1:
-        raise UserError(f"--batch is {arguments.batch} and must be at least 1.")
-    files, problems = find_inputs(arguments.inputs)
-    if not files:
-        raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
-    _check_output(files, arguments)
-    return files, problems
-
-
-def _write(file: Segmentation, trained: Trained, arguments: Arguments) -> _Result:
-    """Write the files of one input; return what the tables and the pages of all inputs need."""
-    _check_free(outputs.names(file.input.source, arguments.probabilities), arguments)  # another command may be as far
-    summary = summarise(file, trained, arguments.all_heights)
-    (arguments.output / file.input.source.name).parent.mkdir(parents=True, exist_ok=True)
-    outputs.write(file, summary, arguments.output, trained)
-    if file.input.volume is None:
-        return _Result(summary, predictions.slice_entry(file, summary, summary.slices[0]))
-    page = predictions.volume_page(file, file.input.volume, summary, trained.cut.axis)
-    write_text(arguments.output / f"{file.input.source.name}{outputs.PAGE}", page)
-    return _Result(summary, None)
-
-
-def _write_tables(results: Sequence[_Result], arguments: Arguments) -> None:
-    """Write the tables, the pages of PNG slices and the index; other commands may write to the same folder."""
-    if not results:
-        return
-    folder = arguments.output
-    with alone_in(folder) as without_locks:
-        notes = outputs.write_tables(folder, [result.summary for result in results])
-        if without_locks:
-            disk = f"{folder} lies on a disk without locks ({without_locks})"
-            notes.append(f"{disk}, so predictions that end in it at the same time can lose lines of its tables.")
-        slices = [(result.summary, result.entry) for result in results if result.entry is not None]
-        there = predictions.slices_pages_in(folder)
-        pages = predictions.slices_pages(slices, 1 if arguments.overwrite else len(there) + 1)
-        for name in there if pages and arguments.overwrite else ():  # there may have been more pages before
-            (folder / name).unlink()
-        for name, page in pages.items():
-            write_text(folder / name, page)
-        write_text(folder / predictions.INDEX, predictions.index_page(folder))
-    for note in notes:
-        console.say(f"Note: {note}")
-
-
-def _check_output(inputs: Sequence[InputFile], arguments: Arguments) -> None:
-    """Raise `UserError` if the output would replace an input, or something that is not to be overwritten."""
-    if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
-        raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
-    names = [name for file in inputs for name in outputs.names(file, arguments.probabilities)]
-    paths = {file.path.resolve() for file in inputs}
-    if lost := [name for name in names if (arguments.output / name).resolve() in paths]:
-        raise UserError(f"{arguments.output / lost[0]} is one of the inputs: name another --output.")
-    common = [*outputs.TABLES, predictions.INDEX]
-    common += [predictions.SLICES] if any(not is_volume(file.path) for file in inputs) else []
-    _check_free(names, arguments, common)
-
-
-def _check_free(names: Sequence[str], arguments: Arguments, common: Sequence[str] = ()) -> None:
-    """Raise `UserError` if there are files of these names, or of common names and no prediction wrote them."""
-    if arguments.overwrite:
-        return
-    there = [name for name in (*names, *common) if (arguments.output / name).exists()]
-    if there and outputs.holds_tables(arguments.output):  # this prediction adds to what is common
-        there = [name for name in there if name not in common]
-    if there:
-        raise UserError(
-            f"{arguments.output} holds {there[0]} already{f' and {len(there) - 1} more' if there[1:] else ''}: "
-            "name another --output, or add --overwrite."
-        )
+def _tell(result: Result, destination: Destination, as_json: bool) -> None:
+    """Print the line of a file: for people, or as JSON."""
+    if as_json:
+        print(json.dumps(destination.facts(result)), flush=True)
+    elif not result.earlier:
+        print(screen_line(result.summary), flush=True)
 
 
 def _listing(title: str, problems: Sequence[str]) -> str:
@@ -238,8 +215,12 @@ def main() -> None:
     sharding.divide_cpu()
     sharding.configure_jax()
     done, problems = predict(run, arguments)
+    for problem in problems if arguments.json else ():
+        print(json.dumps({"error": problem}), flush=True)
     if done:
-        print(f"Labels and tables: {arguments.output}; look at {arguments.output / predictions.INDEX}", flush=True)
+        (console.say if arguments.json else print)(
+            f"Labels and tables: {arguments.output}; look at {arguments.output / predictions.INDEX}"
+        )
     if problems and not done:
         raise UserError(_listing(f"{len(problems)} input(s) could not be labelled", problems))
     if problems:

@@ -23,7 +23,7 @@ from unittest.mock import patch
 REPOSITORY = Path(__file__).parent.parent
 MODULES = {
     name: "oasis_jax.data.__main__" if name == "data" else f"oasis_jax.{name}"
-    for name in ("train", "evaluate", "predict", "compare", "export", "data")
+    for name in ("train", "evaluate", "predict", "compare", "info", "export", "data")
 }
 """The modules of the commands."""
 

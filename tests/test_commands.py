@@ -79,6 +79,7 @@ def provided(tmp_path_factory: pytest.TempPathFactory) -> Path:
             anatomy.mkdir(parents=True)
             volume.write_volume(anatomy / f"sub-{subject}_T1w.nii.gz", seed=ord(subject))
             (anatomy / f"sub-{subject}_T1w_labels.nii.gz").rename(anatomy / f"sub-{subject}_dseg.nii.gz")
+        Path("study/dataset_description.json").write_text("{}")
         shutil.copy("study/sub-a/anat/sub-a_T1w.nii.gz", "scan.nii.gz")
         Path("maps").mkdir()
         for name in ("01", "02"):

@@ -17,11 +17,12 @@ FLOORS = (
     {"inference"},
     {"evaluation"},
     {"report"},
+    {"prediction"},
     {"training"},
 )
 """Rooms from the ground up. A room imports only rooms of the floors below its own."""
 
-COMMANDS = {"__main__", "entry", "train", "evaluate", "predict", "compare", "export"}
+COMMANDS = {"__main__", "entry", "train", "evaluate", "predict", "compare", "info", "export"}
 """They stand above all rooms, and none imports another; `entry` imports one when it is asked for."""
 
 

@@ -1,11 +1,14 @@
 """Labels come back onto the very pixels and voxels they belong to, whatever was given."""
 
 import csv
+import errno
 import json
 import os
 import shutil
-from concurrent.futures import Future
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import nibabel as nib
@@ -29,6 +32,7 @@ from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Labels
 from oasis_jax.inference.summary import screen_line, summarise
+from oasis_jax.prediction.destination import PLAIN
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
 
@@ -496,6 +500,7 @@ def test_scans_of_one_name_are_all_labelled_in_one_call(tmp_path: Path, monkeypa
     for table in ("tissue.csv", "slices.csv"):
         with (out / table).open(newline="") as file:
             assert {row["file"] for row in csv.DictReader(file)} == {f"sub-{k}/anat/T1.nii.gz" for k in (1, 2)}
+    (out / "sub-1/anat/T1_record.json").unlink()
     with pytest.raises(UserError, match=r"sub-1/anat/T1_labels\.nii\.gz already"):
         predict.predict(segmenter.ensemble.runs[0], arguments)
 
@@ -544,20 +549,55 @@ def test_an_interrupted_prediction_has_a_row_for_each_file_that_it_labelled(
 
 
 def test_an_interruption_while_labels_are_written_loses_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = [save(tmp_path / f"{name}.nii", brain((37, 50, 4))[0]) for name in "ab"]
-    result, first = Future.result, iter([True])
+    paths = [save(tmp_path / f"{name}.nii", brain((37, 50, 4))[0]) for name in "abc"]
+    begun, interrupted, write = Event(), Event(), outputs.write
 
-    def interrupted(written: Future, timeout: float | None = None) -> Any:
-        value = result(written, timeout)
-        if isinstance(value, predict._Result) and next(first, False):
+    def slow(*one: Any) -> None:
+        begun.set()
+        assert interrupted.wait(60)
+        time.sleep(0.2)
+        write(*one)
+
+    def forward(frames: np.ndarray) -> Labels:
+        if begun.is_set():
+            interrupted.set()
             raise KeyboardInterrupt
-        return value
+        return by_grey(frames)
 
-    segmenter = stand_in()
+    def stream(*given: Any) -> Iterator[Segmentation]:
+        for one in label(*given):
+            yield one
+            assert begun.wait(60)
+
+    segmenter = stand_in(forward)
     monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **options: segmenter)
-    monkeypatch.setattr(Future, "result", interrupted)
+    monkeypatch.setattr(predict, "label", stream)
+    monkeypatch.setattr(predict, "PLAIN", PLAIN._replace(write=slow))
+    monkeypatch.setattr("oasis_jax.inference.label._AHEAD", 0)
     with pytest.raises(KeyboardInterrupt):
         predict.predict(segmenter.ensemble.runs[0], predict.Arguments(Path("run"), tuple(paths), tmp_path / "out"))
     with (tmp_path / "out/tissue.csv").open(newline="") as file:
-        assert [row["file"] for row in csv.DictReader(file)] == ["a.nii", "b.nii"]
-    assert len(list(tmp_path.glob("out/*_labels.nii.gz"))) == 2
+        assert [row["file"] for row in csv.DictReader(file)] == ["a.nii"]
+    assert [path.name for path in tmp_path.glob("out/*_labels.nii.gz")] == ["a_labels.nii.gz"]
+
+
+def test_a_full_disk_ends_the_prediction_and_what_was_written_is_in_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [save(tmp_path / f"{name}.nii", brain((37, 50, 4))[0]) for name in "abcdef"]
+    tried, write = [], outputs.write
+
+    def full(one: Segmentation, *rest: Any) -> None:
+        tried.append(one.input.source.name)
+        if one.input.source.name != "a":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(one, *rest)
+
+    segmenter = stand_in()
+    monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **options: segmenter)
+    monkeypatch.setattr(predict, "PLAIN", PLAIN._replace(write=full))
+    with pytest.raises(OSError, match="No space left"):
+        predict.predict(segmenter.ensemble.runs[0], predict.Arguments(Path("run"), tuple(paths), tmp_path / "out"))
+    assert len(tried) < len(paths)
+    with (tmp_path / "out/tissue.csv").open(newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == ["a.nii"]

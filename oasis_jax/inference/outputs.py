@@ -39,7 +39,9 @@ def names(file: InputFile, probabilities: bool) -> list[str]:
     return [*pictures, *arrays, *pages]
 
 
-TABLES = (TISSUE, SLICES, LABELS) = ("tissue.csv", "slices.csv", "labels.tsv")
+TABLES = (TISSUE, SLICES) = ("tissue.csv", "slices.csv")
+
+LABELS = "labels.tsv"
 
 _TISSUES = [name.replace(" ", "_") for name in NAMES[1:]]
 
@@ -65,7 +67,7 @@ def write(segmentation: Segmentation, summary: FileSummary, folder: Path, traine
     else:
         volume, classes = file.volume, stacked(segmentation.classes, trained.cut.axis)
         atomic_write(paths[0], lambda part: write_volume(part, classes, volume, names=True))
-    atomic_write(paths[1], lambda part: overlays.write_picture(part, _picture(segmentation, summary, trained.cut.axis)))
+    write_overlay(paths[1], segmentation, summary, trained.cut.axis)
     if probabilities is not None:
         if file.volume is None:
             atomic_write(paths[2], lambda part: _save_array(part, probabilities[0]))
@@ -74,8 +76,13 @@ def write(segmentation: Segmentation, summary: FileSummary, folder: Path, traine
             atomic_write(paths[2], lambda part: write_volume(part, stacked(probabilities, trained.cut.axis), volume))
 
 
+def write_overlay(path: Path, segmentation: Segmentation, summary: FileSummary, axis: Axis) -> None:
+    """Write the picture of the labels of one file; it appears whole or not at all."""
+    atomic_write(path, lambda part: overlays.write_picture(part, _picture(segmentation, summary, axis)))
+
+
 def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
-    """Write `tissue.csv` (a line for each file), `slices.csv` (for each slice) and `labels.tsv` (for each label value).
+    """Write `tissue.csv` (a line for each file) and `slices.csv` (a line for each slice).
 
     Earlier predictions may have written lines to the same folder. Lines of files that are not in `summaries` stay.
 
@@ -96,10 +103,14 @@ def write_tables(folder: Path, summaries: list[FileSummary]) -> list[str]:
     problems = _continue_table(folder / TISSUE, _TISSUE_HEADER, lines)  # first: see `holds_tables`
     rows = [_slice_row(summary.file, row) for summary in summaries for row in summary.slices]
     problems += _continue_table(folder / SLICES, _SLICES_HEADER, rows)
+    return problems
+
+
+def describe(folder: Path) -> None:
+    """Write `labels.tsv`: the meaning of each label value."""
     colours = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in COLOURS]
     table = [f"{k}\t{name}\t{colours[k]}\n" for k, name in enumerate(NAMES)]
     write_text(folder / LABELS, "index\tname\tcolor\n" + "".join(table))
-    return problems
 
 
 def holds_tables(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Records (frozen dataclasses) as plain JSON values and back. Reading checks all types."""
+"""Records (frozen dataclasses and named tuples) as plain JSON values and back. Reading checks all types."""
 
 import dataclasses
 import sys
@@ -19,6 +19,8 @@ def to_json(value: Any) -> Any:
     """Plain JSON values of a record, or of a value in one. Arrays and tuples become lists, paths become strings."""
     if dataclasses.is_dataclass(value):
         return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if _is_named_tuple(type(value)):
+        value = value._asdict()
     if isinstance(value, dict):
         return {name: to_json(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -32,9 +34,9 @@ def from_json(kind: type[Record], values: Any, name: str | None = None) -> Recor
     """Build a record from `to_json`'s values.
 
     A field may be a record, a finite number, a string, a bool, a path, a `Literal`, an array with a shape of jaxtyping,
-    any of these or None, or a tuple or a dict of them. A dict whose keys are a `Literal` has an entry for each. Axes of
-    one name have one length in the whole record. A field with a default value may be missing. Unknown entries are
-    ignored.
+    any of these or None, or a tuple, a list or a dict of them. A dict whose keys are a `Literal` has an entry for each.
+    Axes of one name have one length in the whole record. A field with a default value may be missing. Unknown entries
+    are ignored.
 
     Args:
         kind: the class of the record.
@@ -63,7 +65,7 @@ class _Array(NamedTuple):
 
 def _read(kind: Any, value: Any, name: str, arrays: list[_Array]) -> Any:
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+    if (dataclasses.is_dataclass(kind) or _is_named_tuple(kind)) and isinstance(value, dict):
         return _read_record(kind, value, name, arrays)
     if origin in (types.UnionType, typing.Union):
         return None if value is None else _read(parts[0], value, name, arrays)
@@ -72,11 +74,11 @@ def _read(kind: Any, value: Any, name: str, arrays: list[_Array]) -> Any:
         if missing := [entry for entry in entries if entry not in value]:
             raise ValueError(f"{name} has no {missing[0]}")
         return {entry: _read(parts[1], value[entry], f"{name}.{entry}", arrays) for entry in entries}
-    if origin is tuple and isinstance(value, list):
-        kinds = parts[:1] * len(value) if parts[-1] is ... else parts
+    if origin in (tuple, list) and isinstance(value, list):
+        kinds = parts[:1] * len(value) if origin is list or parts[-1] is ... else parts
         if len(kinds) == len(value):
             pairs = enumerate(zip(kinds, value, strict=True))
-            return tuple(_read(item_kind, item, f"{name}[{i}]", arrays) for i, (item_kind, item) in pairs)
+            return origin(_read(item_kind, item, f"{name}[{i}]", arrays) for i, (item_kind, item) in pairs)
     if origin is Literal and value in parts:
         return value
     if kind is Path and isinstance(value, str):
@@ -106,12 +108,23 @@ def _described(kind: Any) -> str:
 
 def _read_record(kind: Any, values: dict[str, Any], name: str, arrays: list[_Array]) -> Any:
     hints, read = typing.get_type_hints(kind), {}
-    for field in dataclasses.fields(kind):
-        if field.name in values:
-            read[field.name] = _read(hints[field.name], values[field.name], f"{name}.{field.name}", arrays)
-        elif field.default is dataclasses.MISSING:
-            raise ValueError(f"{name} has no {field.name}")
+    for field, needed in _fields(kind):
+        if field in values:
+            read[field] = _read(hints[field], values[field], f"{name}.{field}", arrays)
+        elif needed:
+            raise ValueError(f"{name} has no {field}")
     return kind(**read)
+
+
+def _fields(kind: Any) -> list[tuple[str, bool]]:
+    """Of a record: the name of each field, and whether it has no default value."""
+    if _is_named_tuple(kind):
+        return [(name, name not in kind._field_defaults) for name in kind._fields]
+    return [(field.name, field.default is dataclasses.MISSING) for field in dataclasses.fields(kind)]
+
+
+def _is_named_tuple(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
 
 
 def _read_array(kind: Any, values: list[Any], name: str) -> np.ndarray:

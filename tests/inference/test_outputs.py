@@ -12,16 +12,19 @@ from helpers import assert_mistake, blob, command, finish, stand_in, start
 
 from oasis_jax import predict
 from oasis_jax.data.slices import write_png
+from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.png import read_grey
-from oasis_jax.inference.outputs import TABLES
+from oasis_jax.inference.outputs import LABELS, TABLES
 from oasis_jax.inference.summary import FileSummary, SliceSummary
+from oasis_jax.prediction.destination import Destination, Result
 from oasis_jax.report import predictions
 
 TOGETHER = """
 import sys, time
 from pathlib import Path
-from oasis_jax import predict
+from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.inference.summary import FileSummary, SliceSummary
+from oasis_jax.prediction.destination import Destination, Result
 
 folder, meeting, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 (meeting / name).touch()
@@ -30,7 +33,7 @@ while len(list(meeting.iterdir())) < 6:
 for k in range(5):
     rows = [SliceSummary(0, None, None, False, 0.9, (1.0, 2.0, 3.0))]
     summary = FileSummary(f"{name}-{k}.png", rows, None, True, ())
-    predict._write_tables([predict._Result(summary, None)], predict.Arguments(Path("run"), (), folder))
+    Destination(folder).write_tables([Result(InputFile(Path(summary.file), name), summary)])
 """
 
 
@@ -47,24 +50,22 @@ def test_predictions_that_end_together_lose_no_line(tmp_path: Path) -> None:
         done = finish(process)
         assert done.returncode == 0, done.stderr
     expected = [f"{name}-{k}.png" for name in "abcdef" for k in range(5)]
-    for table in TABLES[:2]:
+    for table in TABLES:
         assert sorted(files_in(folder / table)) == expected
     index = (folder / predictions.INDEX).read_text(encoding="utf-8")
     assert all(name in index for name in expected)
-    assert sorted(path.name for path in folder.iterdir()) == sorted((*TABLES, predictions.INDEX))
+    assert sorted(path.name for path in folder.iterdir()) == sorted((*TABLES, LABELS, predictions.INDEX))
 
 
-def test_a_disk_without_locks_has_a_note(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_disk_without_locks_has_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(handle: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     summary = FileSummary("a.png", [SliceSummary(0, None, None, False, 0.9, (1.0, 2.0, 3.0))], None, True, ())
-    predict._write_tables([predict._Result(summary, None)], predict.Arguments(Path("run"), (), tmp_path))
+    (note,) = Destination(tmp_path).write_tables([Result(InputFile(Path("a.png"), "a"), summary)])
     assert files_in(tmp_path / TABLES[0]) == ["a.png"]
-    assert "lies on a disk without locks (No locks available)" in capsys.readouterr().err
+    assert "lies on a disk without locks (No locks available)" in note
 
 
 def test_predictions_add_to_the_tables_and_pages_of_others(finished: Path, tmp_path: Path) -> None:
@@ -77,11 +78,12 @@ def test_predictions_add_to_the_tables_and_pages_of_others(finished: Path, tmp_p
     assert "a.png" in first
     assert "b.png" in second
     assert 'href="slices-2.html">page 2</a>' in (tmp_path / "out" / "index.html").read_text()
+    (tmp_path / "out/b_record.json").unlink()
     again = command("predict", finished, tmp_path / "b.png", "--output", tmp_path / "out")
     assert_mistake(again, "b_labels.png already and 1 more", "--overwrite")
 
 
-@pytest.mark.parametrize("name", [*TABLES, predictions.INDEX, predictions.SLICES])
+@pytest.mark.parametrize("name", [*TABLES, LABELS, predictions.INDEX, predictions.SLICES])
 def test_a_file_that_no_prediction_wrote_is_not_replaced(finished: Path, tmp_path: Path, name: str) -> None:
     write_png(tmp_path / "a.png", blob(np.random.default_rng(0))[0])
     (tmp_path / "out").mkdir()

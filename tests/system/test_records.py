@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -18,6 +18,11 @@ class Part:
     wet: float | None
 
 
+class Pair(NamedTuple):
+    first: int
+    second: float | None = None
+
+
 @dataclass(frozen=True)
 class Whole:
     name: str
@@ -30,6 +35,7 @@ class Whole:
     counts: Int64[np.ndarray, "subjects 2"]
     sums: Float64[np.ndarray, "subjects 3"] | None
     file: Path
+    pairs: list[Pair]
     new: bool = False
 
 
@@ -44,6 +50,7 @@ WHOLE = Whole(
     counts=np.arange(4).reshape(2, 2),
     sums=np.ones((2, 3)),
     file=Path("a/b"),
+    pairs=[Pair(1), Pair(2, 0.5)],
 )
 
 
@@ -57,6 +64,7 @@ def test_a_record_comes_back_as_it_was() -> None:
     assert records.to_json(back) == records.to_json(WHOLE)
     assert (back.counts.dtype, present(back.sums).dtype, back.size) == (np.int64, np.float64, (0.5, None))
     assert back.file == WHOLE.file
+    assert back.pairs == WHOLE.pairs
 
 
 def test_errors_name_the_record_as_they_are_asked_to() -> None:
@@ -65,11 +73,12 @@ def test_errors_name_the_record_as_they_are_asked_to() -> None:
 
 
 def test_older_and_newer_values_are_read_where_they_hold_what_is_needed() -> None:
-    changed = values(later=1, size=[1, 2], sums=[[1, 2, 3], [4, 5, 6]])
+    changed = values(later=1, pairs=[{"first": 3, "third": 4}], size=[1, 2], sums=[[1, 2, 3], [4, 5, 6]])
     del changed["new"]
     back = records.from_json(Whole, changed)
     assert back.new is False
     assert back.size == (1.0, 2.0)
+    assert back.pairs == [Pair(3)]
     assert back.sums is not None
     assert back.sums.dtype == np.float64
 
@@ -92,6 +101,9 @@ def test_older_and_newer_values_are_read_where_they_hold_what_is_needed() -> Non
         ({"parts": []}, "Whole.parts is a list"),
         ({"amounts": {"dry matter": 1}}, "Whole.amounts has no wet matter"),
         ({"amounts": {"dry matter": 1, "wet matter": "x"}}, "Whole.amounts.wet matter is 'x' and must be float"),
+        ({"pairs": [{}]}, r"Whole.pairs\[0\] has no first"),
+        ({"pairs": [[1, 2.0]]}, r"Whole.pairs\[0\] is a list"),
+        ({"pairs": {}}, "Whole.pairs is a dict"),
         ({"counts": [[1, 2, 3]] * 2}, "Whole.counts is an array"),
         ({"counts": [[1.5, 2]] * 2}, "Whole.counts is an array"),
         ({"counts": [[10**30, 2]] * 2}, "Whole.counts is an array"),

@@ -1,0 +1,151 @@
+"""`python -m oasis_jax.info RUN`: what a model is, what it sees, what it was trained on, and its scores."""
+
+from oasis_jax.system import guard
+
+if __name__ == "__main__":
+    guard.install()  # before the imports that take seconds
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import tyro
+
+from oasis_jax import classes, pretrained
+from oasis_jax.config import SPLITS
+from oasis_jax.evaluation import record
+from oasis_jax.evaluation.record import Metrics
+from oasis_jax.network import unet
+from oasis_jax.pretrained import RunPath
+from oasis_jax.runs import checkpoint
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.checkpoint import CheckpointInfo
+from oasis_jax.runs.folder import Run
+from oasis_jax.runs.weights import FILE
+from oasis_jax.system.arguments import command_line
+from oasis_jax.system.errors import run_command
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Say what a model is, what it sees, what it was trained on, and its scores."""
+
+    run: tyro.conf.Positional[RunPath]
+    """Run folder, file of weights, or pretrained or pretrained-slices, the models that come with the program."""
+    json: bool = False
+    """Print it as JSON."""
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """What there is to know of a run or of a model file, as JSON values; None for what it does not say.
+
+    Raises:
+        UserError: an evaluation of it is damaged.
+    """
+    best, model, data, cut = _best(run), run.config.model, run.config.data, run.provenance.get("slice_cut", {})
+    init, _ = unet.network(model)
+    roots = (data.root, *data.join)
+    return {
+        "name": run.name,
+        "kind": "training" if run.weights is None else "model file",
+        "network": {
+            "parameters": unet.count_parameters(jax.eval_shape(lambda: init(jax.random.key(0), run.shape))),
+            "levels": model.levels,
+            "filters_of_the_first_convolution": model.stem,
+        },
+        "sees": {
+            "plane": cut.get("axis"),
+            "heights": cut.get("heights"),  # the share of the brain below and above; None: every height
+            "slice": list(run.size),
+            "window": None if model.crop is None else list(model.crop),
+            "neighbours_on_each_side": data.neighbours,
+        },
+        "classes": list(classes.NAMES),
+        "trained_on": {
+            "data": ["phantoms" if root is None else root.name for root in roots],
+            "fingerprints": run.provenance["data_fingerprints"],
+            "started_from": run.provenance.get("init"),
+            "started": run.provenance.get("started"),
+            "seed": run.provenance.get("seed"),
+            "versions": run.provenance.get("versions"),
+        },
+        "checkpoint": None
+        if best is None
+        else {"step": best.step, "validation_loss": best.loss, "sha256": best.digests["params"]},
+        "scores": {split: _scores(metrics) for split, metrics in _evaluations(run).items()},
+        "card": str(pretrained.FOLDER / "README.md") if run.folder in pretrained.MODELS.values() else None,
+    }
+
+
+def _best(run: Run) -> CheckpointInfo | None:
+    if run.weights is not None:
+        digests = {"params": checkpoint.digest(run.weights.params)}
+        return CheckpointInfo(run.weights.step, run.weights.loss, digests)
+    return checkpoint.best(checkpoint.list_checkpoints(run.checkpoints)[0])
+
+
+def _evaluations(run: Run) -> dict[str, Metrics]:
+    """What evaluations of this network alone wrote, by split. Those of a model lie in the current folder."""
+    files = {split: run.evaluation(split) / record.METRICS for split in (*SPLITS, "volumes")}
+    return {split: record.read(Metrics, path) for split, path in files.items() if path.is_file()}
+
+
+def _scores(metrics: Metrics) -> dict[str, Any]:
+    return {
+        "data": metrics.data,
+        "step": metrics.step,
+        "slices": metrics.scores.slices,
+        "subjects": metrics.scores.subjects,
+        "hard_dice_pooled": metrics.scores.hard_dice_pooled,
+    }
+
+
+def _lines(about: dict[str, Any]) -> list[tuple[str, str]]:
+    """The description for people: titles and texts."""
+    network, sees, trained, best = about["network"], about["sees"], about["trained_on"], about["checkpoint"]
+    rows, columns = sees["slice"]
+    heights = "every height" if sees["heights"] is None else "heights {} to {} of the brain".format(*sees["heights"])
+    window = "" if sees["window"] is None else " (in training, the middle {}x{})".format(*sees["window"])
+    neighbours = f", with {n} neighbour(s) on each side" if (n := sees["neighbours_on_each_side"]) else ""
+    start = trained["started_from"]
+    version = (trained["versions"] or {}).get("oasis_jax", "an unknown version")
+    lines = [
+        ("model", f"{about['name']}, a {about['kind']} of oasis_jax {version}"),
+        ("network", f"Improved U-Net, {network['parameters']:,} parameters, {network['levels']} levels"),
+        ("sees", f"{sees['plane'] or 'unknown'} slices of {rows}x{columns}{window}, {heights}{neighbours}"),
+        ("labels", ", ".join(f"{k} {name}" for k, name in enumerate(about["classes"]))),
+        ("trained on", f"{' and '.join(trained['data'])}, started {trained['started'] or 'at an unknown time'}"),
+        *([("", f"from the parameters of {start['run']}, step {start['step']}")] if start else []),
+    ]
+    state = "none yet" if best is None else f"step {best['step']}, validation loss {_number(best['validation_loss'])}"
+    lines.append(("checkpoint", state))
+    for split, scores in about["scores"].items():
+        dice = ", ".join(f"{name} {_number(value)}" for name, value in scores["hard_dice_pooled"].items())
+        where = f"{scores['slices']} slices of {scores['subjects']} subject(s), step {scores['step']}"
+        lines += [(split, f"{scores['data']}: {where}"), ("", f"hard Dice, pooled: {dice}")]
+    if about["card"]:
+        lines.append(("model card", f"{about['card']} tells of its data and has its scores"))
+    elif not about["scores"]:
+        lines.append(("scores", "none: it was not evaluated on any split"))
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4f}"
+
+
+def main() -> None:
+    arguments = command_line(Arguments, prog="python -m oasis_jax.info", config=(tyro.conf.FlagCreatePairsOff,))
+    folder: Path = arguments.run
+    about = describe(run_folder.load(folder.parent if folder.is_file() and folder.name == FILE else folder))
+    if arguments.json:
+        print(json.dumps(about, indent=1, allow_nan=False))
+        return
+    for title, text in _lines(about):
+        print(f"{title:12}{text}")
+
+
+if __name__ == "__main__":
+    run_command(main)

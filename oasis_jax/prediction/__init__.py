@@ -1,0 +1,1 @@
+"""A prediction: what it writes for each file, and what it keeps of that."""

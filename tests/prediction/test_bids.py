@@ -1,0 +1,166 @@
+"""A BIDS folder gives a BIDS derivative: the names, the values, the descriptions, and a validator agrees."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from checked import load
+from helpers import ALL_WAYS, assert_mistake, brain, command, save, stand_in
+
+from oasis_jax import predict
+from oasis_jax.data.volumes.finding import InputFile
+from oasis_jax.prediction import bids
+from oasis_jax.system.errors import UserError
+
+VALIDATOR = shutil.which("bids-validator-deno") or shutil.which(Path(sys.executable).with_name("bids-validator-deno"))
+
+SCANS = ("sub-01/anat/sub-01", "sub-02/ses-a/anat/sub-02_ses-a_acq-x_run-1", "sub-02/ses-b/anat/sub-02_ses-b_desc-n4")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """A BIDS folder with three T1w files among others."""
+    root = tmp_path / "my study"
+    for k, scan in enumerate(SCANS):
+        (root / scan).parent.mkdir(parents=True)
+        image = load(save(root / "scan.nii", brain((37, 50, k + 8))[0], way=ALL_WAYS[9 * k]))
+        image.header.set_xyzt_units("mm", "sec")
+        nib.save(image, root / f"{scan}_T1w.nii.gz")
+    (root / "scan.nii").unlink()
+    save(root / "sub-01/anat/sub-01_T2w.nii.gz", brain((37, 50, 8))[0])
+    (root / "derivatives/other/sub-01/anat").mkdir(parents=True)
+    shutil.copy(root / f"{SCANS[0]}_T1w.nii.gz", root / "derivatives/other/sub-01/anat/sub-01_T1w.nii.gz")
+    (root / "dataset_description.json").write_text(json.dumps({"Name": "mine", "BIDSVersion": "1.10.0"}))
+    return root
+
+
+def label(dataset: Path, monkeypatch: pytest.MonkeyPatch, name: str = "oasis_jax", **options: Any) -> Path:
+    segmenter = stand_in()
+    monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **rest: segmenter)
+    out = dataset / "derivatives" / name
+    arguments = predict.Arguments(Path("run"), (dataset,), out, **options)
+    assert predict.predict(segmenter.ensemble.runs[0], arguments) == (3, [])
+    return out
+
+
+def values(path: Path) -> np.ndarray:
+    return np.asarray(nib.as_closest_canonical(load(path)).dataobj)
+
+
+def test_names_keep_the_entities_of_the_scan() -> None:
+    for scan in SCANS:
+        first, second, *_ = bids.names(InputFile(Path(f"{scan}_T1w.nii.gz"), f"{scan}_T1w"), False)
+        assert (first, second) == (f"{scan}_dseg.nii.gz", f"{scan}_dseg.json")
+    last = bids.names(InputFile(Path(f"{SCANS[2]}_T1w.nii"), f"{SCANS[2]}_T1w"), True)
+    assert "sub-02/ses-b/anat/sub-02_ses-b_label-GM_desc-n4_probseg.nii.gz" in last
+    assert len(last) == len(set(last)) == 10
+
+
+def test_the_derivative_holds_labels_probabilities_and_what_they_mean(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = label(dataset, monkeypatch, probabilities=True)
+    for k, scan in enumerate(SCANS):
+        truth = brain((37, 50, k + 8))[1]
+        deep = (truth == 3).any(axis=(0, 1))
+        labels = values(out / f"{scan}_dseg.nii.gz")
+        assert np.array_equal(labels[..., deep], truth[..., deep])
+        start, _, last = scan.partition("_desc")
+        for number, name in enumerate(("CSF", "GM", "WM"), 1):
+            shares = values(out / f"{start}_label-{name}{'_desc' * bool(last)}{last}_probseg.nii.gz")
+            assert shares.dtype == np.float32
+            assert np.array_equal(shares > 0.5, labels == number)
+        about = json.loads((out / f"{scan}_dseg.json").read_text())
+        assert about["Sources"] == [f"bids:raw:{scan}_T1w.nii.gz"]
+        assert "1 CSF; 2 gray matter; 3 white matter" in about["Description"]
+    assert (out / "dseg.tsv").read_text().splitlines()[:3] == [
+        "index\tname\tabbreviation\tcolor",
+        "0\tbackground\tBG\t#000000",
+        "1\tCSF\tCSF\t#56B4E9",
+    ]
+    about = json.loads((out / "dataset_description.json").read_text())
+    assert (about["DatasetType"], about["GeneratedBy"][0]["Name"]) == ("derivative", "oasis_jax")
+    assert (out / about["DatasetLinks"]["raw"]).resolve() == dataset
+    with (out / "tissue.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == [f"{scan}_T1w.nii.gz" for scan in SCANS]
+    assert all(f'<a href="{scan}_T1w_view.html">' in (out / "index.html").read_text() for scan in SCANS)
+    assert not (out / "labels.tsv").exists()
+
+
+def test_labels_can_have_the_values_of_bids(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = values(label(dataset, monkeypatch) / f"{SCANS[0]}_dseg.nii.gz")
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match="oasis_jax holds labels with other values than --values bids"):
+            label(dataset, monkeypatch, values="bids", overwrite=overwrite)
+    out = label(dataset, monkeypatch, "second", values="bids")
+    image = load(out / f"{SCANS[0]}_dseg.nii.gz")
+    assert np.array_equal(np.array([0, 3, 1, 2])[own], values(out / f"{SCANS[0]}_dseg.nii.gz"))
+    assert image.get_data_dtype() == np.uint8
+    assert image.header.get_intent()[0] == "label"
+    assert image.header.extensions[0].get_content() == b"0 background; 1 gray matter; 2 white matter; 3 CSF"
+    table = [row.split("\t")[:3] for row in (out / "dseg.tsv").read_text().splitlines()[1:]]
+    assert table == [
+        ["0", "background", "BG"],
+        ["1", "gray matter", "GM"],
+        ["2", "white matter", "WM"],
+        ["3", "CSF", "CSF"],
+    ]
+    assert "1 gray matter" in json.loads((out / f"{SCANS[0]}_dseg.json").read_text())["Description"]
+
+
+@pytest.mark.skipif(VALIDATOR is None, reason="bids-validator-deno is not installed")
+@pytest.mark.parametrize("kind", ["own", "bids"])
+def test_the_bids_validator_finds_no_error(kind: str, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = label(dataset, monkeypatch, probabilities=True, values=kind)
+    done = subprocess.run([str(VALIDATOR), "--format", "json", out], capture_output=True, text=True, check=False)
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    about_all = ("/dataset_description.json", "/dseg.tsv")  # it recommends authors, and a sidecar of the table
+    assert not [issue for issue in issues if issue["severity"] == "error" or issue["location"] not in about_all]
+    assert done.returncode == 0
+
+
+def test_files_that_are_not_named_as_bids_names_them_are_named(dataset: Path) -> None:
+    for name in (
+        "sub-01/anat/sub-02_T1w.nii.gz",
+        "sub-01/anat/sub-01_x_T1w.nii.gz",
+        "sub-02/ses-a/anat/sub-02_T1w.nii",
+    ):
+        (dataset / name).touch()
+    (dataset / "sub-01/anat/sub-01_run-2_T1w.nii").symlink_to("nowhere")
+    (dataset / f"{SCANS[1]}_T1w.nii").touch()
+    files, problems = bids.find(dataset)
+    assert [file.name for file in files] == [f"{scan}_T1w" for scan in SCANS]
+    told = "\n".join(problems)
+    for part in (
+        "sub-01/anat/sub-02_T1w.nii.gz is not named as BIDS names such a file, sub-01_..._T1w.nii.gz",
+        "sub-01_x_T1w.nii.gz is not named",
+        "sub-02_T1w.nii is not named as BIDS names such a file, sub-02_ses-a_..._T1w.nii.gz",
+        "sub-01_run-2_T1w.nii is a link to a file that does not exist",
+        "has the same name as",
+    ):
+        assert part in told
+    assert len(problems) == 5
+
+
+def test_each_mistake_is_a_sentence(dataset: Path, finished: Path, tmp_path: Path) -> None:
+    one = dataset / f"{SCANS[0]}_T1w.nii.gz"
+    words = ("--output", tmp_path / "out")
+    assert_mistake(command("predict", finished, dataset, one, *words), "is a BIDS folder: name it alone")
+    assert_mistake(command("predict", finished, one, *words, "--values", "bids"), "--values is for a BIDS folder")
+    for path in dataset.rglob("*_T1w.nii.gz"):
+        path.unlink()
+    assert_mistake(command("predict", finished, dataset, *words), "is a BIDS folder without T1w files")
+    assert_mistake(command("predict", finished, dataset, "--output", dataset), "is where the inputs lie")
+    save(one, brain((37, 50, 8))[0])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/dataset_description.json").write_text("mine")
+    assert_mistake(command("predict", finished, dataset, *words), "dataset_description.json already")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["dataset_description.json"]

@@ -1,0 +1,81 @@
+"""`info` tells the same of a run, of its weights and of the models that come with the program."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import assert_mistake, command
+
+from oasis_jax import predict, pretrained
+from oasis_jax.inference.segment import Segmenter
+from oasis_jax.runs import folder as run_folder
+
+
+def told(*words: str | Path, cwd: Path | None = None) -> dict[str, Any]:
+    done = command("info", *words, "--json", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_run_has_its_network_data_checkpoint_and_scores(finished: Path) -> None:
+    about = told(finished)
+    assert (about["name"], about["kind"], about["card"]) == ("finished", "training", None)
+    assert about["sees"] == {
+        "plane": "axial",
+        "heights": [0.49, 0.77],
+        "slice": [48, 64],
+        "window": None,
+        "neighbours_on_each_side": 0,
+    }
+    assert about["trained_on"]["data"] == ["tree with spaces é"]
+    segmenter = Segmenter.load([run_folder.load(finished)])
+    settings = predict._settings(segmenter, predict.Arguments(finished, (), Path("out")))
+    assert settings.weights == (about["checkpoint"]["sha256"],)  # what the records of predictions hold
+    assert about["checkpoint"]["step"] == segmenter.ensemble.checkpoints[0].step
+    metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
+    scores = about["scores"]["test"]
+    assert scores["hard_dice_pooled"] == metrics["scores"]["hard_dice_pooled"]
+    assert (scores["slices"], scores["subjects"], scores["step"]) == (16, 2, metrics["step"])
+    lines = command("info", finished).stdout
+    for part in (
+        "finished, a training",
+        "axial slices of 48x64, heights 0.49 to 0.77 of the brain",
+        "hard Dice, pooled",
+    ):
+        assert part in lines
+
+
+def test_weights_are_named_by_their_folder_or_their_file(finished: Path, tmp_path: Path) -> None:
+    assert command("export", finished, "--weights", "--output", tmp_path / "mine").returncode == 0
+    of_folder, of_file = told(tmp_path / "mine"), told(tmp_path / "mine/weights.safetensors")
+    assert of_folder == of_file == told("weights.safetensors", cwd=tmp_path / "mine")
+    run = told(finished)
+    assert (of_file["name"], of_file["kind"], of_file["scores"]) == ("mine", "model file", {})
+    for name in ("network", "sees", "classes"):
+        assert of_file[name] == run[name]
+    assert of_file["checkpoint"]["step"] == run["checkpoint"]["step"]
+    assert "none: it was not evaluated" in command("info", tmp_path / "mine").stdout
+
+
+@pytest.mark.parametrize("name", pretrained.MODELS)
+def test_the_shipped_models_name_their_card(name: str) -> None:
+    about = told(name)
+    assert about["name"] == name
+    assert about["network"]["parameters"] == 2_779_600
+    assert (about["sees"]["heights"] is None) == (name == "pretrained")
+    assert Path(about["card"]).is_file()
+    lines = command("info", name).stdout
+    assert ("every height" in lines) == (name == "pretrained")
+    assert "has its scores" in lines
+
+
+def test_each_mistake_is_a_sentence(finished: Path, tmp_path: Path) -> None:
+    assert_mistake(command("info", tmp_path / "nothing"), "nothing is not a run")
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "evaluation/test/metrics.json").write_text("{")
+    assert_mistake(command("info", run), "metrics.json is damaged")
+    shutil.rmtree(run / "evaluation")
+    shutil.rmtree(run / "checkpoints")
+    assert "checkpoint  none yet" in command("info", run).stdout
