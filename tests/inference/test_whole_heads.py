@@ -42,7 +42,7 @@ def test_the_frame_is_the_box_around_the_head_whatever_lies_around_it(
 ) -> None:
     values, truth = brain(shape)
     one = labelled(save(tmp_path / "a.nii", values), of_every_height())
-    assert one.input.place.frame == (32, 48)  # 30 x 44 mm, and at most what stays below the next multiple of 16
+    assert one.input.place.frame == (48, 64)  # 30 x 44 mm and a margin, rounded up to multiples of 16
     assert not one.input.notes
     np.testing.assert_array_equal(one.classes, np.moveaxis(truth, 2, 0))
 
