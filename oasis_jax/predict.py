@@ -1,15 +1,11 @@
 """`python -m oasis_jax.predict RUN INPUT... --output DIR`: label slices and volumes of your own."""
 
-from oasis_jax.system import guard
-
-if __name__ == "__main__":
-    guard.install()  # before the imports that take seconds
-
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -245,5 +241,8 @@ def main() -> None:
         leave_some(_listing(f"{len(problems)} input(s) could not be labelled, the others are done", problems))
 
 
+cli = partial(run_command, main)
+
+
 if __name__ == "__main__":
-    run_command(main)
+    cli()

@@ -1,14 +1,10 @@
 """`python -m oasis_jax.train [EXPERIMENT] [--option value ...]`: train, keep the best, resume, evaluate."""
 
-from oasis_jax.system import guard
-
-if __name__ == "__main__":
-    guard.install()  # before the imports that take seconds
-
 import argparse
 import runpy
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -115,5 +111,8 @@ Examples:
   python -m oasis_jax.train --init pretrained --data.root DIR --run runs/tuned"""
 
 
+cli = partial(run_command, main)
+
+
 if __name__ == "__main__":
-    run_command(main)
+    cli()

@@ -13,12 +13,7 @@ from oasis_jax.runs.store import Store
 from oasis_jax.system import console, sharding
 from oasis_jax.training.log import Log
 from oasis_jax.training.program import Program
-
-
-class Stop:
-    """A request to stop this process: `signal` is the number of the signal that was received, or 0."""
-
-    signal = 0
+from oasis_jax.training.stop import Stop
 
 
 def optimize(run: Run, program: Program, stop: Stop) -> int:

@@ -1,11 +1,7 @@
 """A run from its config to its evaluated best checkpoint."""
 
 import dataclasses
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from types import FrameType
 from typing import Any
 
 import jax
@@ -28,11 +24,12 @@ from oasis_jax.report.write import is_current, show, write_split
 from oasis_jax.runs import arrays, checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
-from oasis_jax.system import console, distributed, guard, records, sharding
+from oasis_jax.system import console, distributed, records, sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program as programs
 from oasis_jax.training import start
-from oasis_jax.training.loop import Stop, optimize
+from oasis_jax.training.loop import optimize
+from oasis_jax.training.stop import stop_signals
 
 
 def train(settings: Config) -> None:
@@ -67,7 +64,7 @@ def train(settings: Config) -> None:
             run = run_folder.create(
                 settings, _data_record(tree, _ranges(settings, tree, program.sources["train"])) | origin
             )
-        with _stop_signals() as stop:
+        with stop_signals() as stop:
             step = optimize(run, program, stop)
         if number := max(distributed.all_gather(stop.signal)):
             _leave(run, step, number)
@@ -146,28 +143,6 @@ def _scores_on_disk(run: Run, tree: Dataset, split: str) -> Metrics | None:
     except (OSError, UserError):
         return None  # not there yet, damaged, or of another version: it will be made again
     return metrics if is_current(metrics, run, tree) else None
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Stop]:
-    """Turn the first of `guard.SIGNALS` into a request to save and leave; a second one acts at once."""
-    stop = Stop()
-    before = {number: signal.getsignal(number) for number in guard.SIGNALS}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def request(number: int, frame: FrameType | None) -> None:
-        stop.signal = number
-        restore()
-        console.say(f"{signal.Signals(number).name}: saving after this step ...")
-
-    guard.handle(request)
-    try:
-        yield stop
-    finally:
-        restore()
 
 
 def _leave(run: Run, step: int, number: int) -> None:

@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import socket
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from helpers import SMALL, Done, Processes, assert_mistake, environ, finish, wri
 from oasis_jax.runs import checkpoint
 from oasis_jax.system import distributed
 from oasis_jax.system.errors import UserError
-from oasis_jax.system.guard import Interrupted
 
 # Without normalisation: it amplifies rounding, and gives Adam gradients that are nothing but rounding.
 OPTIONS = (*SMALL, "--model.norm", "none", "--model.dropout", "0.3", "--train.epochs", "3", "--train.seed", "1")
@@ -213,7 +211,7 @@ run_command(main)
         (UserError("One word."), 2, "error: process 1 on HOST: One word."),
         (OSError(28, "full", "/file"), 2, "error: process 1 on HOST: The disk is full: free some space"),
         (RuntimeError("bug"), 1, "error: process 1 on HOST failed, or lost a process that failed"),
-        (Interrupted(signal.SIGTERM), 143, "Interrupted by SIGTERM."),
+        (KeyboardInterrupt(), 130, "Interrupted."),
     ],
 )
 def test_a_process_says_what_ended_it(
