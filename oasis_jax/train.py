@@ -18,6 +18,7 @@ from oasis_jax.system.arguments import command_line, local
 from oasis_jax.system.distributed import Flag, initialize
 from oasis_jax.system.errors import UserError, run_command
 from oasis_jax.training import start
+from oasis_jax.training.result import show_scores
 from oasis_jax.training.setup import train
 
 
@@ -64,19 +65,21 @@ def parse(words: list[str]) -> Arguments:
     """What a command line says: an experiment, by name or as a file, or none, and then options.
 
     Raises:
-        UserError: an experiment that cannot be used, or one after an option.
+        UserError: an experiment that cannot be used, or one after an option; or settings out of range.
     """
     if any(word.endswith(".py") for word in words[1:]):
         raise UserError("Name the experiment first, then the options.")
     named = words and not words[0].startswith("-")
     default = load_experiment(named_experiments().get(words[0], Path(words[0]))) if named else _default_settings(words)
-    return command_line(
+    arguments = command_line(
         Arguments,
         default=Arguments(default),
         args=words[1:] if named else words,
         prog="python -m oasis_jax.train [EXPERIMENT]",
         description=_HELP,
     )
+    config.validate(arguments.config)
+    return arguments
 
 
 def _default_settings(words: list[str]) -> Config:
@@ -94,7 +97,7 @@ def _default_settings(words: list[str]) -> Config:
 def main() -> None:
     arguments = parse(sys.argv[1:])
     with initialize(arguments.distributed, arguments):
-        train(arguments.config)
+        show_scores(train(arguments.config))
 
 
 _HELP = """\

@@ -15,8 +15,6 @@ from oasis_jax.inference import ensemble, score
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.report import csv_files, events, pictures, tables
 from oasis_jax.report.page import report
-from oasis_jax.runs import checkpoint
-from oasis_jax.runs.folder import Run
 from oasis_jax.system.files import atomic_folder, plain_name, printable
 
 
@@ -109,18 +107,6 @@ def write_split(
         folder=folder,
         asked=asked,
         caveats=summary.CAUTIONS.get(split, ()),
-    )
-
-
-def is_current(metrics: Metrics, run: Run, tree: Dataset) -> bool:
-    """Whether an evaluation belongs to the best checkpoint of a run, to this data, and to its spacing."""
-    best = checkpoint.best(checkpoint.list_checkpoints(run.checkpoints)[0])
-    return (
-        best is not None
-        and metrics.step == best.step
-        and metrics.averaged is None
-        and metrics.data_fingerprint == tree.fingerprints.get(metrics.split)
-        and metrics.spacing_mm == common([tree.spacing[pair.case] for pair in tree.splits[metrics.split]])
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from forked import start_process
 from helpers import SMALL, Done, Processes, assert_mistake, environ, finish, write_tree
 
-from oasis_jax.runs import checkpoint
+from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.system import distributed
 from oasis_jax.system.errors import UserError
 
@@ -54,12 +54,12 @@ def parameters(run: Path) -> np.ndarray:
     from oasis_jax.network import unet
     from oasis_jax.system import sharding
 
-    init, _ = unet.network(Model(stem=2, levels=3, crop=None, norm="none", dropout=0.3))
-    shapes = jax.eval_shape(lambda: init(jax.random.key(0), (48, 64, 1)))
-    abstract = sharding.abstract_on(shapes, sharding.make_mesh(4))
-    card = checkpoint.list_checkpoints(run / "checkpoints")[0][-1]
-    assert card.step == STEPS
-    restored = checkpoint.restore_parts(run / "checkpoints", card, {"params": abstract})["params"]
+    network = unet.network(Model(stem=2, levels=3, crop=None, norm="none", dropout=0.3))
+    abstract = sharding.abstract_on(network.abstract((48, 64, 1)), sharding.make_mesh(4))
+    checkpoints = Checkpoints(run / "checkpoints")
+    assert checkpoints.latest is not None
+    assert checkpoints.latest.step == STEPS
+    restored = checkpoints.restore(checkpoints.latest, {"params": abstract})["params"]
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(restored)])
 
 
@@ -119,7 +119,8 @@ def test_a_stop_of_one_process_stops_both_at_one_step_and_one_process_can_go_on(
     assert (first.returncode, second.returncode) == (128 + signal.SIGTERM,) * 2, first.stderr + second.stderr
     assert "Start the same command again to go on." in first.stderr
     assert output_lines(second.stdout + second.stderr) == []
-    (card,) = checkpoint.list_checkpoints(run / "checkpoints")[0][-1:]
+    card = Checkpoints(run / "checkpoints").latest
+    assert card is not None
     assert card.step == lines(run)[-1]["step"] < STEPS
     (done,) = Processes("train", "--data.root", slices, "--run", run, *OPTIONS, count=1).finish()
     assert f"Resuming {run} after step {card.step} of {STEPS}." in done.stderr
@@ -324,8 +325,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 from oasis_jax.runs import arrays
+from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.state import TrainState
-from oasis_jax.runs.store import Store
 from oasis_jax.system import distributed, sharding
 from oasis_jax.system.errors import run_command
 
@@ -335,10 +336,10 @@ def unreadable(path, abstract):
 def main():
     with distributed.initialize(True, "same"):
         same = sharding.replicated(sharding.make_mesh(jax.device_count()))
-        store = Store(Path(sys.argv[1]))
+        checkpoints = Checkpoints(Path(sys.argv[1]))
         for step in range(1, 6):
             make = lambda: TrainState(jnp.asarray(step), {"kernel": jnp.arange(100.0) + step}, {"mu": jnp.zeros(100)})
-            store.save(jax.jit(make, out_shardings=same)(), 1 / step)
+            checkpoints.save(jax.jit(make, out_shardings=same)(), 1 / step)
             if step == 4 and os.environ["JAX_PROCESS_ID"] == "1":
                 arrays.read_alone = unreadable
 
