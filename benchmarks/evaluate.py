@@ -48,7 +48,7 @@ def main() -> None:
         source[i]  # reading is not timed
     mesh = sharding.make_mesh(batch)
     best, params = restore.load_best(trained, mesh)
-    step = score.compiled_eval_step(config, unet.network(config.model)[1], mesh)
+    step = score.compiled_eval_step(config, unet.network(config.model).apply, mesh)
     score.score(step, params, few, config.data, batch, mesh)
 
     times, start = {}, time.perf_counter()

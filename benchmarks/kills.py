@@ -30,8 +30,8 @@ import trees
 import tyro
 
 from oasis_jax.network import unet
-from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.system import sharding
 from oasis_jax.training import optimizer
 
@@ -148,8 +148,8 @@ def moment(folder: Path, output: str) -> str:
         return MOMENTS[2]
     if any(name.endswith(".pruned") for name in names(folder)):
         return MOMENTS[4]
-    cards = checkpoint.list_checkpoints(folder / "checkpoints")[0]
-    if len(cards) > len({card.step for card in (*cards[-2:], checkpoint.best(cards)) if card}):
+    checkpoints = Checkpoints(folder / "checkpoints")
+    if len(checkpoints.sound) > len({card.step for card in (*checkpoints.sound[-2:], checkpoints.best) if card}):
         return MOMENTS[3]
     if "Training" not in output and "Resuming" not in output:
         return MOMENTS[0]
@@ -159,13 +159,13 @@ def moment(folder: Path, output: str) -> str:
 def arrays(folder: Path) -> tuple[Any, int]:
     """Parameters and optimizer state of the last checkpoint, and its step."""
     run = run_folder.load(folder)
-    init, _ = unet.network(run.config.model)
+    init = unet.network(run.config.model).init
     transform = optimizer.optimizer(run.config.optim)
     initial_state = partial(optimizer.initial_state, jax.random.key(0), run.shape, init, transform)
     abstract = sharding.abstract_on(jax.eval_shape(initial_state), sharding.make_mesh(run.config.train.batch))
-    restored = checkpoint.restore_latest(run.checkpoints, abstract, print)
+    restored = Checkpoints(run.checkpoints).restore_latest(abstract, print)
     assert restored is not None, folder
-    return restored[0], restored[1].step
+    return restored, int(restored.step)
 
 
 def outcome(folder: Path) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     return {
         "step": step,
         "arrays": [(value.dtype, value.shape, value.tobytes()) for value in map(np.asarray, jax.tree.leaves(state))],
-        "checkpoints": checkpoint.list_checkpoints(folder / "checkpoints"),
+        "checkpoints": Checkpoints(run_folder.load(folder).checkpoints).sound,
         "files": sorted(names(folder)),
         "metrics": (folder / "metrics.jsonl").read_text(),
         "evaluation": evaluation,

@@ -3,7 +3,6 @@
 import sys
 
 from oasis_jax import __version__
-from oasis_jax.system import guard
 from oasis_jax.system.errors import UserError, run_command
 
 COMMANDS = {
@@ -32,5 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    guard.install()
     run_command(main)

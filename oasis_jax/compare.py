@@ -1,12 +1,8 @@
 """`python -m oasis_jax.compare RUN RUN ...`: the first run against the others and the baselines, on the same people."""
 
-from oasis_jax.system import guard
-
-if __name__ == "__main__":
-    guard.install()  # before the imports that take seconds
-
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 import tyro
@@ -60,5 +56,8 @@ def main() -> None:
         print(f"They are too few for an interval or a test; {FEWEST_SUBJECTS} are needed.")
 
 
+cli = partial(run_command, main)
+
+
 if __name__ == "__main__":
-    run_command(main)
+    cli()

@@ -1,12 +1,8 @@
 """`python -m oasis_jax.evaluate RUN`: restore the best checkpoint and report its scores on a split or on volumes."""
 
-from oasis_jax.system import guard
-
-if __name__ == "__main__":
-    guard.install()  # before the imports that take seconds
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -156,5 +152,8 @@ def _output_folder(runs: Sequence[Run], arguments: Arguments, split: str) -> Pat
     return folder
 
 
+cli = partial(run_command, main)
+
+
 if __name__ == "__main__":
-    run_command(main)
+    cli()

@@ -5,14 +5,10 @@ what goes in, what comes out and where it comes from. Nothing of this package is
 the folder holds the parameters alone (`runs/weights.py`), and every command of this package takes it as a run.
 """
 
-from oasis_jax.system import guard
-
-if __name__ == "__main__":
-    guard.install()  # before the imports that take seconds
-
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -164,5 +160,8 @@ def main() -> None:
     print(f"Wrote {arguments.output}: the checkpoint of step {content['checkpoint']['step']}, with {scores}.")
 
 
+cli = partial(run_command, main)
+
+
 if __name__ == "__main__":
-    run_command(main)
+    cli()

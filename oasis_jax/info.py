@@ -1,16 +1,11 @@
 """`python -m oasis_jax.info RUN`: what a model is, what it sees, what it was trained on, and its scores."""
 
-from oasis_jax.system import guard
-
-if __name__ == "__main__":
-    guard.install()  # before the imports that take seconds
-
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import tyro
 
 from oasis_jax import classes, pretrained
@@ -22,6 +17,7 @@ from oasis_jax.pretrained import RunPath
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.checkpoint import CheckpointInfo
+from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.weights import FILE
 from oasis_jax.system.arguments import command_line
@@ -45,13 +41,12 @@ def describe(run: Run) -> dict[str, Any]:
         UserError: an evaluation of it is damaged.
     """
     best, model, data, cut = _best(run), run.config.model, run.config.data, run.provenance.get("slice_cut", {})
-    init, _ = unet.network(model)
     roots = (data.root, *data.join)
     return {
         "name": run.name,
         "kind": "training" if run.weights is None else "model file",
         "network": {
-            "parameters": unet.count_parameters(jax.eval_shape(lambda: init(jax.random.key(0), run.shape))),
+            "parameters": unet.count_parameters(unet.network(model).abstract(run.shape)),
             "levels": model.levels,
             "filters_of_the_first_convolution": model.stem,
         },
@@ -83,7 +78,7 @@ def _best(run: Run) -> CheckpointInfo | None:
     if run.weights is not None:
         digests = {"params": checkpoint.digest(run.weights.params)}
         return CheckpointInfo(run.weights.step, run.weights.loss, digests)
-    return checkpoint.best(checkpoint.list_checkpoints(run.checkpoints)[0])
+    return Checkpoints(run.checkpoints).best
 
 
 def _evaluations(run: Run) -> dict[str, Metrics]:
@@ -147,5 +142,8 @@ def main() -> None:
         print(f"{title:12}{text}")
 
 
+cli = partial(run_command, main)
+
+
 if __name__ == "__main__":
-    run_command(main)
+    cli()

@@ -1,10 +1,5 @@
 """`python -m oasis_jax.predict RUN INPUT... --output DIR`: label slices and volumes of your own."""
 
-from oasis_jax.system import guard
-
-if __name__ == "__main__":
-    guard.install()  # before the imports that take seconds
-
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -227,5 +222,8 @@ def main() -> None:
         leave_some(_listing(f"{len(problems)} input(s) could not be labelled, the others are done", problems))
 
 
+cli = partial(run_command, main)
+
+
 if __name__ == "__main__":
-    run_command(main)
+    cli()

@@ -1,14 +1,10 @@
 """`python -m oasis_jax.train [EXPERIMENT] [--option value ...]`: train, keep the best, resume, evaluate."""
 
-from oasis_jax.system import guard
-
-if __name__ == "__main__":
-    guard.install()  # before the imports that take seconds
-
 import argparse
 import runpy
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +18,7 @@ from oasis_jax.system.arguments import command_line, local
 from oasis_jax.system.distributed import Flag, initialize
 from oasis_jax.system.errors import UserError, run_command
 from oasis_jax.training import start
+from oasis_jax.training.result import show_scores
 from oasis_jax.training.setup import train
 
 
@@ -68,19 +65,21 @@ def parse(words: list[str]) -> Arguments:
     """What a command line says: an experiment, by name or as a file, or none, and then options.
 
     Raises:
-        UserError: an experiment that cannot be used, or one after an option.
+        UserError: an experiment that cannot be used, or one after an option; or settings out of range.
     """
     if any(word.endswith(".py") for word in words[1:]):
         raise UserError("Name the experiment first, then the options.")
     named = words and not words[0].startswith("-")
     default = load_experiment(named_experiments().get(words[0], Path(words[0]))) if named else _default_settings(words)
-    return command_line(
+    arguments = command_line(
         Arguments,
         default=Arguments(default),
         args=words[1:] if named else words,
         prog="python -m oasis_jax.train [EXPERIMENT]",
         description=_HELP,
     )
+    config.validate(arguments.config)
+    return arguments
 
 
 def _default_settings(words: list[str]) -> Config:
@@ -98,7 +97,7 @@ def _default_settings(words: list[str]) -> Config:
 def main() -> None:
     arguments = parse(sys.argv[1:])
     with initialize(arguments.distributed, arguments):
-        train(arguments.config)
+        show_scores(train(arguments.config))
 
 
 _HELP = """\
@@ -115,5 +114,8 @@ Examples:
   python -m oasis_jax.train --init pretrained --data.root DIR --run runs/tuned"""
 
 
+cli = partial(run_command, main)
+
+
 if __name__ == "__main__":
-    run_command(main)
+    cli()

@@ -13,7 +13,7 @@ import jax
 import pytest
 from helpers import ALL_WAYS, brain, launch, options, save, write_tree
 
-from oasis_jax.system import guard
+from oasis_jax.training.stop import SIGNALS
 
 hypothesis.settings.register_profile("patient", deadline=None)  # no test is about speed
 hypothesis.settings.load_profile("patient")
@@ -39,7 +39,7 @@ def pytest_collection_finish() -> None:
     """Leave what is imported out of later collections of garbage, which take a third of a second each otherwise."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(guard.GARBAGE)
+    gc.set_threshold(10_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,7 +52,7 @@ def signals() -> None:
 
     A new program ignores what this one ignores, but not what a function of this one handles.
     """
-    for number in guard.SIGNALS:
+    for number in SIGNALS:
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda number, frame: None)
 

@@ -121,7 +121,7 @@ def _become(words: list[str], code: str, environment: dict[str, str], cwd: Path,
     os.environ.update(environment)
     import jax
 
-    from oasis_jax.system import errors, guard
+    from oasis_jax.system import errors
 
     for name in environment.keys() & _OPTIONS.keys():
         jax.config.update(name.lower(), _OPTIONS[name](environment[name]))
@@ -131,7 +131,6 @@ def _become(words: list[str], code: str, environment: dict[str, str], cwd: Path,
             exec(code, {"__name__": "__main__"})
         else:
             sys.argv = [f"python -m oasis_jax.{words[0]}", *words[1:]]
-            guard.install()
             errors.run_command(import_module(MODULES[words[0]]).main)
     finally:
         atexit._run_exitfuncs()  # pyright: ignore[reportAttributeAccessIssue]  # multiprocessing leaves them out

@@ -33,6 +33,7 @@ from oasis_jax.evaluation.result import Result, of_record
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Forward, Labels, Segmenter
 from oasis_jax.metrics.surface import compare_slices
+from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.checkpoint import CheckpointInfo
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import explain
@@ -84,6 +85,13 @@ def evaluated(
         both = [(truth, prediction) for (_, truth), prediction in zip(slices, predictions, strict=True)]
         surfaces = compare_slices(both, itertools.repeat(spacing[:2]))
     return Evaluated(pairs, subjects, slices, predictions, table, surfaces, dict.fromkeys(subjects, spacing))
+
+
+def create_run(settings: Config, facts: dict[str, Any]) -> Run:
+    """A run folder without checkpoints."""
+    run = run_folder.new(settings, facts)
+    run_folder.save(run)
+    return run
 
 
 def finished_result(found: Evaluated, **about: Any) -> Result:

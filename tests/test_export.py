@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import PATIENCE, REPOSITORY, SIZE, assert_mistake, blob, command, evaluated, finished_result
+from helpers import PATIENCE, REPOSITORY, SIZE, assert_mistake, blob, command, create_run, evaluated, finished_result
 from jax import export as jax_export
 
 from oasis_jax import export
@@ -29,9 +29,9 @@ from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.network import unet
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.state import TrainState
-from oasis_jax.runs.store import Store
 from oasis_jax.system import files, records
 from oasis_jax.system.errors import UserError
 
@@ -71,11 +71,11 @@ def evaluation(split: str, step: int) -> Metrics:
 
 def make_run(folder: Path, settings: Config = SETTINGS) -> Path:
     """What training leaves, without the training: two checkpoints, the earlier one better."""
-    made = run_folder.create(replace(settings, run=folder), FACTS)
+    made = create_run(replace(settings, run=folder), FACTS)
     for step, loss in ((BEST, 0.25), (OTHER, 0.5)):
         params = parameters(settings, step)
         now = TrainState(jnp.asarray(step, jnp.int32), params, {"count": jnp.zeros(1)})
-        Store(made.checkpoints).save(now, loss)
+        Checkpoints(made.checkpoints).save(now, loss)
     for split, step in (("validate", OTHER), ("test", BEST)):
         made.evaluation(split).mkdir(parents=True)
         (made.evaluation(split) / "metrics.json").write_text(record.text(evaluation(split, step)))
@@ -253,7 +253,7 @@ def test_each_mistake_is_named_and_leaves_nothing(trained: Path, tmp_path: Path)
     with pytest.raises(UserError, match=f"checkpoint of step {OTHER} in .* is damaged"):
         export.export([copy], output)
 
-    fresh = run_folder.create(replace(SETTINGS, run=tmp_path / "fresh"), FACTS)
+    fresh = create_run(replace(SETTINGS, run=tmp_path / "fresh"), FACTS)
     with pytest.raises(UserError, match="has no validated checkpoint yet"):
         export.export([fresh], output)
     run_folder.save(fresh._replace(provenance=fresh.provenance | {"slice_size": [48]}))

@@ -22,8 +22,8 @@ FLOORS = (
 )
 """Rooms from the ground up. A room imports only rooms of the floors below its own."""
 
-COMMANDS = {"__main__", "entry", "train", "evaluate", "predict", "compare", "info", "export"}
-"""They stand above all rooms, and none imports another; `entry` imports one when it is asked for."""
+COMMANDS = {"__main__", "train", "evaluate", "predict", "compare", "info", "export"}
+"""They stand above all rooms, and none imports another."""
 
 
 def imports(path: Path) -> set[str]:

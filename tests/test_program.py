@@ -18,7 +18,7 @@ from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttribut
 
 from oasis_jax import train
 from oasis_jax.data.slices import folders, write_png
-from oasis_jax.runs import checkpoint
+from oasis_jax.runs.checkpoints import Checkpoints
 
 STEPS = 12
 
@@ -38,7 +38,13 @@ def lines(run: Path) -> list[dict]:
 
 def outcome(run: Path) -> tuple:
     """Everything that must not depend on how often a run was stopped: all parameters, optimizer state, metrics."""
-    return checkpoint.list_checkpoints(run / "checkpoints"), lines(run)
+    return listed(run), lines(run)
+
+
+def listed(run: Path) -> tuple:
+    """The checkpoints of a run, and the steps of the damaged ones."""
+    checkpoints = Checkpoints(run / "checkpoints")
+    return checkpoints.sound, checkpoints.damaged
 
 
 def read_events(path: Path) -> list[tuple[int, list]]:
@@ -77,7 +83,7 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
 
 def test_the_best_checkpoint_is_the_one_of_lowest_validation_loss_and_is_what_is_evaluated(finished: Path) -> None:
     losses = {row["step"]: row["loss"] for row in lines(finished) if row["kind"] == "validate"}
-    best = checkpoint.best(checkpoint.list_checkpoints(finished / "checkpoints")[0])
+    best = Checkpoints(finished / "checkpoints").best
     assert best is not None
     assert best.step == min(losses, key=losses.__getitem__)
     assert "16 slices of 2 subjects" in (finished / "evaluation/test/report.html").read_text()
@@ -168,7 +174,7 @@ def test_a_damaged_latest_checkpoint_falls_back_and_says_so(data: Path, finished
 def test_a_damaged_best_checkpoint_gives_way_to_the_next_best(data: Path, finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "damaged best"
     shutil.copytree(finished, run)
-    first, second = checkpoint.by_loss(checkpoint.list_checkpoints(run / "checkpoints")[0])[:2]
+    first, second = Checkpoints(run / "checkpoints").by_loss()[:2]
     for path in (run / f"checkpoints/{first.step}/params").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[:-20])
@@ -268,10 +274,10 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(data: Path, finishe
     run = tmp_path / "full"
     shutil.copytree(finished, run)
     shutil.rmtree(run / "checkpoints/12")
-    kept = checkpoint.list_checkpoints(run / "checkpoints")[0]
+    kept = listed(run)
     limited = launch(*options(data, run), code=FULL)
     assert_mistake(limited, "Cannot write the checkpoint of step 12", "File too large")
-    assert checkpoint.list_checkpoints(run / "checkpoints")[0] == kept
+    assert listed(run) == kept
     assert launch("train", *options(data, run)).returncode == 0
     assert outcome(run) == outcome(finished)
 
@@ -326,7 +332,7 @@ def test_training_names_each_mistake(data: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").touch()
-    assert_mistake(command("train", *options(data, mine)), "is no run and holds other files (thesis.txt)")
+    assert_mistake(command("train", *options(data, mine)), "is not a run and holds other files (thesis.txt)")
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
     (tmp_path / "file").write_text("")
     assert_mistake(command("train", *options(data, tmp_path / "file" / "run")), str(tmp_path / "file"))
@@ -346,8 +352,8 @@ def test_a_run_can_be_counted_in_steps(data: Path, tmp_path: Path) -> None:
     assert [row["step"] for row in rows if row["kind"] == "validate"] == [4, 6]
     rates = [row["learning_rate"] for row in rows if row["kind"] == "train"]
     assert max(rates) > 10 * rates[-1]  # the cycle ends with the steps
-    good, damaged = checkpoint.list_checkpoints(tmp_path / "run/checkpoints")
-    assert ([card.step for card in good], damaged) == ([4, 6], [])
+    sound, damaged = listed(tmp_path / "run")
+    assert ([card.step for card in sound], damaged) == ([4, 6], [])
 
 
 def test_patience_ends_a_run_early(data: Path, tmp_path: Path) -> None:

@@ -1,16 +1,12 @@
 """`python -m oasis_jax.data COMMAND`: check, verify, rebuild, import or draw a tree of slices."""
 
-from oasis_jax.system import guard
-
-if __name__ == "__main__":
-    guard.install()  # before the imports that take seconds
-
 import json
 import math
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -185,5 +181,8 @@ _COMMANDS: dict[type, Callable[[Any], None]] = {
 }
 
 
+cli = partial(run_command, main)
+
+
 if __name__ == "__main__":
-    run_command(main)
+    cli()

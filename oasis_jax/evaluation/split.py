@@ -8,18 +8,15 @@ from jaxtyping import UInt8
 
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
-from oasis_jax.data.geometry import Spacing, common
+from oasis_jax.data.geometry import Spacing
 from oasis_jax.evaluation import score
 from oasis_jax.evaluation.evaluated import Evaluated
-from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.result import Result, finish
 from oasis_jax.evaluation.summary import CAUTIONS
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import surface
 from oasis_jax.metrics.surface import SurfaceTable
 from oasis_jax.network import unet
-from oasis_jax.runs import checkpoint
-from oasis_jax.runs.folder import Run
 from oasis_jax.system import console
 from oasis_jax.system.files import plain_name
 
@@ -67,18 +64,6 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
         split=split,
         fingerprint=tree.fingerprints[split],
         caveats=CAUTIONS.get(split, ()),
-    )
-
-
-def is_current(metrics: Metrics, run: Run, tree: Dataset) -> bool:
-    """Whether scores belong to the best checkpoint of a run, to this data, and to its spacing."""
-    best = checkpoint.best(checkpoint.list_checkpoints(run.checkpoints)[0])
-    return (
-        best is not None
-        and metrics.step == best.step
-        and metrics.averaged is None
-        and metrics.data_fingerprint == tree.fingerprints.get(metrics.split)
-        and metrics.spacing_mm == common([tree.spacing[pair.case] for pair in tree.splits[metrics.split]])
     )
 
 

@@ -11,7 +11,8 @@ from oasis_jax.data.geometry import Size
 from oasis_jax.inference.mirror import has_counterpart, mirror, mirror_shift
 from oasis_jax.network import unet
 from oasis_jax.network.unet import Apply
-from oasis_jax.runs import checkpoint, restore
+from oasis_jax.runs import restore
+from oasis_jax.runs.checkpoint import CheckpointInfo
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import UserError
 
@@ -41,7 +42,7 @@ class Ensemble:
 
     runs: tuple[Run, ...]
     """The first one is the run that was asked for."""
-    checkpoints: tuple[checkpoint.CheckpointInfo, ...]
+    checkpoints: tuple[CheckpointInfo, ...]
     """The checkpoint of each."""
     params: tuple[unet.Params, ...]
     mirror: bool
@@ -54,7 +55,7 @@ class Ensemble:
         training; with None, they see the whole frame, whatever its size. Where anything is averaged, logits are
         logarithms of probabilities.
         """
-        networks = [unet.network(replace(run.config.model, crop=_grown(run, growth)))[1] for run in self.runs]
+        networks = [unet.network(replace(run.config.model, crop=_grown(run, growth))).apply for run in self.runs]
         if len(networks) == 1 and not self.mirror:
             return lambda params, image: networks[0](params[0], image)
         axes = [None if growth is None else run.config.augment.mirror_axis for run in self.runs]

@@ -6,7 +6,7 @@ the 2,779,472 parameters of the original. No other file knows Flax modules.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -31,15 +31,23 @@ _BACKGROUND_LOGIT = 30.0
 """A logit difference that means certainty: exp(-30) is far below the resolution of a float32 probability near 1."""
 
 
-def network(config: Model) -> tuple[Init, Apply]:
-    """The network as two pure functions.
+class Network(NamedTuple):
+    """A network as two pure functions."""
 
-    Returns:
-        `init(key, (H, W, C)) -> params`: float32; Glorot-uniform kernels and zero biases, as in Keras; the same for
-        every (H, W).
-        `apply(params, image, dropout_keys=None) -> logits`: normalised `image` float32 `(B, H, W, C)`; logits float32
-        `(B, H, W, 4)`. Dropout is on if and only if `dropout_keys` `(B,)`, a key for each slice, are given.
-    """
+    init: Init
+    """`init(key, (H, W, C)) -> params`: float32; Glorot-uniform kernels and zero biases, as in Keras; the same for
+    every (H, W)."""
+    apply: Apply
+    """`apply(params, image, dropout_keys=None) -> logits`: normalised `image` float32 `(B, H, W, C)`; logits float32
+    `(B, H, W, 4)`. Dropout is on if and only if `dropout_keys` `(B,)`, a key for each slice, are given."""
+
+    def abstract(self, shape: tuple[int, int, int]) -> Params:
+        """Names, shapes and types of the parameters for slices `(H, W, C)`."""
+        return jax.eval_shape(lambda: self.init(jax.random.key(0), shape))
+
+
+def network(config: Model) -> Network:
+    """Build the network that a config describes."""
     module = ImprovedUNet(
         stem=config.stem,
         levels=config.levels,
@@ -65,7 +73,7 @@ def network(config: Model) -> tuple[Init, Apply]:
     def logits(params: Params, image: Array, dropout_keys: Array | None) -> Array:
         return cast(Array, module.apply({"params": params}, image, dropout_keys))
 
-    return init, apply
+    return Network(init, apply)
 
 
 class ImprovedUNet(nn.Module):

@@ -1,4 +1,4 @@
-"""Checkpoints of a run on disk: listed, chosen and restored.
+"""One checkpoint on disk: what it holds, and its arrays restored.
 
 A checkpoint holds `params`, `rest` (step and optimizer state) and a `card`: the validation loss, if the step was
 validated, and a SHA-256 of each part. Everything that is read is compared with its SHA-256, because Orbax's own
@@ -7,7 +7,6 @@ checksums miss damage inside compressed arrays.
 
 import hashlib
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +17,6 @@ from oasis_jax.runs import arrays
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import distributed
 from oasis_jax.system.errors import UserError
-
-Say = Callable[[str], None]
 
 
 class CheckpointInfo(NamedTuple):
@@ -42,78 +39,6 @@ def digest(tree: Any) -> str:
         sha.update(f"{jax.tree_util.keystr(path)} {value.dtype} {value.shape}\n".encode())
         sha.update(np.ascontiguousarray(value).data)
     return sha.hexdigest()
-
-
-def list_checkpoints(folder: Path) -> tuple[list[CheckpointInfo], list[int]]:
-    """The checkpoints in a folder, by step, and the steps whose checkpoint is damaged."""
-    good, damaged = [], []
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    for step in sorted(int(name) for name in names if name.isdecimal()):
-        try:
-            card = arrays.read(folder / str(step), {"card": None})["card"]
-            loss = float(card["loss"]) if "loss" in card else None
-            good.append(CheckpointInfo(step, loss, {name: card[name] for name in ("params", "rest")}))
-        except arrays.DAMAGE:
-            damaged.append(step)
-    return good, damaged
-
-
-def by_loss(checkpoints: list[CheckpointInfo]) -> list[CheckpointInfo]:
-    """The validated checkpoints, lowest loss first; of equal ones, the earlier first."""
-    return sorted((info for info in checkpoints if info.loss is not None), key=lambda info: (info.loss, info.step))
-
-
-def best(checkpoints: list[CheckpointInfo]) -> CheckpointInfo | None:
-    """The checkpoint with the lowest validation loss."""
-    return next(iter(by_loss(checkpoints)), None)
-
-
-def restore_latest(folder: Path, abstract: TrainState, say: Say) -> tuple[TrainState, CheckpointInfo] | None:
-    """Restore the latest sound checkpoint; rename later, damaged ones to `damaged-STEP`.
-
-    Args:
-        folder: the run's checkpoints.
-        abstract: shapes, types and shardings of the state; the checkpoint may come from other devices.
-        say: takes a sentence about each damaged checkpoint.
-
-    Returns:
-        The state and its checkpoint, or None if nothing was ever saved.
-
-    Raises:
-        UserError: there are checkpoints, but none is sound, or they hold other arrays.
-    """
-    checkpoints, damaged = list_checkpoints_of_all(folder)
-    restored = None
-    while checkpoints and restored is None:
-        latest = checkpoints[-1]
-        try:
-            restored = TrainState(**_unpack(restore_parts(folder, latest, parts_of(abstract)))), latest
-        except OtherArrays:
-            raise
-        except UserError:
-            restored = None
-        read = distributed.all_gather(restored and restored[1].digests)
-        if read[0] is None or any(digests != read[0] for digests in read):  # not all processes can read it
-            restored = None
-            damaged.append(checkpoints.pop().step)
-    if damaged and restored is None:
-        raise UserError(f"No checkpoint in {folder} can be read any more: name another --run to start again.")
-    for step in damaged:
-        name = set_aside(folder / str(step))
-        say(f"The checkpoint of step {step} is damaged; it is now called {name}.")
-    return restored
-
-
-def list_checkpoints_of_all(folder: Path) -> tuple[list[CheckpointInfo], list[int]]:
-    """As `list_checkpoints`, with one result for all processes.
-
-    A checkpoint that is damaged or missing for one process counts as damaged.
-    """
-    checkpoints, damaged = list_checkpoints(folder)
-    listed = distributed.all_gather([[info.step for info in checkpoints], damaged])
-    sound = set.intersection(*(set(steps) for steps, _ in listed))
-    every = {step for both in listed for steps in both for step in steps}
-    return [info for info in checkpoints if info.step in sound], sorted(every - sound)
 
 
 def restore_parts(folder: Path, info: CheckpointInfo, abstract: dict[str, Any]) -> dict[str, Any]:
@@ -169,11 +94,6 @@ def _kinds(tree: Any) -> dict[str, str]:
 def parts_of(state: TrainState) -> dict[str, Any]:
     """The parts of a state as a checkpoint holds them."""
     return {"params": state.params, "rest": {"step": state.step, "opt_state": state.opt_state}}
-
-
-def _unpack(parts: dict[str, Any]) -> dict[str, Any]:
-    """The fields of the state that a checkpoint holds."""
-    return {"params": parts["params"], **parts["rest"]}
 
 
 def set_aside(path: Path) -> str:

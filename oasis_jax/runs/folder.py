@@ -1,17 +1,14 @@
-"""A run folder: its files, what it records, who may write to it; and the folder of a model without its training.
+"""A run folder: its files and what it records; and the folder of a model without its training.
 
 `config.json` (config and provenance), `checkpoints/`, `metrics.jsonl`, `curves.png`, TensorBoard events in
 `tensorboard/`, and `evaluation/SPLIT/`. A run holds no absolute path but that of its data, so it can be moved.
 """
 
 import json
-import os
 import platform
-import secrets
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,13 +20,17 @@ import jax
 from oasis_jax import __version__
 from oasis_jax import config as config_module
 from oasis_jax.config import Config
+from oasis_jax.runs import arrays
+from oasis_jax.runs.checkpoints import Checkpoints
+from oasis_jax.runs.lock import lock
 from oasis_jax.runs.weights import FILE, read_weights
-from oasis_jax.system import console, distributed
 from oasis_jax.system.errors import UserError
-from oasis_jax.system.files import lock_file, plain_name, write_text
+from oasis_jax.system.files import plain_name, write_text
 
 CHECKPOINTS = "checkpoints"
 """Name of the folder of checkpoints in a run."""
+
+_CONFIG = "config.json"
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
 
@@ -76,6 +77,11 @@ class Run(NamedTuple):
         return self.folder / CHECKPOINTS
 
     @property
+    def saved(self) -> bool:
+        """Whether there is a checkpoint, sound or not."""
+        return self.checkpoints.is_dir() and any(path.name.isdecimal() for path in self.checkpoints.iterdir())
+
+    @property
     def curves(self) -> Path:
         return self.folder / "curves.png"
 
@@ -100,8 +106,33 @@ def versions() -> dict[str, str]:
     return own | {name: version(name) for name in _PACKAGES}
 
 
-def create(config: Config, data: dict[str, Any]) -> Run:
-    """Make the run folder and write `config.json`; the folder must not hold one yet.
+def started(settings: Config) -> Run | None:
+    """The run that was started in the folder that settings name; None if there is none.
+
+    It has these settings where they may differ from those that it was started with.
+
+    Raises:
+        UserError: no checkpoint can be kept there; the run is damaged or was started with other settings; or the folder
+            holds other files.
+    """
+    folder = settings.run
+    arrays.check_folder(folder)
+    if not _is_run(folder):
+        _check_free(folder)
+        return None
+    run = _read_config(folder)
+    if changed := config_module.differences(run.config, settings):
+        longer = any(name.startswith(("train.epochs:", "train.steps:")) for name in changed)
+        raise UserError(
+            f"{folder} was started with other settings ({'; '.join(changed)}): "
+            "name another --run, or repeat the old settings to resume."
+            + (f" To train it further, add --init {folder} to another --run." if longer else "")
+        )
+    return run._replace(config=settings)
+
+
+def new(config: Config, data: dict[str, Any]) -> Run:
+    """A run that starts now; nothing is written yet.
 
     `data` is what there is to remember of the slices: `data_fingerprints`, `slice_size`, and what prediction asks for.
     """
@@ -114,32 +145,48 @@ def create(config: Config, data: dict[str, Any]) -> Run:
         "seed": config.train.seed,
         **data,
     }
-    run = Run(config.run, config, provenance)
-    save(run)
-    return run
+    return Run(config.run, config, provenance)
 
 
 def save(run: Run) -> None:
-    """Write a run's `config.json`."""
+    """Make the folder of a run where there is none, and write its `config.json`."""
     if jax.process_index() == 0:
         run.folder.mkdir(parents=True, exist_ok=True)
         content = {"config": config_module.to_json(run.config), "provenance": run.provenance}
-        write_text(run.folder / "config.json", json.dumps(content, indent=2) + "\n")
+        write_text(run.folder / _CONFIG, json.dumps(content, indent=2) + "\n")
 
 
-def exists(folder: Path) -> bool:
-    """Whether a run was started in this folder.
+@contextmanager
+def opened(run: Run) -> Iterator[Checkpoints]:
+    """Hold a run for this command alone, in all its processes, and write its `config.json`: its data may have moved.
+
+    Yields:
+        Its checkpoints.
+
+    Raises:
+        UserError: another command is training this run, or has started one in this folder since `run` was read; or a
+            process does not see the folder that process 0 sees.
+    """
+    with lock(run.folder):
+        if jax.process_index() == 0 and _is_run(run.folder) and _read_config(run.folder).provenance != run.provenance:
+            raise UserError(f"{run.folder} was just started by another process: start the same command again.")
+        save(run)
+        yield Checkpoints(run.checkpoints)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a run was started in a folder.
 
     Raises:
         UserError: there are checkpoints but no config.json to say of what.
     """
-    started = (folder / "config.json").is_file()
-    if not started and (folder / CHECKPOINTS).is_dir() and any((folder / CHECKPOINTS).iterdir()):
+    is_run = (folder / _CONFIG).is_file()
+    if not is_run and (folder / CHECKPOINTS).is_dir() and any((folder / CHECKPOINTS).iterdir()):
         raise UserError(f"{folder} holds checkpoints but no config.json: put it back, or name another --run.")
-    return started
+    return is_run
 
 
-def check_free(folder: Path) -> None:
+def _check_free(folder: Path) -> None:
     """Refuse a folder of other files. A run that was killed before it started leaves hidden files and no checkpoint.
 
     Raises:
@@ -147,7 +194,7 @@ def check_free(folder: Path) -> None:
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if others := [name for name in names if name != CHECKPOINTS and not name.startswith(".")]:
-        raise UserError(f"{folder} is no run and holds other files ({others[0]}): name a new folder with --run.")
+        raise UserError(f"{folder} is not a run and holds other files ({others[0]}): name a new folder with --run.")
 
 
 def load(folder: Path) -> Run:
@@ -157,8 +204,8 @@ def load(folder: Path) -> Run:
         UserError: the folder holds no run and no model; a file is damaged; or a later version wrote it, with more
             settings.
     """
-    if exists(folder):
-        return _parse(folder / "config.json", lambda path: json.loads(path.read_text(encoding="utf-8")))
+    if _is_run(folder):
+        return _read_config(folder)
     if (folder / FILE).is_file():
         about, params = read_weights(folder / FILE)
         run = _parse(folder / FILE, lambda path: about)
@@ -170,6 +217,10 @@ def load(folder: Path) -> Run:
         f"{folder} is not a run: {state}. Name the folder of a run; `pretrained` is the model that comes with the "
         "program."
     )
+
+
+def _read_config(folder: Path) -> Run:
+    return _parse(folder / _CONFIG, lambda path: json.loads(path.read_text(encoding="utf-8")))
 
 
 def _parse(path: Path, read: Callable[[Path], Any]) -> Run:
@@ -200,53 +251,3 @@ def _unknown(path: Path, wrote: Any, error: config_module.UnknownSetting) -> str
         return _damaged(path, error)
     names = f"a setting {error.names[0]}" if len(error.names) == 1 else f"settings {', '.join(error.names)}"
     return f"{path} was written by oasis_jax {writer}, which has {names} that this version lacks: use that version."
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold the run for this command alone, in all its processes. The system frees the lock however it ends.
-
-    On a disk without locks a note says so, and the command goes on.
-
-    Raises:
-        UserError: another command is training this run, or a process does not see the folder that process 0 sees.
-    """
-    if jax.process_index():
-        _check_shared(folder, distributed.broadcast(None))
-        distributed.barrier()
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        try:
-            without_locks = lock_file(handle)
-        except BlockingIOError:
-            raise UserError(f"{folder} is being trained by another process: wait, or name another --run.") from None
-        if without_locks:
-            console.say(
-                f"Note: {folder} lies on a disk without locks ({without_locks}), so a second process that trains this "
-                "run would not be stopped: start it only once."
-            )
-        token = secrets.token_hex(16)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, token.encode(), 0)
-        os.fsync(handle)
-        distributed.broadcast(token)
-        distributed.barrier()  # all have found it
-        yield
-    finally:
-        os.close(handle)
-
-
-def _check_shared(folder: Path, token: str) -> None:
-    """Checkpoints are written by one process and read by all."""
-    deadline = time.monotonic() + distributed.SHARED_SECONDS
-    while True:
-        with suppress(OSError):
-            os.listdir(folder.parent)  # a network file system looks again
-            if (folder / ".lock").read_text() == token:
-                return
-        if time.monotonic() > deadline:
-            raise UserError(f"{folder} is not the folder that process 0 sees: name a --run on a disk that all share.")
-        time.sleep(0.2)

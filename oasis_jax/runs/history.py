@@ -1,9 +1,11 @@
 """The history of a run, `metrics.jsonl`: one JSON object a line, with `step`, `kind` and the numbers of that kind."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from oasis_jax import classes
 from oasis_jax.system import records
 
 
@@ -59,6 +61,15 @@ class Row:
     def line(self) -> str:
         """The line as text, which `parse` reads."""
         return json.dumps({"step": self.step, "kind": self.kind, **records.to_json(self.numbers)})
+
+    def scalars(self) -> Iterator[tuple[str, float]]:
+        """The numbers that are defined, by name; those of a class as `name/class`."""
+        for name, value in records.to_json(self.numbers).items():
+            if isinstance(value, list):
+                pairs = zip((f"{name}/{label}" for label in classes.NAMES), value, strict=True)
+                yield from ((key, number) for key, number in pairs if number is not None)
+            elif value is not None:
+                yield name, value
 
 
 def parse(line: str) -> Row:

@@ -1,15 +1,14 @@
-"""The processes of one run, on one host or many: how they join, wait for each other, agree, and leave together."""
+"""The processes of one run, on one host or many: how they join, wait for each other, agree, and end together."""
 
 import errno
 import json
 import os
 import socket
-import sys
 import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import jax
@@ -29,49 +28,42 @@ SHARED_SECONDS = 20
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 """The type of `--distributed` in a command's arguments."""
 
-_LAST_SECONDS = 5
-"""How long process 0 waits for the others to leave."""
-
-_FOR_EVER = 10**12  # milliseconds
+_LAST_SECONDS = 1
+"""How much later process 0 ends after an error: JAX kills a process that outlives process 0."""
 
 
 @contextmanager
 def initialize(wanted: bool, command: object) -> Iterator[None]:
     """Join this process and the others of the run into one JAX program; do nothing unless `wanted`.
 
-    Enter it before anything else asks JAX for devices. Whatever ends one process early ends all of them with the same
-    exit status. Process 0 prints the reason, even while the others wait for it in a collective operation.
+    Enter it before anything else asks JAX for devices. A process that fails says why and ends. The others fail at the
+    next value that they exchange with it, or JAX ends them when it no longer hears from it.
 
     Args:
         wanted: whether there are other processes: `--distributed`.
         command: the arguments of this process; the others must have the same.
 
     Raises:
-        UserError: no cluster, wrong numbers, or processes with different arguments.
+        UserError: no cluster, or wrong numbers.
     """
     if not wanted:
         yield
         return
-    client = _join()
-    leaving = threading.Event()
-    watcher = threading.Thread(target=_leave_with_others, args=(client, leaving), daemon=True)
-    watcher.start()
+    _join()
     try:
         sharding.configure_jax()
         assert_equal(repr(command), "was not started with the same options and experiment file")
         yield
         barrier()  # process 0 may still be writing
+    except SystemExit:  # a stop, in which all processes agree
+        jax.distributed.shutdown()
+        raise
     except BaseException as error:
-        if _state().process_id or explain(error) is None:
-            # Process 0 reports errors that every process sees; the failing process reports its own.
-            leaving.wait(1)
-        sentence, status = ("", 1) if leaving.is_set() else _last_words(error)
-        with suppress(jax.errors.JaxRuntimeError):  # another process was quicker, or process 0 is gone
-            client.key_value_set("leave", json.dumps([sentence, status]))
-        watcher.join()
-        leave(sentence, status)  # only reached if process 0 is gone
+        last_words = _last_words(error)
+        if rank() == 0:
+            time.sleep(_LAST_SECONDS)
+        leave(*last_words)  # at once: a normal exit would wait for the others
     jax.distributed.shutdown()
-    watcher.join(_LAST_SECONDS)  # a thread that Python ends while it is inside JAX would abort the process
 
 
 def all_gather(value: Any) -> list[Any]:
@@ -86,7 +78,7 @@ def all_gather(value: Any) -> list[Any]:
 
 def rank() -> int:
     """The number of this process in its run, from 0. This does not ask JAX for devices."""
-    return _state().process_id
+    return jax.process_index() if jax.distributed.is_initialized() else 0
 
 
 def barrier() -> None:
@@ -125,13 +117,13 @@ def main_process_first() -> Iterator[None]:
         barrier()
 
 
-def _join() -> Any:
-    """Join the other processes; return the client of their coordinator, which runs in process 0."""
+def _join() -> None:
+    """Join the other processes; process 0 runs the coordinator."""
     variables = _variables()
     # Its handler of SIGTERM would replace ours.
     jax.config.update("jax_enable_preemption_service", False)
     # If JAX cannot connect in time, it ends the process without an exception. This timer comes before that.
-    late = threading.Timer(JOIN_SECONDS, _late)
+    late = threading.Timer(JOIN_SECONDS, leave, (_LATE.format(JOIN_SECONDS), 2))
     late.daemon = True
     late.start()
     try:
@@ -146,8 +138,12 @@ def _join() -> Any:
         raise UserError(f"--distributed could not join the other processes: {reason}.") from error
     finally:
         late.cancel()
-    return _state().client
 
+
+_LATE = (
+    "error: The processes did not find each other within {} seconds: start all of them, and check that they can reach "
+    "the address of process 0."
+)
 
 _NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
@@ -185,52 +181,13 @@ def _check_free(port: int) -> None:
             raise UserError(f"Port {port} of process 0 cannot be used ({error.strerror}): name another one.") from None
 
 
-def _late() -> None:
-    state = _state()
-    leave(
-        f"error: The {state.num_processes} processes did not find each other at {state.coordinator_address} within "
-        f"{JOIN_SECONDS} seconds: start all of them, and check that they can reach this address of process 0.",
-        2,
-    )
-
-
 def _last_words(error: BaseException) -> tuple[str, int]:
-    """The sentence and the exit status with which all processes leave after an error in this one."""
-    if isinstance(error, SystemExit):
-        return "", error.code if isinstance(error.code, int) else 1
-    rank, explanation = _state().process_id, explain(error)
-    name = f"process {rank} on {socket.gethostname()}"
-    if explanation is None:
+    """The sentence and the exit status with which this process leaves after an error."""
+    name = f"process {rank()} on {socket.gethostname()}"
+    if (explanation := explain(error)) is None:
         traceback.print_exception(error)
-        return f"error: {name} failed, or lost a process that failed. Start the same command again to go on.", 1
+        return (
+            f"error: {name} failed, or lost a process that failed and says why. Start the same command again to go on."
+        ), 1
     sentence, status = explanation
-    return sentence.replace("error: ", f"error: {name}: ", 1) if rank else sentence, status
-
-
-def _leave_with_others(client: Any, leaving: threading.Event) -> None:
-    """End this process when any process asks for it; process 0 ends last, because it runs the coordinator."""
-    try:
-        sentence, status = json.loads(client.blocking_key_value_get("leave", _FOR_EVER))
-    except jax.errors.JaxRuntimeError:
-        return  # the run has ended, or process 0 is gone
-    leaving.set()
-    state, deadline = _state(), time.monotonic() + _LAST_SECONDS
-    if state.process_id:
-        with suppress(BrokenPipeError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        client.key_value_set(f"left/{state.process_id}", "")
-        os._exit(status)
-    for other in range(1, state.num_processes):
-        with suppress(jax.errors.JaxRuntimeError):  # a killed process does not answer
-            client.blocking_key_value_get(f"left/{other}", max(0, round(1000 * (deadline - time.monotonic()))))
-    time.sleep(1)  # they have announced it, but not yet ended; JAX aborts a process that outlives its coordinator
-    leave(sentence, status)
-
-
-def _state() -> Any:
-    # The key-value store of JAX's coordinator has no public API (Orbax uses it too). The public functions communicate
-    # through the devices, which may wait in a collective operation for the very process that failed.
-    from jax._src import distributed
-
-    return distributed.global_state
+    return sentence.replace("error: ", f"error: {name}: ", 1) if rank() else sentence, status

@@ -110,6 +110,14 @@ def abstract_on(abstract: Any, mesh: Mesh) -> Any:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same), abstract)
 
 
+def compile_initial_state(initial_state: Callable, mesh: Mesh) -> Callable:
+    """`jit` of `initial_state(key)`, on every device."""
+    same = replicated(mesh)
+    # It runs once. On a CPU, optimising it took a large part of the start; the result is the same without.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    return jax.jit(initial_state, in_shardings=same, out_shardings=same, compiler_options=options)
+
+
 def compile_train_step(step: Callable, mesh: Mesh) -> Callable:
     """`jit` of `train_step(state, batch, key, rate)`; the old state's memory is used for the new one."""
     same, split = replicated(mesh), batch_sharding(mesh)

@@ -1,7 +1,6 @@
 """The log of a run: `metrics.jsonl`, TensorBoard events, `curves.png` and a progress bar. Process 0 only."""
 
 import math
-from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -13,7 +12,7 @@ from oasis_jax.report.events import EventFile
 from oasis_jax.runs import history
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.history import Row, Training, Validation
-from oasis_jax.system import distributed, records
+from oasis_jax.system import distributed
 from oasis_jax.system.console import bar, console, say
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import atomic_write, write_text
@@ -114,10 +113,10 @@ class Log:
     def _write(self, row: Row) -> None:
         self._rows.append(row)
         if self._main:
+            for name, value in row.scalars():
+                self._events.scalar(row.step, f"{row.kind}/{name}", value)
             self._file.write(row.line() + "\n")
             self._file.flush()
-            for name, value in _scalars(row.numbers):
-                self._events.scalar(row.step, f"{row.kind}/{name}", value)
 
     def _note(self, loss: float | None = None) -> str:
         parts = [] if loss is None else [f"loss {loss:.3f}"]
@@ -126,12 +125,3 @@ class Log:
             dice = "/".join("-" if x is None else f"{x:.3f}".lstrip("0") for x in last.hard_dice[1:])
             parts.append(f"validate {last.loss:.3f}, Dice {'/'.join(classes.SHORT[1:])} {dice}")
         return "  ".join(parts)
-
-
-def _scalars(numbers: Training | Validation) -> Iterator[tuple[str, float]]:
-    for name, value in records.to_json(numbers).items():
-        if isinstance(value, list):
-            pairs = zip((f"{name}/{label}" for label in classes.NAMES), value, strict=True)
-            yield from ((key, number) for key, number in pairs if number is not None)
-        elif value is not None:
-            yield name, value

@@ -5,23 +5,16 @@ from dataclasses import replace
 import jax
 
 from oasis_jax.network import unet
-from oasis_jax.runs import checkpoint
-from oasis_jax.runs.checkpoint import CheckpointInfo
+from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.state import TrainState
-from oasis_jax.runs.store import Store
-from oasis_jax.system import console, sharding
+from oasis_jax.system import console, distributed, sharding
 from oasis_jax.training.log import Log
 from oasis_jax.training.program import Program
+from oasis_jax.training.stop import Stop
 
 
-class Stop:
-    """A request to stop this process: `signal` is the number of the signal that was received, or 0."""
-
-    signal = 0
-
-
-def optimize(run: Run, program: Program, stop: Stop) -> int:
+def optimize(run: Run, checkpoints: Checkpoints, program: Program, stop: Stop) -> None:
     """Train a run from its latest checkpoint, or from scratch, to its end or until a process receives a stop signal.
 
     Each step is validated and saved before the next batch is taken. So a run that is killed and started again sees the
@@ -29,53 +22,50 @@ def optimize(run: Run, program: Program, stop: Stop) -> int:
 
     Args:
         run: the run folder.
+        checkpoints: those of the run.
         program: the training.
         stop: a request to stop, which a signal handler may set at any time.
 
-    Returns:
-        The number of the last step, which is saved; 0 if there is nothing to save.
-
     Raises:
         UserError: a loss or a gradient norm is not finite; the checkpoints stay as they are.
+        SystemExit: a process received a stop signal; all is saved.
     """
-    state, info = _start(run, program)
-    first = int(state.step)
+    state = _start(run, checkpoints, program)
+    checkpoints.tidy()
+    step = first = int(state.step)
     batches, vote = program.batches(first), sharding.StopVote(program.mesh)
-    store = Store(run.checkpoints)
-    step = first
     with Log(run, first, program.total_steps) as log:
         for step in range(first, program.total_steps + 1):
-            saved = step == first and info is not None
-            validated = saved and info is not None and info.loss is not None
-            due = step > 0 and (step % program.validate_every == 0 or step == program.total_steps)
-            if due and not validated:
+            if program.is_due(step) and not checkpoints.validated(step):
                 log.settle()
                 scores, panel = program.validate(state)
                 log.validation(step, scores, panel)
-                store.save(state, scores.loss)
-                saved = True
+                checkpoints.save(state, scores.loss)
             if step == program.total_steps or log.out_of_patience(program.patience):
                 break
             if vote(stop.signal):
                 log.settle()
-                if not saved and step:
-                    store.save(state)
+                if step and not checkpoints.holds(step):
+                    checkpoints.save(state)
                 break
             rate = program.rate(step)
             state, metrics = program.train_step(state, next(batches), program.step_key, rate)
             log.step(step + 1, metrics | {"learning_rate": rate})
-    return step
+    if number := max(distributed.all_gather(stop.signal)):
+        saved = f"Saved {run.folder} after step {step}." if step else "Stopped before the first step."
+        console.say(f"{saved} Start the same command again to go on.")
+        raise SystemExit(128 + number)
 
 
-def _start(run: Run, program: Program) -> tuple[TrainState, CheckpointInfo | None]:
-    """The state of the latest checkpoint, or the initial state and None."""
+def _start(run: Run, checkpoints: Checkpoints, program: Program) -> TrainState:
+    """The state of the latest checkpoint, or the initial state."""
     abstract = sharding.abstract_on(jax.eval_shape(program.begin, program.init_key), program.mesh)
-    if restored := checkpoint.restore_latest(run.checkpoints, abstract, console.say):
-        console.say(f"Resuming {run.folder} after step {restored[1].step} of {program.total_steps}.")
+    if restored := checkpoints.restore_latest(abstract):
+        console.say(f"Resuming {run.folder} after step {restored.step} of {program.total_steps}.")
         return restored
     state = program.begin(program.init_key)
     if program.params is not None:
         state = replace(state, params=program.params)
     size = unet.count_parameters(state.params)
     console.say(f"Training {run.folder}: {size:,} parameters, {program.total_steps} steps.")
-    return state, None
+    return state

@@ -18,6 +18,7 @@ from oasis_jax.evaluation import score
 from oasis_jax.evaluation.score import EvalStep
 from oasis_jax.inference.mirror import mirror_shift
 from oasis_jax.network import unet
+from oasis_jax.network.unet import Network
 from oasis_jax.runs.history import Validation
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import distributed, sharding
@@ -61,70 +62,62 @@ class Program:
     patience: int | None
     """Training stops after this many validations without a lower loss; None: never."""
 
+    def is_due(self, step: int) -> bool:
+        """Whether the state after a number of steps is validated and saved."""
+        return step > 0 and (step % self.validate_every == 0 or step == self.total_steps)
 
-def build(settings: Config, tree: Dataset, params: unet.Params | None = None) -> Program:
+
+def build(settings: Config, tree: Dataset, network: Network, params: unet.Params | None = None) -> Program:
     """Build all parts of the training of a config on a tree. Nothing is compiled or read yet.
 
     Args:
         settings: the config.
         tree: the slices.
+        network: of these settings.
         params: parameters to start from, on devices; None: random parameters.
 
     Raises:
         UserError: settings, data and devices do not fit together.
     """
+    mirror_shift(settings.augment.mirror_axis, tree.size[0])
     try:
         unet.check_frame(settings.model, tree.size, tree.extent)
     except UserError as error:
         if settings.data.root is None:
             raise UserError(f"These are the phantoms, because --data.root names no data: {error}") from error
         raise
-    mirror_shift(settings.augment.mirror_axis, tree.size[0])
     check_batch(len(tree.splits["train"]), settings.train.batch, distributed.process()[1])
-    mesh = sharding.make_mesh(settings.train.batch)
     sources = {split: Source(pairs, settings.data, size=tree.size) for split, pairs in tree.splits.items()}
-    init_key, step_key = jax.random.split(jax.random.key(settings.train.seed))
-    init, apply = unet.network(settings.model)
     epoch_steps = len(sources["train"]) // settings.train.batch
     total_steps = settings.train.steps or settings.train.epochs * epoch_steps
     schedule = optimizer.schedule(settings.optim, total_steps)
     transform = optimizer.optimizer(settings.optim)
+    mesh = sharding.make_mesh(settings.train.batch)
+    init_key, step_key = jax.random.split(jax.random.key(settings.train.seed))
     shape = (*tree.size, settings.data.channels)
-    initial_state = partial(optimizer.initial_state, shape=shape, init=init, transform=transform)
+    initial_state = partial(optimizer.initial_state, shape=shape, init=network.init, transform=transform)
     train_step = partial(
         step.train_step,
-        apply=apply,
+        apply=network.apply,
         transform=transform,
         augment=partial(augment, config=settings.augment, method=settings.data.normalise, window=settings.model.crop),
         cross_entropy=settings.optim.cross_entropy,
     )
+    eval_step = score.compiled_eval_step(settings, network.apply, mesh)
     return Program(
         mesh=mesh,
         sources=sources,
         init_key=init_key,
         step_key=step_key,
-        begin=_compile_begin(initial_state, mesh),
+        begin=sharding.compile_initial_state(initial_state, mesh),
         params=params,
         train_step=sharding.compile_train_step(train_step, mesh),
         batches=partial(_batches, settings, sources["train"], tree.parts["train"], mesh),
-        validate=_validation(settings, sources["validate"], score.compiled_eval_step(settings, apply, mesh), mesh),
+        validate=_validation(settings, sources["validate"], eval_step, mesh),
         rate=jax.jit(lambda step: jnp.float32(schedule(step))),
         validate_every=settings.train.validate_every or epoch_steps,
         total_steps=total_steps,
         patience=settings.train.patience,
-    )
-
-
-def _compile_begin(
-    initial_state: Callable[[jax.Array], TrainState], mesh: jax.sharding.Mesh
-) -> Callable[[jax.Array], TrainState]:
-    same = sharding.replicated(mesh)
-    return jax.jit(
-        initial_state,
-        in_shardings=same,
-        out_shardings=same,
-        # It runs once. On a CPU, optimising it took a large part of the start; the result is the same without.
-        compiler_options={"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None,
     )
 
 

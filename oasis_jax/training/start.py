@@ -8,7 +8,7 @@ import jax
 
 from oasis_jax.config import Config, Train
 from oasis_jax.data.geometry import Size
-from oasis_jax.network import unet
+from oasis_jax.network.unet import Network, Params
 from oasis_jax.pretrained import run_path
 from oasis_jax.runs import checkpoint, restore
 from oasis_jax.runs import folder as run_folder
@@ -37,11 +37,12 @@ def settings(earlier: Run) -> Config:
     )
 
 
-def parameters(config: Config, size: Size) -> tuple[unet.Params, dict[str, Any]]:
+def parameters(config: Config, network: Network, size: Size) -> tuple[Params, dict[str, Any]]:
     """Load the parameters that `config.train.init` names.
 
     Args:
         config: settings of the new run.
+        network: its network.
         size: (rows, columns) of its slices.
 
     Returns:
@@ -52,9 +53,7 @@ def parameters(config: Config, size: Size) -> tuple[unet.Params, dict[str, Any]]
     """
     earlier = run_folder.load(run_path(str(config.train.init)))
     info, params = restore.load_best(earlier, sharding.make_mesh(jax.device_count()))
-    init, _ = unet.network(config.model)
-    expected = jax.eval_shape(lambda: init(jax.random.key(0), (*size, config.data.channels)))
-    if different := checkpoint.difference(params, expected):
+    if different := checkpoint.difference(params, network.abstract((*size, config.data.channels))):
         raise UserError(
             f"{earlier.folder} has another network than these settings describe ({different}): name no experiment, to "
             "take the settings of that run."

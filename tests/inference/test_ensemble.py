@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_mistake, blob, command
+from helpers import assert_mistake, blob, command, create_run
 from jax import export as jax_export
 
 from oasis_jax.config import Augment, Config, Data, Model
@@ -21,10 +21,9 @@ from oasis_jax.inference import ensemble
 from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.state import TrainState
-from oasis_jax.runs.store import Store
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 
@@ -44,11 +43,11 @@ DATA_PROVENANCE = {
 
 def make_run(folder: Path, seed: int = 0, settings: Config = SETTINGS) -> Run:
     """A run folder with a checkpoint, without any training."""
-    run = run_folder.create(replace(settings, run=folder), DATA_PROVENANCE)
+    run = create_run(replace(settings, run=folder), DATA_PROVENANCE)
     init, _ = unet.network(settings.model)
     params = jax.jit(init, static_argnums=1)(jax.random.key(seed), run.shape)
     state = TrainState(jnp.asarray(3, jnp.int32), params, {"count": jnp.zeros(1)})
-    Store(run.checkpoints).save(state, 0.5)
+    Checkpoints(run.checkpoints).save(state, 0.5)
     return run
 
 
@@ -126,19 +125,19 @@ def test_runs_with_different_inputs_are_refused(runs: tuple[Run, Run], tmp_path:
         "trained on slices normalised by scale": replace(SETTINGS, data=Data(neighbours=1, normalise="scale")),
     }
     for i, (sentence, settings) in enumerate(others.items()):
-        other = run_folder.create(replace(settings, run=tmp_path / str(i)), DATA_PROVENANCE)
+        other = create_run(replace(settings, run=tmp_path / str(i)), DATA_PROVENANCE)
         with pytest.raises(UserError, match=sentence):
             ensemble.load([runs[0], other], mesh)
-    other = run_folder.create(replace(SETTINGS, run=tmp_path / "size"), DATA_PROVENANCE | {"slice_size": [64, 64]})
+    other = create_run(replace(SETTINGS, run=tmp_path / "size"), DATA_PROVENANCE | {"slice_size": [64, 64]})
     with pytest.raises(UserError, match=r"slices of 64x64, .* on slices of 64x80: leave it out of --with"):
         ensemble.load([runs[0], other], mesh)
     with pytest.raises(UserError, match="first would be averaged with itself: name another run after --with"):
         ensemble.load([runs[0], runs[1], runs[0]], mesh)
-    off = run_folder.create(replace(SETTINGS, run=tmp_path / "off", augment=Augment(mirror_axis=5.0)), DATA_PROVENANCE)
+    off = create_run(replace(SETTINGS, run=tmp_path / "off", augment=Augment(mirror_axis=5.0)), DATA_PROVENANCE)
     with pytest.raises(UserError, match="mirror_axis is 5, far from the middle of slices with rows 0 to 63"):
         ensemble.load([off], mesh, mirror=True)
     axis = replace(SETTINGS, augment=Augment(mirror_axis=70.0))
-    other = run_folder.create(replace(axis, run=tmp_path / "axis"), DATA_PROVENANCE)
+    other = create_run(replace(axis, run=tmp_path / "axis"), DATA_PROVENANCE)
     with pytest.raises(UserError, match="mirror_axis is 70, but slices have rows 0 to 63"):
         ensemble.load([other], mesh, mirror=True)
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from oasis_jax.runs import arrays, checkpoint
+from oasis_jax.runs import arrays
+from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.state import TrainState
-from oasis_jax.runs.store import Store
 from oasis_jax.system import distributed, sharding
 from oasis_jax.system.errors import UserError
 
@@ -31,14 +31,21 @@ def abstract(devices: int = 1) -> TrainState:
 
 
 def write(folder: Path, losses: list[float | None]) -> None:
-    store = Store(folder)
+    checkpoints = Checkpoints(folder)
     for i, loss in enumerate(losses):
-        store.save(state(i + 1), loss)
+        checkpoints.save(state(i + 1), loss)
 
 
 def restore(folder: Path, devices: int = 1) -> tuple[Any, list[str]]:
+    """The latest state and what is known of its checkpoint, or None; and what was said."""
     sentences: list[str] = []
-    return checkpoint.restore_latest(folder, abstract(devices), sentences.append), sentences
+    checkpoints = Checkpoints(folder)
+    restored = checkpoints.restore_latest(abstract(devices), sentences.append)
+    return restored and (restored, checkpoints.latest), sentences
+
+
+def steps(folder: Path) -> list[int]:
+    return [info.step for info in Checkpoints(folder).sound]
 
 
 def same(a: Any, b: Any) -> None:
@@ -48,19 +55,21 @@ def same(a: Any, b: Any) -> None:
 
 def test_the_best_and_the_two_latest_are_kept(tmp_path: Path) -> None:
     write(tmp_path, [0.5, 0.2, 0.4, None, 0.3])
-    checkpoints, damaged = checkpoint.list_checkpoints(tmp_path)
-    assert [(info.step, info.loss) for info in checkpoints] == [(2, 0.2), (4, None), (5, 0.3)]
-    assert damaged == []
-    best = checkpoint.best(checkpoints)
+    checkpoints = Checkpoints(tmp_path)
+    assert [(info.step, info.loss) for info in checkpoints.sound] == [(2, 0.2), (4, None), (5, 0.3)]
+    assert checkpoints.damaged == []
+    assert [step for step in range(6) if checkpoints.holds(step)] == [2, 4, 5]
+    assert [step for step in range(6) if checkpoints.validated(step)] == [2, 5]
+    best = checkpoints.best
     assert best is not None
     assert best.step == 2
-    params = checkpoint.restore_parts(tmp_path, best, {"params": abstract().params})["params"]
+    params = checkpoints.restore(best, {"params": abstract().params})["params"]
     same(params, state(2).params)
 
 
 def test_the_earlier_of_two_equally_good_is_the_best(tmp_path: Path) -> None:
     write(tmp_path, [0.5, 0.2, 0.2])
-    best = checkpoint.best(checkpoint.list_checkpoints(tmp_path)[0])
+    best = Checkpoints(tmp_path).best
     assert best is not None
     assert best.step == 2
 
@@ -68,7 +77,7 @@ def test_the_earlier_of_two_equally_good_is_the_best(tmp_path: Path) -> None:
 @pytest.mark.parametrize("devices", [1, 4])
 def test_any_number_of_devices_restores_the_latest(tmp_path: Path, devices: int) -> None:
     mesh = jax.make_mesh((4 // devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[: 4 // devices])
-    Store(tmp_path).save(jax.device_put(state(7), sharding.replicated(mesh)), 0.1)
+    Checkpoints(tmp_path).save(jax.device_put(state(7), sharding.replicated(mesh)), 0.1)
     (restored, info), sentences = restore(tmp_path, devices)
     assert info.step == 7
     assert not sentences
@@ -78,7 +87,7 @@ def test_any_number_of_devices_restores_the_latest(tmp_path: Path, devices: int)
 
 def test_nothing_saved_is_nothing_restored(tmp_path: Path) -> None:
     assert restore(tmp_path) == (None, [])
-    assert checkpoint.best([]) is None
+    assert (Checkpoints(tmp_path).best, Checkpoints(tmp_path).latest) == (None, None)
 
 
 def damages(folder: Path) -> list[Path]:
@@ -106,8 +115,8 @@ def test_no_damage_to_the_latest_goes_unnoticed_or_loses_the_one_before(tmp_path
                 assert sentences == ["The checkpoint of step 2 is damaged; it is now called damaged-2."], name
                 assert (copy / "damaged-2").is_dir()
             if kind == "flipped":  # training can go on
-                Store(copy).save(state(3), 0.3)
-                assert [info.step for info in checkpoint.list_checkpoints(copy)[0]][-1] == 3, name
+                Checkpoints(copy).save(state(3), 0.3)
+                assert steps(copy)[-1] == 3, name
     gc.collect()  # what Orbax drops is complained about here, where it is expected
 
 
@@ -117,10 +126,10 @@ def test_a_damaged_best_checkpoint_is_named_not_used(tmp_path: Path) -> None:
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
-    best = checkpoint.best(checkpoint.list_checkpoints(tmp_path)[0])
-    assert best is not None
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.best is not None
     with pytest.raises(UserError, match=r"checkpoint of step 1 .* is damaged"):
-        checkpoint.restore_parts(tmp_path, best, {"params": abstract().params})
+        checkpoints.restore(checkpoints.best, {"params": abstract().params})
 
 
 def test_no_sound_checkpoint_at_all_is_said(tmp_path: Path) -> None:
@@ -136,7 +145,7 @@ def test_no_sound_checkpoint_at_all_is_said(tmp_path: Path) -> None:
 def test_a_step_damaged_twice_is_set_aside_twice(tmp_path: Path) -> None:
     write(tmp_path, [0.5])
     for name in ("damaged-2", "damaged-2-1"):
-        Store(tmp_path).save(state(2), 0.4)
+        Checkpoints(tmp_path).save(state(2), 0.4)
         for path in damages(tmp_path / "2/rest"):
             path.write_bytes(b"x")
         assert restore(tmp_path)[1] == [f"The checkpoint of step 2 is damaged; it is now called {name}."]
@@ -166,14 +175,14 @@ def test_a_save_that_does_not_read_back_is_said_and_costs_no_older_checkpoint(
     monkeypatch.setattr(arrays.ocp, "save_checkpointables", broken)
     monkeypatch.setattr(distributed, "SHARED_SECONDS", 1)
     with pytest.raises(UserError, match=r"step 4 was written .* cannot be read back; it is now called damaged-4"):
-        Store(tmp_path).save(state(4), 0.1)
-    assert [info.step for info in checkpoint.list_checkpoints(tmp_path)[0]] == [2, 3]
+        Checkpoints(tmp_path).save(state(4), 0.1)
+    assert steps(tmp_path) == [2, 3]
     monkeypatch.undo()
     (restored, info), sentences = restore(tmp_path)
     assert (info.step, sentences) == (3, [])
     same(restored, state(3))
-    Store(tmp_path).save(state(4), 0.1)
-    assert [info.step for info in checkpoint.list_checkpoints(tmp_path)[0]] == [3, 4]
+    Checkpoints(tmp_path).save(state(4), 0.1)
+    assert steps(tmp_path) == [3, 4]
 
 
 def test_the_first_save_that_does_not_read_back_leaves_a_run_that_starts_anew(
@@ -181,7 +190,7 @@ def test_the_first_save_that_does_not_read_back_leaves_a_run_that_starts_anew(
 ) -> None:
     monkeypatch.setattr(arrays.ocp, "save_checkpointables", lambda path, parts: Path(path).mkdir(parents=True))
     with pytest.raises(UserError, match="cannot be read back"):
-        Store(tmp_path).save(state(1), 0.1)
+        Checkpoints(tmp_path).save(state(1), 0.1)
     assert restore(tmp_path) == (None, [])
 
 
@@ -191,7 +200,7 @@ def test_what_a_killed_process_left_half_done_is_removed_and_nothing_else(tmp_pa
     for name in ("4.orbax-checkpoint-tmp", "0.pruned", "damaged-1", "notes.pruned"):
         (tmp_path / name / "params").mkdir(parents=True)
     assert restore(tmp_path)[0][1].step == 3
-    Store(tmp_path)
+    Checkpoints(tmp_path).tidy()
     assert {path.name for path in tmp_path.iterdir()} == {"2", "3", "damaged-1", "notes.pruned"}
 
 

@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import REPOSITORY
 
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.config import Config
+from oasis_jax.runs import folder
+from oasis_jax.runs.lock import lock
 from oasis_jax.system.errors import UserError
 
 WITHOUT_LOCKS = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL]
@@ -32,7 +35,7 @@ def test_a_run_on_a_disk_without_locks_goes_on_with_a_note(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer(monkeypatch, number)
-    with run_folder.lock(tmp_path / "run"):
+    with lock(tmp_path / "run"):
         pass
     said = capsys.readouterr().err
     assert f"Note: {tmp_path / 'run'} lies on a disk without locks ({os.strerror(number)})" in said
@@ -44,13 +47,30 @@ def test_a_run_that_another_process_holds_is_refused(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer(monkeypatch, number)
-    with pytest.raises(UserError, match="is being trained by another process"), run_folder.lock(tmp_path / "run"):
+    with pytest.raises(UserError, match="is being trained by another process"), lock(tmp_path / "run"):
         pass
 
 
+def test_a_run_that_two_commands_start_at_once_has_the_config_of_one(tmp_path: Path) -> None:
+    config = Config(run=tmp_path / "run")
+    assert folder.started(config) is None
+    first, second = (folder.new(config, facts(seed)) for seed in "ab")
+    with folder.opened(first):
+        pass
+    with pytest.raises(UserError, match="was just started by another process"), folder.opened(second):
+        pass
+    assert folder.load(config.run) == first
+    with folder.opened(first):  # goes on
+        pass
+
+
+def facts(fingerprint: str) -> dict[str, Any]:
+    return {"data_fingerprints": {"train": fingerprint}, "slice_size": [64, 64]}
+
+
 def test_a_run_can_be_held_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with run_folder.lock(tmp_path / "run"), pytest.raises(UserError, match="by another process"):
-        run_folder.lock(tmp_path / "run").__enter__()
+    with lock(tmp_path / "run"), pytest.raises(UserError, match="by another process"):
+        lock(tmp_path / "run").__enter__()
     assert not capsys.readouterr().err
 
 
@@ -61,8 +81,8 @@ def test_a_system_that_knows_no_locks_holds_no_run_up(tmp_path: Path) -> None:
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, tmp_path / "flock.c"], check=True)
     code = f"""
 from pathlib import Path
-from oasis_jax.runs import folder
-with folder.lock(Path({str(tmp_path / "run")!r})):
+from oasis_jax.runs.lock import lock
+with lock(Path({str(tmp_path / "run")!r})):
     print("went on")
 """
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "LD_PRELOAD": str(library)}

@@ -25,8 +25,7 @@ from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference import outputs
 from oasis_jax.inference.summary import FileSummary, SliceSummary
 from oasis_jax.report import tables
-from oasis_jax.runs import checkpoint
-from oasis_jax.runs.store import Store
+from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.system import files
 from oasis_jax.system.errors import UserError, explain
 from oasis_jax.training.optimizer import TrainState
@@ -283,14 +282,14 @@ def arrays(dtype: Any, **more: Any) -> TrainState:
     ],
 )
 def test_a_checkpoint_of_other_arrays_is_not_called_damaged(asked: TrainState, says: str, tmp_path: Path) -> None:
-    Store(tmp_path).save(arrays(np.float32), 1.0)
+    Checkpoints(tmp_path).save(arrays(np.float32), 1.0)
     sentences: list[str] = []
     with pytest.raises(UserError) as caught:
-        checkpoint.restore_latest(tmp_path, asked, sentences.append)
+        Checkpoints(tmp_path).restore_latest(asked, sentences.append)
     assert says in str(caught.value)
     assert "damaged" not in str(caught.value)
     assert not sentences
-    assert [info.step for info in checkpoint.list_checkpoints(tmp_path)[0]] == [3]
+    assert [info.step for info in Checkpoints(tmp_path).sound] == [3]
 
 
 def test_a_subject_is_found_in_the_table_by_a_name_that_is_no_utf_8(latin: Path) -> None:

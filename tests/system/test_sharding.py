@@ -7,6 +7,9 @@ import sys
 import pytest
 from helpers import environ
 
+from oasis_jax.system import sharding
+from oasis_jax.system.errors import UserError
+
 COUNT = """
 import os, sys
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
@@ -37,3 +40,9 @@ def test_each_core_of_a_cpu_is_a_device_unless_the_user_chose_otherwise(
     assert subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split() == [
         str(devices)
     ]
+
+
+def test_a_batch_that_the_devices_cannot_share_is_refused() -> None:
+    assert sharding.make_mesh(8).size == 4
+    with pytest.raises(UserError, match=r"train\.batch is 6, which 4 devices cannot share evenly"):
+        sharding.make_mesh(6)

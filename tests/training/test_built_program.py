@@ -13,7 +13,9 @@ from oasis_jax.config import Config, Data, Model, Optim, Train
 from oasis_jax.data import batches
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import Slice
+from oasis_jax.network import unet
 from oasis_jax.training import program
+from oasis_jax.training.result import show_scores
 from oasis_jax.training.setup import train
 
 SMALL = Model(stem=2, levels=3, crop=None)
@@ -22,7 +24,7 @@ SMALL = Model(stem=2, levels=3, crop=None)
 def test_another_learning_rate_length_or_seed_needs_no_other_compiled_program(tree: Path) -> None:
     def lowered(optim: Optim, train: Train) -> list[str]:
         settings = Config(data=Data(root=tree, threads=1), model=SMALL, optim=optim, train=train)
-        built: Any = program.build(settings, load_dataset(tree))
+        built: Any = program.build(settings, load_dataset(tree), unet.network(SMALL))
         state = jax.eval_shape(built.begin, built.init_key)
         step = built.train_step.lower(state, next(built.batches(0)), built.step_key, built.rate(0))
         return [built.begin.lower(built.init_key).as_text(), step.as_text()]
@@ -43,7 +45,7 @@ def test_the_evaluation_reads_no_slice_that_validation_read(
 
     monkeypatch.setattr(inspect.unwrap(batches.Source.__init__), "__defaults__", (counted, None))
     settings = Config(run=tmp_path / "run", data=Data(root=tree, threads=1), model=SMALL)
-    train(replace(settings, train=Train(steps=1, batch=4, evaluate="validate")))
+    show_scores(train(replace(settings, train=Train(steps=1, batch=4, evaluate="validate"))))
     validated = [count for pair, count in reads.items() if "validate" in str(pair.image)]
     assert len(validated) > 1
     assert set(validated) == {1}

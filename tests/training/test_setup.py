@@ -14,6 +14,7 @@ from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import folders
 from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.data.volumes.png import read_grey
+from oasis_jax.network import unet
 from oasis_jax.runs import folder
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program, setup
@@ -40,10 +41,10 @@ def test_who_names_no_data_hears_that_the_phantoms_do_not_fit(data: Path) -> Non
     tree = load_dataset(data)
     small = Config(model=Model(stem=2, levels=3, crop=(16, 32)))
     with pytest.raises(UserError, match=r"These are the phantoms, because --data\.root names no data: model\.crop"):
-        program.build(small, tree, None)
+        program.build(small, tree, unet.network(small.model))
     named = Config(model=small.model, data=Data(root=data))
     with pytest.raises(UserError, match=r"^model\.crop, 16x32, cuts off labels"):
-        program.build(named, tree, None)
+        program.build(named, tree, unet.network(named.model))
 
 
 def test_more_steps_than_a_run_was_started_with_are_answered_with_the_option_that_starts_from_it(
@@ -52,10 +53,10 @@ def test_more_steps_than_a_run_was_started_with_are_answered_with_the_option_tha
     config = folder.load(finished).config
     longer = replace(config, train=replace(config.train, epochs=5))
     with pytest.raises(UserError, match=r"train\.epochs: 3 -> 5") as caught:
-        setup._same_run(longer)
+        folder.started(longer)
     assert str(caught.value).endswith(f" To train it further, add --init {finished} to another --run.")
     with pytest.raises(UserError, match=r"resume\.$"):
-        setup._same_run(replace(config, optim=replace(config.optim, l2=1.0)))
+        folder.started(replace(config, optim=replace(config.optim, l2=1.0)))
     done = command(
         "train",
         "--init",

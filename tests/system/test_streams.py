@@ -1,0 +1,100 @@
+"""Commands as a shell starts them: console commands, Ctrl-C, and streams that are closed, full or gone."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from forked import MODULES
+from helpers import PATIENCE, REPOSITORY, assert_mistake, command
+
+
+def run_code(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
+    line = [sys.executable, "-c", code]
+    return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=False, env=variables)
+
+
+def test_ctrl_c_is_said_and_removes_unfinished_files(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from oasis_jax.system import errors, files
+
+def fill(part):
+    os.kill(os.getpid(), signal.SIGINT)
+    print("went on")
+
+errors.run_command(lambda: files.atomic_folder(Path({str(tmp_path / "made")!r}), fill))
+"""
+    done = run_code(code)
+    assert (done.returncode, done.stdout) == (130, ""), done
+    assert done.stderr == "Interrupted. What was saved stays.\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_these_tests_pass_where_signals_are_ignored(tmp_path: Path) -> None:
+    code = f"""
+import signal, sys
+import pytest
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+words = ["-n0", "-p", "no:cacheprovider", "--basetemp", {str(tmp_path / "tests")!r}, "-k", "ctrl_c"]
+sys.exit(pytest.main([*words, {__file__!r}]))
+"""
+    done = run_code(code)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-", ">/dev/full", "2>/dev/full", "| true"])
+def test_closed_and_full_streams_make_no_traceback(closed: str, data: Path) -> None:
+    line = f"exec 3>&2; {sys.executable} -m oasis_jax.data check '{data}' {closed}; echo ${{PIPESTATUS[0]}} >&3"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    status = int(done.stderr.splitlines()[-1])
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert status == {">/dev/full": 2, "| true": 141}.get(closed, 0), done
+    if closed == ">/dev/full":
+        assert "error: The disk is full" in done.stderr
+
+
+def test_no_file_gets_the_number_of_a_closed_stream() -> None:
+    code = """
+import os
+for number in (0, 1, 2):
+    os.close(number)
+from oasis_jax.system import streams
+streams.open_streams()
+assert os.open("/dev/null", os.O_RDONLY) > 2
+"""
+    assert run_code(code).returncode == 0
+
+
+def test_each_command_has_a_console_command() -> None:
+    scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {f"oasis-{name}": f"{module}:cli" for name, module in MODULES.items()}
+    done = run_code("from oasis_jax.data.__main__ import cli; import sys; sys.argv[1:] = ['check', 'none']; cli()")
+    assert_mistake(done, "is not a folder")
+
+
+def test_the_package_lists_its_commands() -> None:
+    code = "import runpy, sys; sys.argv[1:] = WORDS; runpy.run_module('oasis_jax', run_name='__main__')"
+    listing = run_code(code.replace("WORDS", "[]")).stdout
+    assert all(f"python -m oasis_jax.{name} " in listing for name in MODULES)
+    assert run_code(code.replace("WORDS", "['--version']")).stdout.startswith("oasis_jax ")
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/run", "s3://bucket/run", "https://example.org/run", "file:///run"])
+def test_a_url_is_no_folder(url: str, tmp_path: Path) -> None:
+    for words in (
+        ("train", "--run", url),
+        ("train", "--data.root", url),
+        ("evaluate", url),
+        ("evaluate", "run", "--images", f"{url}/{{subject}}.nii", "--labels", "x"),
+        ("predict", "run", "a.png", "--output", url),
+        ("data", "check", url),
+    )[: None if url[:2] == "gs" else 2]:
+        assert_mistake(command(*words, cwd=tmp_path), f"{url[:4]}", "is a URL")
+    assert not list(tmp_path.iterdir())
