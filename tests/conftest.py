@@ -35,6 +35,11 @@ LONG = ("test_program.py", "test_commands.py", "test_distributed.py", "test_step
 """Files that take minutes: they run first, so that no worker has one of them alone at the end."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep that order where workers of pytest-xdist share the tests."""
+    config.option.loadscopereorder = False
+
+
 def pytest_collection_finish() -> None:
     """Leave what is imported out of later collections of garbage, which take a third of a second each otherwise."""
     gc.collect()
