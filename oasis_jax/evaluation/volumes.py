@@ -14,7 +14,7 @@ from jaxtyping import Float32, UInt8
 from oasis_jax.data.geometry import Axis
 from oasis_jax.data.slices import Slice
 from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.frame import quantise
+from oasis_jax.data.volumes.frame import volume_grey
 from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import Volume, check_slices, planes, read_volume, slice_spacing
 from oasis_jax.data.volumes.study import Scan, Values, read_classes
@@ -151,7 +151,7 @@ def _score(
     truth = read_truth(scan, volume, axis, values, orientation)
     return _Scored(
         pairs=[Slice(scan.case, k, scan.image, scan.label) for k in range(len(truth))],
-        slices=[(quantise(image), classes) for image, classes in zip(grey, truth, strict=True)],
+        slices=list(zip(volume_grey(grey), truth, strict=True)),
         predictions=predictions,
         table=count(truth, probabilities, cross_entropy),
         surfaces=surface.compare(truth, predictions, (mm[2], mm[0], mm[1])) if volume.rectangular else None,
