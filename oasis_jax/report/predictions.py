@@ -46,11 +46,11 @@ def volume_page(file: Segmentation, volume: Volume, summary: FileSummary, axis: 
     data |= {"classes": template.CLASSES, "texts": [f"{axis.title()} {_sentence(file, summary, row)}" for row in rows]}
     thinned = f" One in {' x '.join(map(str, data['stride']))} voxels is shown." if max(data["stride"]) > 1 else ""
     counted = "all slices" if summary.whole else "the slices at trained heights"
+    outside = f"{summary.outside} show brain outside the heights seen in training. " if summary.outside else ""
     return _page(
         "views.html",
         title=summary.file,
-        introduction=f"{len(summary.slices)} slices; {summary.outside} show brain outside the heights seen in "
-        f"training. The table is the sum over {counted}.",
+        introduction=f"{len(summary.slices)} slices. {outside}The table is the sum over {counted}.",
         notes=summary.notes,
         rows=[_tissue(summary)],
         data=data,
