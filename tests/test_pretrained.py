@@ -103,6 +103,10 @@ def test_training_starts_from_a_model_and_says_so(model: Path, finished: Path, d
     assert tuned.config.model == run_folder.load(model).config.model
     random, trained, first = losses(finished)[0], losses(finished)[-1], losses(tmp_path / "tuned")[0]
     assert abs(first - trained) < abs(first - random)
+    exported = tmp_path / "tuned_model"
+    assert command("export", tuned.folder, "--weights", "--output", exported).returncode == 0
+    about, _ = read_weights(exported / FILE)
+    assert about["config"]["train"]["init"] == "mine"  # no folder of this machine
     shutil.rmtree(tmp_path / "tuned/checkpoints")  # as if it was killed before it saved: it starts from the model again
     done = command("train", *words)
     assert done.returncode == 0, done.stderr

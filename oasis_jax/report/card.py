@@ -115,12 +115,12 @@ def _training_data(run: Run) -> dict[str, Any]:
 
 def _anonymous(run: Run) -> Config:
     """The config without folders of this machine, because other people read the card."""
-    settings = run.config
-    root = settings.data.root and Path(settings.data.root.name)
+    settings, data, train = run.config, run.config.data, run.config.train
     return replace(
         settings,
         run=Path(run.name),
-        data=replace(settings.data, root=root, join=tuple(Path(x.name) for x in settings.data.join)),
+        data=replace(data, root=data.root and Path(data.root.name), join=tuple(Path(x.name) for x in data.join)),
+        train=replace(train, init=train.init and Path(train.init).name),
     )
 
 
