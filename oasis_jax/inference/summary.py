@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from oasis_jax.classes import COUNT, SHORT
-from oasis_jax.data.volumes.anatomy import heights, is_cut_off
+from oasis_jax.data.volumes.anatomy import BRAIN_MM, heights, is_cut_off
 from oasis_jax.data.volumes.nifti import slice_spacing
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.inference.unlike import judge
@@ -119,8 +119,11 @@ def summarise(segmentation: Segmentation, trained: Trained, all_heights: bool = 
         )
     if shown.any() and not brain.any():
         notes.append("no brain was found in it, so nothing is labelled")
-    elif whole and height is not None and millilitres is not None and millilitres.sum() < _SMALLEST_BRAIN:
-        notes.append(f"its brain has {millilitres.sum():.0f} ml, less than that of any adult: it may be no head")
+    elif whole and millilitres is not None and gap is not None and len(areas) * gap >= BRAIN_MM:
+        if (total := millilitres.sum()) < _SMALLEST_BRAIN:
+            notes.append(
+                f"{total:.0f} ml of brain and CSF were found in it, less than any adult has: it may be no head"
+            )
     return FileSummary(file.source.shown, slices, millilitres, whole, tuple(notes))
 
 

@@ -93,7 +93,11 @@ def test_a_file_without_a_brain_and_a_brain_that_is_too_small_get_a_note(tmp_pat
     one = labelled(save(tmp_path / "scan.nii", values), of_every_height())
     nothing = one._replace(classes=np.zeros_like(one.classes))
     assert "no brain was found in it, so nothing is labelled" in summarise(nothing, EVERY).notes
-    (note,) = (note for note in summarise(one, EVERY).notes if "adult" in note)
-    assert note.startswith(f"its brain has {np.count_nonzero(one.classes) / 1000:.0f} ml, less than that of any adult")
+    assert not any("adult" in note for note in summarise(one, EVERY).notes)  # a part of a head, 30 mm of it
+    tall = labelled(save(tmp_path / "tall.nii", brain((37, 50, 160))[0]), of_every_height())
+    (note,) = (note for note in summarise(tall, EVERY).notes if "adult" in note)
+    assert note.startswith(
+        f"{np.count_nonzero(tall.classes) / 1000:.0f} ml of brain and CSF were found in it, less than"
+    )
     slab = Trained(Cut(), dict.fromkeys(MEASURES, (0.0, 255.0)))
-    assert not any("adult" in note for note in summarise(one, slab).notes)  # only some heights count there
+    assert not any("adult" in note for note in summarise(tall, slab).notes)  # only some heights count there
