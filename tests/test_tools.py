@@ -74,7 +74,7 @@ def test_the_scores_of_each_tool_are_pooled_over_scans(printed: Printed) -> None
     assert other[8] == "0.077"  # 1 voxel of 13
     assert other[9] == "CSF 1.0 (40.0)<br>GM 1.0 (66.7)<br>WM 1.0 (40.0)"  # 3 and 2, 1 and 2, 3 and 2 ml
     assert int(other[10]) < 60
-    assert 1 < int(other[11]) < 1000
+    assert 1 < int(other[11]) < 100  # that of a small Python, not of this one
     fast = next(row for row in rows if row[0].startswith("FSL FAST"))
     assert fast[2:9] == ["1.000", "1.000", "1.000", "0.800", "0.667", "0.500", "0.000"]
     assert fast[9:] == ["CSF 0.0 (0.0)<br>GM 0.0 (0.0)<br>WM 0.0 (0.0)", "-", "-"]
