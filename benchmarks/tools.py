@@ -175,7 +175,8 @@ def label(tool: Tool, scan: Scan, arguments: Arguments) -> tuple[Path, dict[str,
         command = [sys.executable, SCRIPTS / "measure.py", took, tool.python(arguments.environments), *words]
         done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         if not took.is_file():
-            raise UserError(f"{tool.name} could not label {scan.image}: {done.stderr.strip().rpartition(chr(10))[2]}")
+            *_, reason = done.stderr.splitlines() or ["it gave no reason"]
+            raise UserError(f"{tool.name} could not label {scan.image}: {reason}")
         say(f"{tool.name}, {scan.subject} {scan.case}: {took.read_text().strip()}")
     (labels,) = folder.glob("*labels.nii.gz")
     return labels, json.loads(took.read_text())
@@ -184,8 +185,9 @@ def label(tool: Tool, scan: Scan, arguments: Arguments) -> tuple[Path, dict[str,
 def compared(scan: Scan, labels: Path, took: dict[str, float]) -> Labelled:
     """Count how the labels of a scan agree with the true ones."""
     image: Any = nib.load(labels)  # type: ignore[attr-defined]
-    counts = {name: count(truth, voxels(labels)) for name, truth in scan.truths.items()}
-    return Labelled(scan.subject, scan.case, float(np.prod(image.header.get_zooms())) / 1000, counts, took)
+    millilitres, found = float(np.prod(image.header.get_zooms())) / 1000, voxels(labels)
+    counts = {name: count(truth, found) for name, truth in scan.truths.items()}
+    return Labelled(scan.subject, scan.case, millilitres, counts, took)
 
 
 def title(tool: Tool, arguments: Arguments) -> str:
