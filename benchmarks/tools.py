@@ -8,7 +8,7 @@ of Debian's package mricron-data, and the map of the repository fangq/mcx (mcxla
 
 ENVIRONMENTS holds a virtual environment for each tool. Tools that are not there are left out, and named at the end.
 
-    python -m venv E/multiaxial && E/multiaxial/bin/pip install onnxruntime==1.32.0 nibabel scipy
+    python -m venv E/multiaxial && E/multiaxial/bin/pip install onnxruntime==1.32.0 nibabel==5.4.2 scipy==1.17.1
     python -m venv E/atropos && E/atropos/bin/pip install antspyx==0.6.3
     python -m venv E/dipy && E/dipy/bin/pip install dipy==1.12.1
     python -m venv E/deepbet && E/deepbet/bin/pip install torch==2.13.0 && E/deepbet/bin/pip install deepbet==1.0.2
