@@ -112,18 +112,17 @@ def summarise(segmentation: Segmentation, trained: Trained, all_heights: bool = 
     whole = in_heights is None or all_heights
     counted = areas if in_heights is None or all_heights else areas[in_heights]
     millilitres = counted.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
-    if millilitres is not None and millilitres.sum() > _LARGEST_BRAIN:
+    total = 0.0 if millilitres is None else float(millilitres.sum())
+    if total > _LARGEST_BRAIN:
         raise UserError(
-            f"{file.source.path} would have {millilitres.sum() / 1000:.1f} l of brain and CSF, more than any head has: "
+            f"{file.source.path} would have {total / 1000:.1f} l of brain and CSF, more than any head has: "
             "is it a T1 scan of a head, without noise around it?"
         )
+    shows_head = whole and gap is not None and len(areas) * gap >= BRAIN_MM
     if shown.any() and not brain.any():
         notes.append("no brain was found in it, so nothing is labelled")
-    elif whole and millilitres is not None and gap is not None and len(areas) * gap >= BRAIN_MM:
-        if (total := millilitres.sum()) < _SMALLEST_BRAIN:
-            notes.append(
-                f"{total:.0f} ml of brain and CSF were found in it, less than any adult has: it may be no head"
-            )
+    elif shows_head and total < _SMALLEST_BRAIN:
+        notes.append(f"{total:.0f} ml of brain and CSF were found in it, less than any adult has: it may be no head")
     return FileSummary(file.source.shown, slices, millilitres, whole, tuple(notes))
 
 
