@@ -49,7 +49,7 @@ class LabelledScan(NamedTuple):
     probabilities: Float32[np.ndarray, "*grid 4"] | None
     """Of each class, 0 to 1; None if they were not asked for."""
     millilitres: dict[Tissue, float] | None
-    """Of each tissue; None for a slice."""
+    """Of each tissue, over the slices at the heights that training saw, unless all were asked for; None for a slice."""
     notes: tuple[str, ...]
     """What the user should know about this scan."""
     volume: Volume | None

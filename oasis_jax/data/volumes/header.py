@@ -103,7 +103,7 @@ def read_file(path: Path, orientation: str | None = None) -> tuple[Header, Float
 def read_image(
     path: Path, image: spatialimages.SpatialImage, orientation: str | None = None
 ) -> tuple[Header, Float32[np.ndarray, "i j k"]]:
-    """As `read_file`, of an image that nibabel holds; errors call it `path`."""
+    """As `read_file`, of an image that nibabel holds, whose header it has repaired; errors call it `path`."""
     if not isinstance(image, (*_SINGLE, *_PAIR, nib.MGHImage)):
         raise UserError(f"{path} is a {type(image).__name__}: give a NIfTI, Analyze or MGH image.")
     try:
