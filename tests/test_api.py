@@ -86,12 +86,32 @@ def test_an_image_and_an_array_are_labelled_as_their_file(
     assert bare.millilitres == pytest.approx(present(found.millilitres))
 
 
-def test_the_affine_of_an_image_counts_where_its_header_differs(
-    model: oasis_jax.Segmenter, predicted: Predicted
+def test_the_affine_of_an_image_counts_as_when_it_is_saved(
+    model: oasis_jax.Segmenter, predicted: Predicted, tmp_path: Path
 ) -> None:
-    image = load(predicted.files["RAS"])
-    moved = nib.Nifti1Image(image.dataobj, np.diag([-1.0, 1, 1, 1]), image.header)
-    assert np.array_equal(present(oasis_jax.label(model, moved).affine), np.diag([-1.0, 1, 1, 1]))
+    image = load(predicted.files["PSL"])
+    present(image.affine)[:3, 1] *= -2  # the header does not see it
+    found = oasis_jax.label(model, image)
+    nib.save(image, tmp_path / "saved.nii")
+    saved = oasis_jax.label(model, tmp_path / "saved.nii")
+    assert np.array_equal(present(found.affine), present(saved.affine))
+    assert np.array_equal(found.classes, saved.classes)
+    assert found.millilitres == saved.millilitres
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti2Image, nib.MGHImage, nib.AnalyzeImage])
+def test_images_of_other_kinds_are_labelled_as_their_files(
+    kind: Any, model: oasis_jax.Segmenter, predicted: Predicted, tmp_path: Path
+) -> None:
+    values = np.asarray(load(predicted.files["RAS"]).dataobj)
+    image = kind(values, np.diag([1.0, 1, 1, 1]))
+    path = tmp_path / {nib.Nifti2Image: "a.nii", nib.MGHImage: "a.mgz"}.get(kind, "a.hdr")
+    nib.save(image, path)
+    orientation = "RAS" if kind is nib.AnalyzeImage else None
+    from_image = oasis_jax.label(model, image, orientation=orientation)
+    from_file = oasis_jax.label(model, path, orientation=orientation)
+    assert np.array_equal(from_image.classes, from_file.classes)
+    assert from_image.notes == from_file.notes
 
 
 def test_a_slice_is_labelled_as_predict_labels_it(model: oasis_jax.Segmenter, predicted: Predicted) -> None:
