@@ -63,7 +63,7 @@ class Arguments:
     """
 
     run: tyro.conf.Positional[RunPath]
-    """Run folder, as training made it; or pretrained or pretrained-slices, the models that come with the program."""
+    """Run folder, file of weights, or pretrained or pretrained-slices, the models that come with the program."""
     step: int | None = None
     """Evaluate the checkpoint of this step, not the best one."""
     mirror: bool = False

@@ -46,7 +46,7 @@ class Arguments:
     """Write the best checkpoint of a run as one file that JAX alone can load, with a card that describes it."""
 
     run: tyro.conf.Positional[RunPath]
-    """Run folder, as training made it; or pretrained or pretrained-slices, the models that come with the program."""
+    """Run folder, file of weights, or pretrained or pretrained-slices, the models that come with the program."""
     output: Path
     """Folder to make; it must not exist yet."""
     mirror: bool = False

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import tyro
@@ -19,7 +18,6 @@ from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.checkpoint import CheckpointInfo
 from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.folder import Run
-from oasis_jax.runs.weights import FILE
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import run_command
 
@@ -133,8 +131,7 @@ def _number(value: float | None) -> str:
 
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.info", config=(tyro.conf.FlagCreatePairsOff,))
-    folder: Path = arguments.run
-    about = describe(run_folder.load(folder.parent if folder.is_file() and folder.name == FILE else folder))
+    about = describe(run_folder.load(arguments.run))
     if arguments.json:
         print(json.dumps(about, indent=1, allow_nan=False))
         return

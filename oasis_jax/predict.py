@@ -37,7 +37,7 @@ class Arguments:
     """Label PNG slices and NIfTI volumes with the best checkpoint of a run."""
 
     run: tyro.conf.Positional[RunPath]
-    """Run folder, as training made it; or pretrained or pretrained-slices, the models that come with the program."""
+    """Run folder, file of weights, or pretrained or pretrained-slices, the models that come with the program."""
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
     """PNG files, NIfTI or Analyze volumes, and folders of them; or a BIDS folder, whose T1w files are labelled."""
     output: Path

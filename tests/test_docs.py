@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import pytest
 import table
 from forked import MODULES
-from helpers import REPOSITORY, blocks, pasted
+from helpers import REPOSITORY, blocks, brain, pasted, save
 
 from oasis_jax import config
 from oasis_jax.system.arguments import command_line
@@ -61,14 +61,18 @@ def test_the_drivers_example_runs_and_agrees() -> None:
     assert len(set(losses)) == 1
 
 
-def test_the_example_of_prediction_labels_an_array(finished: Path) -> None:
+def test_the_example_of_prediction_labels_a_scan(finished: Path, tmp_path: Path) -> None:
     (example,) = blocks(REPOSITORY / "docs/prediction.md", "python")
     more = """
-assert classes.dtype == np.uint8 and classes.shape == slices.shape[:3]
-assert probabilities.dtype == np.float32 and (classes == probabilities.argmax(-1)).all()
-assert np.allclose(probabilities.sum(-1), 1)
+classes, probabilities = labels.classes, labels.probabilities
+assert (str(classes.dtype), classes.shape) == ("uint8", (26, 37, 50))
+assert (str(probabilities.dtype), probabilities.shape) == ("float32", (26, 37, 50, 4))
+assert (classes == probabilities.argmax(-1)).all() and abs(probabilities.sum(-1) - 1).max() < 1e-5
+assert set(labels.millilitres) == {"CSF", "gray matter", "white matter"}
+assert labels.affine.shape == (4, 4)
 """
-    done = run(example.replace('"runs/quickstart"', repr(str(finished))) + more)
+    scan = save(tmp_path / "scan.nii.gz", brain((37, 50, 26))[0], way="SRA")
+    done = run(example.replace('"pretrained"', repr(str(finished))).replace('"scan.nii.gz"', repr(str(scan))) + more)
     assert done.returncode == 0, done.stderr
 
 

@@ -22,13 +22,18 @@ FLOORS = (
 )
 """Rooms from the ground up. A room imports only rooms of the floors below its own."""
 
-COMMANDS = {"__main__", "train", "evaluate", "predict", "compare", "info", "export"}
-"""They stand above all rooms, and none imports another."""
+TOP = {"__main__", "train", "evaluate", "predict", "compare", "info", "export", "api"}
+"""The commands, and the door for other programs. They stand above all rooms, and none imports another."""
 
 
 def imports(path: Path) -> set[str]:
+    """What a file imports when it runs; not what a type checker alone reads."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            waiting += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -48,13 +53,13 @@ def room(module: str) -> str:
 
 
 def test_every_file_of_the_package_has_its_floor() -> None:
-    assert {room(name) for name in FILES} - {""} == COMMANDS.union(*FLOORS)
+    assert {room(name) for name in FILES} - {""} == TOP.union(*FLOORS)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_a_room_imports_only_rooms_below_it(name: str) -> None:
     below: set[str] = set()
-    if room(name) in COMMANDS:
+    if room(name) in TOP:
         below = set().union(*FLOORS)
     else:
         for floor in FLOORS:

@@ -82,9 +82,9 @@ def test_a_model_has_its_name_from_inside_its_folder_too(model: Path, monkeypatc
     assert run_folder.load(Path(".")).name == "mine"
 
 
-def test_a_model_labels_files(model: Path, data: Path, tmp_path: Path) -> None:
+def test_a_model_named_by_its_file_labels_files(model: Path, data: Path, tmp_path: Path) -> None:
     file = data / "keras_png_slices_test/case_9_slice_3.nii.png"
-    done = command("predict", model, file, "--output", tmp_path / "labels")
+    done = command("predict", model / FILE, file, "--output", tmp_path / "labels")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "labels/case_9_slice_3_labels.png").is_file()
 

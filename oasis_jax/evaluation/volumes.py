@@ -17,7 +17,7 @@ from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.data.volumes.frame import volume_grey
 from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.data.volumes.nifti import Volume, check_slices, planes, read_volume, slice_spacing
-from oasis_jax.data.volumes.study import Scan, Values, read_classes
+from oasis_jax.data.volumes.study import Scan, Values, classes_on
 from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.result import Result, finish
 from oasis_jax.evaluation.score import SliceTable, score_logits, tabulate
@@ -172,10 +172,10 @@ def read_truth(
         orientation: directions of the axes of the label volume, if its file does not give them.
 
     Raises:
-        UserError: as `check_slices` and `read_classes`, or there is no brain in the labels.
+        UserError: as `check_slices`, `read_volume` and `classes_on`, or there is no brain in the labels.
     """
-    check_slices(scan.image, image, axis)
-    truth = planes(read_classes(scan, image, values, orientation), axis)
+    check_slices(image, axis)
+    truth = planes(classes_on(image, read_volume(scan.label, orientation), values), axis)
     if not truth.any():
         raise UserError(f"{scan.label} labels no brain: is it the right file?")
     return truth

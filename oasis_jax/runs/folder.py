@@ -197,13 +197,13 @@ def _check_free(folder: Path) -> None:
         raise UserError(f"{folder} is not a run and holds other files ({others[0]}): name a new folder with --run.")
 
 
-def load(folder: Path) -> Run:
-    """Read a run folder, or the folder of a model; the config names the folder where it now lies.
+def load(path: Path) -> Run:
+    """Read a run folder, or a model: its folder or its file. The config names the folder where it now lies.
 
     Raises:
-        UserError: the folder holds no run and no model; a file is damaged; or a later version wrote it, with more
-            settings.
+        UserError: there is no run and no model; a file is damaged; or a later version wrote it, with more settings.
     """
+    folder = path.parent if path.is_file() and path.name == FILE else path
     if _is_run(folder):
         return _read_config(folder)
     if (folder / FILE).is_file():

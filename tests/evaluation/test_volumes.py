@@ -12,7 +12,7 @@ from helpers import ALL_WAYS, assert_mistake, brain, by_grey, command, patterns,
 
 from oasis_jax.classes import Tissue
 from oasis_jax.data.volumes.nifti import read_volume
-from oasis_jax.data.volumes.study import Scan, read_classes
+from oasis_jax.data.volumes.study import Scan, classes_on
 from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.result import Result
 from oasis_jax.inference.segment import Labels
@@ -166,8 +166,8 @@ def test_labels_without_orientation_in_scaled_int16_are_those_of_the_scan(tmp_pa
     nib.save(bare, tmp_path / "l.nii")
     stored = np.unique(load(tmp_path / "l.nii").get_fdata())
     assert not np.array_equal(stored, np.rint(stored))
-    unplaced = Scan("s", "", image, tmp_path / "l.nii")
+    scan = read_volume(image)
     classes = ((0,), (24,), (2035,), (1041,))
     with pytest.raises(UserError, match="--orientation RAS"):
-        read_classes(unplaced, read_volume(image), classes)
-    assert np.array_equal(read_classes(unplaced, read_volume(image), classes, "LAS"), truth)
+        classes_on(scan, read_volume(tmp_path / "l.nii"), classes)
+    assert np.array_equal(classes_on(scan, read_volume(tmp_path / "l.nii", "LAS"), classes), truth)

@@ -23,7 +23,7 @@ from oasis_jax.data.volumes.nifti import (
     thickness_notes,
 )
 from oasis_jax.data.volumes.resample import Grid, resample
-from oasis_jax.data.volumes.study import Scan, Values, read_classes, split_subjects
+from oasis_jax.data.volumes.study import Scan, Values, classes_on, split_subjects
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError, describe
 from oasis_jax.system.files import atomic_folder, csv_text, printable, write_text
@@ -69,12 +69,12 @@ def cut_scan(scan: Scan, rule: Rule) -> CutScan:
             class, or the head does not fit.
     """
     image = read_volume(scan.image, rule.orientation)
-    classes = planes(read_classes(scan, image, rule.values, rule.orientation), rule.axis)
+    classes = planes(classes_on(image, read_volume(scan.label, rule.orientation), rule.values), rule.axis)
     *pixel, gap = slice_spacing(image, rule.axis)
     span = brain_span((classes > 0).sum(axis=(1, 2)), gap, rule.axis)
     if span is None:
         raise UserError(f"{scan.label} labels no brain in {rule.axis} slices: is it the right file?")
-    check_slices(scan.image, image, rule.axis)
+    check_slices(image, rule.axis)
     base, top = span
     sides = Grid(classes.shape[1], pixel[0]), Grid(classes.shape[2], pixel[1])
     values = resample(planes(image.values, rule.axis), sides[0].to_mm(), sides[1].to_mm())

@@ -100,6 +100,25 @@ def read_file(path: Path, orientation: str | None = None) -> tuple[Header, Float
     return Header(fields, shape, affine, is_placed(fields), tuple(notes)), values
 
 
+def read_image(
+    path: Path, image: spatialimages.SpatialImage, orientation: str | None = None
+) -> tuple[Header, Float32[np.ndarray, "i j k"]]:
+    """As `read_file`, of an image that nibabel holds, whose header it has repaired; errors call it `path`."""
+    if not isinstance(image, (*_SINGLE, *_PAIR, nib.MGHImage)):
+        raise UserError(f"{path} is a {type(image).__name__}: give a NIfTI, Analyze or MGH image.")
+    try:
+        with np.errstate(all="ignore"):
+            # With the affine of the image, which may have changed since its header was read.
+            fields = type(image)(image.dataobj, image.affine, image.header).header
+            shape = _shape(path, fields)
+            affine = read_affine(path, fields, shape, orientation)
+            notes = place_notes(fields, shape, affine)
+            values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+    except BROKEN as error:
+        raise _damaged(path, error) from error
+    return Header(fields, shape, affine, is_placed(fields), tuple(notes)), values
+
+
 def _damaged(path: Path, error: Exception) -> UserError:
     text = next(iter(str(error).splitlines()), "it is damaged")
     if isinstance(error, gzip.BadGzipFile):

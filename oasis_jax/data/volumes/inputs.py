@@ -75,8 +75,21 @@ def read_input(file: InputFile, framing: Framing, orientation: str | None = None
     """
     if not is_volume(file.path):
         return _read_png(file, framing)
-    volume = read_volume(file.path, orientation)
-    check_slices(file.path, volume, framing.axis)
+    return cut_volume(file, read_volume(file.path, orientation), framing)
+
+
+def cut_volume(file: InputFile, volume: Volume, framing: Framing) -> Input:
+    """Cut a volume into frames.
+
+    Args:
+        file: where the volume comes from.
+        volume: the volume.
+        framing: how the network that will see the frames was trained.
+
+    Raises:
+        UserError: as `check_slices`.
+    """
+    check_slices(volume, framing.axis)
     *pixel, gap = slice_spacing(volume, framing.axis)
     values = planes(volume.values, framing.axis)
     sides = Grid(values.shape[1], pixel[0]), Grid(values.shape[2], pixel[1])

@@ -7,11 +7,12 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Num, Shaped
 from nibabel import affines, nifti1, orientations
+from nibabel.spatialimages import SpatialImage
 
 from oasis_jax import classes
 from oasis_jax.data.geometry import AXES, Axis
 from oasis_jax.data.volumes.affine import is_rectangular
-from oasis_jax.data.volumes.header import Header, read_file
+from oasis_jax.data.volumes.header import Header, read_file, read_image
 from oasis_jax.system.errors import UserError
 
 SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh", ".hdr", ".img")
@@ -44,6 +45,8 @@ _GEOMETRY = (
 class Volume(NamedTuple):
     """One scan in memory."""
 
+    path: Path
+    """Its file; what errors call it, if it was given in memory."""
     values: Float32[np.ndarray, "x y z"]
     """Toward the right, the front and the top of the head (RAS); finite."""
     spacing: tuple[float, float, float]
@@ -88,7 +91,15 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     Raises:
         UserError: as `read_file`.
     """
-    header, values = read_file(path, orientation)
+    return _turned(path, *read_file(path, orientation))
+
+
+def turn_image(path: Path, image: SpatialImage, orientation: str | None = None) -> Volume:
+    """As `read_volume`, of an image that nibabel holds; errors call it `path`."""
+    return _turned(path, *read_image(path, image, orientation))
+
+
+def _turned(path: Path, header: Header, values: Float32[np.ndarray, "i j k"]) -> Volume:
     notes = [*header.notes]
     ornt = orientations.io_orientation(header.affine)
     sound = (values > -_HUGE) & (values < _HUGE)
@@ -100,7 +111,7 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
     notes += [f"it lies {oblique:.0f} degrees oblique; slices follow its own axes"] if oblique > 15 else []
     x, y, z = (float(mm) for mm in affines.voxel_sizes(header.affine)[np.argsort(ornt[:, 0])])
     values = np.ascontiguousarray(orientations.apply_orientation(values, ornt))
-    return Volume(values, (x, y, z), header, ornt, nonfinite, (*notes, *_negative_notes(values)))
+    return Volume(path, values, (x, y, z), header, ornt, nonfinite, (*notes, *_negative_notes(values)))
 
 
 def write_volume(path: Path, values: Num[np.ndarray, "x y z *classes"], like: Volume, names: bool = False) -> None:
@@ -112,8 +123,7 @@ def write_volume(path: Path, values: Num[np.ndarray, "x y z *classes"], like: Vo
         like: the volume whose grid it is.
         names: mark it as a label volume and put the classes' names into its header.
     """
-    back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), like.ornt)
-    values = orientations.apply_orientation(values, back)
+    values = own_axes(values, like)
     fields = like.header.fields
     kind = nib.Nifti2Image if isinstance(fields, nib.Nifti2Header) else nib.Nifti1Image
     header, affine = kind.header_class(), like.header.affine
@@ -130,6 +140,12 @@ def write_volume(path: Path, values: Num[np.ndarray, "x y z *classes"], like: Vo
         text = "; ".join(f"{k} {name}" for k, name in enumerate(classes.NAMES))
         image.header.extensions.append(nifti1.Nifti1Extension("comment", text.encode()))
     nib.save(image, path)
+
+
+def own_axes(values: Shaped[np.ndarray, "x y z *channels"], like: Volume) -> Shaped[np.ndarray, "i j k *channels"]:
+    """A RAS array with the axes of a volume's own file."""
+    back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), like.ornt)
+    return orientations.apply_orientation(values, back)
 
 
 def planes(
@@ -167,7 +183,7 @@ def slice_spacing(volume: Volume, axis: Axis) -> tuple[float, float, float]:
     return rows, columns, volume.spacing[k] if volume.rectangular else volume.voxel / (rows * columns)
 
 
-def check_slices(path: Path, volume: Volume, axis: Axis) -> None:
+def check_slices(volume: Volume, axis: Axis) -> None:
     """Raise `UserError` if the slices along an axis are too narrow to show a head."""
     sides = planes(volume.values, axis).shape[1:]
     extent = [n * mm for n, mm in zip(sides, slice_spacing(volume, axis), strict=False)]
@@ -175,7 +191,7 @@ def check_slices(path: Path, volume: Volume, axis: Axis) -> None:
         return
     thin = AXES[int(np.argmin(np.array(volume.values.shape) * volume.spacing))]
     raise UserError(
-        f"{path} has {axis} slices of {extent[0]:.3g} x {extent[1]:.3g} mm, too narrow for a head: it holds "
+        f"{volume.path} has {axis} slices of {extent[0]:.3g} x {extent[1]:.3g} mm, too narrow for a head: it holds "
         f"{volume.values.shape[AXES.index(thin)]} {thin} slice(s), but {axis} slices are needed."
     )
 

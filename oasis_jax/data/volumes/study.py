@@ -1,4 +1,4 @@
-"""A user's own study: T1 volumes with their label volumes, paired by name, read, split by subject."""
+"""A user's own study: T1 volumes with their label volumes, paired by name, split by subject, and their classes."""
 
 import glob
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from oasis_jax.config import SPLITS
 from oasis_jax.data.slices import natural, tidy, two_spellings
-from oasis_jax.data.volumes.nifti import Volume, read_volume, same_grid
+from oasis_jax.data.volumes.nifti import Volume, same_grid
 from oasis_jax.system.errors import UserError
 
 
@@ -144,32 +144,43 @@ def split_subjects(scans: Sequence[Scan], fractions: tuple[float, float, float],
     return {subjects[i]: name for i, name in zip(order, names, strict=True)}
 
 
-def read_classes(
-    scan: Scan, image: Volume, values: Values, orientation: str | None = None
-) -> UInt8[np.ndarray, "x y z"]:
-    """The class of each voxel of a scan, in RAS order like the image.
-
-    If the labels were stored as scaled whole numbers, they are rounded within the error of the scaling.
+def classes_on(image: Volume, truth: Volume, values: Values) -> UInt8[np.ndarray, "x y z"]:
+    """The class of each voxel of a volume, in RAS order.
 
     Args:
-        scan: the scan.
-        image: its T1 volume.
+        image: the T1 volume.
+        truth: its label volume.
         values: the values that stand for each class.
-        orientation: directions of the axes, such as "RAS", for a file whose header does not give them.
 
     Raises:
-        UserError: the label volume cannot be read, does not belong to the image, or has values that belong to no class.
+        UserError: the label volume does not belong to the image, or has values that belong to no class.
     """
-    path, truth = scan.label, read_volume(scan.label, orientation)
     if truth.nonfinite:
-        raise UserError(f"{path} has {truth.nonfinite} voxels that are not finite numbers: label them.")
+        raise UserError(f"{truth.path} has {truth.nonfinite} voxels that are not finite numbers: label them.")
     if not same_grid(image, truth):
-        raise UserError(f"{path} does not lie on the grid of {scan.image}: resample it to that grid.")
-    out = np.zeros(truth.values.shape, np.uint8)
-    labelled = np.zeros(truth.values.shape, bool)
-    rounded, rounding = np.rint(truth.values), truth.header.rounding
+        raise UserError(f"{truth.path} does not lie on the grid of {image.path}: resample it to that grid.")
+    return classes_of(truth.path, truth.values, values, truth.header.rounding)
+
+
+def classes_of(
+    path: Path, stored: Float32[np.ndarray, "*grid"], values: Values, rounding: float = 0.0
+) -> UInt8[np.ndarray, "*grid"]:
+    """The class of each value.
+
+    Args:
+        path: what errors call the values.
+        stored: the values.
+        values: those that stand for each class.
+        rounding: of values that were stored as scaled whole numbers; they are rounded within this error.
+
+    Raises:
+        UserError: a value belongs to no class.
+    """
+    out = np.zeros(stored.shape, np.uint8)
+    labelled = np.zeros(stored.shape, bool)
+    rounded = np.rint(stored)
     tolerance = max(1e-3, 1.01 * rounding) if rounding < 0.5 else 1e-3  # 1e-3: the error of a change of type
-    rounded = np.where(np.abs(truth.values - rounded) < tolerance, rounded, truth.values)
+    rounded = np.where(np.abs(stored - rounded) < tolerance, rounded, stored)
     for k, class_values in enumerate(values):
         of_class = np.isin(rounded, class_values)
         out[of_class], labelled = k, labelled | of_class
