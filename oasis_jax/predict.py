@@ -2,13 +2,15 @@
 
 import json
 import re
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from types import FrameType
+from typing import Annotated, Literal, NoReturn
 
 import tyro
 
@@ -204,8 +206,15 @@ def _listing(title: str, problems: Sequence[str]) -> str:
     return "\n".join([f"{title}:", *(f"  {problem}" for problem in problems)])
 
 
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    console.say(f"{signal.Signals(number).name}: what was saved stays.")
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # as job runners send it: the tables are written first
+        signal.signal(signal.SIGTERM, _end)
     run = run_folder.load(arguments.run)
     sharding.divide_cpu()
     sharding.configure_jax()

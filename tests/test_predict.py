@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,21 @@ import nibabel as nib
 import numpy as np
 import pytest
 from checked import load, present
-from helpers import ALL_WAYS, FRAMING, SIZE, assert_mistake, blob, brain, by_grey, certain, command, save, stand_in
+from helpers import (
+    ALL_WAYS,
+    FRAMING,
+    SIZE,
+    assert_mistake,
+    blob,
+    brain,
+    by_grey,
+    certain,
+    command,
+    finish,
+    save,
+    stand_in,
+    start,
+)
 from PIL import Image
 
 from oasis_jax import predict
@@ -546,6 +561,22 @@ def test_an_interrupted_prediction_has_a_row_for_each_file_that_it_labelled(
         f"{path.name.removesuffix('_labels.nii.gz')}.nii" for path in sorted(tmp_path.glob("out/*_labels.nii.gz"))
     ]
     assert named
+
+
+def test_a_prediction_that_a_job_runner_ends_has_its_tables(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    for number in range(40):
+        save(tmp_path / f"scans/{number}.nii", brain((37, 50, 40))[0])
+    process = start("predict", finished, tmp_path / "scans", "--output", tmp_path / "out")
+    while not list(tmp_path.glob("out/*_view.html")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    done = finish(process)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert "SIGTERM: what was saved stays." in done.stderr
+    rows = (tmp_path / "out/tissue.csv").read_text().splitlines()[1:]
+    assert 1 <= len(rows) < 40
+    assert len(rows) == len(list(tmp_path.glob("out/*_labels.nii.gz")))
 
 
 def test_an_interruption_while_labels_are_written_loses_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

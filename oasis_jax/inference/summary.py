@@ -88,7 +88,7 @@ def summarise(segmentation: Segmentation, trained: Trained, all_heights: bool = 
     areas = counts[:, 1:] * pixel
     brain, axis = areas.sum(1), trained.cut.axis
     height = None if gap is None or is_cut_off(brain, gap, axis) else heights(brain, gap, axis)
-    if gap is not None and trained.cut.heights is not None and is_cut_off(brain, gap, axis):
+    if gap is not None and is_cut_off(brain, gap, axis):
         notes.append("it ends inside the brain, so the heights of its slices are unknown, and all are added up")
     in_heights = None
     if height is not None and trained.cut.heights is not None:

@@ -104,14 +104,14 @@ class Destination:
             return None
         if known.summary is None:  # the call was killed while it wrote them
             return None
-        whole = set(self.names(file)) <= set(there)
-        if whole and known.settings == settings and known.input == _input(file, settings):
-            return Result(file, known.summary, earlier=True)
         for name in there:
             if known.outputs.get(name) != record.digest([self.folder / name]):
                 raise UserError(
                     f"{self.folder / name} is not as the program wrote it: keep it elsewhere, or add --overwrite."
                 )
+        whole = set(self.names(file)) <= set(there)
+        if whole and known.settings == settings and known.input == _input(file, settings):
+            return Result(file, known.summary, earlier=True)
         return None
 
     def write(self, labelled: Segmentation, trained: Trained, settings: Settings) -> Result:

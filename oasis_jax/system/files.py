@@ -25,7 +25,8 @@ def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
                 os.fsync(file.fileno())
             part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # it would hide what went wrong before, as on a read-only disk
+            part.unlink(missing_ok=True)
 
 
 def atomic_folder(folder: Path, fill: Callable[[Path], object], replace: bool = False) -> None:

@@ -30,7 +30,7 @@ def settings(earlier: Run) -> Config:
     return replace(
         config,
         run=Path("runs") / f"from-{earlier.name}",
-        data=replace(config.data, root=None),
+        data=replace(config.data, root=None, join=(), shares=(), leave_out=()),
         augment=replace(config.augment, mirror_axis=None),
         optim=replace(config.optim, learning_rate=_RATE_FACTOR * config.optim.learning_rate),
         train=Train(batch=config.train.batch),

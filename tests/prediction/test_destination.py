@@ -72,9 +72,10 @@ def test_probabilities_are_added_and_do_not_outlive_their_labels(start: Start, t
 
 def test_labels_that_somebody_corrected_stay(start: Start, tmp_path: Path) -> None:
     (tmp_path / "out/b_labels.nii.gz").write_bytes(b"by hand")
-    assert start() == ([], [])
+    nothing, (named,) = start()
     labelled, (problem,) = start(weights=1.0)
-    assert labelled == ["a", "c"]
+    assert (nothing, labelled) == ([], ["a", "c"])
+    assert named == problem
     assert "out/b_labels.nii.gz is not as the program wrote it: keep it elsewhere, or add --overwrite" in problem
     assert (tmp_path / "out/b_labels.nii.gz").read_bytes() == b"by hand"
     (tmp_path / "out/a_probabilities.nii.gz").write_bytes(b"mine")
