@@ -214,7 +214,7 @@ def load(path: Path) -> Run:
         return run._replace(weights=weights)
     state = f"it has no config.json and no {FILE}" if folder.is_dir() else f"there is no folder {folder.absolute()}"
     raise UserError(
-        f"{folder} is not a run: {state}. Name the folder of a run; `pretrained` is the model that comes with the "
+        f"{folder} is not a run: {state}. Name the folder of a run; `pretrained` and `pretrained-slices` come with the "
         "program."
     )
 

@@ -106,7 +106,7 @@ def _turned(path: Path, header: Header, values: Float32[np.ndarray, "i j k"]) ->
     nonfinite = int(values.size - sound.sum())
     if nonfinite:
         values = np.where(sound, values, np.float32(0))
-        notes.append(f"{nonfinite} voxels are not finite numbers, or too large for float32, and count as 0")
+        notes.append(f"{nonfinite} voxel(s) are not finite numbers, or too large for float32, and count as 0")
     oblique = float(np.degrees(affines.obliquity(header.affine)).max())
     notes += [f"it lies {oblique:.0f} degrees oblique; slices follow its own axes"] if oblique > 15 else []
     x, y, z = (float(mm) for mm in affines.voxel_sizes(header.affine)[np.argsort(ornt[:, 0])])

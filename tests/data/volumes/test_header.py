@@ -188,7 +188,7 @@ def test_values_that_cannot_be_used_give_a_note(tmp_path: Path) -> None:
     ringing = np.where(values < 0, -0.01, values).astype(np.float32)
     assert not read_volume(save(tmp_path / "c.nii", ringing)).notes
     values[0, 0] = 1e300
-    assert "4 voxels are not finite numbers, or too large" in read_volume(save(tmp_path / "d.nii", values)).notes[0]
+    assert "4 voxel(s) are not finite numbers, or too large" in read_volume(save(tmp_path / "d.nii", values)).notes[0]
 
 
 NUMBERS = st.floats(-1, 1).map(lambda x: round(x, 3))
