@@ -289,8 +289,9 @@ def test_under_a_path_that_keeps_no_checkpoint_nothing_is_trained_and_nothing_lo
         run = tmp_path / name / "runs" / "new"
         assert_mistake(command("train", *options(data, run)), "Checkpoints cannot be kept in", "its absolute path")
         assert not run.parent.exists()
-    url = command("train", "--data.root", data, "--run", "gs://bucket/run", cwd=tmp_path)
-    assert_mistake(url, "Checkpoints cannot be kept in", "'gs:/'")
+    for store in ("gs", "s3"):
+        url = command("train", "--data.root", data, "--run", f"{store}://bucket/run", cwd=tmp_path)
+        assert_mistake(url, "Checkpoints cannot be kept in", f"'{store}:/'")
     assert not (tmp_path / "gs:").exists()
     moved = tmp_path / "[one]" / "moved"
     shutil.copytree(finished, moved)
@@ -385,5 +386,5 @@ def test_help_is_worth_reading(module: str) -> None:
 
 def test_experiments_that_come_with_the_program_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert_mistake(command("train", "oasi"), "no experiment file oasi", "or oasis, original, paper, quickstart")
+    assert_mistake(command("train", "oasi"), "no experiment file oasi", "or heads, oasis, original, paper, quickstart")
     assert train.parse(["paper", "--train.steps", "1"]).config.model.pre_activation

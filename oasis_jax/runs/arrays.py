@@ -17,8 +17,8 @@ from oasis_jax.system.errors import UserError
 HALF_WRITTEN = ".orbax-checkpoint-tmp"
 """What follows the name of a folder that Orbax has not finished."""
 
-_UNREADABLE = ("\\", "gs:/")
-"""Parts of a path under which Orbax reads nothing."""
+_UNREADABLE = ("\\", "gs:/", "s3:/")
+"""Parts of a path under which Orbax reads nothing, or that the writer of TensorBoard takes for a store."""
 
 _PATTERN = ("[", "*", "?")
 """Parts of a path under which Orbax must not write: it finds what it wrote by a pattern that starts with the path."""

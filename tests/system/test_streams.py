@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from forked import MODULES
-from helpers import PATIENCE, REPOSITORY, assert_mistake, command
+from helpers import PATIENCE, REPOSITORY, assert_mistake
 
 
 def run_code(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -84,17 +84,3 @@ def test_the_package_lists_its_commands() -> None:
     listing = run_code(code.replace("WORDS", "[]")).stdout
     assert all(f"python -m oasis_jax.{name} " in listing for name in MODULES)
     assert run_code(code.replace("WORDS", "['--version']")).stdout.startswith("oasis_jax ")
-
-
-@pytest.mark.parametrize("url", ["gs://bucket/run", "s3://bucket/run", "https://example.org/run", "file:///run"])
-def test_a_url_is_no_folder(url: str, tmp_path: Path) -> None:
-    for words in (
-        ("train", "--run", url),
-        ("train", "--data.root", url),
-        ("evaluate", url),
-        ("evaluate", "run", "--images", f"{url}/{{subject}}.nii", "--labels", "x"),
-        ("predict", "run", "a.png", "--output", url),
-        ("data", "check", url),
-    )[: None if url[:2] == "gs" else 2]:
-        assert_mistake(command(*words, cwd=tmp_path), f"{url[:4]}", "is a URL")
-    assert not list(tmp_path.iterdir())
