@@ -22,15 +22,15 @@ import tyro
 from oasis_jax import classes
 from oasis_jax.data import overlays
 from oasis_jax.data.phantoms.volume import draw_volume
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.inputs import read_input
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.inference.summary import FileSummary, summarise
 from oasis_jax.metrics import overlap
+from oasis_jax.prediction.summary import FileSummary, summarise
 from oasis_jax.pretrained import FOLDER, RunPath
 from oasis_jax.runs import folder
 from oasis_jax.system.console import track
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.inputs import read_input
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ import numpy as np
 import tyro
 
 from oasis_jax import classes
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.inputs import read_input
 from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.inference.summary import summarise
+from oasis_jax.prediction.summary import summarise
 from oasis_jax.pretrained import RunPath
 from oasis_jax.runs import folder
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.inputs import read_input
 
 
 @dataclass(frozen=True)

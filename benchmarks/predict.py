@@ -23,11 +23,11 @@ import jax
 import numpy as np
 
 from oasis_jax import pretrained
-from oasis_jax.data.volumes.finding import find_inputs
-from oasis_jax.data.volumes.inputs import read_inputs
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.system import sharding
+from oasis_jax.volumes.finding import find_inputs
+from oasis_jax.volumes.inputs import read_inputs
 
 COPIES, TURNS = 4, 3
 

@@ -16,21 +16,21 @@ from jaxtyping import Float32, Float64, UInt8
 from nibabel.spatialimages import SpatialImage
 
 from oasis_jax.classes import CLASSES, TISSUES, Tissue
-from oasis_jax.data.volumes.finding import InputFile, find_inputs
-from oasis_jax.data.volumes.inputs import Input, cut_volume, read_input
-from oasis_jax.data.volumes.nifti import Volume, check_orientation, own_axes, read_volume, stacked, turn_image
-from oasis_jax.data.volumes.placing import Framing
-from oasis_jax.data.volumes.study import LabelValues, classes_of, classes_on
+from oasis_jax.data.study import LabelValues, classes_of, classes_on
 from oasis_jax.evaluation.by_class import ByClass, named
 from oasis_jax.evaluation.summary import with_foreground
 from oasis_jax.inference import label as inference
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.inference.summary import summarise
 from oasis_jax.metrics.overlap import confusion, hard_dice
+from oasis_jax.prediction.summary import summarise
 from oasis_jax.pretrained import run_path
 from oasis_jax.runs import folder
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.finding import InputFile, find_inputs
+from oasis_jax.volumes.inputs import Input, cut_volume, read_input
+from oasis_jax.volumes.nifti import Volume, check_orientation, own_axes, read_volume, stacked, turn_image
+from oasis_jax.volumes.placing import Framing
 
 FilePath = str | os.PathLike[str]
 

@@ -10,10 +10,9 @@ import jax
 import tyro
 
 from oasis_jax.config import Split
+from oasis_jax.data import study
 from oasis_jax.data.batches import Source
 from oasis_jax.data.open import open_data
-from oasis_jax.data.volumes import study
-from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.evaluation import record, volumes
 from oasis_jax.evaluation.result import Result
 from oasis_jax.evaluation.split import evaluate_split
@@ -27,6 +26,7 @@ from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.distributed import Flag, initialize
 from oasis_jax.system.errors import UserError, leave_some, run_command
+from oasis_jax.volumes.nifti import check_orientation
 
 
 @dataclass(frozen=True)

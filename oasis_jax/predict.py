@@ -14,24 +14,23 @@ from typing import Annotated, Literal, NoReturn
 
 import tyro
 
-from oasis_jax.data.volumes.finding import InputFile, find_inputs
-from oasis_jax.data.volumes.inputs import read_inputs
-from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.inference.summary import screen_line
-from oasis_jax.prediction import bids
+from oasis_jax.prediction import bids, pages
 from oasis_jax.prediction.destination import PLAIN, Destination, Form, Result
 from oasis_jax.prediction.record import Settings
+from oasis_jax.prediction.summary import screen_line
 from oasis_jax.prediction.writer import Writer
 from oasis_jax.pretrained import RunPath
-from oasis_jax.report import predictions
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, describe, leave_some, run_command
+from oasis_jax.volumes.finding import InputFile, find_inputs
+from oasis_jax.volumes.inputs import read_inputs
+from oasis_jax.volumes.nifti import check_orientation
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,7 @@ def main() -> None:
         print(json.dumps({"error": problem}), flush=True)
     if done:
         (console.say if arguments.json else print)(
-            f"Labels and tables: {arguments.output}; look at {arguments.output / predictions.INDEX}"
+            f"Labels and tables: {arguments.output}; look at {arguments.output / pages.INDEX}"
         )
     if problems and not done:
         raise UserError(_listing(f"{len(problems)} input(s) could not be labelled", problems))

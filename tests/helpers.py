@@ -23,13 +23,12 @@ from forked import MODULES, REPOSITORY, Process, start_process
 
 from oasis_jax.config import Config, Data, Model
 from oasis_jax.data.appearance import MEASURES
-from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.slices import Slice, folders, write_png
-from oasis_jax.data.volumes.placing import Framing
 from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.record import EvaluationRecord
 from oasis_jax.evaluation.result import Result, of_record
+from oasis_jax.geometry import Spacing
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Forward, Labels, Segmenter
 from oasis_jax.metrics.surface import compare_slices
@@ -37,6 +36,7 @@ from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.checkpoint import CheckpointInfo
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import explain
+from oasis_jax.volumes.placing import Framing
 
 SIZE = (48, 64)
 

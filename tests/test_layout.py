@@ -10,7 +10,8 @@ PACKAGE = REPOSITORY / "oasis_jax"
 
 FLOORS = (
     {"system", "pretrained"},
-    {"config", "classes"},
+    {"config", "classes", "geometry"},
+    {"volumes"},
     {"data", "metrics"},
     {"network"},
     {"runs"},

@@ -35,21 +35,21 @@ from PIL import Image
 
 from oasis_jax import predict
 from oasis_jax.data.appearance import Ranges
-from oasis_jax.data.geometry import Axis, Cut
 from oasis_jax.data.slices import folders, write_png
-from oasis_jax.data.volumes import inputs
-from oasis_jax.data.volumes.finding import InputFile, find_inputs
-from oasis_jax.data.volumes.frame import Place, volume_grey
-from oasis_jax.data.volumes.inputs import read_input, read_inputs
-from oasis_jax.data.volumes.placing import Framing, place_head
-from oasis_jax.data.volumes.png import read_grey
-from oasis_jax.inference import outputs
+from oasis_jax.geometry import Axis, Cut
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Labels
-from oasis_jax.inference.summary import screen_line, summarise
+from oasis_jax.prediction import outputs
 from oasis_jax.prediction.destination import PLAIN
+from oasis_jax.prediction.summary import screen_line, summarise
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes import inputs
+from oasis_jax.volumes.finding import InputFile, find_inputs
+from oasis_jax.volumes.frame import Place, volume_grey
+from oasis_jax.volumes.inputs import read_input, read_inputs
+from oasis_jax.volumes.placing import Framing, place_head
+from oasis_jax.volumes.png import read_grey
 
 LOOKS: Ranges = {"mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
 

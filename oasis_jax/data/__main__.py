@@ -13,7 +13,9 @@ from typing import Annotated, Any
 import tyro
 
 from oasis_jax.config import SPLITS, STRIDE
+from oasis_jax.data import study
 from oasis_jax.data.arguments import Check, Heads, Phantom, Rebuild, Verify, Volumes
+from oasis_jax.data.build import Rule, write_study
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.heads import dataset as heads
 from oasis_jax.data.heads.label_map import STANDARD, read_table
@@ -22,12 +24,10 @@ from oasis_jax.data.phantoms.dataset import write_tree
 from oasis_jax.data.published.manifest import published
 from oasis_jax.data.published.rebuild import rebuild
 from oasis_jax.data.published.verify import compare
-from oasis_jax.data.volumes import study
-from oasis_jax.data.volumes.build import Rule, write_study
-from oasis_jax.data.volumes.nifti import check_orientation
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, leave_some, run_command
+from oasis_jax.volumes.nifti import check_orientation
 
 
 def check(arguments: Check) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated
 import tyro
 
 from oasis_jax.config import SPLITS, Split
-from oasis_jax.data.geometry import Axis
-from oasis_jax.data.volumes import study
+from oasis_jax.data import study
+from oasis_jax.geometry import Axis
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from PIL import Image, UnidentifiedImageError
 from oasis_jax import classes
 from oasis_jax.data import appearance
 from oasis_jax.data.appearance import Ranges
-from oasis_jax.data.other_kinds import other_kind
-from oasis_jax.data.slices import LARGEST, Problem, Slice
+from oasis_jax.data.slices import Problem, Slice
 from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker
 from oasis_jax.system.files import write_text
+from oasis_jax.volumes.other_kinds import other_kind
+from oasis_jax.volumes.png import LARGEST
 
 
 class Contents(NamedTuple):

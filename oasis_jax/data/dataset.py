@@ -11,11 +11,12 @@ from oasis_jax.config import SPLITS, STRIDE
 from oasis_jax.data import checks
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.checks import Contents
-from oasis_jax.data.geometry import CUT, Cut, Spacing, parse_cut
-from oasis_jax.data.slices import Problem, Slice, find_slices, folders, natural, tidy, two_spellings
+from oasis_jax.data.slices import Problem, Slice, find_slices, folders, tidy, two_spellings
+from oasis_jax.geometry import CUT, Cut, Spacing, parse_cut
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import printable
+from oasis_jax.volumes.finding import natural
 
 Index = dict[str, tuple[Slice, ...]]
 

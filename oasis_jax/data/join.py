@@ -9,8 +9,8 @@ from functools import reduce
 from oasis_jax.data import appearance
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.dataset import Dataset, Index, shared_subjects
-from oasis_jax.data.geometry import Size, central
 from oasis_jax.data.slices import two_spellings
+from oasis_jax.geometry import Size, central
 from oasis_jax.system.errors import UserError
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image, ImageDraw
 
 from oasis_jax.classes import COLOURS, FOREGROUND
-from oasis_jax.data.geometry import Axis
+from oasis_jax.geometry import Axis
 
 
 def tinted(image: UInt8[np.ndarray, "*shape"], classes: UInt8[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:

@@ -7,9 +7,7 @@
 import io
 import os
 import re
-import struct
 import unicodedata
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,17 +18,10 @@ from PIL import Image
 
 from oasis_jax.classes import STEP
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.finding import natural
+from oasis_jax.volumes.png import BROKEN
 
 _NAME = re.compile(r"(?:case|seg)_(?P<case>.+)_slice_(?P<number>\d+)(?:\.nii)?\.png")
-
-_NUMBERED = re.compile(r"(.+_slice_)(\d+)(\D*)")
-"""The name of a slice whose neighbours can be found."""
-
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
-"""What Pillow raises on a damaged image."""
-
-LARGEST = 2048
-"""Longest side of an image, pixels: many times a slice, and far from what exhausts memory."""
 
 _NO_TEST = (
     "missing folder; a tree without test needs --train.evaluate validate (train), --split validate (evaluate) or "
@@ -84,39 +75,6 @@ def find_slices(root: Path, split: str) -> tuple[tuple[Slice, ...], list[Problem
         problems.append(("no slices", f"{image_folder.name} holds no file named case_CASE_slice_K.nii.png"))
     keys = sorted(images.keys() & masks.keys(), key=lambda key: (natural(key[0]), key[1]))
     return tuple(Slice(*key, image_folder / images[key], label_folder / masks[key]) for key in keys), problems
-
-
-def natural(case: str) -> tuple[int, int, str]:
-    """Sort key: numbers before words, numbers by value, so 2 comes before 10."""
-    return (0, int(case), case) if case.isdecimal() else (1, 0, case)
-
-
-def neighbour_files(path: Path, reach: int) -> list[Path]:
-    """The files of a slice and of the slices around it in the same folder, by name (`CASE_slice_K`), upward.
-
-    If a number has no file, the next nearer one is repeated, as in `neighbours.neighbour_rows`.
-    """
-    below, above = [path], [path]
-    for distance in range(1, reach + 1):
-        for files, step in ((below, -distance), (above, distance)):
-            files.append(_beside(path, step) or files[-1])
-    return [*reversed(below), *above[1:]]
-
-
-def missing_neighbours(path: Path) -> list[int]:
-    """Numbers of the slices directly below and above a slice that are missing, although the case continues there."""
-    number = int(match[2]) if (match := _NUMBERED.fullmatch(path.name)) else 0
-    return [number + step for step in (-1, 1) if not _beside(path, step) and _beside(path, 2 * step)]
-
-
-def _beside(path: Path, step: int) -> Path | None:
-    """The file of the slice `step` numbers on, if there is one."""
-    name = _NUMBERED.fullmatch(path.name)
-    if name is None or (number := int(name[2]) + step) < 0:
-        return None
-    texts = (str(number), f"{number:0{len(name[2])}d}")
-    files = (path.with_name(f"{name[1]}{text}{name[3]}") for text in texts)
-    return next((file for file in files if file.is_file()), None)
 
 
 def tidy(name: str) -> str:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation.score import SliceTable
+from oasis_jax.geometry import Spacing
 from oasis_jax.metrics.surface import SurfaceTable
 
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from oasis_jax.data.geometry import Spacing
 from oasis_jax.evaluation.scores import Scores
+from oasis_jax.geometry import Spacing
 from oasis_jax.inference.ensemble import Averaged
 from oasis_jax.metrics.baselines import Baseline
 from oasis_jax.system import records

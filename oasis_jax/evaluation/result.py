@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from oasis_jax.data.geometry import common
 from oasis_jax.evaluation import score, summary
 from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts
+from oasis_jax.geometry import common
 from oasis_jax.inference import ensemble
 from oasis_jax.inference.ensemble import Ensemble
 

@@ -8,11 +8,11 @@ from jaxtyping import UInt8
 
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
-from oasis_jax.data.geometry import Spacing
 from oasis_jax.evaluation import score
 from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.result import Result, finish
 from oasis_jax.evaluation.summary import CAUTIONS
+from oasis_jax.geometry import Spacing
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import surface
 from oasis_jax.metrics.surface import SurfaceTable

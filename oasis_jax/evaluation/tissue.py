@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from oasis_jax import classes
-from oasis_jax.data.geometry import Spacing
 from oasis_jax.evaluation.by_class import named
 from oasis_jax.evaluation.scores import Retest, RetestDifference, ScanTissue, TissueScores
+from oasis_jax.geometry import Spacing
 from oasis_jax.metrics import aggregate, agreement, overlap
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 

@@ -11,22 +11,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from oasis_jax.data.geometry import Axis
 from oasis_jax.data.slices import Slice
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.frame import volume_grey
-from oasis_jax.data.volumes.inputs import read_inputs
-from oasis_jax.data.volumes.nifti import Volume, check_slices, planes, read_volume, slice_spacing
-from oasis_jax.data.volumes.study import Scan, Values, classes_on
+from oasis_jax.data.study import Scan, Values, classes_on
 from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.result import Result, finish
 from oasis_jax.evaluation.score import SliceTable, score_logits, tabulate
+from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics import surface
 from oasis_jax.metrics.surface import SurfaceTable
 from oasis_jax.system.console import Tracker
 from oasis_jax.system.errors import UserError, describe
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.frame import volume_grey
+from oasis_jax.volumes.inputs import read_inputs
+from oasis_jax.volumes.nifti import Volume, check_slices, planes, read_volume, slice_spacing
 
 
 def evaluate_volumes(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from oasis_jax.data.geometry import Size
+from oasis_jax.geometry import Size
 from oasis_jax.inference.mirror import has_counterpart, mirror, mirror_shift
 from oasis_jax.network import unet
 from oasis_jax.network.unet import Apply

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from oasis_jax.classes import COUNT
-from oasis_jax.data.geometry import Size
-from oasis_jax.data.volumes.anatomy import brain_piece
-from oasis_jax.data.volumes.inputs import BACKGROUND, Input, own_classes, own_probabilities
+from oasis_jax.geometry import Size
 from oasis_jax.inference.segment import Labels, Segmenter
+from oasis_jax.volumes.anatomy import brain_piece
+from oasis_jax.volumes.inputs import BACKGROUND, Input, own_classes, own_probabilities
 
 _AHEAD = 2
 """Number of batches that devices compute before the host reads the labels of the first one."""

@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oasis_jax.data.geometry import Size
 from oasis_jax.data.normalise import normalise
-from oasis_jax.data.volumes.placing import Framing
+from oasis_jax.geometry import Size
 from oasis_jax.inference import ensemble as ensembles
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.trained import Trained, trained_on
 from oasis_jax.system import sharding
+from oasis_jax.volumes.placing import Framing
 
 
 class Labels(NamedTuple):

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from oasis_jax import classes
 from oasis_jax.config import Model
-from oasis_jax.data.geometry import central
+from oasis_jax.geometry import central
 from oasis_jax.network import convolution
 from oasis_jax.network.convolution import upsample, upsample_conv
 from oasis_jax.network.dropout import dropout

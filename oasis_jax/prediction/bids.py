@@ -13,15 +13,15 @@ from nibabel import nifti1
 
 from oasis_jax import __version__
 from oasis_jax.classes import COLOURS, FOREGROUND, NAMES
-from oasis_jax.data.volumes.finding import InputFile, find_inputs, stem
-from oasis_jax.data.volumes.nifti import stacked, write_volume
-from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.inference.summary import FileSummary
+from oasis_jax.prediction import outputs
 from oasis_jax.prediction.destination import Form
+from oasis_jax.prediction.summary import FileSummary
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import atomic_write, plain_name, write_text
+from oasis_jax.volumes.finding import InputFile, find_inputs, stem
+from oasis_jax.volumes.nifti import stacked, write_volume
 
 VALUES = {"own": (0, 1, 2, 3), "bids": (0, 3, 1, 2)}
 """What stands for each class in a label volume: its own number, or the value that BIDS gives it."""

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oasis_jax.classes import SHORT
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.nifti import is_volume
-from oasis_jax.inference import outputs
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.inference.summary import FileSummary, summarise
-from oasis_jax.prediction import record
+from oasis_jax.prediction import outputs, pages, record
 from oasis_jax.prediction.record import Record, Settings
-from oasis_jax.report import predictions
+from oasis_jax.prediction.summary import FileSummary, summarise
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import alone_in, write_text
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.nifti import is_volume
 
 
 class Form(NamedTuple):
@@ -80,8 +78,8 @@ class Destination:
             return
         there = [name for file in files for name in self._there(file) if record.read(self.folder, file) is None]
         if not outputs.holds_tables(self.folder):  # otherwise this prediction adds to what is common
-            common = [*outputs.TABLES, *self.form.common, predictions.INDEX]
-            common += [predictions.SLICES] if any(not is_volume(file.path) for file in files) else []
+            common = [*outputs.TABLES, *self.form.common, pages.INDEX]
+            common += [pages.SLICES] if any(not is_volume(file.path) for file in files) else []
             there += [name for name in common if (self.folder / name).exists()]
         self._refuse(there)
 
@@ -134,9 +132,9 @@ class Destination:
         self.form.write(labelled, summary, self.folder, trained)
         entry = None
         if labelled.input.volume is None:
-            entry = predictions.slice_entry(labelled, summary, summary.slices[0])
+            entry = pages.slice_entry(labelled, summary, summary.slices[0])
         else:
-            page = predictions.volume_page(labelled, labelled.input.volume, summary, trained.cut.axis)
+            page = pages.volume_page(labelled, labelled.input.volume, summary, trained.cut.axis)
             write_text(self.folder / f"{file.name}{outputs.PAGE}", page)
         digests = {name: record.digest([self.folder / name]) for name in names}
         record.write(self.folder, file, replace(begun, outputs=digests, summary=summary))
@@ -171,13 +169,13 @@ class Destination:
                 disk = f"{self.folder} lies on a disk without locks ({without_locks})"
                 notes.append(f"{disk}, so predictions that end in it at the same time can lose lines of its tables.")
             slices = [(result.summary, result.entry) for result in results if result.entry is not None]
-            there = predictions.slices_pages_in(self.folder)
-            pages = predictions.slices_pages(slices, 1 if self.overwrite else len(there) + 1)
-            for name in there if pages and self.overwrite else ():  # there may have been more pages before
+            there = pages.slices_pages_in(self.folder)
+            new = pages.slices_pages(slices, 1 if self.overwrite else len(there) + 1)
+            for name in there if new and self.overwrite else ():  # there may have been more pages before
                 (self.folder / name).unlink()
-            for name, page in pages.items():
+            for name, page in new.items():
                 write_text(self.folder / name, page)
-            write_text(self.folder / predictions.INDEX, predictions.index_page(self.folder))
+            write_text(self.folder / pages.INDEX, pages.index_page(self.folder))
         return notes
 
     def _there(self, file: InputFile) -> list[str]:

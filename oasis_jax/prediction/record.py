@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oasis_jax import __version__
-from oasis_jax.data.slices import neighbour_files
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.nifti import is_volume
-from oasis_jax.inference.summary import FileSummary
+from oasis_jax.prediction.summary import FileSummary
 from oasis_jax.system import records
 from oasis_jax.system.files import write_text
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.nifti import is_volume
+from oasis_jax.volumes.png import neighbour_files
 
 SUFFIX = "_record.json"
 """The record of a file has the name of its results and this suffix."""

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from oasis_jax import classes
-from oasis_jax.data.geometry import Spacing
 from oasis_jax.evaluation.by_class import ByClass, Interval
 from oasis_jax.evaluation.comparison import SCORES, Comparison
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.scores import BaselineScores, Scores, SurfaceScores, TissueScores
+from oasis_jax.geometry import Spacing
 from oasis_jax.metrics.baselines import METHODS
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 

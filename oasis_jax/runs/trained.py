@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from oasis_jax.data import appearance
 from oasis_jax.data.appearance import Ranges
-from oasis_jax.data.geometry import Cut, parse_cut
+from oasis_jax.geometry import Cut, parse_cut
 from oasis_jax.runs import history
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.history import Validation

@@ -9,8 +9,8 @@ from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from oasis_jax.config import Augment
-from oasis_jax.data.geometry import Size, central
 from oasis_jax.data.normalise import Method, normalise
+from oasis_jax.geometry import Size, central
 from oasis_jax.inference.mirror import mirror, mirror_shift
 
 _GRID = 8

@@ -1,9 +1,9 @@
 """The scores of a finished training: the evaluation of its best checkpoint."""
 
-from oasis_jax.data.geometry import common
 from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.split import evaluate_split
+from oasis_jax.geometry import common
 from oasis_jax.inference import ensemble
 from oasis_jax.report.write import show, write_evaluation
 from oasis_jax.system import distributed, records

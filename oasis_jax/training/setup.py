@@ -12,7 +12,6 @@ from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.data.open import open_data
-from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.network import unet
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.checkpoints import Checkpoints
@@ -24,6 +23,7 @@ from oasis_jax.training import start
 from oasis_jax.training.loop import optimize
 from oasis_jax.training.program import Program
 from oasis_jax.training.stop import stop_signals
+from oasis_jax.volumes.frame import quantise
 
 
 class Finished(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from oasis_jax.config import Config, Train
-from oasis_jax.data.geometry import Size
+from oasis_jax.geometry import Size
 from oasis_jax.network.unet import Network, Params
 from oasis_jax.pretrained import run_path
 from oasis_jax.runs import checkpoint, restore

@@ -13,8 +13,8 @@ from oasis_jax.classes import GREYS, NAMES
 from oasis_jax.data import appearance
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import encode_png, folders, read_pair, tidy, two_spellings, write_pair, write_png
-from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.png import read_grey
 
 
 @pytest.fixture

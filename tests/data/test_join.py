@@ -11,9 +11,9 @@ from helpers import write_tree
 from oasis_jax.config import Config, Data
 from oasis_jax.data.batches import Source, train_batches
 from oasis_jax.data.dataset import Dataset
-from oasis_jax.data.geometry import Cut, write_cut
 from oasis_jax.data.open import open_data
 from oasis_jax.data.slices import read_pair
+from oasis_jax.geometry import Cut, write_cut
 from oasis_jax.system.errors import UserError
 
 

@@ -7,8 +7,8 @@ import pytest
 from helpers import write_tree
 
 from oasis_jax.config import Config, Data
-from oasis_jax.data.geometry import Cut, Spacing, write_cut
 from oasis_jax.data.open import open_data
+from oasis_jax.geometry import Cut, Spacing, write_cut
 
 
 def spacing(settings: Config) -> Spacing | None:

@@ -12,11 +12,11 @@ from helpers import SMALL, blob, command, evaluated, finished_result, write_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.slices import Slice, folders
 from oasis_jax.evaluation import tissue
 from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.summary import measure
+from oasis_jax.geometry import Spacing
 from oasis_jax.metrics import agreement, surface
 from oasis_jax.report.write import write_files
 from oasis_jax.system import records

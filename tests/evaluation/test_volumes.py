@@ -11,8 +11,7 @@ from checked import load, present
 from helpers import ALL_WAYS, assert_mistake, brain, by_grey, command, patterns, save, stand_in
 
 from oasis_jax.classes import Tissue
-from oasis_jax.data.volumes.nifti import read_volume
-from oasis_jax.data.volumes.study import Scan, classes_on
+from oasis_jax.data.study import Scan, classes_on
 from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.result import Result
 from oasis_jax.inference.segment import Labels
@@ -20,6 +19,7 @@ from oasis_jax.metrics import surface
 from oasis_jax.report.write import write_files
 from oasis_jax.system.console import silent
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.nifti import read_volume
 
 VALUES = ((0,), (1,), (2,), (3,))
 

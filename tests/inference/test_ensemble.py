@@ -14,8 +14,6 @@ from jax import export as jax_export
 from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data.batches import Source
 from oasis_jax.data.slices import encode_png, find_slices, folders
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.inputs import read_input
 from oasis_jax.evaluation import score
 from oasis_jax.inference import ensemble
 from oasis_jax.inference.label import label
@@ -26,6 +24,8 @@ from oasis_jax.runs.folder import Run
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.inputs import read_input
 
 SIZE = (64, 80)
 SETTINGS = Config(

@@ -15,9 +15,9 @@ from checked import load
 from helpers import ALL_WAYS, assert_mistake, brain, command, save, stand_in
 
 from oasis_jax import predict
-from oasis_jax.data.volumes.finding import InputFile
 from oasis_jax.prediction import bids
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.finding import InputFile
 
 VALIDATOR = shutil.which("bids-validator-deno") or shutil.which(Path(sys.executable).with_name("bids-validator-deno"))
 

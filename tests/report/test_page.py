@@ -12,12 +12,12 @@ from browser import open_page, pixels, settled
 from helpers import blob, evaluated, finished_result
 
 from oasis_jax.classes import CLASSES, NAMES
-from oasis_jax.data.geometry import Spacing
 from oasis_jax.data.phantoms.head import draw_slice, make_head
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.result import Result
 from oasis_jax.evaluation.scores import SubjectDice
+from oasis_jax.geometry import Spacing
 from oasis_jax.report import charts
 from oasis_jax.report.page import report
 

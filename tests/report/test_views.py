@@ -15,18 +15,18 @@ from helpers import save
 from PIL import Image
 
 from oasis_jax.data.appearance import MEASURES
-from oasis_jax.data.geometry import Axis, Cut
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.frame import volume_grey
-from oasis_jax.data.volumes.inputs import read_input
-from oasis_jax.data.volumes.nifti import planes
-from oasis_jax.data.volumes.placing import Framing
-from oasis_jax.inference import outputs
+from oasis_jax.geometry import Axis, Cut
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.inference.summary import summarise
+from oasis_jax.prediction import outputs
+from oasis_jax.prediction.pages import volume_page
+from oasis_jax.prediction.summary import summarise
 from oasis_jax.report import voxels
-from oasis_jax.report.predictions import volume_page
 from oasis_jax.runs.trained import Trained
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.frame import volume_grey
+from oasis_jax.volumes.inputs import read_input
+from oasis_jax.volumes.nifti import planes
+from oasis_jax.volumes.placing import Framing
 
 EXTENT = (72, 96, 84)
 """mm of the volume."""

@@ -22,8 +22,8 @@ from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import folders, write_png
 from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
-from oasis_jax.inference import outputs
-from oasis_jax.inference.summary import FileSummary, SliceSummary
+from oasis_jax.prediction import outputs
+from oasis_jax.prediction.summary import FileSummary, SliceSummary
 from oasis_jax.report import tables
 from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.system import files

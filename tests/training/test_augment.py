@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from oasis_jax.config import Augment
 from oasis_jax.data.normalise import normalise
-from oasis_jax.data.volumes.frame import quantise
 from oasis_jax.training import augment as augmentation
+from oasis_jax.volumes.frame import quantise
 
 ALL = Augment(mirror=True, rotate=20.0, scale=0.2, shift=4.0, elastic=2.0, gamma=0.4, bias_field=0.3, strip=0.5)
 

@@ -12,12 +12,12 @@ from oasis_jax.data import appearance
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import folders
-from oasis_jax.data.volumes.frame import quantise
-from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.network import unet
 from oasis_jax.runs import folder
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program, setup
+from oasis_jax.volumes.frame import quantise
+from oasis_jax.volumes.png import read_grey
 
 
 def test_a_network_that_saw_brains_without_skull_knows_them(data: Path) -> None:

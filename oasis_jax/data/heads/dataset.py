@@ -12,16 +12,17 @@ from jaxtyping import Array, Key, UInt8
 
 from oasis_jax.config import SPLITS
 from oasis_jax.data import overlays
-from oasis_jax.data.geometry import Cut, Size, write_cut
 from oasis_jax.data.heads.draw import STYLE, HeadMap, Style, draw
 from oasis_jax.data.heads.label_map import Table, read_map
 from oasis_jax.data.phantoms.volume import label_file
-from oasis_jax.data.slices import folders, natural, write_pair
-from oasis_jax.data.volumes.frame import centre, volume_grey
-from oasis_jax.data.volumes.nifti import is_volume
+from oasis_jax.data.slices import folders, write_pair
+from oasis_jax.geometry import Cut, Size, write_cut
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import atomic_folder, atomic_write, csv_text, write_text
+from oasis_jax.volumes.finding import natural
+from oasis_jax.volumes.frame import centre, volume_grey
+from oasis_jax.volumes.nifti import is_volume
 
 _MARGIN = 16
 """Voxels around the map, for heads that are turned, moved and enlarged."""

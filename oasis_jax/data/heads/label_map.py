@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from oasis_jax.data.heads.draw import HeadMap
 from oasis_jax.data.heads.priors import NAMES, STRUCTURES
-from oasis_jax.data.volumes.nifti import read_volume
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.nifti import read_volume
 
 Table = dict[int, str]
 """The structure, one of `priors.NAMES`, of each value of label maps."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from oasis_jax.data.geometry import Cut, write_cut
 from oasis_jax.data.phantoms.head import draw_slice, make_head
 from oasis_jax.data.slices import folders, write_pair
+from oasis_jax.geometry import Cut, write_cut
 from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import at_end

@@ -21,8 +21,8 @@ from jaxtyping import Real, UInt8
 from nibabel import imageglobals
 
 from oasis_jax.classes import COUNT
-from oasis_jax.data.volumes.header import BROKEN
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.header import BROKEN
 
 SHAPE = (176, 208, 176)
 """Voxels of every T88_111 volume, 1 mm each: left-right, back to front, upward."""

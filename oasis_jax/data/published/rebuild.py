@@ -13,10 +13,10 @@ from jaxtyping import Real, Shaped
 from oasis_jax.data.published.discs import Trouble, read_scans
 from oasis_jax.data.published.manifest import SLICES, Manifest
 from oasis_jax.data.slices import folders, write_pair
-from oasis_jax.data.volumes.frame import centre, quantise
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import atomic_folder, csv_text, write_text
+from oasis_jax.volumes.frame import centre, quantise
 
 FRAME = (256, 256)
 """Rows and columns of a published slice."""

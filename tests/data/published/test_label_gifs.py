@@ -13,7 +13,7 @@ from oasis_jax.data.published.discs import SHAPE
 from oasis_jax.data.published.manifest import digest, pair_names, published
 from oasis_jax.data.published.rebuild import FRAME, cut
 from oasis_jax.data.slices import encode_png
-from oasis_jax.data.volumes.frame import centre
+from oasis_jax.volumes.frame import centre
 
 FOLDER = os.environ.get("OASIS_JAX_LABEL_GIFS", "")
 """Holds `OAS1_NNNN_MRk_*_fseg_tra_90.gif`, at any depth, as the FSL_SEG folders of the discs do."""

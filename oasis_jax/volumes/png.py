@@ -1,15 +1,26 @@
 """A user's own slices as PNG files: all that can be converted to 8-bit grey levels without loss."""
 
 import io
+import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
-from oasis_jax.data.other_kinds import other_kind
-from oasis_jax.data.slices import BROKEN, LARGEST
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.other_kinds import other_kind
+
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+"""What Pillow raises on a damaged image."""
+
+LARGEST = 2048
+"""Longest side of an image, pixels: many times a slice, and far from what exhausts memory."""
+
+_NUMBERED = re.compile(r"(.+_slice_)(\d+)(\D*)")
+"""The name of a slice whose neighbours can be found."""
 
 
 def read_grey(path: Path) -> UInt8[np.ndarray, "rows columns"]:
@@ -44,6 +55,24 @@ def read_grey(path: Path) -> UInt8[np.ndarray, "rows columns"]:
     return levels
 
 
+def neighbour_files(path: Path, reach: int) -> list[Path]:
+    """The files of a slice and of the slices around it in the same folder, by name (`CASE_slice_K`), upward.
+
+    If a number has no file, the next nearer one is repeated, as in `neighbours.neighbour_rows`.
+    """
+    below, above = [path], [path]
+    for distance in range(1, reach + 1):
+        for files, step in ((below, -distance), (above, distance)):
+            files.append(_beside(path, step) or files[-1])
+    return [*reversed(below), *above[1:]]
+
+
+def missing_neighbours(path: Path) -> list[int]:
+    """Numbers of the slices directly below and above a slice that are missing, although the case continues there."""
+    number = int(match[2]) if (match := _NUMBERED.fullmatch(path.name)) else 0
+    return [number + step for step in (-1, 1) if not _beside(path, step) and _beside(path, 2 * step)]
+
+
 _DEEP = "holds more than 8-bit grey levels"
 
 
@@ -62,3 +91,13 @@ def _levels(image: Image.Image, depth: int) -> np.ndarray | str:
     if (alpha != 255).any():
         return "has transparent pixels"
     return red.copy() if (red == green).all() and (red == blue).all() else "holds colours"
+
+
+def _beside(path: Path, step: int) -> Path | None:
+    """The file of the slice `step` numbers on, if there is one."""
+    name = _NUMBERED.fullmatch(path.name)
+    if name is None or (number := int(name[2]) + step) < 0:
+        return None
+    texts = (str(number), f"{number:0{len(name[2])}d}")
+    files = (path.with_name(f"{name[1]}{text}{name[3]}") for text in texts)
+    return next((file for file in files if file.is_file()), None)

@@ -7,9 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from oasis_jax.data.other_kinds import other_kind
-from oasis_jax.data.slices import natural
-from oasis_jax.data.volumes.nifti import SUFFIXES
+from oasis_jax.volumes.nifti import SUFFIXES
+from oasis_jax.volumes.other_kinds import other_kind
 
 _LONGEST = 220
 """Bytes of a file's name without its ending. File systems allow 255, with all that is added to the name."""
@@ -121,6 +120,11 @@ def _other_kind(path: Path) -> str | None:
 def _in_order(name: str) -> list[tuple[int, int, str]]:
     """Sort key of a file's name: numbers in it by value."""
     return [natural(part) for part in re.split(r"(\d+)", name)]
+
+
+def natural(case: str) -> tuple[int, int, str]:
+    """Sort key: numbers before words, numbers by value, so 2 comes before 10."""
+    return (0, int(case), case) if case.isdecimal() else (1, 0, case)
 
 
 def stem(name: str) -> str | None:

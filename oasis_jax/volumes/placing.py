@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from oasis_jax.config import STRIDE
-from oasis_jax.data.geometry import Axis, Size
-from oasis_jax.data.volumes.frame import Place, fit, middle, put
+from oasis_jax.geometry import Axis, Size
+from oasis_jax.volumes.frame import Place, fit, middle, put
 
 _SCALP = 24
 """Pixels at the rim of a head that the network need not see: scalp, skull and fluid around the brain."""

@@ -8,25 +8,26 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
+from oasis_jax import geometry
 from oasis_jax.classes import COUNT
 from oasis_jax.config import SPLITS
-from oasis_jax.data import geometry, overlays
-from oasis_jax.data.geometry import Axis, Size
+from oasis_jax.data import overlays
 from oasis_jax.data.slices import folders, write_pair
-from oasis_jax.data.volumes.anatomy import brain_span, find_head, gap_notes
-from oasis_jax.data.volumes.frame import centre, fit, put, volume_grey
-from oasis_jax.data.volumes.nifti import (
+from oasis_jax.data.study import Scan, Values, classes_on, split_subjects
+from oasis_jax.geometry import Axis, Size
+from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system.errors import UserError, describe
+from oasis_jax.system.files import atomic_folder, csv_text, printable, write_text
+from oasis_jax.volumes.anatomy import brain_span, find_head, gap_notes
+from oasis_jax.volumes.frame import centre, fit, put, volume_grey
+from oasis_jax.volumes.nifti import (
     check_slices,
     planes,
     read_volume,
     slice_spacing,
     thickness_notes,
 )
-from oasis_jax.data.volumes.resample import Grid, resample
-from oasis_jax.data.volumes.study import Scan, Values, classes_on, split_subjects
-from oasis_jax.system.console import Tracker, silent
-from oasis_jax.system.errors import UserError, describe
-from oasis_jax.system.files import atomic_folder, csv_text, printable, write_text
+from oasis_jax.volumes.resample import Grid, resample
 
 
 class Rule(NamedTuple):

@@ -12,14 +12,13 @@ from checked import present
 from helpers import FRAMING, brain, save, stand_in
 
 from oasis_jax.data.appearance import MEASURES, Ranges
-from oasis_jax.data.geometry import Cut
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.inputs import read_input
-from oasis_jax.inference import outputs
+from oasis_jax.geometry import Cut
 from oasis_jax.inference.label import Segmentation, label
-from oasis_jax.inference.summary import FileSummary, summarise
-from oasis_jax.report import predictions
+from oasis_jax.prediction import outputs, pages
+from oasis_jax.prediction.summary import FileSummary, summarise
 from oasis_jax.runs.trained import Trained
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.inputs import read_input
 
 RANGES: Ranges = dict.fromkeys(MEASURES, (0.0, 255.0))
 NAME = "a <b>&c.nii.gz"
@@ -36,7 +35,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segmentation, Fi
 
 
 def page_of(volume: Segmentation, summary: FileSummary) -> str:
-    return predictions.volume_page(volume, present(volume.input.volume), summary, "axial")
+    return pages.volume_page(volume, present(volume.input.volume), summary, "axial")
 
 
 def data_of(page: str) -> dict[str, Any]:
@@ -73,16 +72,16 @@ def test_png_slices_go_on_as_many_pages_as_they_need(
     labelled: tuple[Segmentation, FileSummary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     volume, summary = labelled
-    slices = [(summary, predictions.slice_entry(volume, summary, row)) for row in summary.slices[10:17]]
-    (page,) = predictions.slices_pages(slices).values()
+    slices = [(summary, pages.slice_entry(volume, summary, row)) for row in summary.slices[10:17]]
+    (page,) = pages.slices_pages(slices).values()
     check_alone(page)
     assert [entry["text"] for entry in data_of(page)["slices"]] == [entry["text"] for _, entry in slices]
     largest = max(len(entry["image"]) + len(entry["labels"]) for _, entry in slices)
-    monkeypatch.setattr(predictions, "_LARGEST", 3 * largest)
-    pages = predictions.slices_pages(slices)
-    assert list(pages)[:2] == ["slices.html", "slices-2.html"]
-    assert sum(len(data_of(page)["slices"]) for page in pages.values()) == 7
-    assert predictions.slices_pages([]) == {}
+    monkeypatch.setattr(pages, "_LARGEST", 3 * largest)
+    files = pages.slices_pages(slices)
+    assert list(files)[:2] == ["slices.html", "slices-2.html"]
+    assert sum(len(data_of(page)["slices"]) for page in files.values()) == 7
+    assert pages.slices_pages([]) == {}
 
 
 def test_the_index_links_to_every_file_of_the_table(labelled: tuple[Segmentation, FileSummary], tmp_path: Path) -> None:
@@ -90,7 +89,7 @@ def test_the_index_links_to_every_file_of_the_table(labelled: tuple[Segmentation
     outputs.write_tables(tmp_path, [summary, summary._replace(file="x.png", notes=(), millilitres=None)])
     (tmp_path / "a <b>&c_view.html").touch()
     (tmp_path / "x_overlay.png").touch()
-    page = predictions.index_page(tmp_path)
+    page = pages.index_page(tmp_path)
     assert 'href="a%20%3Cb%3E%26c_view.html">a &lt;b&gt;&amp;c.nii.gz</a>' in page
     assert 'href="x_overlay.png">x.png</a>' in page
     assert "2 file(s), 1 with notes." in page
@@ -99,7 +98,7 @@ def test_the_index_links_to_every_file_of_the_table(labelled: tuple[Segmentation
     assert "slices.html" not in page
     for name in ("slices.html", "slices-2.html", "slices-4.html"):  # the last one is of somebody else
         (tmp_path / name).touch()
-    page = predictions.index_page(tmp_path)
+    page = pages.index_page(tmp_path)
     assert '<a href="slices.html">page 1</a>, <a href="slices-2.html">page 2</a>.' in page
     assert "slices-4" not in page
 
@@ -108,8 +107,8 @@ def test_the_slider_opacity_and_layers_work_in_a_browser_of_a_phones_width(
     labelled: tuple[Segmentation, FileSummary], tmp_path: Path
 ) -> None:
     volume, summary = labelled
-    entries = [(summary, predictions.slice_entry(volume, summary, row)) for row in summary.slices]
-    (page,) = predictions.slices_pages(entries).values()
+    entries = [(summary, pages.slice_entry(volume, summary, row)) for row in summary.slices]
+    (page,) = pages.slices_pages(entries).values()
     (tmp_path / "slices.html").write_text(page, encoding="utf-8")
     data = data_of(page)
     with open_page(tmp_path / "slices.html") as tab:
@@ -130,7 +129,7 @@ def test_the_slider_opacity_and_layers_work_in_a_browser_of_a_phones_width(
         )
         assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"
     outputs.write_tables(tmp_path, [summary])
-    (tmp_path / "index.html").write_text(predictions.index_page(tmp_path), encoding="utf-8")
+    (tmp_path / "index.html").write_text(pages.index_page(tmp_path), encoding="utf-8")
     with open_page(tmp_path / "index.html", ready=None) as tab:
         assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"
         assert np.isclose(tab.evaluate("window.innerWidth"), 390)

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from oasis_jax.data.build import Rule, cut_scan
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.geometry import Cut
 from oasis_jax.data.slices import read_pair
-from oasis_jax.data.volumes.build import Rule, cut_scan
-from oasis_jax.data.volumes.study import Scan, find_scans, pair_scans, split_subjects
+from oasis_jax.data.study import Scan, find_scans, pair_scans, split_subjects
+from oasis_jax.geometry import Cut
 from oasis_jax.system.errors import UserError
 
 RULE = Rule("axial", 0.5, 8.0, (48, 64), ((0,), (1,), (2,), (3,)))

@@ -10,10 +10,10 @@ from nibabel import affines, nifti1, orientations
 from nibabel.spatialimages import SpatialImage
 
 from oasis_jax import classes
-from oasis_jax.data.geometry import AXES, Axis
-from oasis_jax.data.volumes.affine import is_rectangular
-from oasis_jax.data.volumes.header import Header, read_file, read_image
+from oasis_jax.geometry import AXES, Axis
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.affine import is_rectangular
+from oasis_jax.volumes.header import Header, read_file, read_image
 
 SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh", ".hdr", ".img")
 

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nibabel import nifti1
 
-from oasis_jax.data.geometry import AXES, Axis
-from oasis_jax.data.volumes.anatomy import find_head, head_notes, heights, is_cut_off
-from oasis_jax.data.volumes.nifti import (
+from oasis_jax.geometry import AXES, Axis
+from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.anatomy import find_head, head_notes, heights, is_cut_off
+from oasis_jax.volumes.nifti import (
     Volume,
     check_orientation,
     planes,
@@ -24,8 +25,7 @@ from oasis_jax.data.volumes.nifti import (
     stacked,
     write_volume,
 )
-from oasis_jax.data.volumes.resample import Grid, resample, weights
-from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.resample import Grid, resample, weights
 
 
 @pytest.mark.parametrize("way", ALL_WAYS)

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oasis_jax.data.appearance import MEASURES, Ranges
-from oasis_jax.data.geometry import Cut
 from oasis_jax.data.slices import write_png
-from oasis_jax.data.volumes.anatomy import narrows_upward
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.inputs import read_input
+from oasis_jax.geometry import Cut
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.inference.summary import summarise
+from oasis_jax.prediction.summary import summarise
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.trained import Trained
+from oasis_jax.volumes.anatomy import narrows_upward
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.inputs import read_input
 
 ALL: Ranges = dict.fromkeys(MEASURES, (0.0, 255.0))
 

@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Float64
 
 from oasis_jax.classes import COUNT, SHORT
-from oasis_jax.data.volumes.anatomy import BRAIN_MM, heights, is_cut_off
-from oasis_jax.data.volumes.nifti import slice_spacing
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.inference.unlike import judge
+from oasis_jax.prediction.unlike import judge
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.anatomy import BRAIN_MM, heights, is_cut_off
+from oasis_jax.volumes.nifti import slice_spacing
 
 _ROUNDING = 0.01
 """Tolerance as a share of the brain's height, about one slice: the top of the brain is known to about one slice."""

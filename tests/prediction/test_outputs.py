@@ -12,18 +12,18 @@ from helpers import assert_mistake, blob, command, finish, stand_in, start
 
 from oasis_jax import predict
 from oasis_jax.data.slices import write_png
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.png import read_grey
-from oasis_jax.inference.outputs import LABELS, TABLES
-from oasis_jax.inference.summary import FileSummary, SliceSummary
+from oasis_jax.prediction import pages
 from oasis_jax.prediction.destination import Destination, Result
-from oasis_jax.report import predictions
+from oasis_jax.prediction.outputs import LABELS, TABLES
+from oasis_jax.prediction.summary import FileSummary, SliceSummary
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.png import read_grey
 
 TOGETHER = """
 import sys, time
 from pathlib import Path
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.inference.summary import FileSummary, SliceSummary
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.prediction.summary import FileSummary, SliceSummary
 from oasis_jax.prediction.destination import Destination, Result
 
 folder, meeting, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -52,9 +52,9 @@ def test_predictions_that_end_together_lose_no_line(tmp_path: Path) -> None:
     expected = [f"{name}-{k}.png" for name in "abcdef" for k in range(5)]
     for table in TABLES:
         assert sorted(files_in(folder / table)) == expected
-    index = (folder / predictions.INDEX).read_text(encoding="utf-8")
+    index = (folder / pages.INDEX).read_text(encoding="utf-8")
     assert all(name in index for name in expected)
-    assert sorted(path.name for path in folder.iterdir()) == sorted((*TABLES, LABELS, predictions.INDEX))
+    assert sorted(path.name for path in folder.iterdir()) == sorted((*TABLES, LABELS, pages.INDEX))
 
 
 def test_a_disk_without_locks_has_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_predictions_add_to_the_tables_and_pages_of_others(finished: Path, tmp_p
     assert_mistake(again, "b_labels.png already and 1 more", "--overwrite")
 
 
-@pytest.mark.parametrize("name", [*TABLES, LABELS, predictions.INDEX, predictions.SLICES])
+@pytest.mark.parametrize("name", [*TABLES, LABELS, pages.INDEX, pages.SLICES])
 def test_a_file_that_no_prediction_wrote_is_not_replaced(finished: Path, tmp_path: Path, name: str) -> None:
     write_png(tmp_path / "a.png", blob(np.random.default_rng(0))[0])
     (tmp_path / "out").mkdir()

@@ -11,14 +11,14 @@ from PIL import Image
 
 from oasis_jax.classes import COLOURS, NAMES, STEP
 from oasis_jax.data import overlays
-from oasis_jax.data.geometry import Axis
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.frame import take
-from oasis_jax.data.volumes.nifti import is_volume, stacked, write_volume
+from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.inference.summary import FileSummary, SliceSummary
+from oasis_jax.prediction.summary import FileSummary, SliceSummary
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.files import atomic_write, csv_text, printable, write_text
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.frame import take
+from oasis_jax.volumes.nifti import is_volume, stacked, write_volume
 
 _TILES = 24
 """Maximum number of slices in the picture of a volume."""

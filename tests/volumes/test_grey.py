@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from oasis_jax.data.volumes.anatomy import brain_piece
-from oasis_jax.data.volumes.frame import volume_grey
+from oasis_jax.volumes.anatomy import brain_piece
+from oasis_jax.volumes.frame import volume_grey
 
 FLOATS = st.floats(-(2.0**99), 2.0**99, width=32)
 

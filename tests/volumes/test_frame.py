@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from oasis_jax.data.volumes.frame import Place, centre, fit, middle, put, quantise, take
+from oasis_jax.volumes.frame import Place, centre, fit, middle, put, quantise, take
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)
 

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from oasis_jax.data import appearance
-from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.png import read_grey
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 21
 

@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from oasis_jax.config import SPLITS
-from oasis_jax.data.slices import natural, tidy, two_spellings
-from oasis_jax.data.volumes.nifti import Volume, same_grid
+from oasis_jax.data.slices import tidy, two_spellings
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.finding import natural
+from oasis_jax.volumes.nifti import Volume, same_grid
 
 
 class Scan(NamedTuple):

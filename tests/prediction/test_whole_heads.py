@@ -10,15 +10,15 @@ from helpers import brain, save, stand_in
 
 from oasis_jax import pretrained
 from oasis_jax.data.appearance import MEASURES
-from oasis_jax.data.geometry import Cut
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.inputs import read_input
+from oasis_jax.geometry import Cut
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.inference.summary import screen_line, summarise
+from oasis_jax.prediction.summary import screen_line, summarise
 from oasis_jax.runs import folder
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.inputs import read_input
 
 EVERY = Trained(Cut(heights=None), dict.fromkeys(MEASURES, (0.0, 255.0)))
 

@@ -17,9 +17,9 @@ from jaxtyping import Float32, Float64
 from nibabel import arrayproxy, filebasedimages, spatialimages, wrapstruct
 from nibabel.freesurfer import mghformat
 
-from oasis_jax.data.other_kinds import other_kind
-from oasis_jax.data.volumes.affine import code_of, is_placed, place_notes, read_affine
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.affine import code_of, is_placed, place_notes, read_affine
+from oasis_jax.volumes.other_kinds import other_kind
 
 BROKEN = (
     filebasedimages.ImageFileError,

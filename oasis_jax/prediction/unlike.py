@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from oasis_jax.data import appearance
-from oasis_jax.data.volumes.anatomy import narrows_upward
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.runs.trained import Trained
+from oasis_jax.volumes.anatomy import narrows_upward
 
 _MORE_DOUBT = 1.25
 """How much more doubt than in the most doubtful slices of validation counts as alike; doubt is 1 - confidence."""

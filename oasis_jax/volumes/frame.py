@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Real, Shaped, UInt8
 
 from oasis_jax.config import STRIDE
-from oasis_jax.data.geometry import Size
+from oasis_jax.geometry import Size
 
 _BRIGHT = 99.5
 """Percentile of the head from which on everything is white."""

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from oasis_jax.classes import NAMES, SHORT
-from oasis_jax.data.geometry import Axis
-from oasis_jax.data.volumes.finding import stem
-from oasis_jax.data.volumes.nifti import Volume
+from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.inference.outputs import PAGE, TISSUE, shown_slice
-from oasis_jax.inference.summary import FileSummary, SliceSummary
+from oasis_jax.prediction.outputs import PAGE, TISSUE, shown_slice
+from oasis_jax.prediction.summary import FileSummary, SliceSummary
 from oasis_jax.report import template
 from oasis_jax.report.voxels import packed
 from oasis_jax.system.files import printable
+from oasis_jax.volumes.finding import stem
+from oasis_jax.volumes.nifti import Volume
 
 INDEX, SLICES = "index.html", "slices.html"
 

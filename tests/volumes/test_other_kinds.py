@@ -8,12 +8,12 @@ from helpers import write_tree
 from PIL import Image
 
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.other_kinds import other_kind
 from oasis_jax.data.slices import encode_png, folders
-from oasis_jax.data.volumes.finding import find_inputs
-from oasis_jax.data.volumes.nifti import read_volume
-from oasis_jax.data.volumes.png import read_grey
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.finding import find_inputs
+from oasis_jax.volumes.nifti import read_volume
+from oasis_jax.volumes.other_kinds import other_kind
+from oasis_jax.volumes.png import read_grey
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 DICOM = bytes(128) + b"DICM\x02\0\0\0UL\x04\0"

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from oasis_jax.data.slices import missing_neighbours, neighbour_files
-from oasis_jax.data.volumes.anatomy import find_head, head_notes
-from oasis_jax.data.volumes.finding import InputFile
-from oasis_jax.data.volumes.frame import Place, middle, put, take, volume_grey
-from oasis_jax.data.volumes.nifti import (
+from oasis_jax.system.errors import UserError, describe
+from oasis_jax.volumes.anatomy import find_head, head_notes
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.frame import Place, middle, put, take, volume_grey
+from oasis_jax.volumes.nifti import (
     Volume,
     check_slices,
     is_volume,
@@ -22,10 +22,9 @@ from oasis_jax.data.volumes.nifti import (
     slice_spacing,
     thickness_notes,
 )
-from oasis_jax.data.volumes.placing import Framing, cut_frames, place_head
-from oasis_jax.data.volumes.png import read_grey
-from oasis_jax.data.volumes.resample import Grid, resample
-from oasis_jax.system.errors import UserError, describe
+from oasis_jax.volumes.placing import Framing, cut_frames, place_head
+from oasis_jax.volumes.png import missing_neighbours, neighbour_files, read_grey
+from oasis_jax.volumes.resample import Grid, resample
 
 _AHEAD = 4
 """Files that are read ahead; few, because a volume takes a tenth of a gigabyte."""

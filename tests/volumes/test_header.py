@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nibabel.affines import apply_affine
 
-from oasis_jax.data.volumes import header
-from oasis_jax.data.volumes.nifti import check_slices, read_volume, same_grid, slice_spacing, write_volume
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes import header
+from oasis_jax.volumes.nifti import check_slices, read_volume, same_grid, slice_spacing, write_volume
 
 VALUES = np.arange(24 * 26 * 3, dtype=np.int16).reshape(24, 26, 3)
 

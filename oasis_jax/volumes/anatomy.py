@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Real
 from scipy import ndimage
 
-from oasis_jax.data.geometry import Axis
+from oasis_jax.geometry import Axis
 
 BRAIN_MM = 150.0
 """No brain is much taller than this from vertex to brain stem; what lies lower is neck."""
