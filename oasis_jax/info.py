@@ -68,7 +68,7 @@ def describe(run: Run) -> dict[str, Any]:
         if best is None
         else {"step": best.step, "validation_loss": best.loss, "sha256": best.digests["params"]},
         "scores": {split: _scores(metrics) for split, metrics in _evaluations(run).items()},
-        "card": str(pretrained.FOLDER / "README.md") if run.folder in pretrained.MODELS.values() else None,
+        "card": str(run.folder / "README.md") if run.folder in pretrained.MODELS.values() else None,
     }
 
 

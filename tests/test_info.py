@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from helpers import assert_mistake, command
 
-from oasis_jax import predict, pretrained
+from oasis_jax import pretrained
 from oasis_jax.inference.segment import Segmenter
+from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
 
 
@@ -31,8 +32,8 @@ def test_a_run_has_its_network_data_checkpoint_and_scores(finished: Path) -> Non
     }
     assert about["trained_on"]["data"] == ["tree with spaces é"]
     segmenter = Segmenter.load([run_folder.load(finished)])
-    settings = predict._settings(segmenter, predict.Arguments(finished, (), Path("out")))
-    assert settings.weights == (about["checkpoint"]["sha256"],)  # what the records of predictions hold
+    (params,) = segmenter.ensemble.params
+    assert checkpoint.digest(params) == about["checkpoint"]["sha256"]  # what the records of predictions hold
     assert about["checkpoint"]["step"] == segmenter.ensemble.checkpoints[0].step
     metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
     scores = about["scores"]["test"]
@@ -65,6 +66,7 @@ def test_the_shipped_models_name_their_card(name: str) -> None:
     assert about["name"] == name
     assert about["network"]["parameters"] == 2_779_600
     assert (about["sees"]["heights"] is None) == (name == "pretrained")
+    assert Path(about["card"]) == pretrained.MODELS[name] / "README.md"
     assert Path(about["card"]).is_file()
     lines = command("info", name).stdout
     assert ("every height" in lines) == (name == "pretrained")
