@@ -64,28 +64,22 @@ def assert_as_predicted(found: oasis_jax.LabelledScan, way: str, predicted: Pred
 
 
 @pytest.mark.parametrize("way", SPACING)
-def test_a_volume_is_labelled_as_predict_labels_it(way: str, model: oasis_jax.Segmenter, predicted: Predicted) -> None:
+def test_a_file_an_image_and_an_array_are_labelled_as_predict_labels_the_file(
+    way: str, model: oasis_jax.Segmenter, predicted: Predicted
+) -> None:
     path = predicted.files[way]
-    found = oasis_jax.label(model, path, probabilities=True)
+    found, image = oasis_jax.label(model, path, probabilities=True), load(path)
     assert_as_predicted(found, way, predicted)
     written = np.asarray(load(predicted.labels / f"{way}_probabilities.nii.gz").dataobj)
     assert np.array_equal(present(found.probabilities), written)
     assert len(np.unique(found.classes)) > 1
-
-
-@pytest.mark.parametrize("way", SPACING)
-def test_an_image_and_an_array_are_labelled_as_their_file(
-    way: str, model: oasis_jax.Segmenter, predicted: Predicted
-) -> None:
-    image = load(predicted.files[way])
-    found = oasis_jax.label(model, image)
-    assert_as_predicted(found, way, predicted)
-    assert found.probabilities is None
     values, (i, j, k) = np.asarray(image.dataobj), map(float, image.header.get_zooms())
-    assert_as_predicted(oasis_jax.label(model, nib.Nifti1Image(values, image.affine)), way, predicted)
+    for given in (image, nib.Nifti1Image(values, image.affine)):
+        assert_as_predicted(oasis_jax.label(model, given), way, predicted)
     bare = oasis_jax.label(model, values, spacing=(i, j, k), orientation=way)
     assert np.array_equal(bare.classes, found.classes)
     assert bare.millilitres == pytest.approx(present(found.millilitres))
+    assert bare.probabilities is None
 
 
 def test_the_affine_of_an_image_counts_as_when_it_is_saved(
@@ -116,27 +110,26 @@ def test_images_of_other_kinds_are_labelled_as_their_files(
     assert from_image.notes == from_file.notes
 
 
-def test_a_slice_is_labelled_as_predict_labels_it(model: oasis_jax.Segmenter, predicted: Predicted) -> None:
+def test_a_slice_is_labelled_as_predict_labels_it_and_nothing_is_written(
+    model: oasis_jax.Segmenter, predicted: Predicted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(predicted.labels.parent.rglob("*"))
     found = oasis_jax.label(model, str(predicted.files["slice"]), probabilities=True)
+    assert sorted(predicted.labels.parent.rglob("*")) == before
+    assert not list(tmp_path.iterdir())
     written = np.array(Image.open(predicted.labels / "case_9_slice_3_labels.png"))
     assert np.array_equal(found.classes * np.uint8(85), written)
     assert np.array_equal(present(found.probabilities), np.load(predicted.labels / "case_9_slice_3_probabilities.npy"))
     assert (found.millilitres, found.affine) == (None, None)
+    assert oasis_jax.score(found, found.classes)["CSF"] == 1
+    with pytest.raises(oasis_jax.UserError, match="truth must be an array"):
+        oasis_jax.score(found, predicted.files["slice"])
 
 
 def test_labels_are_the_same_whatever_the_settings_of_jax(finished: Path, predicted: Predicted) -> None:
     with jax.enable_x64(True):
         assert_as_predicted(oasis_jax.label(oasis_jax.load(finished), predicted.files["PSL"]), "PSL", predicted)
-
-
-def test_nothing_is_written(
-    model: oasis_jax.Segmenter, predicted: Predicted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    before = sorted(predicted.labels.parent.rglob("*"))
-    oasis_jax.label(model, predicted.files["RAS"])
-    assert sorted(predicted.labels.parent.rglob("*")) == before
-    assert not list(tmp_path.iterdir())
 
 
 def test_scores_are_the_dice_of_each_class_whatever_holds_the_truth(
@@ -159,13 +152,6 @@ def test_scores_are_the_dice_of_each_class_whatever_holds_the_truth(
     assert itself == {"background": 1, "CSF": 1, "gray matter": 1, "white matter": None, "foreground mean": None}
 
 
-def test_a_slice_is_scored_against_an_array(model: oasis_jax.Segmenter, predicted: Predicted) -> None:
-    found = oasis_jax.label(model, predicted.files["slice"])
-    assert oasis_jax.score(found, found.classes)["CSF"] == 1
-    with pytest.raises(oasis_jax.UserError, match="truth must be an array"):
-        oasis_jax.score(found, predicted.files["slice"])
-
-
 def test_a_file_of_weights_is_a_model_and_models_are_averaged(
     finished: Path, predicted: Predicted, tmp_path: Path
 ) -> None:
@@ -185,11 +171,7 @@ def test_a_file_of_weights_is_a_model_and_models_are_averaged(
         ("RAS.nii.gz", {"spacing": (1.0, 1.0, 1.0)}, "spacing is for an array"),
         ("RAS.nii.gz", {"orientation": "RAX"}, "must name three directions"),
         (FLAT, {}, "scan is an array: give its spacing"),
-        (
-            FLAT,
-            {"spacing": (1.0, 1.0, 0.0), "orientation": "RAS"},
-            "scan is an array: give its spacing",
-        ),
+        (FLAT, {"spacing": (1.0, 1.0, 0.0), "orientation": "RAS"}, "scan is an array: give its spacing"),
         (FLAT, {"spacing": (1.0, 1.0, 99.0), "orientation": "RAS"}, "scan has voxels of"),
         (FLAT[0], {"spacing": (1.0, 1.0, 1.0), "orientation": "RAS"}, "give one volume"),
         (FLAT.astype(complex), {"spacing": (1.0, 1.0, 1.0), "orientation": "RAS"}, "holds complex128"),
@@ -234,11 +216,8 @@ assert "jax" in sys.modules and load is oasis_jax.load
 from oasis_jax import train
 assert train.__name__ == "oasis_jax.train"
 assert not hasattr(oasis_jax, "nothing")
+from pathlib import Path
+assert not {path.stem for path in Path(oasis_jax.__file__).parent.iterdir()} & set(oasis_jax.__all__)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_no_name_of_the_package_is_that_of_a_module() -> None:
-    modules = {path.stem for path in Path(present(oasis_jax.__file__)).parent.iterdir()}
-    assert not modules & set(oasis_jax.__all__)

@@ -69,24 +69,9 @@ def test_a_model_is_evaluated_compared_and_exported_like_its_run(
     assert [path.name for path in model.iterdir()] == [FILE]
 
 
-def test_an_evaluation_of_a_model_replaces_no_other_folder(model: Path, data: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine-test").mkdir()
-    (tmp_path / "mine-test/thesis.txt").touch()
-    done = command("evaluate", model, "--data-root", data, "--split", "test", cwd=tmp_path)
-    assert_mistake(done, "mine-test exists and is not an evaluation: name a new folder as --output")
-    assert [path.name for path in (tmp_path / "mine-test").iterdir()] == ["thesis.txt"]
-
-
 def test_a_model_has_its_name_from_inside_its_folder_too(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(model)
     assert run_folder.load(Path(".")).name == "mine"
-
-
-def test_a_model_named_by_its_file_labels_files(model: Path, data: Path, tmp_path: Path) -> None:
-    file = data / "keras_png_slices_test/case_9_slice_3.nii.png"
-    done = command("predict", model / FILE, file, "--output", tmp_path / "labels")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "labels/case_9_slice_3_labels.png").is_file()
 
 
 def losses(run: Path) -> list[float]:

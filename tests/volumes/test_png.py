@@ -72,35 +72,28 @@ def refused(folder: Path) -> dict[str, tuple[bytes, str]]:
     damaged = bytearray(whole)
     damaged[whole.index(b"IDAT") + 6] ^= 255
     frames = [Image.fromarray(GREY), Image.fromarray(GREY[::-1].copy())]
+    unreadable = "cannot be read as a PNG image"
     return {
         "16-bit": (saved(Image.fromarray(GREY.astype(np.uint16) * 200)), "more than 8-bit grey levels"),
         "coloured": (saved(coloured), "holds colours"),
         "transparent": (saved(clear), "has transparent pixels"),
-        "text": (b"no image at all", "cannot be read as a PNG image"),
-        "JPEG": (saved(Image.fromarray(GREY), "JPEG"), "cannot be read as a PNG image"),
-        "truncated": (whole[:-20], "cannot be read as a PNG image"),
-        "damaged": (bytes(damaged), "cannot be read as a PNG image"),
-        "empty": (b"", "cannot be read as a PNG image"),
+        "JPEG": (saved(Image.fromarray(GREY), "JPEG"), unreadable),
+        "truncated": (whole[:-20], unreadable),
+        "damaged": (bytes(damaged), unreadable),
         "bomb": (bomb(6000), "claims 6000x6000 pixels"),
-        "huge bomb": (bomb(60000), "cannot be read as a PNG image"),
+        "huge bomb": (bomb(60000), unreadable),
         "animation": (saved(frames[0], save_all=True, append_images=frames[1:]), "animation"),
     }
 
 
-# As in `refused`, which needs a folder to write to.
-KINDS = ["16-bit", "coloured", "transparent", "text", "JPEG", "truncated", "damaged", "empty", "bomb", "huge bomb"]
-KINDS += ["animation"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_cannot_be_used_has_a_sentence(kind: str, tmp_path: Path) -> None:
-    content, sentence = refused(tmp_path)[kind]
+def test_what_cannot_be_used_has_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "a file é.png"
-    path.write_bytes(content)
-    with pytest.raises(UserError) as error:
-        read_grey(path)
-    assert sentence in str(error.value)
-    assert str(path) in str(error.value)
+    for kind, (content, sentence) in refused(tmp_path).items():
+        path.write_bytes(content)
+        with pytest.raises(UserError) as error:
+            read_grey(path)
+        assert sentence in str(error.value), kind
+        assert str(path) in str(error.value), kind
 
 
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
@@ -124,11 +117,6 @@ def test_a_slice_beyond_the_ranges_is_unlike() -> None:
     dark, uneven = grey // 2, grey.copy()
     uneven[:3, ::2] = 50
     assert appearance.out_of_range([grey, dark, uneven], ranges) == [False, True, True]
-
-
-def test_black_pixels_around_a_head_change_no_measure() -> None:
-    grey = np.random.default_rng(0).integers(0, 256, (12, 10)).astype(np.uint8)
-    assert appearance.measure(np.pad(grey, 7)) == appearance.measure(grey)
 
 
 def test_a_few_odd_slices_do_not_widen_the_ranges() -> None:
