@@ -25,7 +25,7 @@ from oasis_jax.data.phantoms.volume import draw_volume
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics import overlap
-from oasis_jax.prediction.summary import FileSummary, summarise
+from oasis_jax.prediction.summary import FileSummary, file_summary
 from oasis_jax.pretrained import FOLDER, RunPath
 from oasis_jax.runs import folder
 from oasis_jax.system.console import track
@@ -83,7 +83,7 @@ def labelled(segmenter: Segmenter, values: np.ndarray) -> tuple[Segmentation, Fi
         nib.save(nib.Nifti1Image(values, np.eye(4)), path)  # type: ignore[attr-defined]
         file: Any = read_input(InputFile(path, "head"), segmenter.framing)
     (segmentation,) = label([file], segmenter, keep_probabilities=False)
-    return segmentation, summarise(segmentation, segmenter.trained)
+    return segmentation, file_summary(segmentation, segmenter.trained)
 
 
 def main() -> None:

@@ -26,8 +26,8 @@ from PIL import Image
 
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.finding import InputFile, find_inputs
+from oasis_jax.volumes.frame import Framing
 from oasis_jax.volumes.inputs import read_input
-from oasis_jax.volumes.placing import Framing
 
 PATIENCE = 5.0
 """Seconds allowed for a file of a few thousand voxels."""

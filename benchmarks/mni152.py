@@ -19,7 +19,7 @@ import tyro
 from oasis_jax import classes
 from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.prediction.summary import summarise
+from oasis_jax.prediction.summary import file_summary
 from oasis_jax.pretrained import RunPath
 from oasis_jax.runs import folder
 from oasis_jax.volumes.finding import InputFile
@@ -62,7 +62,7 @@ def main() -> None:
         truth = np.moveaxis(template(path), 2, 0)
         file: Any = read_input(InputFile(path, "mni152"), segmenter.framing)
         (labelled,) = label([file], segmenter, keep_probabilities=False)
-        summary = summarise(labelled, segmenter.trained)
+        summary = file_summary(labelled, segmenter.trained)
     trained = np.array([bool(one.in_trained_heights) for one in summary.slices])
     rows = [
         [where, str(int(chosen.sum()))] + [f"{dice(truth[chosen], labelled.classes[chosen], k):.4f}" for k in (2, 3)]

@@ -35,7 +35,7 @@ COPIES, TURNS = 4, 3
 def frames_of(source: Path, segmenter: Segmenter) -> Counter[tuple[int, int]]:
     """How many frames of each size an input gives."""
     count: Counter[tuple[int, int]] = Counter()
-    for file in read_inputs(find_inputs([source])[0], segmenter.framing, None, sys.exit):
+    for file in read_inputs(find_inputs([source])[0], segmenter.framing, None, lambda _, problem: sys.exit(problem)):
         count[file.place.frame] += int(file.head.any(axis=(1, 2)).sum())
     return count
 
@@ -47,11 +47,11 @@ def seconds_of_network(segmenter: Segmenter, frames: Counter[tuple[int, int]]) -
         size: random.integers(0, 256, (segmenter.batch(size), *size, channels)).astype(np.uint8) for size in frames
     }
     for batch in batches.values():
-        jax.block_until_ready(segmenter(batch))
+        jax.block_until_ready(segmenter.forward(batch))
     start = time.perf_counter()
     for size, count in frames.items():
         for _ in range(-(-count // len(batches[size]))):
-            jax.block_until_ready(segmenter(batches[size]))
+            jax.block_until_ready(segmenter.forward(batches[size]))
     return time.perf_counter() - start
 
 

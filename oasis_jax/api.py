@@ -22,15 +22,15 @@ from oasis_jax.evaluation.summary import with_foreground
 from oasis_jax.inference import label as inference
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics.overlap import confusion, hard_dice
-from oasis_jax.prediction.summary import summarise
+from oasis_jax.prediction.summary import file_summary
 from oasis_jax.pretrained import run_path
 from oasis_jax.runs import folder
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.finding import InputFile, find_inputs
+from oasis_jax.volumes.frame import Framing
 from oasis_jax.volumes.inputs import Input, cut_volume, read_input
 from oasis_jax.volumes.nifti import Volume, check_orientation, own_axes, read_volume, stacked, turn_image
-from oasis_jax.volumes.placing import Framing
 
 FilePath = str | os.PathLike[str]
 
@@ -58,7 +58,7 @@ class LabelledScan(NamedTuple):
     @property
     def affine(self) -> Float64[np.ndarray, "4 4"] | None:
         """From numbers of voxels to mm; None for a PNG slice."""
-        return None if self.volume is None else self.volume.header.affine
+        return None if self.volume is None else self.volume.own_affine
 
 
 def load(model: FilePath, *others: FilePath, mirror: bool = False) -> Segmenter:
@@ -104,7 +104,7 @@ def label(
     framing = model.framing
     item = _read(scan, framing, spacing, orientation)
     (found,) = inference.label([item], model, probabilities)
-    summary = summarise(found, model.trained, all_heights)
+    summary = file_summary(found, model.trained, all_heights)
 
     def own(slices: np.ndarray) -> np.ndarray:
         if item.volume is None:
@@ -166,7 +166,7 @@ def _read(scan: Image, framing: Framing, spacing: Sequence[float] | None, orient
         return cut_volume(InputFile(path, path.name), turn_image(path, scan, orientation), framing)
     files, problems = find_inputs([Path(scan)])
     if len(files) != 1:
-        raise UserError(f"{problems[0]}." if problems else f"{scan} holds {len(files)} files: label one at a time.")
+        raise UserError(f"{next(iter(problems.values()), f'{scan} holds {len(files)} files: label one at a time')}.")
     return read_input(files[0], framing, orientation)
 
 

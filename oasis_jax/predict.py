@@ -3,33 +3,29 @@
 import json
 import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
-from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.prediction import bids, pages
-from oasis_jax.prediction.destination import PLAIN, Destination, Form, Result
+from oasis_jax.prediction.destination import PLAIN, Destination, Form
 from oasis_jax.prediction.record import Settings
-from oasis_jax.prediction.summary import screen_line
-from oasis_jax.prediction.writer import Writer
+from oasis_jax.prediction.run import label_files
+from oasis_jax.prediction.summary import FileSummary, screen_line
 from oasis_jax.pretrained import RunPath
 from oasis_jax.runs import checkpoint
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
-from oasis_jax.system.errors import UserError, describe, leave_some, run_command
-from oasis_jax.volumes.finding import InputFile, find_inputs
-from oasis_jax.volumes.inputs import read_inputs
+from oasis_jax.system.errors import UserError, leave_some, run_command
+from oasis_jax.volumes.finding import InputFile, Problems, find_inputs
 from oasis_jax.volumes.nifti import check_orientation
 
 
@@ -65,62 +61,46 @@ class Arguments:
     """Slices at a time. None: 8 for a CPU, 64 for each accelerator."""
 
 
-def predict(run: Run, arguments: Arguments) -> tuple[int, list[str]]:
-    """Read all inputs, label them, and write what was asked for; the three steps work at the same time.
-
-    Inputs that an earlier call labelled alike are not labelled again.
+def predict(run: Run, arguments: Arguments) -> tuple[int, Problems]:
+    """Label what the arguments name, and write what they ask for.
 
     Returns:
-        How many files have results, and a sentence for each that could not be labelled.
+        How many files have results, and a sentence for each path that could not be labelled.
 
     Raises:
         UserError: nothing to label, files in the way, or no sound checkpoint.
     """
-    destination, files, problems = _to_label(arguments)
+    form, found, problems = _found(arguments)
+    destination = Destination(arguments.output, form, arguments.probabilities, arguments.overwrite)
+    files = _part(found, arguments.part)
+    destination.check(found, files)
+    if not arguments.part.startswith("1/"):
+        problems = {}  # the first part tells for all
     if not files:
         console.say(f"There are fewer files than parts, so part {arguments.part} has none.")
         return 0, problems
     runs = (run, *map(run_folder.load, arguments.with_))
     segmenter = Segmenter.load(runs, mirror=arguments.mirror, batch=arguments.batch)
-    settings = _settings(segmenter, arguments)
-    earlier, left, changed = _earlier(files, destination, settings)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    write = partial(destination.write, trained=segmenter.trained, settings=settings)
-    alone, writer = 0, Writer(write, partial(_tell, destination=destination, as_json=arguments.json))
-    try:
-        for result in earlier:
-            writer.keep(result)
-        with _progress(len(left)) as advance, writer:
+    settings = Settings(
+        weights=tuple(map(checkpoint.digest, segmenter.ensemble.params)),
+        neighbours=segmenter.framing.neighbours,
+        mirror=arguments.mirror,
+        orientation=arguments.orientation,
+        all_heights=arguments.all_heights,
+        values=arguments.values,
+    )
 
-            def fail(reason: str) -> None:
-                problems.append(reason)
-                advance(Fraction(1))
+    def tell(file: InputFile, summary: FileSummary, earlier: bool) -> None:
+        if arguments.json:
+            _print_json([destination.facts(file, summary, earlier)])
+        elif not earlier:
+            print(screen_line(summary), flush=True)
 
-            inputs = read_inputs(left, segmenter.framing, arguments.orientation, fail)
-            for labelled in label(inputs, segmenter, arguments.probabilities, advance):
-                alone += labelled.input.alone
-                writer.put(labelled)
-    finally:  # interrupted or not, what was written is in the tables
-        results = [writer.results[file.name] for file in files if file.name in writer.results]
-        for note in destination.write_tables(results):
-            console.say(f"Note: {note}")
-    if alone:
-        console.say(f"{alone} PNG file(s) have no neighbouring slice beside them: they are their own neighbours.")
-    if same := sum(result.earlier for result in results):
-        console.say(f"{same} file(s) were labelled before, from the same bytes with the same weights and options.")
-    return len(results), problems + changed + writer.problems
+    done, failed = label_files(files, segmenter, destination, settings, tell)
+    return done, problems | failed
 
 
-def _to_label(arguments: Arguments) -> tuple[Destination, list[InputFile], list[str]]:
-    """Where results go, the files of this part, and what is wrong with others; nothing may be in the way."""
-    form, found, problems = _found(arguments)
-    destination = Destination(arguments.output, form, arguments.probabilities, arguments.overwrite)
-    files = _part(found, arguments.part)
-    destination.check(found, files)
-    return destination, files, problems if arguments.part.startswith("1/") else []  # the first part tells for all
-
-
-def _found(arguments: Arguments) -> tuple[Form, list[InputFile], list[str]]:
+def _found(arguments: Arguments) -> tuple[Form, list[InputFile], Problems]:
     """In which form results are wanted, all files to label, and what is wrong with others; checks the arguments."""
     check_orientation(arguments.orientation)
     if arguments.batch is not None and arguments.batch < 1:
@@ -128,16 +108,18 @@ def _found(arguments: Arguments) -> tuple[Form, list[InputFile], list[str]]:
     if any(path.is_dir() and path.resolve() == arguments.output.resolve() for path in arguments.inputs):
         raise UserError(f"{arguments.output} is where the inputs lie: name another --output.")
     dataset = next(filter(bids.is_dataset, arguments.inputs), None)
-    if dataset is not None and len(arguments.inputs) > 1:
-        raise UserError(f"{dataset} is a BIDS folder: name it alone.")
-    if dataset is None and arguments.values != "own":
-        raise UserError(f"--values is for a BIDS folder, and no input has a {bids.DESCRIPTION}: leave it out.")
-    if dataset is not None:
+    if dataset is None:
+        if arguments.values != "own":
+            raise UserError(f"--values is for a BIDS folder, and no input has a {bids.DESCRIPTION}: leave it out.")
+        form, (files, problems) = PLAIN, find_inputs(arguments.inputs)
+    else:
+        if len(arguments.inputs) > 1:
+            raise UserError(f"{dataset} is a BIDS folder: name it alone.")
         bids.check_values(arguments.output, arguments.values)
-    form = PLAIN if dataset is None else bids.derivative(dataset, arguments.values)
-    files, problems = find_inputs(arguments.inputs) if dataset is None else bids.find(dataset)
+        form, (files, problems) = bids.derivative(dataset, arguments.values), bids.find(dataset)
     if not files:
-        raise UserError(_listing("Nothing to label", problems or ["name PNG files, volumes or folders of them"]))
+        named = problems.values() or ["name PNG files, volumes or folders of them"]
+        raise UserError(_listing("Nothing to label", named))
     return form, files, problems
 
 
@@ -149,59 +131,12 @@ def _part(files: Sequence[InputFile], part: str) -> list[InputFile]:
     return list(files[int(found[1]) - 1 :: int(found[2])])
 
 
-def _settings(segmenter: Segmenter, arguments: Arguments) -> Settings:
-    return Settings(
-        weights=tuple(map(checkpoint.digest, segmenter.ensemble.params)),
-        neighbours=segmenter.framing.neighbours,
-        mirror=arguments.mirror,
-        orientation=arguments.orientation,
-        all_heights=arguments.all_heights,
-        values=arguments.values,
-    )
+def _print_json(lines: Iterable[dict[str, Any]]) -> None:
+    for line in lines:
+        print(f"{json.dumps(line)}\n", end="", flush=True)  # in one piece: other threads print too
 
 
-def _earlier(
-    files: Sequence[InputFile], destination: Destination, settings: Settings
-) -> tuple[list[Result], list[InputFile], list[str]]:
-    """The results that are there already, the files that are left, and a sentence for each result that must stay."""
-    results, left, problems = [], [], []
-    shown = console.track if any(map(destination.holds, files)) else console.silent
-    for file in shown(files, len(files), "Comparing"):
-        try:
-            result = destination.earlier(file, settings)
-        except Exception as error:
-            problems.append(describe(file.path, error))
-        else:
-            if result is None:
-                left.append(file)
-            else:
-                results.append(result)
-    return results, left, problems
-
-
-@contextmanager
-def _progress(files: int) -> Iterator[Callable[[Fraction], None]]:
-    """A progress bar over files; the function that it gives moves it on by a share of a file."""
-    with console.bar() as bar:
-        task, finished = bar.add_task("Labelling", total=files), Fraction(0)
-
-        def advance(share: Fraction) -> None:
-            nonlocal finished
-            finished += share
-            bar.update(task, completed=float(finished))
-
-        yield advance
-
-
-def _tell(result: Result, destination: Destination, as_json: bool) -> None:
-    """Print the line of a file: for people, or as JSON."""
-    if as_json:
-        print(json.dumps(destination.facts(result)), flush=True)
-    elif not result.earlier:
-        print(screen_line(result.summary), flush=True)
-
-
-def _listing(title: str, problems: Sequence[str]) -> str:
+def _listing(title: str, problems: Iterable[str]) -> str:
     return "\n".join([f"{title}:", *(f"  {problem}" for problem in problems)])
 
 
@@ -218,16 +153,16 @@ def main() -> None:
     sharding.divide_cpu()
     sharding.configure_jax()
     done, problems = predict(run, arguments)
-    for problem in problems if arguments.json else ():
-        print(json.dumps({"error": problem}), flush=True)
+    if arguments.json:
+        _print_json({"input": str(path), "error": problem} for path, problem in problems.items())
     if done:
         (console.say if arguments.json else print)(
             f"Labels and tables: {arguments.output}; look at {arguments.output / pages.INDEX}"
         )
     if problems and not done:
-        raise UserError(_listing(f"{len(problems)} input(s) could not be labelled", problems))
+        raise UserError(_listing(f"{len(problems)} input(s) could not be labelled", problems.values()))
     if problems:
-        leave_some(_listing(f"{len(problems)} input(s) could not be labelled, the others are done", problems))
+        leave_some(_listing(f"{len(problems)} input(s) could not be labelled, the others are done", problems.values()))
 
 
 cli = partial(run_command, main)

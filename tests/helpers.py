@@ -21,6 +21,7 @@ import numpy as np
 from checked import turned
 from forked import MODULES, REPOSITORY, Process, start_process
 
+from oasis_jax import predict
 from oasis_jax.config import Config, Data, Model
 from oasis_jax.data.appearance import MEASURES
 from oasis_jax.data.slices import Slice, folders, write_png
@@ -36,7 +37,7 @@ from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.checkpoint import CheckpointInfo
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import explain
-from oasis_jax.volumes.placing import Framing
+from oasis_jax.volumes.frame import Framing
 
 SIZE = (48, 64)
 
@@ -288,6 +289,14 @@ def stand_in(forward: Forward = by_grey) -> Segmenter:
         forward,
         lambda _: 4,
     )
+
+
+def predict_with(segmenter: Segmenter, inputs: Sequence[Path], output: Path, **options: Any) -> tuple[int, list[str]]:
+    """What `predict` does with a segmenter: how many files it labelled, and the problems."""
+    with patch.object(predict.Segmenter, "load", lambda *runs, **rest: segmenter):
+        arguments = predict.Arguments(Path("run"), tuple(inputs), output, **options)
+        done, problems = predict.predict(segmenter.ensemble.runs[0], arguments)
+    return done, list(problems.values())
 
 
 def brain(

@@ -160,7 +160,7 @@ def classes_on(image: Volume, truth: Volume, values: Values) -> UInt8[np.ndarray
         raise UserError(f"{truth.path} has {truth.nonfinite} voxels that are not finite numbers: label them.")
     if not same_grid(image, truth):
         raise UserError(f"{truth.path} does not lie on the grid of {image.path}: resample it to that grid.")
-    return classes_of(truth.path, truth.values, values, truth.header.rounding)
+    return classes_of(truth.path, truth.values, values, truth.rounding)
 
 
 def classes_of(

@@ -61,7 +61,7 @@ def evaluate_volumes(
     framing = segmenter.framing
     usable = _usable_scans(track(scans, len(scans), "Checking volumes"), framing.axis, values, orientation, problems)
     files = [InputFile(scan.image, case) for case, scan in usable.items()]
-    inputs = read_inputs(files, framing, orientation, problems.append)
+    inputs = read_inputs(files, framing, orientation, lambda _, sentence: problems.append(sentence))
     segmentations = label(inputs, segmenter, keep_probabilities=True)
     cross_entropy = segmenter.ensemble.runs[0].config.optim.cross_entropy
     scored: dict[str, _Scored] = {}

@@ -1,18 +1,16 @@
 """Label files: the networks read one stream of slices, across the borders of files."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from oasis_jax.classes import COUNT
 from oasis_jax.geometry import Size
 from oasis_jax.inference.segment import Labels, Segmenter
+from oasis_jax.system.ahead import ahead
 from oasis_jax.volumes.anatomy import brain_piece
 from oasis_jax.volumes.inputs import BACKGROUND, Input, own_classes, own_probabilities
 
@@ -36,7 +34,7 @@ def label(
     inputs: Iterable[Input],
     segmenter: Segmenter,
     keep_probabilities: bool,
-    advance: Callable[[Fraction], object] = lambda share: None,
+    advance: Callable[[float], object] = lambda share: None,
 ) -> Iterator[Segmentation]:
     """Label files. A batch may hold slices of several files; a file is returned as soon as all its slices are labelled.
 
@@ -48,94 +46,70 @@ def label(
         advance: called for each labelled slice with its share of its file.
     """
     whole_heads = segmenter.framing.window is None
-    for batch in _segmented(_grouped(inputs, segmenter.batch, keep_probabilities), segmenter):
-        for row, (pending, number) in enumerate(batch.slices):
-            pending.write(number, batch, row)
-            advance(Fraction(1, pending.total))
+    groups = _grouped(inputs, segmenter.batch, keep_probabilities)
+    for group, labels in ahead(partial(_segment, segmenter=segmenter), groups, _AHEAD):
+        for row, (pending, number) in enumerate(group):
+            _write(pending.found, number, labels, row)
+            pending.left -= 1
+            advance(1 / pending.total)
             if pending.left == 0:
-                if whole_heads and pending.input.volume is not None:
-                    pending.keep_brain()
-                yield Segmentation(pending.input, pending.classes, pending.probabilities, pending.confidence)
+                if whole_heads and pending.found.input.volume is not None:
+                    _keep_brain(pending.found)
+                yield pending.found
 
 
 @dataclass
 class _Pending:
     """A file with some slices that are not labelled yet."""
 
-    input: Input
-    classes: UInt8[np.ndarray, "slices rows columns"]
-    """As in `Segmentation`; a slice is background until it is written."""
-    probabilities: Float32[np.ndarray, "slices rows columns 4"] | None
-    """As in `Segmentation`; a slice is certain background until it is written."""
-    confidence: Float32[np.ndarray, " slices"]
-    """As in `Segmentation`."""
+    found: Segmentation
+    """A slice is certain background until it is labelled."""
     total: int
     """Number of slices to label."""
     left: int
-    """Number of slices that are not written yet."""
-
-    def write(self, number: int, batch: "_Batch", row: int) -> None:
-        """Write the labels of slice `number` from a row of a batch, on the pixels of the file."""
-        self.left -= 1
-        self.confidence[number] = batch.confidence[row]
-        if self.probabilities is None and all(side.own == side.mm for side in self.input.sides):
-            self.classes[number] = own_classes(self.input, number, batch.classes[row])
-            return
-        probabilities = own_probabilities(self.input, number, batch.probabilities[row])
-        self.classes[number] = probabilities.argmax(-1)
-        if self.probabilities is not None:
-            self.probabilities[number] = probabilities
-
-    def keep_brain(self) -> None:
-        """Make what hangs on to no brain background: bits of scalp and neck that the network took for tissue."""
-        beside = ~brain_piece(self.classes > 0)
-        self.classes[beside] = 0
-        if self.probabilities is not None:
-            self.probabilities[beside] = BACKGROUND
+    """Number of slices that are not labelled yet."""
 
 
-class _Batch:
-    """Slices, each as (file, number), that the networks label together."""
-
-    def __init__(self, slices: "list[tuple[_Pending, int]]", labels: Labels):
-        self.slices, self._labels = slices, labels
-
-    @cached_property
-    def classes(self) -> np.ndarray:
-        return np.asarray(self._labels.classes)
-
-    @cached_property
-    def probabilities(self) -> np.ndarray:
-        """They come to the host only if they are read."""
-        return np.asarray(self._labels.probabilities)
-
-    @cached_property
-    def confidence(self) -> np.ndarray:
-        return np.asarray(self._labels.confidence)
+_Group = list[tuple[_Pending, int]]
+"""Slices, each as file and number, that the networks label together."""
 
 
-def _pending(file: Input, left: int, keep_probabilities: bool) -> _Pending:
-    shape = len(file.frames), file.sides[0].own, file.sides[1].own
-    probabilities = None
-    if keep_probabilities:
-        probabilities = np.zeros((*shape, COUNT), np.float32)
-        probabilities[..., 0] = 1
-    return _Pending(file, np.zeros(shape, np.uint8), probabilities, np.ones(shape[0], np.float32), left, left)
+def _write(found: Segmentation, number: int, labels: Labels, row: int) -> None:
+    """Write the labels of slice `number` from a row of a batch, on the pixels of the file.
+
+    Probabilities come to the host only if they are needed.
+    """
+    found.confidence[number] = np.asarray(labels.confidence)[row]
+    if found.probabilities is None and all(side.own == side.mm for side in found.input.sides):
+        found.classes[number] = own_classes(found.input, number, np.asarray(labels.classes)[row])
+        return
+    probabilities = own_probabilities(found.input, number, np.asarray(labels.probabilities)[row])
+    found.classes[number] = probabilities.argmax(-1)
+    if found.probabilities is not None:
+        found.probabilities[number] = probabilities
 
 
-def _slices_to_label(file: Input) -> list[int]:
-    """The slices that show any head. A file without a head gives its first slice, so that every file has a result."""
-    return [int(k) for k in np.flatnonzero(file.head.any(axis=(1, 2)))] or [0]
+def _keep_brain(found: Segmentation) -> None:
+    """Make what hangs on to no brain background: bits of scalp and neck that the network took for tissue."""
+    beside = ~brain_piece(found.classes > 0)
+    found.classes[beside] = 0
+    if found.probabilities is not None:
+        found.probabilities[beside] = BACKGROUND
 
 
-def _grouped(
-    inputs: Iterable[Input], batch: Callable[[Size], int], keep_probabilities: bool
-) -> Iterator[list[tuple[_Pending, int]]]:
-    """Slices with one size of frame, as many as a batch holds; fewer at the end."""
-    waiting: dict[Size, list[tuple[_Pending, int]]] = {}
+def _grouped(inputs: Iterable[Input], batch: Callable[[Size], int], keep_probabilities: bool) -> Iterator[_Group]:
+    """Slices with one size of frame, as many as a batch holds; fewer at the end.
+
+    Only slices that show any head are labelled. A file without a head gives its first slice, so that every file has a
+    result.
+    """
+    waiting: dict[Size, _Group] = {}
     for file in inputs:
-        frame, numbers = file.place.frame, _slices_to_label(file)
-        pending = _pending(file, len(numbers), keep_probabilities)
+        frame, shape = file.place.frame, (len(file.frames), file.sides[0].own, file.sides[1].own)
+        numbers = [int(k) for k in np.flatnonzero(file.head.any(axis=(1, 2)))] or [0]
+        probabilities = np.tile(BACKGROUND, (*shape, 1)) if keep_probabilities else None
+        found = Segmentation(file, np.zeros(shape, np.uint8), probabilities, np.ones(shape[0], np.float32))
+        pending = _Pending(found, len(numbers), len(numbers))
         for number in numbers:
             group = waiting.setdefault(frame, [])
             group.append((pending, number))
@@ -144,15 +118,9 @@ def _grouped(
     yield from waiting.values()
 
 
-def _segmented(groups: Iterable[list[tuple[_Pending, int]]], segmenter: Segmenter) -> Iterator[_Batch]:
-    """Label each group. Devices compute the next batches while the caller reads the labels of one."""
-    running: deque[_Batch] = deque()
-    for group in groups:
-        file = group[0][0].input
-        frames = np.zeros((segmenter.batch(file.place.frame), *file.frames.shape[1:]), np.uint8)
-        frames[: len(group)] = [pending.input.frames[number] for pending, number in group]
-        running.append(_Batch(group, segmenter(frames)))
-        if len(running) > _AHEAD:
-            yield running.popleft()
-    while running:
-        yield running.popleft()
+def _segment(group: _Group, segmenter: Segmenter) -> Labels:
+    """The labels of a group, which devices may still compute; the rows after its slices mean nothing."""
+    files = [(pending.found.input, number) for pending, number in group]
+    frames = np.zeros((segmenter.batch(files[0][0].place.frame), *files[0][0].frames.shape[1:]), np.uint8)
+    frames[: len(group)] = [file.frames[number] for file, number in files]
+    return segmenter.forward(frames)

@@ -17,7 +17,7 @@ from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.trained import Trained, trained_on
 from oasis_jax.system import sharding
-from oasis_jax.volumes.placing import Framing
+from oasis_jax.volumes.frame import Framing
 
 
 class Labels(NamedTuple):
@@ -63,10 +63,6 @@ class Segmenter:
         mesh = sharding.make_mesh(jax.device_count())
         networks = ensembles.load(runs, mesh, step=step, mirror=mirror)
         return cls(networks, _forward(networks, mesh), partial(_batch, runs[0].size, batch))
-
-    def __call__(self, frames: np.ndarray) -> Labels:
-        """As `Forward`."""
-        return self.forward(frames)
 
     @property
     def trained(self) -> Trained:

@@ -32,13 +32,20 @@ class Settings:
     values: str
     """One of `bids.VALUES`."""
 
+    @property
+    def text(self) -> str:
+        """What made the labels, for people: the start of each digest, and the options that change labels."""
+        weights = " + ".join(digest[:12] for digest in self.weights)
+        orientation = f", orientation {self.orientation}" if self.orientation else ""
+        return f"weights {weights}{', mirror' if self.mirror else ''}{orientation}"
+
 
 @dataclass(frozen=True)
 class Record:
     """From what a result was made, and what was found."""
 
     input: str
-    """As `digest` of the files that the network saw."""
+    """As `seen`."""
     settings: Settings
     outputs: dict[str, str]
     """SHA-256 of each file, by its name in its folder."""
@@ -61,14 +68,12 @@ def write(folder: Path, file: InputFile, record: Record) -> None:
     write_text(_path(folder, file), json.dumps(records.to_json(record), allow_nan=False) + "\n")
 
 
-def seen(file: InputFile, neighbours: int) -> list[Path]:
-    """The files that a network sees of an input: a slice with its neighbours, or a volume with its header."""
+def seen(file: InputFile, neighbours: int) -> str:
+    """As `digest` of what a network sees of an input: a slice with its neighbours, or a volume with its header."""
     path = file.path
     if path.suffix.lower() == ".hdr":
-        return [path, *(other for other in (path.with_suffix(".img"),) if other.exists())]
-    if is_volume(path):
-        return [path]
-    return list(dict.fromkeys(neighbour_files(path, neighbours)))
+        return digest([path, *(other for other in (path.with_suffix(".img"),) if other.exists())])
+    return digest([path] if is_volume(path) else dict.fromkeys(neighbour_files(path, neighbours)))
 
 
 def digest(paths: Iterable[Path]) -> str:

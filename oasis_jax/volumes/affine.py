@@ -30,6 +30,7 @@ _SAME_PLACE = 1.0
 """mm below which the two positions that a header gives count as the same; measured at the corners of the volume."""
 
 
+@np.errstate(all="ignore")
 def read_affine(
     path: Path, fields: Any, shape: tuple[int, int, int], orientation: str | None
 ) -> Float64[np.ndarray, "4 4"]:
@@ -85,6 +86,7 @@ def _skew(affine: np.ndarray) -> float:
     return float(np.abs(sides.T @ sides - np.eye(3)).max())
 
 
+@np.errstate(all="ignore")
 def place_notes(fields: Any, shape: tuple[int, int, int], affine: Float64[np.ndarray, "4 4"]) -> list[str]:
     """Notes on voxels that are not rectangular, and on two positions or voxel sizes in one header; the sform counts."""
     notes = []

@@ -75,9 +75,8 @@ def find_head(planes: Real[np.ndarray, "planes rows columns"]) -> Head:
     """
     thin = planes[:, ::2, ::2]  # a quarter of the work; the box is widened by the pixel that this may lose
     positive = thin[thin > 0]
-    if not positive.size:
-        return Head(slice(0, 0), slice(0, 0), np.zeros(planes.shape, bool))
-    dark, bright = max(float(np.percentile(thin, 2)), 0.0), float(np.percentile(positive, 99))
+    dark = max(float(np.percentile(thin, 2)), 0.0)
+    bright = float(np.percentile(positive, 99)) if positive.size else np.inf
     body = thin > dark + _BACKGROUND_SHARE * (bright - dark)
     gaps = _gaps(body.sum(axis=(1, 2)))
     head, beside = _pieces(np.delete(body, gaps, axis=0))

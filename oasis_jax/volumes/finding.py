@@ -10,10 +10,13 @@ from typing import NamedTuple
 from oasis_jax.volumes.nifti import SUFFIXES
 from oasis_jax.volumes.other_kinds import other_kind
 
+Problems = dict[Path, str]
+"""A sentence about each path that cannot be used."""
+
 _LONGEST = 220
 """Bytes of a file's name without its ending. File systems allow 255, with all that is added to the name."""
 
-_DANGLING = "is a link to a file that does not exist: fetch that file (in DataLad: datalad get), or remove the link"
+_NO_VOLUME = f"and no volume ({', '.join(SUFFIXES)})"
 
 
 class InputFile(NamedTuple):
@@ -29,31 +32,27 @@ class InputFile(NamedTuple):
         return os.path.join(os.path.dirname(self.name), self.path.name)
 
 
-def find_inputs(paths: Sequence[Path]) -> tuple[list[InputFile], list[str]]:
+def find_inputs(paths: Sequence[Path]) -> tuple[list[InputFile], Problems]:
     """The PNG files and volumes among the paths, or in folders among them, and a sentence about each unusable file.
 
     Folders within folders are not searched. Hidden files, and files of other kinds in a folder, are ignored. Results
     of files of one name, as `sub-*/anat/T1.nii.gz`, go to folders like theirs: `sub-01/anat/T1_labels.nii.gz`.
     """
     files: dict[Path, InputFile] = {}
-    problems = []
+    problems: Problems = {}
     for path in paths:
-        candidates, path_problems = _in_folder(path) if path.is_dir() else _file(path)
-        problems += path_problems
+        candidates, unusable = _in_folder(path) if path.is_dir() else _file(path)
+        problems |= unusable
         for file in candidates:
-            target = file.path.resolve()
-            if target in files:
-                if files[target].name != file.name:  # not the same path named twice, but two links
-                    problems.append(f"{file.path} is the same file as {files[target].path}: only that one is labelled")
-                continue
-            if len(os.fsencode(file.name)) > _LONGEST:
-                problems.append(f"{file.path} has a name that is too long for the names of its results: shorten it")
-                continue
-            files[target] = file
+            first = files.setdefault(file.path.resolve(), file)
+            if first.name != file.name:  # not the same path named twice, but two links
+                problems[file.path] = f"{file.path} is the same file as {first.path}: only that one is labelled"
     names: dict[str, InputFile] = {}
     for file in _told_apart(list(files.values())):
-        if (other := names.setdefault(file.name, file)) is not file:
-            problems.append(f"{file.path} has the same name as {other.path}: label it with another --output")
+        if len(os.fsencode(os.path.basename(file.name))) > _LONGEST:
+            problems[file.path] = f"{file.path} has a name that is too long for the names of its results: shorten it"
+        elif (other := names.setdefault(file.name, file)) is not file:
+            problems[file.path] = f"{file.path} has the same name as {other.path}: label it with another --output"
     return list(names.values()), problems
 
 
@@ -72,39 +71,35 @@ def _folder(file: InputFile) -> str:
     return os.path.dirname(os.path.abspath(file.path))
 
 
-def _file(path: Path) -> tuple[list[InputFile], list[str]]:
+def _file(path: Path) -> tuple[list[InputFile], Problems]:
     header = path.with_suffix(".hdr")
     if path.suffix.lower() == ".img" and header.exists():  # the header stands for both files of the pair
         path = header
     name = stem(path.name)
     if path.is_symlink() and not path.exists():
-        return [], [f"{path} {_DANGLING}"]
-    if not path.exists():
-        return [], [f"{path} does not exist"]
-    if name is None or not path.is_file():
-        kind = _other_kind(path)
-        reason = f"but {kind}" if kind else f"and no volume ({', '.join(SUFFIXES)})"
-        return [], [f"{path} is no PNG file {reason}"]
-    return [InputFile(path, name)], []
+        problem = "is a link to a file that does not exist: fetch that file (in DataLad: datalad get), or remove it"
+    elif not path.exists():
+        problem = "does not exist"
+    elif name is None or not path.is_file():
+        problem = f"is no PNG file {f'but {kind}' if (kind := _other_kind(path)) else _NO_VOLUME}"
+    else:
+        return [InputFile(path, name)], {}
+    return [], {path: f"{path} {problem}"}
 
 
-def _in_folder(folder: Path) -> tuple[list[InputFile], list[str]]:
-    files, problems = [], []
+def _in_folder(folder: Path) -> tuple[list[InputFile], Problems]:
+    files: list[InputFile] = []
+    problems: Problems = {}
     for name in sorted(os.listdir(folder), key=_in_order):
         path = folder / name
-        if name.startswith(".") or stem(name) is None or path.is_dir():
-            continue
-        if not path.exists():
-            problems.append(f"{path} {_DANGLING}")
-        elif not path.is_file():
-            problems.append(f"{path} is no regular file")
-        else:
-            files += _file(path)[0]
+        if not (name.startswith(".") or stem(name) is None or path.is_dir()):
+            found, unusable = _file(path)
+            files, problems = files + found, problems | unusable
     if not files and not problems:
         first = next((path for path in sorted(folder.glob("[!.]*")) if path.is_file()), folder)
         kind = _other_kind(first)
         mend = f"; {first.name} is {kind}" if kind else ": name another folder"
-        problems.append(f"{folder} holds no PNG file and no volume{mend}")
+        problems[folder] = f"{folder} holds no PNG file and no volume{mend}"
     return files, problems
 
 

@@ -9,16 +9,16 @@ import math
 import zlib
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 from nibabel import arrayproxy, filebasedimages, spatialimages, wrapstruct
 from nibabel.freesurfer import mghformat
 
 from oasis_jax.system.errors import UserError
-from oasis_jax.volumes.affine import code_of, is_placed, place_notes, read_affine
+from oasis_jax.volumes.affine import code_of
 from oasis_jax.volumes.other_kinds import other_kind
 
 BROKEN = (
@@ -46,36 +46,14 @@ _HARMLESS = ("not SPM compatible", "very large origin")
 """Parts of what nibabel says of sound headers."""
 
 
-class Header(NamedTuple):
-    """A checked header."""
-
-    fields: Any
-    """The nibabel header, repaired if it needed repair."""
-    shape: tuple[int, int, int]
-    affine: Float64[np.ndarray, "4 4"]
-    """From the file's own voxel numbers to mm."""
-    placed: bool
-    """Whether the file itself gives its orientation."""
-    notes: tuple[str, ...]
-    """What the user should know."""
-
-    @property
-    def rounding(self) -> float:
-        """Largest rounding error of a value that is stored as a scaled whole number; 0 without scaling."""
-        slope = _scaling(self.fields)[0]
-        return abs(slope) / 2 if slope != 1 and self.fields.get_data_dtype().kind in "iu" else 0.0
-
-
-def read_file(path: Path, orientation: str | None = None) -> tuple[Header, Float32[np.ndarray, "i j k"]]:
-    """Read and check a header, then the voxels, with axes in the file's own order.
+def read_file(path: Path) -> tuple[Any, Float32[np.ndarray, "i j k"], list[str]]:
+    """Read a header, checked and repaired; then the voxels, with axes in the file's own order; and notes on the file.
 
     Args:
         path: a NIfTI or MGH file, gzipped or not, under any name; or the .hdr or .img of an Analyze or NIfTI pair.
-        orientation: directions of the first, second and third axis, such as "RAS" or "LPI", for a file that does not
-            give them.
 
     Raises:
-        UserError: no volume, damaged, not three-dimensional, of a size that no head has, or of unknown orientation.
+        UserError: no volume, damaged, not three-dimensional, or of a size that no head has.
     """
     head, voxels = _files(path)
     try:
@@ -84,25 +62,21 @@ def read_file(path: Path, orientation: str | None = None) -> tuple[Header, Float
         with _open(voxels) as stream, np.errstate(all="ignore"):  # a damaged header; its values are checked
             fields, notes = _fields(path, block, _SINGLE if head == voxels else _PAIR)
             shape = _shape(path, fields)
-            affine = read_affine(path, fields, shape, orientation)
-            notes += place_notes(fields, shape, affine)
             first, dtype = _first(fields), fields.get_data_dtype()
             most = voxels.stat().st_size * (_SQUEEZE if isinstance(stream, gzip.GzipFile) else 1)
             if first < 0 or first + math.prod(shape) * dtype.itemsize > most:
                 raise EOFError
-            stored = arrayproxy.ArrayProxy(stream, (shape, dtype, first, *_scaling(fields)), mmap=False)
+            stored = arrayproxy.ArrayProxy(stream, (shape, dtype, first, *scaling(fields)), mmap=False)
             values = np.asarray(stored, dtype=np.float32)
             rest = stream.read(_AFTER).strip(b"\0")  # to the end, where gzip keeps its checksum
     except BROKEN as error:
         raise _damaged(path, error) from error
     if rest and not isinstance(fields, mghformat.MGHHeader):  # in MGH files, metadata follow the voxels
         notes.append("its file goes on after the last voxel that its header claims")
-    return Header(fields, shape, affine, is_placed(fields), tuple(notes)), values
+    return fields, values, notes
 
 
-def read_image(
-    path: Path, image: spatialimages.SpatialImage, orientation: str | None = None
-) -> tuple[Header, Float32[np.ndarray, "i j k"]]:
+def read_image(path: Path, image: spatialimages.SpatialImage) -> tuple[Any, Float32[np.ndarray, "i j k"], list[str]]:
     """As `read_file`, of an image that nibabel holds, whose header it has repaired; errors call it `path`."""
     if not isinstance(image, (*_SINGLE, *_PAIR, nib.MGHImage)):
         raise UserError(f"{path} is a {type(image).__name__}: give a NIfTI, Analyze or MGH image.")
@@ -110,13 +84,15 @@ def read_image(
         with np.errstate(all="ignore"):
             # With the affine of the image, which may have changed since its header was read.
             fields = type(image)(image.dataobj, image.affine, image.header).header
-            shape = _shape(path, fields)
-            affine = read_affine(path, fields, shape, orientation)
-            notes = place_notes(fields, shape, affine)
-            values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+            return fields, np.asarray(image.dataobj, dtype=np.float32).reshape(_shape(path, fields)), []
     except BROKEN as error:
         raise _damaged(path, error) from error
-    return Header(fields, shape, affine, is_placed(fields), tuple(notes)), values
+
+
+def scaling(fields: Any) -> tuple[float, float]:
+    """Slope and intercept that the stored numbers are scaled by."""
+    slope, inter = fields.get_slope_inter()
+    return 1.0 if slope is None else float(slope), float(inter or 0)
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
@@ -190,9 +166,3 @@ def _shape(path: Path, fields: Any) -> tuple[int, int, int]:
 def _first(fields: Any) -> int:
     """The byte of its file at which the first voxel begins."""
     return int(fields.get_data_offset()) or (fields.single_vox_offset if getattr(fields, "is_single", False) else 0)
-
-
-def _scaling(fields: Any) -> tuple[float, float]:
-    """Slope and intercept that the stored numbers are scaled by."""
-    slope, inter = fields.get_slope_inter() if hasattr(fields, "get_slope_inter") else (None, None)
-    return 1.0 if slope is None else float(slope), float(inter or 0)

@@ -1,18 +1,19 @@
 """Files to label: read, and cut into frames like those that a network was trained on."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from oasis_jax.system.ahead import ahead
 from oasis_jax.system.errors import UserError, describe
 from oasis_jax.volumes.anatomy import find_head, head_notes
 from oasis_jax.volumes.finding import InputFile
-from oasis_jax.volumes.frame import Place, middle, put, take, volume_grey
+from oasis_jax.volumes.frame import Framing, Place, cut_frames, middle, place_head, put, take, volume_grey
 from oasis_jax.volumes.nifti import (
     Volume,
     check_slices,
@@ -22,12 +23,11 @@ from oasis_jax.volumes.nifti import (
     slice_spacing,
     thickness_notes,
 )
-from oasis_jax.volumes.placing import Framing, cut_frames, place_head
-from oasis_jax.volumes.png import missing_neighbours, neighbour_files, read_grey
+from oasis_jax.volumes.png import neighbour_files, read_grey
 from oasis_jax.volumes.resample import Grid, resample
 
-_AHEAD = 4
-"""Files that are read ahead; few, because a volume takes a tenth of a gigabyte."""
+_AHEAD = 3
+"""Files that are read ahead of the one that is labelled; few, because a volume takes a tenth of a gigabyte."""
 
 _ZERO_SHARE = 0.05
 """Share of the brightest tissue up to which the background counts as 0, as in the slices of training."""
@@ -52,8 +52,6 @@ class Input(NamedTuple):
     """None for a PNG file."""
     notes: tuple[str, ...]
     """What the user should know about this file."""
-    alone: bool = False
-    """Whether the network sees neighbours but no neighbour of the PNG file exists, so that it stands in for them."""
 
     @property
     def slices(self) -> UInt8[np.ndarray, "slices height width"]:
@@ -112,27 +110,23 @@ def _read_png(file: InputFile, framing: Framing) -> Input:
         place, notes = place_head((sides[0].own, sides[1].own), (head.rows, head.columns), framing)
     if not grey.any():
         notes = ("it is black, so nothing is labelled",)
-    notes += neighbour_notes
     head = np.full((1, *grey.shape), grey.any())  # the network labels the slice as it is, as in an evaluation
     frames = np.stack([put(image, place) for image in images], axis=-1)[None]
-    alone = framing.neighbours > 0 and all(image is grey for image in images)
-    return Input(file, frames, head, place, sides, None, notes, alone)
+    return Input(file, frames, head, place, sides, None, (*notes, *neighbour_notes))
 
 
-def _neighbour_images(path: Path, grey: np.ndarray, reach: int) -> tuple[list[np.ndarray], tuple[str, ...]]:
+def _neighbour_images(path: Path, grey: np.ndarray, reach: int) -> tuple[list[np.ndarray], list[str]]:
     """The slices around a PNG slice; the slice itself, and a note, for each neighbour that cannot be used."""
     files, notes = {path: grey}, []
     paths = neighbour_files(path, reach)
     for other in paths:
-        if other in files:
-            continue
-        files[other] = _like(other, grey)
-        if files[other] is grey:
-            notes.append(f"its neighbour {other.name} cannot be used, so the slice itself stands in for it")
-    if reach and (missing := missing_neighbours(path)):
-        names = " and ".join(map(str, missing))
-        notes.append(f"slice {names} of its case is missing, so the slice itself stands in for it")
-    return [files[other] for other in paths], tuple(notes)
+        if other not in files:
+            files[other] = _like(other, grey)
+            if files[other] is grey:
+                notes.append(f"its neighbour {other.name} cannot be used, so the slice itself stands in for it")
+    if reach and len(files) == 1:
+        notes.append("no neighbouring slice lies beside it, so the slice itself stands in for its neighbours")
+    return [files[other] for other in paths], notes
 
 
 def _like(path: Path, grey: np.ndarray) -> np.ndarray:
@@ -148,24 +142,19 @@ def read_inputs(
     files: Sequence[InputFile],
     framing: Framing,
     orientation: str | None,
-    fail: Callable[[str], None],
+    fail: Callable[[Path, str], object],
 ) -> Iterator[Input]:
-    """Read files ahead of their use, in order. `fail` gets a sentence about each file that cannot be used.
+    """Read files ahead of their use, in order. `fail` gets each path that cannot be used, and a sentence about it.
 
     Other arguments are those of `read_input`.
     """
+    read = partial(read_input, framing=framing, orientation=orientation)
     with ThreadPoolExecutor(2) as pool:
-        unread, waiting = iter(files), deque[tuple[InputFile, Future[Input]]]()
-        while True:
-            while len(waiting) < _AHEAD and (file := next(unread, None)) is not None:
-                waiting.append((file, pool.submit(read_input, file, framing, orientation)))
-            if not waiting:
-                return
-            file, future = waiting.popleft()
+        for file, reading in ahead(partial(pool.submit, read), files, _AHEAD):
             try:
-                item = future.result()
+                item = reading.result()
             except Exception as error:
-                fail(describe(file.path, error))
+                fail(file.path, describe(file.path, error))
             else:
                 yield item
 

@@ -1,7 +1,7 @@
 """A user's volumes (NIfTI, Analyze, MGH): read with axes to the right, front and top of the head, and written back."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -9,11 +9,10 @@ from jaxtyping import Float, Float32, Float64, Num, Shaped
 from nibabel import affines, nifti1, orientations
 from nibabel.spatialimages import SpatialImage
 
-from oasis_jax import classes
 from oasis_jax.geometry import AXES, Axis
 from oasis_jax.system.errors import UserError
-from oasis_jax.volumes.affine import is_rectangular
-from oasis_jax.volumes.header import Header, read_file, read_image
+from oasis_jax.volumes.affine import is_placed, is_rectangular, place_notes, read_affine
+from oasis_jax.volumes.header import read_file, read_image, scaling
 
 SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh", ".hdr", ".img")
 
@@ -49,31 +48,46 @@ class Volume(NamedTuple):
     """Its file; what errors call it, if it was given in memory."""
     values: Float32[np.ndarray, "x y z"]
     """Toward the right, the front and the top of the head (RAS); finite."""
-    spacing: tuple[float, float, float]
-    """Distance of voxels along X, Y and Z, mm."""
-    header: Header
-    """The header of the file, in the file's own order of axes."""
-    ornt: Float[np.ndarray, "3 2"]
-    """The nibabel orientation from the file's axes to X, Y, Z."""
+    fields: Any
+    """The nibabel header of the file, repaired if it needed repair."""
+    own_affine: Float64[np.ndarray, "4 4"]
+    """From numbers of voxels to mm, in the file's own order of axes."""
     nonfinite: int
     """Number of voxels that are not finite numbers in the file and are 0 here."""
     notes: tuple[str, ...]
     """What the user should know about the file."""
 
     @property
+    def ornt(self) -> Float[np.ndarray, "3 2"]:
+        """The nibabel orientation from the file's axes to X, Y, Z."""
+        return orientations.io_orientation(self.own_affine)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance of voxels along X, Y and Z, mm."""
+        x, y, z = affines.voxel_sizes(self.own_affine)[np.argsort(self.ornt[:, 0])]
+        return float(x), float(y), float(z)
+
+    @property
     def affine(self) -> Float64[np.ndarray, "4 4"]:
         """From voxel numbers along X, Y, Z to mm."""
-        return self.header.affine @ orientations.inv_ornt_aff(self.ornt, self.header.shape)
+        return self.own_affine @ orientations.inv_ornt_aff(self.ornt, self.fields.get_data_shape()[:3])
 
     @property
     def voxel(self) -> float:
         """Volume of a voxel of any shape, mm^3."""
-        return abs(float(np.linalg.det(self.header.affine[:3, :3])))
+        return abs(float(np.linalg.det(self.own_affine[:3, :3])))
 
     @property
     def rectangular(self) -> bool:
         """Whether the sides of a voxel are at right angles."""
-        return is_rectangular(self.header.affine)
+        return is_rectangular(self.own_affine)
+
+    @property
+    def rounding(self) -> float:
+        """Largest rounding error of a value that is stored as a scaled whole number; 0 without scaling."""
+        slope, _ = scaling(self.fields)
+        return abs(slope) / 2 if slope != 1 and self.fields.get_data_dtype().kind in "iu" else 0.0
 
 
 def is_volume(path: Path) -> bool:
@@ -86,47 +100,50 @@ def read_volume(path: Path, orientation: str | None = None) -> Volume:
 
     Args:
         path: a file as for `read_file`.
-        orientation: directions of the axes, such as "RAS", for a file whose header does not give them.
+        orientation: directions of the first, second and third axis, such as "RAS" or "LPI", for a file that does not
+            give them.
 
     Raises:
-        UserError: as `read_file`.
+        UserError: as `read_file` and `read_affine`.
     """
-    return _turned(path, *read_file(path, orientation))
+    return _turned(path, *read_file(path), orientation)
 
 
 def turn_image(path: Path, image: SpatialImage, orientation: str | None = None) -> Volume:
     """As `read_volume`, of an image that nibabel holds; errors call it `path`."""
-    return _turned(path, *read_image(path, image, orientation))
+    return _turned(path, *read_image(path, image), orientation)
 
 
-def _turned(path: Path, header: Header, values: Float32[np.ndarray, "i j k"]) -> Volume:
-    notes = [*header.notes]
-    ornt = orientations.io_orientation(header.affine)
+def _turned(
+    path: Path, fields: Any, values: Float32[np.ndarray, "i j k"], notes: list[str], orientation: str | None
+) -> Volume:
+    i, j, k = values.shape
+    affine = read_affine(path, fields, (i, j, k), orientation)
+    notes += place_notes(fields, (i, j, k), affine)
     sound = (values > -_HUGE) & (values < _HUGE)
     nonfinite = int(values.size - sound.sum())
     if nonfinite:
         values = np.where(sound, values, np.float32(0))
         notes.append(f"{nonfinite} voxel(s) are not finite numbers, or too large for float32, and count as 0")
-    oblique = float(np.degrees(affines.obliquity(header.affine)).max())
+    oblique = float(np.degrees(affines.obliquity(affine)).max())
     notes += [f"it lies {oblique:.0f} degrees oblique; slices follow its own axes"] if oblique > 15 else []
-    x, y, z = (float(mm) for mm in affines.voxel_sizes(header.affine)[np.argsort(ornt[:, 0])])
-    values = np.ascontiguousarray(orientations.apply_orientation(values, ornt))
-    return Volume(path, values, (x, y, z), header, ornt, nonfinite, (*notes, *_negative_notes(values)))
+    values = np.ascontiguousarray(orientations.apply_orientation(values, orientations.io_orientation(affine)))
+    return Volume(path, values, fields, affine, nonfinite, (*notes, *_negative_notes(values)))
 
 
-def write_volume(path: Path, values: Num[np.ndarray, "x y z *classes"], like: Volume, names: bool = False) -> None:
+def write_volume(path: Path, values: Num[np.ndarray, "x y z *classes"], like: Volume, meaning: str = "") -> None:
     """Write an array on the grid of a volume's own file, with its affine and nothing else of its header.
 
     Args:
         path: NAME.nii.gz.
         values: uint8 classes, or float32 probabilities of each class, in RAS order.
         like: the volume whose grid it is.
-        names: mark it as a label volume and put the classes' names into its header.
+        meaning: of the values of a label volume, for its header.
     """
     values = own_axes(values, like)
-    fields = like.header.fields
+    fields, affine = like.fields, like.own_affine
     kind = nib.Nifti2Image if isinstance(fields, nib.Nifti2Header) else nib.Nifti1Image
-    header, affine = kind.header_class(), like.header.affine
+    header = kind.header_class()
     if isinstance(fields, nib.Nifti1Header):  # not MGH, nor Analyze, whose orientation only the user knows
         for name in _GEOMETRY:
             header[name] = fields[name]
@@ -135,10 +152,9 @@ def write_volume(path: Path, values: Num[np.ndarray, "x y z *classes"], like: Vo
         affine = fields.get_best_affine()
     header["descrip"] = b"oasis_jax"
     image = kind(values, affine, header, dtype=values.dtype)
-    if names:
+    if meaning:
         image.header.set_intent("label", name="tissue")
-        text = "; ".join(f"{k} {name}" for k, name in enumerate(classes.NAMES))
-        image.header.extensions.append(nifti1.Nifti1Extension("comment", text.encode()))
+        image.header.extensions.append(nifti1.Nifti1Extension("comment", meaning.encode()))
     nib.save(image, path)
 
 
@@ -204,7 +220,7 @@ def same_grid(a: Volume, b: Volume) -> bool:
     size = np.array(a.values.shape)
     if a.values.shape != b.values.shape:
         return False
-    if not (a.header.placed and b.header.placed):
+    if not (is_placed(a.fields) and is_placed(b.fields)):
         return bool((np.abs(np.subtract(a.spacing, b.spacing)) * size).max() < _SAME)
     difference, corners = a.affine - b.affine, np.array(list(np.ndindex(2, 2, 2))) * (size - 1)
     return bool(np.abs(corners @ difference[:3, :3].T + difference[:3, 3]).max() < _SAME)

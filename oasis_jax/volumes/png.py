@@ -42,17 +42,11 @@ def read_grey(path: Path) -> UInt8[np.ndarray, "rows columns"]:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             if getattr(image, "n_frames", 1) > 1:
                 raise UserError(f"{path} is an animation: save its frames as files.")
-            levels = _levels(image, depth=content[24])
+            return _levels(path, image, depth=content[24])
     except BROKEN as error:
         identified = not isinstance(error, UnidentifiedImageError)
         reason = str(error) if identified else f"it is {other_kind(content[:1024]) or 'not one'}"
         raise UserError(f"{path} cannot be read as a PNG image: {reason}.") from error
-    if isinstance(levels, str):
-        raise UserError(
-            f"{path} {levels}, which a conversion would lose: save it as 8-bit grey, or label the volume that it was "
-            "made from."
-        )
-    return levels
 
 
 def neighbour_files(path: Path, reach: int) -> list[Path]:
@@ -67,30 +61,26 @@ def neighbour_files(path: Path, reach: int) -> list[Path]:
     return [*reversed(below), *above[1:]]
 
 
-def missing_neighbours(path: Path) -> list[int]:
-    """Numbers of the slices directly below and above a slice that are missing, although the case continues there."""
-    number = int(match[2]) if (match := _NUMBERED.fullmatch(path.name)) else 0
-    return [number + step for step in (-1, 1) if not _beside(path, step) and _beside(path, 2 * step)]
-
-
-_DEEP = "holds more than 8-bit grey levels"
-
-
-def _levels(image: Image.Image, depth: int) -> np.ndarray | str:
-    """8-bit grey levels, or a description of what else the file holds; `depth` is the file's bits a channel."""
+def _levels(path: Path, image: Image.Image, depth: int) -> UInt8[np.ndarray, "rows columns"]:
+    """8-bit grey levels; `depth` is the file's bits a channel. `UserError` if the file holds something else."""
     if image.mode == "L" and "transparency" not in image.info:
         return np.array(image)
+    lost = "holds more than 8-bit grey levels"
     if image.mode.startswith("I"):
         wide = np.array(image).astype(np.int64)
         if wide.max() <= 255:
             return wide.astype(np.uint8)
-        return (wide // 257).astype(np.uint8) if not (wide % 257).any() else _DEEP
-    if depth > 8:  # Pillow drops the low bytes of 16-bit colours
-        return _DEEP
-    red, green, blue, alpha = np.moveaxis(np.array(image.convert("RGBA")), -1, 0)
-    if (alpha != 255).any():
-        return "has transparent pixels"
-    return red.copy() if (red == green).all() and (red == blue).all() else "holds colours"
+        if not (wide % 257).any():
+            return (wide // 257).astype(np.uint8)
+    elif depth <= 8:  # Pillow drops the low bytes of 16-bit colours
+        red, green, blue, alpha = np.moveaxis(np.array(image.convert("RGBA")), -1, 0)
+        if (alpha == 255).all() and (red == green).all() and (red == blue).all():
+            return red.copy()
+        lost = "holds colours" if (alpha == 255).all() else "has transparent pixels"
+    raise UserError(
+        f"{path} {lost}, which a conversion would lose: save it as 8-bit grey, or label the volume that it was made "
+        "from."
+    )
 
 
 def _beside(path: Path, step: int) -> Path | None:

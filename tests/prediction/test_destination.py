@@ -1,7 +1,10 @@
-"""A second start labels only what is missing or changed, and never replaces what somebody made by hand."""
+"""A folder of results: what is labelled again, what is never replaced, and tables that many calls write."""
 
 import csv
+import errno
+import fcntl
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,30 +12,36 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import assert_mistake, blob, brain, by_grey, command, finish, save, stand_in
+from helpers import blob, brain, by_grey, command, finish, predict_with, save, stand_in
 from helpers import start as begin
 
 from oasis_jax import predict
 from oasis_jax.data.slices import write_png
-from oasis_jax.inference.segment import Labels
-from oasis_jax.prediction import record
+from oasis_jax.inference.segment import Labels, Segmenter
+from oasis_jax.prediction import pages, record, tables
+from oasis_jax.prediction.outputs import LABELS
+from oasis_jax.prediction.record import Settings
+from oasis_jax.prediction.summary import FileSummary, SliceSummary
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.png import read_grey
 
 Start = Callable[..., tuple[list[str], list[str]]]
 
 
+def with_weights(value: float) -> Segmenter:
+    segmenter = stand_in()
+    return replace(segmenter, ensemble=replace(segmenter.ensemble, params=({"w": np.full(1, value)},)))
+
+
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Start:
+def start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Start:
     """Label three volumes, `a`, `b` and `c`; returns the names of those that were labelled, and the problems."""
     paths = [save(tmp_path / f"{name}.nii", brain((37, 50, k + 4))[0]) for k, name in enumerate("abc")]
 
     def label(weights: float = 0.0, **options: Any) -> tuple[list[str], list[str]]:
-        segmenter = stand_in()
-        segmenter = replace(segmenter, ensemble=replace(segmenter.ensemble, params=({"w": np.full(1, weights)},)))
-        monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **rest: segmenter)
-        arguments = predict.Arguments(Path("run"), tuple(paths), tmp_path / "out", json=True, **options)
         capsys.readouterr()
-        _, problems = predict.predict(segmenter.ensemble.runs[0], arguments)
+        _, problems = predict_with(with_weights(weights), paths, tmp_path / "out", json=True, **options)
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         return sorted(line["file"][0] for line in lines if line["state"] == "labelled"), problems
 
@@ -45,6 +54,13 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def write_slices(folder: Path, count: int) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    for k in range(count):
+        write_png(folder / f"{k}.png", blob(np.random.default_rng(k))[0])
+    return [folder / f"{k}.png" for k in range(count)]
+
+
 def test_what_was_made_from_the_same_bytes_weights_and_options_is_not_made_again(start: Start, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("?_*")}
     assert start() == ([], [])
@@ -53,13 +69,25 @@ def test_what_was_made_from_the_same_bytes_weights_and_options_is_not_made_again
     assert start() == (["b"], [])
     (tmp_path / "out/c_overlay.png").unlink()
     assert start() == (["c"], [])
-    assert start(all_heights=True) == (["a", "b", "c"], [])
-    assert start(all_heights=True, weights=1.0) == (["a", "b", "c"], [])
-    assert start(all_heights=True, weights=1.0, orientation="RAS") == (["a", "b", "c"], [])
-    assert start(all_heights=True, weights=1.0, orientation="RAS", mirror=True) == (["a", "b", "c"], [])
-    assert start(all_heights=True, weights=1.0, orientation="RAS", mirror=True) == ([], [])
-    assert start(all_heights=True, weights=1.0, orientation="RAS", mirror=True, overwrite=True)[0] == ["a", "b", "c"]
+    options: dict[str, Any] = {}
+    for more in ({"all_heights": True}, {"weights": 1.0}, {"orientation": "RAS"}, {"mirror": True}):
+        options |= more
+        assert start(**options) == (["a", "b", "c"], [])
+    assert start(**options) == ([], [])
+    assert start(**options, overwrite=True)[0] == ["a", "b", "c"]
     assert [row["slices"] for row in rows(tmp_path / "out")] == ["4", "9", "6"]
+
+
+def test_the_table_tells_apart_what_other_weights_and_options_made(tmp_path: Path) -> None:
+    first, second, third = write_slices(tmp_path / "in", 3)
+    for path, value, options in ((first, 0.0, {}), (second, 1.0, {}), (third, 1.0, {"mirror": True})):
+        assert predict_with(with_weights(value), [path], tmp_path / "out", **options) == (1, [])
+    made = [row["made_with"] for row in rows(tmp_path / "out")]
+    assert made[0] != made[1]
+    assert made[2] == f"{made[1]}, mirror"
+    known = record.read(tmp_path / "out", InputFile(first, "0"))
+    assert known is not None
+    assert made[0] == f"weights {known.settings.weights[0][:12]}"
 
 
 def test_probabilities_are_added_and_do_not_outlive_their_labels(start: Start, tmp_path: Path) -> None:
@@ -78,11 +106,9 @@ def test_labels_that_somebody_corrected_stay(start: Start, tmp_path: Path) -> No
     assert named == problem
     assert "out/b_labels.nii.gz is not as the program wrote it: keep it elsewhere, or add --overwrite" in problem
     assert (tmp_path / "out/b_labels.nii.gz").read_bytes() == b"by hand"
-    (tmp_path / "out/a_probabilities.nii.gz").write_bytes(b"mine")
-    assert "a_probabilities.nii.gz is not as the program wrote it" in start(all_heights=True)[1][0]
 
 
-@pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"input": "0"}', "\0"])
+@pytest.mark.parametrize("content", [None, "", "[]", '{"input": "0"}', "\0"])
 def test_results_without_a_record_are_refused(content: str | None, start: Start, tmp_path: Path) -> None:
     path = tmp_path / "out/b_record.json"
     if content is None:
@@ -96,7 +122,7 @@ def test_results_without_a_record_are_refused(content: str | None, start: Start,
 def test_a_killed_call_is_continued_and_the_tables_have_all_rows(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, slices = rows(tmp_path / "out"), (tmp_path / "out/slices.csv").read_text()
+    slices = (tmp_path / "out/slices.csv").read_text()
     write = record.write
 
     def killed(folder: Path, file: Any, made: record.Record) -> None:
@@ -110,51 +136,38 @@ def test_a_killed_call_is_continued_and_the_tables_have_all_rows(
     for name in ("tissue.csv", "slices.csv", "labels.tsv", "index.html"):
         (tmp_path / "out" / name).unlink()
     assert start(weights=1.0) == (["b"], [])
-    assert rows(tmp_path / "out") == before
+    assert [row["file"] for row in rows(tmp_path / "out")] == ["a.nii", "b.nii", "c.nii"]
     assert (tmp_path / "out/slices.csv").read_text() == slices
 
 
-def test_a_png_slice_is_made_again_when_its_neighbour_changed(tmp_path: Path) -> None:
+def test_all_that_a_network_sees_counts(tmp_path: Path) -> None:
     paths = [tmp_path / f"case_1_slice_{k}.png" for k in range(3)]
-    for k, path in enumerate(paths):
-        write_png(path, blob(np.random.default_rng(k))[0])
-    found = record.InputFile(paths[1], "x")
-    assert record.seen(found, 0) == [paths[1]]
-    alone, all_three = record.digest(record.seen(found, 0)), record.digest(record.seen(found, 1))
-    write_png(paths[2], blob(np.random.default_rng(5))[0])
-    assert record.digest(record.seen(found, 0)) == alone
-    assert record.digest(record.seen(found, 1)) != all_three
-
-
-def test_both_files_of_an_analyze_pair_count(tmp_path: Path) -> None:
-    for name in ("a.hdr", "a.img"):
-        (tmp_path / name).write_bytes(b"0")
-    pair = record.InputFile(tmp_path / "a.hdr", "a")
-    before = record.digest(record.seen(pair, 0))
+    for path in (*paths, tmp_path / "a.hdr", tmp_path / "a.img"):
+        path.write_bytes(b"0")
+    slice_, pair = InputFile(paths[1], "x"), InputFile(tmp_path / "a.hdr", "a")
+    alone, with_neighbours, volume = record.seen(slice_, 0), record.seen(slice_, 1), record.seen(pair, 0)
+    paths[2].write_bytes(b"1")
     (tmp_path / "a.img").write_bytes(b"1")
-    assert record.digest(record.seen(pair, 0)) != before
+    assert record.seen(slice_, 0) == alone
+    assert record.seen(slice_, 1) != with_neighbours
+    assert record.seen(pair, 0) != volume
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3, 5, 9])
-def test_parts_label_each_file_once(
-    parts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for k in range(5):
-        (tmp_path / "in").mkdir(exist_ok=True)
-        write_png(tmp_path / f"in/{k}.png", blob(np.random.default_rng(k))[0])
+@pytest.mark.parametrize("parts", [1, 3, 9])
+def test_parts_label_each_file_once(parts: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_slices(tmp_path / "in", 5)
     seen: list[int] = []
 
     def counting(frames: np.ndarray) -> Labels:
         seen.append(int(np.count_nonzero(frames.any((1, 2, 3)))))
         return by_grey(frames)
 
-    segmenter = stand_in(counting)
-    monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **rest: segmenter)
     sizes = []
     for number in range(1, parts + 1):
-        words = predict.Arguments(Path("run"), (tmp_path / "in",), tmp_path / "out", part=f"{number}/{parts}")
-        done, problems = predict.predict(segmenter.ensemble.runs[0], words)
-        assert not problems
+        gone = tmp_path / "gone.png"
+        inputs = (tmp_path / "in", gone)
+        done, problems = predict_with(stand_in(counting), inputs, tmp_path / "out", part=f"{number}/{parts}")
+        assert problems == ([f"{gone} does not exist"] if number == 1 else [])  # the first part tells for all
         sizes.append(done)
     assert sum(seen) == sum(sizes) == 5
     assert max(sizes) - min(sizes) <= 1
@@ -162,53 +175,127 @@ def test_parts_label_each_file_once(
     assert ("part 9/9 has none" in capsys.readouterr().err) == (parts == 9)
 
 
-def test_only_the_first_part_tells_of_a_path_that_does_not_exist(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for k in range(2):
-        write_png(tmp_path / f"{k}.png", blob(np.random.default_rng(k))[0])
-    segmenter, inputs = stand_in(), tuple(tmp_path / name for name in ("0.png", "1.png", "gone.png"))
-    monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **rest: segmenter)
-    told = []
-    for part in ("1/2", "2/2"):
-        words = predict.Arguments(Path("run"), inputs, tmp_path / "out", part=part)
-        told.append(predict.predict(segmenter.ensemble.runs[0], words))
-    assert told == [(1, [f"{inputs[2]} does not exist"]), (1, [])]
-
-
-def test_jobs_that_label_parts_side_by_side_lose_no_row(finished: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    for k in range(4):
-        write_png(tmp_path / f"in/{k}.png", blob(np.random.default_rng(k))[0])
-    words = ("predict", finished, tmp_path / "in", "--output", tmp_path / "out", "--part")
-    for job in [begin(*words, f"{number}/2") for number in (1, 2)]:
-        done = finish(job)
-        assert done.returncode == 0, done.stderr
-    assert sorted(row["file"] for row in rows(tmp_path / "out")) == [f"{k}.png" for k in range(4)]
-    assert len(list(tmp_path.glob("out/?_labels.png"))) == 4
-
-
-@pytest.mark.parametrize("part", ["0/3", "4/3", "1", "1/0", "-1/2", "a/b", "1/2/3", "", "1.5/3", "²/3"])
-def test_a_part_that_is_none_is_refused(part: str, finished: Path, tmp_path: Path) -> None:
-    write_png(tmp_path / "a.png", blob(np.random.default_rng(0))[0])
-    done = command("predict", finished, tmp_path / "a.png", "--output", tmp_path / "out", f"--part={part}")
-    assert_mistake(done, f"--part is {part} and must be i/n with i from 1 to n")
+@pytest.mark.parametrize("part", ["0/3", "4/3", "1", "-1/2", "1/2/3", "1.5/3", "²/3"])
+def test_a_part_that_is_none_is_refused(part: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--part is .* and must be i/n with i from 1 to n"):
+        predict_with(stand_in(), write_slices(tmp_path / "in", 1), tmp_path / "out", part=part)
     assert not (tmp_path / "out").exists()
 
 
 def test_json_has_a_line_for_each_input_and_nothing_else(finished: Path, tmp_path: Path) -> None:
-    write_png(tmp_path / "a.png", blob(np.random.default_rng(0))[0])
-    (tmp_path / "broken.png").write_bytes(b"no image")
-    words = ("predict", finished, tmp_path / "a.png", tmp_path / "broken.png", "--output", tmp_path / "out", "--json")
+    (slice_,) = write_slices(tmp_path / "in", 1)
+    (broken := tmp_path / "broken.png").write_bytes(b"no image")
+    gone = tmp_path / "gone.png"
+    words = ("predict", finished, slice_, broken, gone, "--output", tmp_path / "out", "--json")
     for state in ("labelled", "labelled before"):
         done = command(*words)
         assert done.returncode == 1
-        line, problem = map(json.loads, done.stdout.splitlines())
-        assert (line["file"], line["state"], line["slices"]) == ("a.png", state, 1)
+        line, *errors = map(json.loads, done.stdout.splitlines())
+        assert (line["file"], line["state"], line["slices"]) == ("0.png", state, 1)
         assert Path(line["labels"]).is_file()
         (row,) = rows(tmp_path / "out")
-        assert line["cm2"] == {
-            name: float(row[f"{column}_cm2"])
-            for name, column in (("CSF", "CSF"), ("GM", "gray_matter"), ("WM", "white_matter"))
-        }
-        assert "broken.png" in problem["error"]
+        columns = {"CSF": "CSF", "GM": "gray_matter", "WM": "white_matter"}
+        assert line["cm2"] == {name: float(row[f"{column}_cm2"]) for name, column in columns.items()}
+        assert {error["input"] for error in errors} == {str(broken), str(gone)}
+        assert all(error["error"].startswith(error["input"]) for error in errors)
+
+
+def summary(file: str, area: float = 1.0) -> FileSummary:
+    return FileSummary(file, [SliceSummary(0, None, None, False, 0.9, (area, area, area))], None, True, ())
+
+
+SETTINGS = Settings(("0" * 64,), 0, mirror=False, orientation=None, all_heights=False, values="own")
+
+
+def test_tables_keep_the_lines_of_files_labelled_before_also_those_of_older_versions(tmp_path: Path) -> None:
+    bad = os.fsdecode(b"caf\xe9")
+    tables.write(tmp_path, [summary(f"{bad}.png", 100.0), summary("b.png", 200.0)], SETTINGS)
+    path = tmp_path / "tissue.csv"  # an older version had no last column
+    path.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in path.read_text().splitlines()))
+    tables.write(tmp_path, [summary("b.png", 300.0), summary("c.png", 400.0)], SETTINGS)
+    assert [(row["file"], bool(row["made_with"])) for row in rows(tmp_path)] == [
+        (r"caf\xe9.png", False),
+        ("b.png", True),
+        ("c.png", True),
+    ]
+    lines = [line.split(",") for line in (tmp_path / "slices.csv").read_text().splitlines()[1:]]
+    assert [(line[0], line[-1]) for line in lines] == [
+        (r"caf\xe9.png", "100.0"),
+        ("b.png", "300.0"),
+        ("c.png", "400.0"),
+    ]
+
+
+@pytest.mark.parametrize("content", [b"mine,too\n1,2\n", b"\xff\xfe\x00", b"", b'file,slice\n"a'])
+@pytest.mark.parametrize("name", ["tissue.csv", "slices.csv"])
+def test_a_table_of_somebody_else_is_not_continued(content: bytes, name: str, tmp_path: Path) -> None:
+    tables.write(tmp_path, [summary("b.png")], SETTINGS)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"holds {name} already"):
+        predict_with(stand_in(), write_slices(tmp_path / "in", 1), tmp_path)
+    assert (tmp_path / name).read_bytes() == content
+
+
+TOGETHER = """
+import sys, time
+from dataclasses import replace
+from pathlib import Path
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.prediction import record
+from oasis_jax.prediction.destination import Destination
+sys.path[:0] = [sys.argv[4], str(Path(sys.argv[4]).parent)]
+from test_destination import SETTINGS, summary
+
+folder, meeting, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+(meeting / name).touch()
+while len(list(meeting.iterdir())) < 6:
+    time.sleep(0.001)
+for k in range(5):
+    file = InputFile(Path(f"{name}-{k}.png"), f"{name}-{k}")
+    record.write(folder, file, record.Record("", SETTINGS, {}, summary(file.path.name)))
+    assert Destination(folder).write_tables([file], SETTINGS) == (1, None)
+"""
+
+
+def test_predictions_that_end_together_lose_no_line(tmp_path: Path) -> None:
+    folder, meeting = tmp_path / "out", tmp_path / "meeting"
+    folder.mkdir()
+    meeting.mkdir()
+    for process in [begin(folder, meeting, name, Path(__file__).parent, code=TOGETHER) for name in "abcdef"]:
+        done = finish(process)
+        assert done.returncode == 0, done.stderr
+    expected = [f"{name}-{k}.png" for name in "abcdef" for k in range(5)]
+    assert sorted(row["file"] for row in rows(folder)) == expected
+    index = (folder / pages.INDEX).read_text(encoding="utf-8")
+    assert all(name in index for name in expected)
+    written = {tables.TISSUE, tables.SLICES, LABELS, pages.INDEX}
+    assert {path.name for path in folder.iterdir() if not path.name.endswith("_record.json")} == written
+
+
+def test_a_disk_without_locks_has_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert predict_with(stand_in(), write_slices(tmp_path / "in", 1), tmp_path / "out") == (1, [])
+    assert [row["file"] for row in rows(tmp_path / "out")] == ["0.png"]
+    assert "lies on a disk without locks (No locks available)" in capsys.readouterr().err
+
+
+def test_labels_that_another_prediction_wrote_meanwhile_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, theirs = write_slices(tmp_path / "in", 2), tmp_path / "out/0_labels.png"
+
+    def meanwhile(*given: Any) -> tuple[int, dict[Path, str]]:
+        theirs.parent.mkdir()
+        write_png(theirs, np.zeros((3, 3), np.uint8))
+        return label_files(*given)
+
+    label_files = predict.label_files
+    monkeypatch.setattr(predict, "label_files", meanwhile)
+    done, problems = predict_with(stand_in(), paths, tmp_path / "out")
+    assert done == 1
+    assert "0_labels.png already" in problems[0]
+    assert read_grey(theirs).shape == (3, 3)
+    assert [row["file"] for row in rows(tmp_path / "out")] == ["1.png"]

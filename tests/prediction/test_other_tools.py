@@ -2,17 +2,14 @@
 
 import csv
 import warnings
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
 import pytest
 from checked import load, present, turned
-from helpers import brain, stand_in
-
-from oasis_jax import predict
+from helpers import brain, predict_with, stand_in
 
 OBLIQUE = np.array([[0.96, -0.2, 0.05, -20], [0.2, 0.97, -0.1, 7], [-0.02, 0.12, 1.3, 31], [0, 0, 0, 1]])
 """From voxels to mm, turned by some degrees; voxels are nearly rectangular."""
@@ -36,7 +33,7 @@ class Labelled(NamedTuple):
 
 
 @pytest.fixture(params=["right", "turned", "qform", "sform", "both", "nifti2", "coarse"])
-def labelled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Labelled:
+def labelled(request: pytest.FixtureRequest, tmp_path: Path) -> Labelled:
     """Scans that say in every way where they lie."""
     kind, spacing = str(request.param), (0.9, 1.1, 1.7) if request.param == "coarse" else (1.0, 1.0, 1.0)
     values, _ = brain((37, 50, 30), spacing)
@@ -48,22 +45,13 @@ def labelled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     image.set_sform(image.affine, code={"qform": 0, "both": 4}.get(kind, 1))
     image.header.set_xyzt_units("mm", "sec")
     nib.save(image, tmp_path / "scan.nii.gz")
-    segmenter, out = stand_in(), tmp_path / "out"
-    monkeypatch.setattr(predict.Segmenter, "load", lambda *runs, **rest: segmenter)
-    arguments = predict.Arguments(Path("run"), (tmp_path / "scan.nii.gz",), out, probabilities=True, all_heights=True)
-    assert predict.predict(segmenter.ensemble.runs[0], arguments) == (1, [])
+    out = tmp_path / "out"
+    given = {"probabilities": True, "all_heights": True}
+    assert predict_with(stand_in(), [tmp_path / "scan.nii.gz"], out, **given) == (1, [])
     with (out / "tissue.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     found = [float(row[f"{name}_ml"]) for name in ("CSF", "gray_matter", "white_matter")]
     return Labelled(tmp_path / "scan.nii.gz", out / "scan_labels.nii.gz", out / "scan_probabilities.nii.gz", found)
-
-
-def tool(name: str) -> Any:
-    """A library that reads volumes; the test is skipped without it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what its import says of itself
-        pytest.importorskip(name.split(".")[0])
-        return import_module(name)
 
 
 def test_nibabel_sees_one_grid_plain_labels_and_probabilities_of_1(labelled: Labelled) -> None:
@@ -95,7 +83,9 @@ def test_nibabel_sees_one_grid_plain_labels_and_probabilities_of_1(labelled: Lab
 
 
 def test_simpleitk_sees_the_same_image_and_the_same_millilitres(labelled: Labelled) -> None:
-    itk = tool("SimpleITK")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what its import says of itself
+        itk = pytest.importorskip("SimpleITK")
     if isinstance(load(labelled.scan), nib.Nifti2Image):
         pytest.skip("SimpleITK does not read NIfTI-2, so not this scan either")
     scan, labels, shares = (itk.ReadImage(str(path)) for path in labelled[:3])
@@ -109,13 +99,3 @@ def test_simpleitk_sees_the_same_image_and_the_same_millilitres(labelled: Labell
     assert shape.GetLabels() == (1, 2, 3)
     sizes = [shape.GetPhysicalSize(k) / 1000 for k in (1, 2, 3)]
     np.testing.assert_allclose(labelled.millilitres, sizes, atol=0.006)
-
-
-def test_nilearn_measures_the_scan_under_the_labels_without_resampling(labelled: Labelled) -> None:
-    maskers = tool("nilearn.maskers")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nilearn tells of its own defaults
-        masker = maskers.NiftiLabelsMasker(labels_img=str(labelled.labels), resampling_target=None)
-        means = np.ravel(masker.fit_transform([str(labelled.scan)]))
-    scan, labels = (np.asarray(load(path).dataobj) for path in labelled[:2])
-    np.testing.assert_allclose(means, [scan[labels == k].mean() for k in (1, 2, 3)], rtol=1e-5)

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import open_page, pixels, settled
+from browser import open_page
 from checked import present
 from helpers import FRAMING, brain, save, stand_in
 
 from oasis_jax.data.appearance import MEASURES, Ranges
 from oasis_jax.geometry import Cut
 from oasis_jax.inference.label import Segmentation, label
-from oasis_jax.prediction import outputs, pages
-from oasis_jax.prediction.summary import FileSummary, summarise
+from oasis_jax.prediction import pages, tables
+from oasis_jax.prediction.record import Settings
+from oasis_jax.prediction.summary import FileSummary, file_summary
 from oasis_jax.runs.trained import Trained
 from oasis_jax.volumes.finding import InputFile
 from oasis_jax.volumes.inputs import read_input
@@ -30,7 +31,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segmentation, Fi
     values, _ = brain((37, 50, 30))
     path = save(tmp_path_factory.mktemp("volumes") / NAME, values)
     (volume,) = label([read_input(InputFile(path, NAME.removesuffix(".nii.gz")), FRAMING)], stand_in(), False)
-    summary = summarise(volume, Trained(Cut("axial", (0.5, 0.75)), RANGES))
+    summary = file_summary(volume, Trained(Cut("axial", (0.5, 0.75)), RANGES))
     return volume, summary._replace(notes=("it is <i>strange</i>",))
 
 
@@ -68,25 +69,11 @@ def test_the_page_of_a_volume_shows_every_slice_with_head_and_all_notes(
     assert "Nothing was flagged" in page_of(volume, summary._replace(notes=()))
 
 
-def test_png_slices_go_on_as_many_pages_as_they_need(
-    labelled: tuple[Segmentation, FileSummary], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    volume, summary = labelled
-    slices = [(summary, pages.slice_entry(volume, summary, row)) for row in summary.slices[10:17]]
-    (page,) = pages.slices_pages(slices).values()
-    check_alone(page)
-    assert [entry["text"] for entry in data_of(page)["slices"]] == [entry["text"] for _, entry in slices]
-    largest = max(len(entry["image"]) + len(entry["labels"]) for _, entry in slices)
-    monkeypatch.setattr(pages, "_LARGEST", 3 * largest)
-    files = pages.slices_pages(slices)
-    assert list(files)[:2] == ["slices.html", "slices-2.html"]
-    assert sum(len(data_of(page)["slices"]) for page in files.values()) == 7
-    assert pages.slices_pages([]) == {}
-
-
 def test_the_index_links_to_every_file_of_the_table(labelled: tuple[Segmentation, FileSummary], tmp_path: Path) -> None:
     _, summary = labelled
-    outputs.write_tables(tmp_path, [summary, summary._replace(file="x.png", notes=(), millilitres=None)])
+    settings = Settings(("0" * 64,), 0, mirror=False, orientation=None, all_heights=False, values="own")
+    slice_ = summary._replace(file="x.png", notes=(), millilitres=None)
+    tables.write(tmp_path, [summary, slice_], settings)
     (tmp_path / "a <b>&c_view.html").touch()
     (tmp_path / "x_overlay.png").touch()
     page = pages.index_page(tmp_path)
@@ -95,41 +82,7 @@ def test_the_index_links_to_every_file_of_the_table(labelled: tuple[Segmentation
     assert "2 file(s), 1 with notes." in page
     assert f"<td>{len(summary.slices)}, {summary.outside} at other heights</td>" in page
     assert "it is &lt;i&gt;strange&lt;/i&gt;" in page
-    assert "slices.html" not in page
-    for name in ("slices.html", "slices-2.html", "slices-4.html"):  # the last one is of somebody else
-        (tmp_path / name).touch()
-    page = pages.index_page(tmp_path)
-    assert '<a href="slices.html">page 1</a>, <a href="slices-2.html">page 2</a>.' in page
-    assert "slices-4" not in page
-
-
-def test_the_slider_opacity_and_layers_work_in_a_browser_of_a_phones_width(
-    labelled: tuple[Segmentation, FileSummary], tmp_path: Path
-) -> None:
-    volume, summary = labelled
-    entries = [(summary, pages.slice_entry(volume, summary, row)) for row in summary.slices]
-    (page,) = pages.slices_pages(entries).values()
-    (tmp_path / "slices.html").write_text(page, encoding="utf-8")
-    data = data_of(page)
-    with open_page(tmp_path / "slices.html") as tab:
-        first = tab.text_content("#numbers")
-        assert first == f"{data['first'] + 1} of {len(data['slices'])}: {data['slices'][data['first']]['text']}"
-        tab.evaluate("document.getElementById('opacity').value = 100")
-        tab.dispatch_event("#opacity", "input")
-        tab.wait_for_timeout(100)
-        number = int(re.findall(r"slice (\d+)", str(first))[0])
-        assert pixels(tab, "r == 86 && g == 180 && b == 233") == (volume.classes[number] == 1).sum()
-        tab.keyboard.press("n")
-        tab.wait_for_timeout(100)
-        assert pixels(tab, "r == 86 && g == 180 && b == 233") == 0
-        tab.keyboard.press("ArrowRight")
-        assert (
-            settled(tab, str(first))
-            == f"{data['first'] + 2} of {len(data['slices'])}: " + data["slices"][data["first"] + 1]["text"]
-        )
-        assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"
-    outputs.write_tables(tmp_path, [summary])
-    (tmp_path / "index.html").write_text(pages.index_page(tmp_path), encoding="utf-8")
+    (tmp_path / "index.html").write_text(page, encoding="utf-8")
     with open_page(tmp_path / "index.html", ready=None) as tab:
         assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"
         assert np.isclose(tab.evaluate("window.innerWidth"), 390)

@@ -19,14 +19,13 @@ from oasis_jax.geometry import Axis, Cut
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.prediction import outputs
 from oasis_jax.prediction.pages import volume_page
-from oasis_jax.prediction.summary import summarise
+from oasis_jax.prediction.summary import file_summary
 from oasis_jax.report import voxels
 from oasis_jax.runs.trained import Trained
 from oasis_jax.volumes.finding import InputFile
-from oasis_jax.volumes.frame import volume_grey
+from oasis_jax.volumes.frame import Framing, volume_grey
 from oasis_jax.volumes.inputs import read_input
 from oasis_jax.volumes.nifti import planes
-from oasis_jax.volumes.placing import Framing
 
 EXTENT = (72, 96, 84)
 """mm of the volume."""
@@ -52,7 +51,7 @@ def segmented(folder: Path, spacing: Spacing = (1, 1, 1), way: str = "RAS", axis
 
 def page_of(file: Segmentation, axis: Axis = "axial") -> str:
     trained = Trained(Cut(axis, (0.3, 0.7)), dict.fromkeys(MEASURES, (0.0, 255.0)))
-    return volume_page(file, present(file.input.volume), summarise(file, trained), axis)
+    return volume_page(file, present(file.input.volume), file_summary(file, trained), axis)
 
 
 def data_of(page: str) -> dict[str, Any]:
@@ -269,7 +268,7 @@ def test_a_page_of_16_million_voxels_of_noise_stays_below_20_mb_and_a_larger_one
 def test_the_picture_of_a_volume_is_upright_with_the_left_of_the_head_on_its_right(axis: Axis, tmp_path: Path) -> None:
     file = segmented(tmp_path, axis=axis)
     trained = Trained(Cut(axis, (0.3, 0.7)), dict.fromkeys(MEASURES, (0.0, 255.0)))
-    outputs.write(file, summarise(file, trained), tmp_path, trained)
+    outputs.write_overlay(tmp_path / "head_overlay.png", file, file_summary(file, trained), axis)
     with Image.open(tmp_path / "head_overlay.png") as picture:
         shown = np.asarray(picture)
     columns, rows = file.classes.shape[1:]

@@ -23,7 +23,6 @@ from oasis_jax.data.slices import folders, write_png
 from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.prediction import outputs
-from oasis_jax.prediction.summary import FileSummary, SliceSummary
 from oasis_jax.report import tables
 from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.system import files
@@ -193,36 +192,6 @@ def test_names_in_tables_are_taken_literally(finished: Path, capsys: pytest.Capt
     metrics = record.read(Metrics, finished / "evaluation/test/metrics.json")
     tables.console().print(tables.score_table(replace(metrics, data="a[bold]b[/x] :brain:")))
     assert "a[bold]b[/x] :brain:, test" in capsys.readouterr().out
-
-
-def summary(file: str, area: float) -> FileSummary:
-    return FileSummary(file, [SliceSummary(0, None, None, False, 0.9, (area, area, area))], None, True, ())
-
-
-def rows(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row[:2] + row[-2:] for row in list(csv.reader(file))[1:]]
-
-
-def test_tables_keep_the_lines_of_files_labelled_before(tmp_path: Path) -> None:
-    assert outputs.write_tables(tmp_path, [summary(f"{BAD}.png", 100.0), summary("b.png", 200.0)]) == []
-    before = rows(tmp_path / "slices.csv")
-    assert outputs.write_tables(tmp_path, [summary("b.png", 300.0), summary("c.png", 400.0)]) == []
-    assert [row[0] for row in rows(tmp_path / "tissue.csv")] == [r"caf\xe9.png", "b.png", "c.png"]
-    after = rows(tmp_path / "slices.csv")
-    assert after[0] == before[0]
-    assert [row[-1] for row in after] == ["100.0", "300.0", "400.0"]
-    outputs.write_tables(tmp_path, [summary(f"{BAD}.png", 500.0)])
-    assert [row[0] for row in rows(tmp_path / "slices.csv")] == ["b.png", "c.png", r"caf\xe9.png"]
-
-
-@pytest.mark.parametrize("content", [b"mine,too\n1,2\n", b"\xff\xfe\x00", b"", b'file,slice\n"a'])
-def test_a_table_that_is_another_is_kept_aside(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "tissue.csv").write_bytes(content)
-    (sentence,) = outputs.write_tables(tmp_path, [summary("a.png", 1.0)])
-    assert "tissue.csv held something else than its table, which is now called old-tissue.csv" in sentence
-    assert (tmp_path / "old-tissue.csv").read_bytes() == content
-    assert [row[0] for row in rows(tmp_path / "tissue.csv")] == ["a.png"]
 
 
 def test_an_array_on_a_full_disk_says_so(tmp_path: Path) -> None:

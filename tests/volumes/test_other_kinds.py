@@ -52,9 +52,10 @@ def test_an_image_is_of_no_other_kind(tmp_path: Path) -> None:
 def test_a_series_that_must_be_converted_is_named(tmp_path: Path) -> None:
     (tmp_path / "IM0001").write_bytes(DICOM)
     for path in (tmp_path, tmp_path / "IM0001"):
-        found, (problem,) = find_inputs([path])
+        found, problems = find_inputs([path])
         assert not found
-        assert "no PNG file" in problem
-        assert "a DICOM file: convert its series to NIfTI" in problem
+        assert "no PNG file" in problems[path]
+        assert "a DICOM file: convert its series to NIfTI" in problems[path]
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.jpg")
-    assert "is no PNG file but a JPEG image: save it as PNG" in find_inputs([tmp_path / "a.jpg"])[1][0]
+    _, problems = find_inputs([tmp_path / "a.jpg"])
+    assert "is no PNG file but a JPEG image: save it as PNG" in problems[tmp_path / "a.jpg"]

@@ -1,0 +1,225 @@
+"""What prediction finds in a labelled file: amounts, heights, and notes on what is unlike the heads of training."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from checked import present
+from helpers import blob, brain, save, stand_in
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oasis_jax import pretrained
+from oasis_jax.data.appearance import MEASURES, Ranges
+from oasis_jax.data.slices import write_png
+from oasis_jax.geometry import Cut
+from oasis_jax.inference.label import Segmentation, label
+from oasis_jax.inference.segment import Segmenter
+from oasis_jax.prediction.summary import file_summary, screen_line
+from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.trained import Trained
+from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.anatomy import narrows_upward
+from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.inputs import read_input
+
+ALL: Ranges = dict.fromkeys(MEASURES, (0.0, 255.0))
+
+EVERY = Trained(Cut(heights=None), ALL)
+"""A training on every height."""
+
+UPRIGHT = [0.01, 0.22, 0.44, 0.68, 0.9, 1, 0.97, 0.88, 0.68, 0.37, 0.05]
+"""Area of the brain at heights 0, 0.1, ..., 1, in the scan of an OASIS-1 subject."""
+
+
+def of_every_height() -> Segmenter:
+    """The stand-in for a network, as if it was trained on every height."""
+    segmenter = stand_in()
+    (run,) = segmenter.ensemble.runs
+    run = run._replace(provenance=run.provenance | {"slice_cut": {"axis": "axial", "heights": None}})
+    return replace(segmenter, ensemble=replace(segmenter.ensemble, runs=(run,)))
+
+
+def labelled(path: Path, segmenter: Segmenter | None = None) -> Segmentation:
+    segmenter = segmenter or stand_in()
+    (one,) = label([read_input(InputFile(path, "a"), segmenter.framing)], segmenter, True)
+    return one
+
+
+@pytest.fixture
+def tall(tmp_path: Path) -> Segmentation:
+    """A brain of 120 slices."""
+    return labelled(save(tmp_path / "tall.nii", brain((37, 50, 120), (1, 1, 0.25))[0], (1, 1, 0.25)))
+
+
+def notes(segmentation: Segmentation, **trained: Any) -> tuple[str, ...]:
+    return file_summary(segmentation, Trained(Cut(), ALL, **trained)).notes
+
+
+def test_a_report_measures_in_mm_and_marks_heights(tmp_path: Path) -> None:
+    spacing, slab = (0.5, 0.8, 2.0), Trained(Cut("axial", (0.5, 0.75)), ALL)
+    values, truth = brain((74, 62, 18), spacing)
+    one = labelled(save(tmp_path / "a.nii", values, spacing))._replace(classes=np.moveaxis(truth, 2, 0).copy())
+    facts, whole = file_summary(one, slab), file_summary(one, slab, all_heights=True)
+    inside = [each.number for each in facts.slices if each.in_trained_heights]
+    shown = np.flatnonzero(truth.any(axis=(0, 1)))
+    middle = (shown[0] + shown[-1]) / 2
+    assert inside == [k for k in range(18) if middle - 0.2 <= k <= shown[0] + 0.76 * (shown[-1] - shown[0])]
+    assert facts.outside == len(shown) - len(inside)
+    for told, counted, state in ((facts, truth[..., inside], "left out"), (whole, truth, "added up")):
+        counts = np.bincount(counted.ravel(), minlength=4)[1:]
+        assert np.allclose(present(told.millilitres), counts * 0.5 * 0.8 * 2 / 1000)
+        assert f"outside the heights seen in training and are {state}" in screen_line(told)
+    one.classes[:5] = one.classes[-5:] = one.classes[9]  # a volume that ends inside the brain
+    part = file_summary(one, slab)
+    assert present(part.millilitres).sum() == pytest.approx((one.classes > 0).sum() * 0.5 * 0.8 * 2 / 1000)
+    assert part.notes == ("it ends inside the brain, so the heights of its slices are unknown, and all are added up",)
+    assert "unlike" in file_summary(one, Trained(Cut(), ALL | {"mean": (1.0, 2.0)})).notes[-1]
+
+
+def test_a_sheared_volume_has_the_millilitres_of_its_voxels(tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 30))
+    affine = np.eye(4)
+    affine[1, 2] = 0.4  # slices stacked at a slant, still 1 mm apart
+    nib.save(nib.Nifti1Image(values, affine), tmp_path / "a.nii")
+    one = labelled(tmp_path / "a.nii")._replace(classes=np.moveaxis(truth, 2, 0).copy())
+    facts = file_summary(one, Trained(Cut(), ALL), all_heights=True)
+    counts = np.bincount(truth.ravel(), minlength=4)[1:]
+    assert np.allclose(present(facts.millilitres), counts / 1000)
+    assert np.allclose(facts.areas, counts)
+    assert "not rectangular" in facts.notes[0]
+
+
+def test_labels_of_less_confidence_than_in_validation_are_doubtful(tall: Segmentation) -> None:
+    doubt = tall._replace(confidence=np.full(len(tall.classes), 0.9, np.float32))
+    assert notes(doubt) == ()  # the run does not say how confident it was
+    assert notes(doubt, confidence=0.91) == ()
+    (note,) = notes(doubt, confidence=0.95)
+    assert note.startswith("its labels are doubtful: their confidence is 0.900 in the median slice; in validation, ")
+    assert note.endswith("nearly always 0.950 or more")
+    few = doubt.confidence.copy()
+    few[60:] = 1
+    assert notes(doubt._replace(confidence=few), confidence=0.95) == ()  # only slices at trained heights count
+    summary = file_summary(doubt._replace(confidence=few), Trained(Cut(), ALL, 0.95))
+    assert [row.unlike_training for row in summary.slices] == [True] * 60 + [False] * 60
+
+
+def test_labels_given_as_a_scan_have_a_note(tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 30))
+    image, classes = blob(np.random.default_rng(0))
+    others = np.array([0, 24, 2035, 41], np.float32)[truth]  # as FreeSurfer numbers its structures
+    write_png(tmp_path / "scan.png", image)
+    write_png(tmp_path / "map.png", classes * np.uint8(85))
+    scans = {"scan 1": values, "scan 2": values + np.int16(7)}
+    maps = {"map 1": truth, "map 2": others, "map 3": truth > 0}
+    for name, array in (scans | maps).items():
+        save(tmp_path / f"{name}.nii", array.astype(np.float32))
+    for path in tmp_path.iterdir():
+        said = any("as in a map of labels: give the scan itself" in note for note in notes(labelled(path)))
+        assert said == path.name.startswith("map"), path
+
+
+def sections(heights: np.ndarray) -> np.ndarray:
+    return np.interp(heights, np.linspace(0, 1, 11), UPRIGHT)
+
+
+@given(st.integers(45, 300), st.floats(1, 1e5), st.floats(-0.5, 0.5))
+def test_a_head_narrows_upward_at_any_size_and_spacing(count: int, area: float, offset: float) -> None:
+    heights = (np.arange(count) + offset) / (count - 1)
+    assert narrows_upward(area * sections(heights), heights)
+    assert not narrows_upward(area * sections(1 - heights), heights)
+    assert not narrows_upward(np.full(count, area), heights)  # a cylinder
+
+
+def test_too_few_slices_are_not_judged() -> None:
+    assert narrows_upward(np.ones(2), np.array([0.0, 1.0]))
+    assert narrows_upward(np.zeros(50), np.linspace(0, 1, 50))
+
+
+def test_a_volume_upside_down_gets_a_note(tall: Segmentation) -> None:
+    assert notes(tall) == ()
+    egg = tall.classes.copy()
+    shown = np.flatnonzero(egg.any(axis=(1, 2)))
+    egg[:] = 0
+    for k in shown:
+        egg[k, : int(37 * sections((k - shown[0]) / (shown[-1] - shown[0])))] = 1
+    assert notes(tall._replace(classes=egg)) == ()
+    (note,) = notes(tall._replace(classes=egg[::-1].copy()))
+    assert note == "its brain does not narrow upward as in an upright head: it may be upside down, or no head"
+
+
+def test_the_confidence_is_the_mean_probability_inside_the_labelled_brain(finished: Path) -> None:
+    segmenter = Segmenter.load([run_folder.load(finished)])
+    frames = np.random.default_rng(0).integers(0, 255, (segmenter.batch((48, 64)), 48, 64, 1)).astype(np.uint8)
+    frames[0] = 0
+    classes, probabilities, confidence = (np.asarray(part) for part in segmenter.forward(frames))
+    for brain_of, probability, value in zip(classes > 0, probabilities, confidence, strict=True):
+        assert value == pytest.approx(probability.max(-1)[brain_of].mean() if brain_of.any() else 1, abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(37, 50, 30), (120, 200, 40)])
+def test_the_frame_is_the_box_around_the_head_whatever_lies_around_it(
+    tmp_path: Path, shape: tuple[int, int, int]
+) -> None:
+    values, truth = brain(shape)
+    one = labelled(save(tmp_path / "a.nii", values), of_every_height())
+    assert one.input.place.frame == (48, 64)  # 30 x 44 mm and a margin, rounded up to multiples of 16
+    assert not one.input.notes
+    np.testing.assert_array_equal(one.classes, np.moveaxis(truth, 2, 0))
+
+
+def test_bits_that_hang_on_to_no_brain_become_background(tmp_path: Path) -> None:
+    values, truth = brain((60, 60, 40))
+    values[3:7, 28:34, 15:22] = 120  # a bit of scalp, in a head that reaches from here to the brain
+    values[7:19, 30, 18] = 60
+    one = labelled(save(tmp_path / "a.nii", values), of_every_height())
+    beside = np.moveaxis(truth == 0, 2, 0)
+    beside[:, 14:] = False  # where the thread ends, a voxel may stay
+    assert not one.classes[beside].any()
+    assert one.probabilities is not None
+    assert (one.probabilities[beside] == [1, 0, 0, 0]).all()
+    assert labelled(tmp_path / "a.nii", stand_in()).classes[beside].any()
+
+
+def test_all_slices_count_and_none_lies_at_an_untrained_height(tmp_path: Path) -> None:
+    values, truth = brain((37, 50, 30))
+    summary = file_summary(labelled(save(tmp_path / "a.nii", values), of_every_height()), EVERY)
+    assert summary.millilitres is not None
+    np.testing.assert_allclose(summary.millilitres, np.bincount(truth.ravel(), minlength=4)[1:] / 1000)
+    assert summary.whole
+    assert summary.outside == 0
+    assert {row.in_trained_heights for row in summary.slices} == {None}
+    assert "heights" not in screen_line(summary)
+
+
+def test_more_labels_than_a_head_holds_are_refused(tmp_path: Path) -> None:
+    values, _ = brain((37, 50, 30))
+    one = labelled(save(tmp_path / "scan.nii", values), of_every_height())
+    full = one._replace(classes=np.full((150, 130, 130), 2, np.uint8), confidence=np.ones(150, np.float32))
+    whole: Any = full.input._replace(head=np.ones((150, 130, 130), bool), frames=np.zeros((150, 16, 16, 1), np.uint8))
+    with pytest.raises(UserError, match=r"scan\.nii would have 2\.5 l of brain and CSF, more than any head has"):
+        file_summary(full._replace(input=whole), EVERY)
+
+
+def test_the_network_looks_at_the_whole_box_and_not_at_a_window_in_it() -> None:
+    segmenter = Segmenter.load([run_folder.load(pretrained.FOLDER)], batch=4)
+    frames = np.random.default_rng(0).integers(0, 255, (4, 224, 240, 3)).astype(np.uint8)
+    answer = np.asarray(segmenter.forward(frames).probabilities)
+    assert (answer[:, [0, -1], :, 0].min(2) < 1).all()  # outside a window, background is certain
+    assert (answer[:, :, [0, -1], 0].min(1) < 1).all()
+
+
+def test_a_file_without_a_brain_and_a_brain_that_is_too_small_get_a_note(tmp_path: Path) -> None:
+    part = labelled(save(tmp_path / "scan.nii", brain((37, 50, 30))[0]), of_every_height())  # 30 mm of a head
+    nothing = part._replace(classes=np.zeros_like(part.classes))
+    assert "no brain was found in it, so nothing is labelled" in file_summary(nothing, EVERY).notes
+    tall = labelled(save(tmp_path / "tall.nii", brain((37, 50, 160))[0]), of_every_height())
+    ml = np.count_nonzero(tall.classes) / 1000
+    small = f"{ml:.0f} ml of brain and CSF were found in it, less than any adult has: it may be no head"
+    assert small in file_summary(tall, EVERY).notes
+    assert not any("adult" in note for note in file_summary(part, EVERY).notes)
+    slab = Trained(Cut(), EVERY.ranges)  # only some heights count there
+    assert not any("adult" in note for note in file_summary(tall, slab).notes)
