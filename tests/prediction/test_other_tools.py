@@ -2,8 +2,9 @@
 
 import csv
 import warnings
+from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -54,6 +55,14 @@ def labelled(request: pytest.FixtureRequest, tmp_path: Path) -> Labelled:
     return Labelled(tmp_path / "scan.nii.gz", out / "scan_labels.nii.gz", out / "scan_probabilities.nii.gz", found)
 
 
+def tool(name: str) -> Any:
+    """A library that reads volumes; the test is skipped without it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what its import says of itself
+        pytest.importorskip(name.split(".")[0])
+        return import_module(name)
+
+
 def test_nibabel_sees_one_grid_plain_labels_and_probabilities_of_1(labelled: Labelled) -> None:
     scan, labels, shares = (load(path) for path in labelled[:3])
     for image in (labels, shares):
@@ -83,9 +92,7 @@ def test_nibabel_sees_one_grid_plain_labels_and_probabilities_of_1(labelled: Lab
 
 
 def test_simpleitk_sees_the_same_image_and_the_same_millilitres(labelled: Labelled) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what its import says of itself
-        itk = pytest.importorskip("SimpleITK")
+    itk = tool("SimpleITK")
     if isinstance(load(labelled.scan), nib.Nifti2Image):
         pytest.skip("SimpleITK does not read NIfTI-2, so not this scan either")
     scan, labels, shares = (itk.ReadImage(str(path)) for path in labelled[:3])
@@ -99,3 +106,13 @@ def test_simpleitk_sees_the_same_image_and_the_same_millilitres(labelled: Labell
     assert shape.GetLabels() == (1, 2, 3)
     sizes = [shape.GetPhysicalSize(k) / 1000 for k in (1, 2, 3)]
     np.testing.assert_allclose(labelled.millilitres, sizes, atol=0.006)
+
+
+def test_nilearn_measures_the_scan_under_the_labels_without_resampling(labelled: Labelled) -> None:
+    maskers = tool("nilearn.maskers")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nilearn tells of its own defaults
+        masker = maskers.NiftiLabelsMasker(labels_img=str(labelled.labels), resampling_target=None)
+        means = np.ravel(masker.fit_transform([str(labelled.scan)]))
+    scan, labels = (np.asarray(load(path).dataobj) for path in labelled[:2])
+    np.testing.assert_allclose(means, [scan[labels == k].mean() for k in (1, 2, 3)], rtol=1e-5)
