@@ -36,7 +36,7 @@ _AIR = 25
 _SHOWN = 6
 """Slices of a head in the contact sheet."""
 
-_drawn = jax.jit(draw, static_argnames=("style", "size"))
+_drawn = jax.jit(draw, static_argnames="size")
 
 
 class DrawnHead(NamedTuple):

@@ -10,7 +10,7 @@ from nibabel import affines
 from scipy import ndimage
 
 from oasis_jax.data.heads.draw import HeadMap
-from oasis_jax.data.heads.priors import NAMES, STRUCTURES
+from oasis_jax.data.heads.priors import CSF, NAMES, STRUCTURES
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.nifti import read_volume
 
@@ -73,7 +73,12 @@ def read_map(path: Path, table: Table) -> HeadMap:
     structure = structure[inside]
     pads = [((-n % 32) // 2, -n % 32 - (-n % 32) // 2) for n in structure.shape]
     structure = np.pad(structure, pads, constant_values=_AIR)
-    return HeadMap(jnp.asarray(structure), jnp.asarray(_beyond(_of_role(structure, "brain", "ventricle"))))
+    beyond = _beyond(_of_role(structure, "brain", "ventricle"))
+    # Maps call everything up to the skull CSF, where scans show the dura too.
+    bone = np.isin(structure, [NAMES.index("cortical-bone"), NAMES.index("cancellous-bone")])
+    outermost = (structure == CSF) & (beyond > 0) & ndimage.binary_dilation(bone)
+    structure[outermost] = NAMES.index("dura")
+    return HeadMap(jnp.asarray(structure), jnp.asarray(beyond))
 
 
 def _structures(path: Path, values: np.ndarray, table: Table) -> UInt8[np.ndarray, "x y z"]:

@@ -19,10 +19,14 @@ from oasis_jax.system.errors import UserError
 
 SIDES = (72, 80, 64)
 
-STILL = STYLE._replace(
-    rotate=0, scale=(1, 1), stretch=0, shift=0, warp=0, spread=0, texture=0, bias=0, gamma=0, noise=(0, 0), strip=0.0
+STEADY = STYLE._replace(
+    **dict.fromkeys(("rotate", "stretch", "shift", "warp", "strip"), 0.0),
+    **dict.fromkeys(("texture", "bias", "dome", "noise", "scraps"), (0.0, 0.0)),
+    **{"scale": (1.0, 1.0), "blur": (0.4, 0.6)},
 )
-"""A style without chance: every structure has its mean brightness, and only the scanner's blur is left."""
+"""A style of heads that differ in contrast alone."""
+
+STILL = STEADY._replace(gray=(0.6, 0.6), csf=(0.4, 0.4), fat=(1.0, 1.0))
 
 
 def ball(centre: tuple[int, int, int], radius: float) -> np.ndarray:
@@ -60,6 +64,8 @@ def test_a_map_is_cut_to_the_head_in_ras_order_and_padded(head: HeadMap) -> None
     cortex = np.argwhere(structure == NAMES.index("cortex")).mean(0)
     assert cerebellum[1] < cortex[1]  # behind
     assert cerebellum[2] < cortex[2]  # below
+    dura = ball((36, 40, 32), 24) & ~ball((36, 40, 32), 22)
+    assert 0 < np.count_nonzero(structure == NAMES.index("dura")) < np.count_nonzero(dura)
     beyond = np.asarray(head.beyond)
     assert not beyond[np.isin(structure, [NAMES.index(n) for n in ("cortex", "white", "ventricle")])].any()
     assert beyond[structure == NAMES.index("skin")].min() >= 4
@@ -93,10 +99,34 @@ def test_tissues_of_every_head_have_the_contrast_of_t1(head: HeadMap) -> None:
         assert dark < middle < bright
 
 
-def test_a_stripped_head_shows_no_skull(head: HeadMap) -> None:
-    drawn = draw_head(jax.random.key(3), head, STILL._replace(strip=1.0))
-    assert not drawn.image[where(head, "skin", drawn.image.shape)].any()
-    assert drawn.image[drawn.classes > 0].min() > 0
+def test_contrast_spans_the_ranges_of_the_style(head: HeadMap) -> None:
+    ratios = []
+    for k in range(8):
+        drawn = draw_head(jax.random.key(k), head, STEADY)
+        tissues = ("ventricle", "cortex", "white")
+        csf, gray, white = (np.median(drawn.image[where(head, name, drawn.image.shape)]) for name in tissues)
+        ratios.append((csf / gray, gray / white))
+    for found, (low, high) in zip(np.transpose(ratios), (STYLE.csf, STYLE.gray), strict=True):
+        assert low - 0.03 < found.min() < found.max() < high + 0.03  # grey levels are whole numbers
+        assert found.max() - found.min() > (high - low) / 3
+
+
+def test_fat_is_suppressed_or_brighter_than_the_brain(head: HeadMap) -> None:
+    for fat, brighter in ((0.3, False), (2.0, True)):
+        drawn = draw_head(jax.random.key(3), head, STILL._replace(fat=(fat, fat)))  # three quarters of its skin are fat
+        skin, white = (np.median(drawn.image[where(head, name, drawn.image.shape)]) for name in ("skin", "white"))
+        assert (skin > white) == brighter
+
+
+def test_a_stripped_head_shows_no_skull_but_for_scraps(head: HeadMap) -> None:
+    bare, scrappy = (
+        draw_head(jax.random.key(3), head, STILL._replace(strip=1.0, scraps=(mm, mm))) for mm in (0.0, 20.0)
+    )
+    skin = where(head, "skin", bare.image.shape)
+    assert not bare.image[skin].any()
+    assert 0.1 < np.mean(scrappy.image[skin] > 0) < 0.9
+    assert bare.image[bare.classes > 0].min() > 0
+    np.testing.assert_array_equal(bare.classes, scrappy.classes)
 
 
 @pytest.mark.parametrize(
