@@ -14,6 +14,7 @@ from oasis_jax import config
 from oasis_jax.config import Config
 from oasis_jax.pretrained import run_path
 from oasis_jax.runs import folder as run_folder
+from oasis_jax.system import sharding
 from oasis_jax.system.arguments import command_line, local
 from oasis_jax.system.distributed import Flag, initialize
 from oasis_jax.system.errors import UserError, run_command
@@ -96,6 +97,8 @@ def _default_settings(words: list[str]) -> Config:
 
 def main() -> None:
     arguments = parse(sys.argv[1:])
+    if not arguments.distributed:  # other processes may share the cores
+        sharding.divide_cpu(arguments.config.train.batch)
     with initialize(arguments.distributed, arguments):
         show_scores(train(arguments.config))
 

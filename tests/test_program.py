@@ -67,7 +67,8 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
     assert facts["seed"] == 0
     assert facts["slice_cut"]["axis"] == "axial"
     assert set(facts["slice_looks"]) == {"mean", "deviation"}
-    assert facts["devices"]
+    cores = len(os.sched_getaffinity(0))
+    assert len(facts["devices"]) == next(count for count in (4, 2, 1) if count <= cores)  # a batch is 4 slices
     kinds = [(row["step"], row["kind"]) for row in lines(finished)]
     assert [step for step, kind in kinds if kind == "train"] == list(range(1, STEPS + 1))
     assert [step for step, kind in kinds if kind == "validate"] == [4, 8, 12]
@@ -216,7 +217,8 @@ def test_another_config_or_other_data_is_refused_by_name(data: Path, finished: P
 def test_a_moved_run_evaluates_on_moved_data_from_its_folder_alone(
     data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")  # as in training; another number rounds differently
+    devices = json.loads((finished / "config.json").read_text())["provenance"]["devices"]
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", str(len(devices)))  # another number rounds differently
     run, moved = tmp_path / "moved run", tmp_path / "moved data"
     shutil.copytree(finished, run)
     shutil.copytree(data, moved)

@@ -20,7 +20,6 @@ _AHEAD = 2
 """Number of batches on their way to the devices before they are asked for."""
 
 _CPU_DEVICES = (8, 4, 2, 1)
-"""They divide a batch of 8 slices evenly."""
 
 _SETTINGS = {
     "jax_enable_x64": False,
@@ -37,16 +36,19 @@ _EXTRAS = {"cuda": "cuda13", "gpu": "cuda13", "tpu": "tpu"}
 """What to install for each kind of device."""
 
 
-def divide_cpu() -> None:
-    """Let JAX see a CPU as 2, 4 or 8 devices, if it has so many cores: together they label slices faster than one.
+def divide_cpu(batch: int = 8) -> None:
+    """Let JAX see a CPU as 8, 4 or 2 devices, if it has so many cores: together they are faster than one.
 
-    Call it before JAX looks for devices. Training does not, because another number of devices rounds differently. A
-    number that the user chose (`JAX_NUM_CPU_DEVICES`) stays.
+    Call it before JAX looks for devices. A number that the user chose (`JAX_NUM_CPU_DEVICES`) stays.
+
+    Args:
+        batch: slices that the devices share evenly.
     """
     number: Any = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]  # JAX makes it when it is imported
     if number == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        jax.config.update("jax_num_cpu_devices", next(count for count in _CPU_DEVICES if count <= cores))
+        counts = (count for count in _CPU_DEVICES if count <= cores and batch % count == 0)
+        jax.config.update("jax_num_cpu_devices", next(counts))
 
 
 def configure_jax() -> None:
