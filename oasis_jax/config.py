@@ -195,14 +195,6 @@ def validate(config: Config) -> Config:
     return config
 
 
-class UnknownSetting(UserError):
-    """Values hold settings that this version of the program does not have; `names` lists them."""
-
-    def __init__(self, message: str, names: list[str]):
-        super().__init__(message)
-        self.names = names
-
-
 def to_json(config: Config) -> dict[str, Any]:
     """The config as plain JSON values; paths become strings."""
     return records.to_json(config)
@@ -218,12 +210,11 @@ def from_json(values: Any, name: str = "config") -> Config:
         name: of the config, for errors.
 
     Raises:
-        UnknownSetting: a setting does not exist in this version.
-        UserError: a part is missing, or a value has the wrong type.
+        UserError: a setting does not exist in this version, a part is missing, or a value has the wrong type.
     """
     known = to_json(Config())
     if unknown := sorted(_flat(values).keys() - _flat(known).keys() - known.keys()):
-        raise UnknownSetting(f"{name} has no setting {', '.join(unknown)}.", unknown)
+        raise UserError(f"{name} has no setting {', '.join(unknown)}.")
     try:
         return records.from_json(Config, values, name)
     except ValueError as error:

@@ -13,7 +13,7 @@ import tyro
 from oasis_jax import config
 from oasis_jax.config import Config
 from oasis_jax.pretrained import run_path
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
 from oasis_jax.system.arguments import command_line, local
 from oasis_jax.system.distributed import Flag, initialize
@@ -92,7 +92,7 @@ def _default_settings(words: list[str]) -> Config:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--init", "--train.init", dest="init")
     init = first.parse_known_args(words)[0].init
-    return Config() if init in (None, "None") else start.settings(run_folder.load(local(run_path(init))))
+    return Config() if init in (None, "None") else start.settings(Run.load(local(run_path(init))))
 
 
 def main() -> None:

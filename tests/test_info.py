@@ -10,7 +10,7 @@ from helpers import assert_mistake, command
 
 from oasis_jax import predict, pretrained
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
 
 
 def told(*words: str | Path, cwd: Path | None = None) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def test_a_run_has_its_network_data_checkpoint_and_scores(finished: Path) -> Non
         "neighbours_on_each_side": 0,
     }
     assert about["trained_on"]["data"] == ["tree with spaces é"]
-    segmenter = Segmenter.load([run_folder.load(finished)])
+    segmenter = Segmenter.load([Run.load(finished)])
     settings = predict._settings(segmenter, predict.Arguments(finished, (), Path("out")))
     assert settings.weights == (about["checkpoint"]["sha256"],)  # what the records of predictions hold
     assert about["checkpoint"]["step"] == segmenter.ensemble.checkpoints[0].step

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, Key
 
 from oasis_jax import classes
@@ -208,6 +209,16 @@ def check_frame(config: Model, size: tuple[int, int], extent: tuple[int, int, in
     else:
         return
     raise UserError(f"model.crop, {config.crop[0]}x{config.crop[1]}, {problem}: change it, or set --model.crop None.")
+
+
+def flatten(params: Params) -> dict[str, Any]:
+    """Parameters by their names, such as "encoder0_conv/kernel"."""
+    return flatten_dict(params, sep="/")
+
+
+def unflatten(arrays: dict[str, Any]) -> Params:
+    """The inverse of `flatten`."""
+    return unflatten_dict(arrays, sep="/")
 
 
 def count_parameters(params: Params) -> int:

@@ -10,8 +10,7 @@ from oasis_jax import classes, config
 from oasis_jax.config import Config
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference.ensemble import Ensemble
-from oasis_jax.runs import folder as run_folder
-from oasis_jax.runs.folder import Run
+from oasis_jax.runs.folder import Run, versions
 from oasis_jax.runs.trained import lowest_confidence
 from oasis_jax.system import records
 
@@ -54,7 +53,7 @@ def describe_export(networks: Ensemble, metrics: dict[str, Metrics], lowered: by
         "averaged": records.to_json(networks.averaged),
         "scores": records.to_json(metrics),
         "config": config.to_json(_anonymous(run)),
-        "versions": {"trained": run.provenance["versions"], "exported": run_folder.versions()},
+        "versions": {"trained": run.provenance["versions"], "exported": versions()},
         "exported": _timestamp(),
         "licence": "The weights follow the terms of the data they were trained on.",
     }
@@ -72,7 +71,7 @@ def describe_weights(networks: Ensemble) -> dict[str, Any]:
             "lowest_confidence": lowest_confidence(run, checkpoint.step),
             "sha256": checkpoint.digests["params"],
         },
-        "exported": {"time": _timestamp(), "versions": run_folder.versions()},
+        "exported": {"time": _timestamp(), "versions": versions()},
     }
 
 

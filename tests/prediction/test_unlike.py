@@ -16,7 +16,7 @@ from oasis_jax.geometry import Cut
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.prediction.summary import summarise
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.runs.trained import Trained
 from oasis_jax.volumes.anatomy import narrows_upward
 from oasis_jax.volumes.finding import InputFile
@@ -108,7 +108,7 @@ def test_a_volume_upside_down_gets_a_note(labelled: Segmentation) -> None:
 
 
 def test_the_confidence_is_the_mean_probability_inside_the_labelled_brain(finished: Path) -> None:
-    segmenter = Segmenter.load([run_folder.load(finished)])
+    segmenter = Segmenter.load([Run.load(finished)])
     frames = np.random.default_rng(0).integers(0, 255, (segmenter.batch((48, 64)), 48, 64, 1)).astype(np.uint8)
     frames[0] = 0
     classes, probabilities, confidence = (np.asarray(part) for part in segmenter(frames))

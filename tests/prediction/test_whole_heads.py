@@ -14,7 +14,7 @@ from oasis_jax.geometry import Cut
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.prediction.summary import screen_line, summarise
-from oasis_jax.runs import folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.finding import InputFile
@@ -81,7 +81,7 @@ def test_more_labels_than_a_head_holds_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_network_looks_at_the_whole_box_and_not_at_a_window_in_it() -> None:
-    segmenter = Segmenter.load([folder.load(pretrained.FOLDER)], batch=4)
+    segmenter = Segmenter.load([Run.load(pretrained.FOLDER)], batch=4)
     frames = np.random.default_rng(0).integers(0, 255, (4, 224, 240, 3)).astype(np.uint8)
     answer = np.asarray(segmenter(frames).probabilities)
     assert (answer[:, [0, -1], :, 0].min(2) < 1).all()  # outside a window, background is certain

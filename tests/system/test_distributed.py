@@ -52,14 +52,12 @@ def parameters(run: Path) -> np.ndarray:
 
     from oasis_jax.config import Model
     from oasis_jax.network import unet
-    from oasis_jax.system import sharding
 
     network = unet.network(Model(stem=2, levels=3, crop=None, norm="none", dropout=0.3))
-    abstract = sharding.abstract_on(network.abstract((48, 64, 1)), sharding.make_mesh(4))
     checkpoints = Checkpoints(run / "checkpoints")
     assert checkpoints.latest is not None
     assert checkpoints.latest.step == STEPS
-    restored = checkpoints.restore(checkpoints.latest, {"params": abstract})["params"]
+    restored = checkpoints.restore(checkpoints.latest, {"params": network.abstract((48, 64, 1))})["params"]
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(restored)])
 
 
@@ -341,7 +339,7 @@ def main():
             make = lambda: TrainState(jnp.asarray(step), {"kernel": jnp.arange(100.0) + step}, {"mu": jnp.zeros(100)})
             checkpoints.save(jax.jit(make, out_shardings=same)(), 1 / step)
             if step == 4 and os.environ["JAX_PROCESS_ID"] == "1":
-                arrays.read_alone = unreadable
+                arrays.read = unreadable
 
 run_command(main)
 """

@@ -10,9 +10,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import assert_mistake, blob, command, launch, write_tree
@@ -25,10 +23,8 @@ from oasis_jax.evaluation.record import Metrics
 from oasis_jax.prediction import outputs
 from oasis_jax.prediction.summary import FileSummary, SliceSummary
 from oasis_jax.report import tables
-from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.system import files
 from oasis_jax.system.errors import UserError, explain
-from oasis_jax.training.optimizer import TrainState
 
 BAD = os.fsdecode(b"caf\xe9")
 """A name from an old zip file: Latin-1, so no UTF-8."""
@@ -268,28 +264,6 @@ def test_the_home_of_an_unknown_user_has_a_sentence_wherever_a_run_is_named(tmp_
 
 def test_a_check_of_no_split_has_a_sentence(tree: Path) -> None:
     assert_mistake(command("data", "check", tree, "--splits"), "Name at least one split after --splits")
-
-
-def arrays(dtype: Any, **more: Any) -> TrainState:
-    return TrainState(jnp.int32(3), {"a": np.ones((2, 3), dtype), **more}, {"m": np.zeros(2, np.float32)})
-
-
-@pytest.mark.parametrize(
-    ("asked", "says"),
-    [
-        (arrays(np.float16), "params['a'] is float32 (2, 3), not float16 (2, 3)"),
-        (arrays(np.float32, b=np.ones(1, np.float32)), "params['b'] is absent, not float32 (1,)"),
-    ],
-)
-def test_a_checkpoint_of_other_arrays_is_not_called_damaged(asked: TrainState, says: str, tmp_path: Path) -> None:
-    Checkpoints(tmp_path).save(arrays(np.float32), 1.0)
-    sentences: list[str] = []
-    with pytest.raises(UserError) as caught:
-        Checkpoints(tmp_path).restore_latest(asked, sentences.append)
-    assert says in str(caught.value)
-    assert "damaged" not in str(caught.value)
-    assert not sentences
-    assert [info.step for info in Checkpoints(tmp_path).sound] == [3]
 
 
 def test_a_subject_is_found_in_the_table_by_a_name_that_is_no_utf_8(latin: Path) -> None:

@@ -13,7 +13,7 @@ from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import folders
 from oasis_jax.network import unet
-from oasis_jax.runs import folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program, setup
 from oasis_jax.volumes.frame import quantise
@@ -50,13 +50,13 @@ def test_who_names_no_data_hears_that_the_phantoms_do_not_fit(data: Path) -> Non
 def test_more_steps_than_a_run_was_started_with_are_answered_with_the_option_that_starts_from_it(
     finished: Path, tmp_path: Path
 ) -> None:
-    config = folder.load(finished).config
+    config = Run.load(finished).config
     longer = replace(config, train=replace(config.train, epochs=5))
     with pytest.raises(UserError, match=r"train\.epochs: 3 -> 5") as caught:
-        folder.started(longer)
+        Run.started(longer)
     assert str(caught.value).endswith(f" To train it further, add --init {finished} to another --run.")
     with pytest.raises(UserError, match=r"resume\.$"):
-        folder.started(replace(config, optim=replace(config.optim, l2=1.0)))
+        Run.started(replace(config, optim=replace(config.optim, l2=1.0)))
     done = command(
         "train",
         "--init",
