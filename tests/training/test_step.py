@@ -94,6 +94,10 @@ def make(axis_name: str | None = None) -> Any:
     )
 
 
+def compiled(mesh: jax.sharding.Mesh) -> Any:
+    return sharding.compile_step(make(), mesh, 2, donate_argnums=0)
+
+
 def shard_map_driver() -> Any:
     mesh = sharding.make_mesh(BATCH)
     mapped = jax.shard_map(make(sharding.AXIS), mesh=mesh, in_specs=(P(), P(sharding.AXIS), P(), P()), out_specs=P())
@@ -111,9 +115,7 @@ def reference() -> Course:
     return run(jax.jit(make()))
 
 
-@pytest.mark.parametrize(
-    "driver", [lambda: sharding.compile_train_step(make(), sharding.make_mesh(BATCH)), shard_map_driver, pmap_driver]
-)
+@pytest.mark.parametrize("driver", [lambda: compiled(sharding.make_mesh(BATCH)), shard_map_driver, pmap_driver])
 def test_every_driver_takes_the_same_five_sgd_steps(driver: Any, reference: Course) -> None:
     assert jax.device_count() == 4
     assert_same(run(driver()), reference)
@@ -125,7 +127,7 @@ def write_course(file: Path, wanted: bool) -> None:
         sharding.configure_jax()
         mesh, (rank, count) = sharding.make_mesh(BATCH), distributed.process()
         own = lambda batches: (jax.tree.map(lambda x: x[rank::count], batch) for batch in batches)  # noqa: E731
-        course = run(sharding.compile_train_step(make(), mesh), lambda batches: sharding.to_devices(own(batches), mesh))
+        course = run(compiled(mesh), lambda batches: sharding.to_devices(own(batches), mesh))
         np.savez(file, devices=jax.device_count(), **course._asdict())
 
 
