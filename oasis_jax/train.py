@@ -14,7 +14,7 @@ from oasis_jax import config
 from oasis_jax.config import Config
 from oasis_jax.pretrained import run_path
 from oasis_jax.runs.folder import Run
-from oasis_jax.system import sharding
+from oasis_jax.system import records, sharding
 from oasis_jax.system.arguments import command_line, local
 from oasis_jax.system.distributed import Flag, initialize
 from oasis_jax.system.errors import UserError, run_command
@@ -51,15 +51,13 @@ def load_experiment(path: Path) -> Config:
     if not path.is_file():
         names = ", ".join(named_experiments())
         raise UserError(f"There is no experiment file {path}: name a file, or {names}. Options start with two dashes.")
-    if path.suffix != ".py":
-        raise UserError(f"{path} is no experiment: name a Python file that exports `config` (docs/training.md).")
     try:
         exported = runpy.run_path(str(path)).get("config")
     except Exception as error:  # whatever the user's own code raises
         raise UserError(f"{path} cannot be used: {type(error).__name__}: {error}.") from error
     if not isinstance(exported, Config):
         raise UserError(f"{path} must export `config`, an oasis_jax.config.Config.")
-    return config.from_json(config.to_json(exported), name=str(path))  # checks the types
+    return config.from_json(records.to_json(exported), name=str(path))  # checks the types
 
 
 def parse(words: list[str]) -> Arguments:

@@ -69,7 +69,9 @@ def network(config: Model) -> Network:
     ) -> Float[Array, "batch height width 4"]:
         if config.crop is None:
             return logits(params, image, dropout_keys)
-        return _pad_background(logits(params, _centre(image, config.crop), dropout_keys), image.shape[1:3])
+        rows, columns = central(image.shape[1:3], config.crop)
+        pads = [(part.start, side - part.stop) for part, side in zip((rows, columns), image.shape[1:3], strict=True)]
+        return _pad_background(logits(params, image[:, rows, columns], dropout_keys), pads)
 
     def logits(params: Params, image: Array, dropout_keys: Array | None) -> Array:
         return cast(Array, module.apply({"params": params}, image, dropout_keys))
@@ -171,16 +173,8 @@ class Conv(nn.Module):
         return self.convolve(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)
 
 
-def _centre(image: Array, size: tuple[int, int]) -> Array:
-    """The central `size` (rows, columns) of images `(B, H, W, C)`, which are at least that large."""
-    rows, columns = central(image.shape[1:3], size)
-    return image[:, rows, columns]
-
-
-def _pad_background(logits: Array, size: tuple[int, ...]) -> Array:
-    """The inverse of `_centre`: pad logits to `size` (rows, columns) with certain background."""
-    inside = central(size, logits.shape[1:3])
-    pads = [(part.start, whole - part.stop) for whole, part in zip(size, inside, strict=True)]
+def _pad_background(logits: Array, pads: list[tuple[int, int]]) -> Array:
+    """Pad logits with certain background: so many rows and columns before and after."""
     padded = jnp.pad(logits[..., 1:], ((0, 0), *pads, (0, 0)), constant_values=-_BACKGROUND_LOGIT)
     background = jnp.pad(logits[..., :1], ((0, 0), *pads, (0, 0)))
     return jnp.concatenate([background, padded], axis=-1)

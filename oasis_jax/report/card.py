@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from oasis_jax import classes, config
+from oasis_jax import classes
 from oasis_jax.config import Config
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference.ensemble import Ensemble
@@ -52,7 +52,7 @@ def describe_export(networks: Ensemble, metrics: dict[str, Metrics], lowered: by
         "checkpoint": {"step": checkpoint.step, "validation_loss": checkpoint.loss},
         "averaged": records.to_json(networks.averaged),
         "scores": records.to_json(metrics),
-        "config": config.to_json(_anonymous(run)),
+        "config": records.to_json(_anonymous(run)),
         "versions": {"trained": run.provenance["versions"], "exported": versions()},
         "exported": _timestamp(),
         "licence": "The weights follow the terms of the data they were trained on.",
@@ -63,7 +63,7 @@ def describe_weights(networks: Ensemble) -> dict[str, Any]:
     """The metadata of a model file, which holds one network: all that `runs.folder.load` needs, and the export time."""
     run, checkpoint = networks.runs[0], networks.checkpoints[0]
     return {
-        "config": config.to_json(_anonymous(run)),
+        "config": records.to_json(_anonymous(run)),
         "provenance": {name: value for name, value in run.provenance.items() if name not in _PRIVATE},
         "checkpoint": {
             "step": checkpoint.step,

@@ -24,6 +24,7 @@ from oasis_jax.runs import arrays
 from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.lock import lock
 from oasis_jax.runs.weights import FILE, read_weights
+from oasis_jax.system import records
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import plain_name, write_text
 
@@ -167,7 +168,7 @@ class Run(NamedTuple):
         """Make the folder of the run where there is none, and write its `config.json`."""
         if jax.process_index() == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
-            content = {"config": config_module.to_json(self.config), "provenance": self.provenance}
+            content = {"config": records.to_json(self.config), "provenance": self.provenance}
             write_text(self.folder / _CONFIG, json.dumps(content, indent=2) + "\n")
 
     @contextmanager

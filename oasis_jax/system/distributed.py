@@ -150,12 +150,12 @@ _NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 def _variables() -> dict[str, Any]:
     """The coordinator, the number of processes and this one's rank, if the environment names them."""
-    address, *numbers = (os.environ.get(name) for name in _NAMES)
-    if address is None and numbers == [None, None]:
+    address, *numbers = (os.environ.get(name, "") for name in _NAMES)
+    if not any((address, *numbers)):
         return {}
     try:
-        host, port = (address or "").rsplit(":", 1)
-        count, rank = (int(number or "") for number in numbers)
+        host, port = address.rsplit(":", 1)
+        count, rank = map(int, numbers)
         if not (host and 0 < int(port) < 2**16 and 0 <= rank < count):
             raise ValueError
     except ValueError:

@@ -47,11 +47,10 @@ def train(settings: Config) -> Finished:
     run = Run.started(settings)
     sharding.configure_jax()
     # Whatever a user can get wrong about data and devices is found before a run folder is made.
-    network = unet.network(settings.model)
     tree = open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", settings.train.evaluate)))
-    params, origin = None, {}
     if run is not None:
         _check_same(run, tree)
+    network, params, origin = unet.network(settings.model), None, {}
     if settings.train.init is not None and distributed.broadcast(run is None):
         params, origin = start.parameters(settings, network, tree.size)
     program = programs.build(settings, tree, network, params)
