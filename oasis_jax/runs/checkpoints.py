@@ -13,9 +13,7 @@ best it would remove; and a single damaged file of metrics keeps it from listing
 import hashlib
 import itertools
 import math
-import os
 import shutil
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -41,8 +39,8 @@ class CheckpointInfo(NamedTuple):
     digests: dict[str, str]
 
 
-class OtherArrays(UserError):
-    """A sound checkpoint holds other arrays than the program asks for."""
+class Damaged(UserError):
+    """A checkpoint does not hold what was saved."""
 
 
 class Checkpoints:
@@ -88,8 +86,8 @@ class Checkpoints:
         A process does not wait for the others here.
 
         Raises:
-            UserError: a part is damaged.
-            OtherArrays: names, types or shapes of the parameters differ from those of `like`.
+            Damaged: a part is not what was saved.
+            UserError: names, types or shapes of the parameters differ from those of `like`.
         """
         path, restored = self._folder / str(info.step), {}
         for name, asked in like.items():
@@ -99,9 +97,9 @@ class Checkpoints:
                 if digest(restored[name]) != info.digests[name]:
                     raise ValueError("the arrays differ from those that were saved")
             except arrays.DAMAGE as error:
-                raise UserError(f"The checkpoint of step {info.step} in {self._folder} is damaged.") from error
+                raise Damaged(f"The checkpoint of step {info.step} in {self._folder} is damaged.") from error
             if name == "params" and (different := difference(restored[name], asked)):
-                raise OtherArrays(
+                raise UserError(
                     f"The checkpoint of step {info.step} in {self._folder} holds other arrays than this program uses "
                     f"({different}): use the version and the settings that wrote it, or train again with another --run."
                 )
@@ -122,7 +120,9 @@ class Checkpoints:
         """
         state = None
         while state is None and (latest := self.latest):
-            state = self._try(latest, like)
+            with suppress(Damaged):
+                parts = self.restore(latest, _parts(like))
+                state = TrainState(params=parts["params"], **parts["rest"])
             read = distributed.all_gather(None if state is None else latest.digests)
             if read[0] is None or any(digests != read[0] for digests in read):  # not all processes can read it
                 state = None
@@ -134,15 +134,6 @@ class Checkpoints:
             say(f"The checkpoint of step {step} is damaged; it is now called {name}.")
         self.damaged = []
         return state
-
-    def _try(self, info: CheckpointInfo, like: TrainState) -> TrainState | None:
-        try:
-            parts = self.restore(info, _parts(like))
-        except OtherArrays:
-            raise
-        except UserError:
-            return None
-        return TrainState(params=parts["params"], **parts["rest"])
 
     def save(self, state: TrainState, loss: float | None = None) -> None:
         """Save a state, read it back, remove older checkpoints that are no longer needed, and return.
@@ -166,7 +157,8 @@ class Checkpoints:
                 f"Cannot write the checkpoint of step {info.step} to {self._folder}: {error}. Correct this and start "
                 "the same command again; older checkpoints are kept."
             ) from error
-        if not (_all_see(path) and all(distributed.all_gather(_reads_back(path, parts, info)))):
+        seen = distributed.all_gather(distributed.appears(path.is_dir, path.parent))
+        if not (all(seen) and all(distributed.all_gather(_reads_back(path, parts, info)))):
             raise UserError(
                 f"The checkpoint of step {info.step} was written to {self._folder} but cannot be read back; it is now "
                 f"called {_set_aside(path)}. Check that disk and start the same command again; older checkpoints are "
@@ -243,16 +235,6 @@ def _read_cards(folder: Path) -> tuple[list[CheckpointInfo], list[int]]:
         except arrays.DAMAGE:
             damaged.append(step)
     return good, damaged
-
-
-def _all_see(path: Path) -> bool:
-    """Whether every process sees a new folder; a network file system may need some time to show it."""
-    deadline = time.monotonic() + distributed.SHARED_SECONDS
-    while not path.is_dir() and time.monotonic() < deadline:
-        with suppress(OSError):
-            os.listdir(path.parent)
-        time.sleep(0.1)
-    return all(distributed.all_gather(path.is_dir()))
 
 
 def _reads_back(path: Path, parts: dict[str, Any], info: CheckpointInfo) -> bool:

@@ -7,8 +7,9 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -89,6 +90,16 @@ def barrier() -> None:
 def broadcast(value: Any) -> Any:
     """The value of process 0, in every process: anything that JSON holds."""
     return all_gather(value)[0]
+
+
+def appears(seen: Callable[[], bool], folder: Path) -> bool:
+    """Whether this process sees what another one wrote to a folder; a network disk may take its time to show it."""
+    deadline = time.monotonic() + SHARED_SECONDS
+    while not (there := seen()) and time.monotonic() < deadline:
+        with suppress(OSError):
+            os.listdir(folder)  # it looks again
+        time.sleep(0.1)
+    return there
 
 
 def assert_equal(value: Any, sentence: str) -> None:

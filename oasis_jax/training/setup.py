@@ -1,6 +1,5 @@
 """A run from its config to its best checkpoint."""
 
-import dataclasses
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from oasis_jax.data.open import open_data
 from oasis_jax.network import unet
 from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.folder import Run
-from oasis_jax.system import console, distributed, sharding
+from oasis_jax.system import console, distributed, records, sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program as programs
 from oasis_jax.training import start
@@ -66,7 +65,7 @@ def _facts(settings: Config, tree: Dataset, source: Source) -> dict[str, Any]:
     return {
         "data_fingerprints": tree.fingerprints,
         "slice_size": list(tree.size),
-        "slice_cut": dataclasses.asdict(tree.cut),
+        "slice_cut": records.to_json(tree.cut),
         "slice_looks": _ranges(settings, tree, source),
     }
 
