@@ -26,15 +26,15 @@ from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import surface
 from oasis_jax.network import unet
 from oasis_jax.report.write import write_files
-from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs import restore
+from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
 
 SLICES, PER_SUBJECT = 544, 32
 
 
 def main() -> None:
-    trained = run_folder.load(Path(sys.argv[1]))
+    trained = Run.load(Path(sys.argv[1]))
     config = trained.config
     sharding.divide_cpu()
     sharding.configure_jax()

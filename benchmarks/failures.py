@@ -27,7 +27,7 @@ from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics import overlap
 from oasis_jax.prediction.summary import FileSummary, file_summary
 from oasis_jax.pretrained import FOLDER, RunPath
-from oasis_jax.runs import folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.system.console import track
 from oasis_jax.volumes.finding import InputFile
 from oasis_jax.volumes.inputs import read_input
@@ -88,7 +88,7 @@ def labelled(segmenter: Segmenter, values: np.ndarray) -> tuple[Segmentation, Fi
 
 def main() -> None:
     arguments = tyro.cli(Arguments)
-    segmenter = Segmenter.load([folder.load(arguments.run)])
+    segmenter = Segmenter.load([Run.load(arguments.run)])
     arguments.output.mkdir(parents=True, exist_ok=True)
     head = draw_volume(track=track)
     rows = []

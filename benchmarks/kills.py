@@ -30,8 +30,8 @@ import trees
 import tyro
 
 from oasis_jax.network import unet
-from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.checkpoints import Checkpoints
+from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
 from oasis_jax.training import optimizer
 
@@ -158,12 +158,11 @@ def moment(folder: Path, output: str) -> str:
 
 def arrays(folder: Path) -> tuple[Any, int]:
     """Parameters and optimizer state of the last checkpoint, and its step."""
-    run = run_folder.load(folder)
+    run = Run.load(folder)
     init = unet.network(run.config.model).init
     transform = optimizer.optimizer(run.config.optim)
     initial_state = partial(optimizer.initial_state, jax.random.key(0), run.shape, init, transform)
-    abstract = sharding.abstract_on(jax.eval_shape(initial_state), sharding.make_mesh(run.config.train.batch))
-    restored = Checkpoints(run.checkpoints).restore_latest(abstract, print)
+    restored = Checkpoints(run.checkpoints).restore_latest(jax.eval_shape(initial_state), print)
     assert restored is not None, folder
     return restored, int(restored.step)
 
@@ -175,7 +174,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     return {
         "step": step,
         "arrays": [(value.dtype, value.shape, value.tobytes()) for value in map(np.asarray, jax.tree.leaves(state))],
-        "checkpoints": Checkpoints(run_folder.load(folder).checkpoints).sound,
+        "checkpoints": Checkpoints(Run.load(folder).checkpoints).sound,
         "files": sorted(names(folder)),
         "metrics": (folder / "metrics.jsonl").read_text(),
         "evaluation": evaluation,

@@ -21,7 +21,7 @@ from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.prediction.summary import file_summary
 from oasis_jax.pretrained import RunPath
-from oasis_jax.runs import folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.volumes.finding import InputFile
 from oasis_jax.volumes.inputs import read_input
 
@@ -56,7 +56,7 @@ def dice(truth: np.ndarray, answer: np.ndarray, k: int) -> float:
 
 def main() -> None:
     arguments = tyro.cli(Arguments)
-    segmenter = Segmenter.load([folder.load(arguments.run)], mirror=arguments.mirror)
+    segmenter = Segmenter.load([Run.load(arguments.run)], mirror=arguments.mirror)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "mni152.nii.gz"
         truth = np.moveaxis(template(path), 2, 0)

@@ -15,7 +15,7 @@ from oasis_jax.data import overlays
 from oasis_jax.data.phantoms.volume import draw_volume
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.pretrained import FOLDER
-from oasis_jax.runs import folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.system.console import track
 
 PICTURE = Path(__file__).parent.parent / "docs" / "prediction.png"
@@ -24,7 +24,7 @@ SHOWN = 4
 
 def main() -> None:
     values, _ = draw_volume(track=track)
-    segmentation, summary = labelled(Segmenter.load([folder.load(FOLDER)]), values)
+    segmentation, summary = labelled(Segmenter.load([Run.load(FOLDER)]), values)
     trained = [k for k, shown in enumerate(summary.slices) if shown.in_trained_heights]
     planes = [trained[len(trained) * (2 * i + 1) // (2 * SHOWN)] for i in range(SHOWN)]
     images = np.clip(values, 0, 255).astype(np.uint8)

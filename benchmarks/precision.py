@@ -17,7 +17,7 @@ import figures
 from oasis_jax import classes
 from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
 
 GOAL = 0.002
 DTYPES = ("float32", "bfloat16")
@@ -27,7 +27,7 @@ def train(folder: Path, words: list[str], dtype: str) -> tuple[list[float], str]
     """Hard Dice of each class, and the data that it was measured on."""
     command = [sys.executable, "-m", "oasis_jax.train", *words, "--run", str(folder / dtype), "--model.dtype", dtype]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    trained = run_folder.load(folder / dtype)
+    trained = Run.load(folder / dtype)
     split = trained.config.train.evaluate
     metrics = record.read(Metrics, trained.evaluation(split) / "metrics.json")
     scores: dict[Any, Any] = metrics.scores.hard_dice_pooled  # every split has every class

@@ -24,7 +24,7 @@ import numpy as np
 
 from oasis_jax import pretrained
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
 from oasis_jax.volumes.finding import find_inputs
 from oasis_jax.volumes.inputs import read_inputs
@@ -70,7 +70,7 @@ def main() -> None:
     model, *given = sys.argv[1:]
     sharding.divide_cpu()
     sharding.configure_jax()
-    segmenter = Segmenter.load([run_folder.load(pretrained.run_path(model))])
+    segmenter = Segmenter.load([Run.load(pretrained.run_path(model))])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = Path(given[0]) if given else folder / "head.nii.gz"

@@ -21,7 +21,7 @@ from oasis_jax.evaluation.record import Metrics
 from oasis_jax.metrics import baselines
 from oasis_jax.pretrained import run_path
 from oasis_jax.report import tables
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
 
 BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
 HEAD = ["data", "network", *classes.CLASSES]
@@ -52,7 +52,7 @@ def data_of(metrics: Metrics) -> str:
     return f"{metrics.data}, {metrics.split}: {metrics.scores.slices} slices of {metrics.scores.subjects} subjects"
 
 
-def run_row(run: run_folder.Run, metrics: Metrics) -> list[str]:
+def run_row(run: Run, metrics: Metrics) -> list[str]:
     """The row of a run, or of its mean with mirror images."""
     scores = metrics.scores
     name = run.name if metrics.averaged is None else f"{run.name}, mean with mirror images"
@@ -65,7 +65,7 @@ def otsu_row(metrics: Metrics) -> list[str]:
     return [title, *numbers(dice)]
 
 
-def data_rows(runs: list[tuple[run_folder.Run, Metrics, Metrics | None]]) -> list[str]:
+def data_rows(runs: list[tuple[Run, Metrics, Metrics | None]]) -> list[str]:
     """The rows of one data set. Each run has its evaluation, and its evaluation with mirror images or None."""
     _, first, _ = runs[0]
     rows = [run_row(run, each) for run, *evaluations in runs for each in evaluations if each is not None]
@@ -76,7 +76,7 @@ def data_rows(runs: list[tuple[run_folder.Run, Metrics, Metrics | None]]) -> lis
     return [row(name, *cells) for name, cells in zip(names, rows, strict=True)]
 
 
-def commands(run: run_folder.Run, metrics: Metrics, mirrored: bool) -> list[str]:
+def commands(run: Run, metrics: Metrics, mirrored: bool) -> list[str]:
     """The commands that made the rows of a run, without paths of one machine: its data by name, the run in `runs/`."""
     if run.weights is not None:
         data = ["--data-root", metrics.data, "--split", metrics.split]
@@ -95,7 +95,7 @@ def main() -> None:
     into = Path(words[words.index("--into") + 1]) if "--into" in words else None
     split, *folders = words[: words.index("--into")] if into else words
     runs = []
-    for run in (run_folder.load(run_path(folder)) for folder in folders):
+    for run in (Run.load(run_path(folder)) for folder in folders):
         metrics, mirrored = (run.evaluation(name) / "metrics.json" for name in (split, f"{split}-mirror"))
         mirror = record.read(Metrics, mirrored) if mirrored.is_file() else None
         runs.append((run, record.read(Metrics, metrics), mirror))

@@ -27,7 +27,7 @@ def main() -> None:
             print(f"oasis_jax {__version__}")
         case [word, *_]:
             mend = f"use python -m oasis_jax.{word}" if word in COMMANDS else "python -m oasis_jax lists the commands"
-            raise UserError(f"{word} is no argument of python -m oasis_jax: {mend}.")
+            raise UserError(f"{word} is not an argument of python -m oasis_jax: {mend}.")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics.overlap import confusion, hard_dice
 from oasis_jax.prediction.summary import file_summary
 from oasis_jax.pretrained import run_path
-from oasis_jax.runs import folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.finding import InputFile, find_inputs
@@ -74,7 +74,7 @@ def load(model: FilePath, *others: FilePath, mirror: bool = False) -> Segmenter:
     """
     sharding.find_devices()
     paths = [run_path(path) if isinstance(path, str) else Path(path) for path in (model, *others)]
-    return Segmenter.load([folder.load(path) for path in paths], mirror=mirror)
+    return Segmenter.load([Run.load(path) for path in paths], mirror=mirror)
 
 
 def label(

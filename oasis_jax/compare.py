@@ -13,7 +13,7 @@ from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 from oasis_jax.pretrained import RunPath
 from oasis_jax.report import tables
 from oasis_jax.report.tables import result_tables
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.system import records
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, run_command
@@ -35,7 +35,7 @@ def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.compare", config=(tyro.conf.FlagCreatePairsOff,))
     if not arguments.runs:
         raise UserError("Name at least one run folder.")
-    split = arguments.split or run_folder.load(arguments.runs[0]).config.train.evaluate
+    split = arguments.split or Run.load(arguments.runs[0]).config.train.evaluate
     subjects, compared, data = evaluations(arguments.runs, split)
     comparisons = [comparison.compare(compared[0], other, subjects) for other in compared[1:]]
     if arguments.json:

@@ -195,35 +195,21 @@ def validate(config: Config) -> Config:
     return config
 
 
-class UnknownSetting(UserError):
-    """Values hold settings that this version of the program does not have; `names` lists them."""
-
-    def __init__(self, message: str, names: list[str]):
-        super().__init__(message)
-        self.names = names
-
-
-def to_json(config: Config) -> dict[str, Any]:
-    """The config as plain JSON values; paths become strings."""
-    return records.to_json(config)
-
-
 def from_json(values: Any, name: str = "config") -> Config:
-    """Build a config from `to_json`'s values.
+    """Build a config from the values of `records.to_json`.
 
     A missing setting did not exist yet when the values were written. It gets its default, which changes nothing.
 
     Args:
-        values: what `to_json` made of a config.
+        values: what it made of a config.
         name: of the config, for errors.
 
     Raises:
-        UnknownSetting: a setting does not exist in this version.
-        UserError: a part is missing, or a value has the wrong type.
+        UserError: a setting does not exist in this version, a part is missing, or a value has the wrong type.
     """
-    known = to_json(Config())
+    known = records.to_json(Config())
     if unknown := sorted(_flat(values).keys() - _flat(known).keys() - known.keys()):
-        raise UnknownSetting(f"{name} has no setting {', '.join(unknown)}.", unknown)
+        raise UserError(f"{name} has no setting {', '.join(unknown)}.")
     try:
         return records.from_json(Config, values, name)
     except ValueError as error:
@@ -246,5 +232,5 @@ def differences(a: Config, b: Config) -> list[str]:
     The run folder, the place and spacing of the data, caching, reading threads and the split to evaluate may differ.
     """
     free = {"run", "data.root", "data.join", "data.spacing_mm", "data.cache", "data.threads", "train.evaluate"}
-    x, y = _flat(to_json(a)), _flat(to_json(b))
+    x, y = _flat(records.to_json(a)), _flat(records.to_json(b))
     return [f"{key}: {x[key]} -> {y[key]}" for key in x if key not in free and x[key] != y[key]]

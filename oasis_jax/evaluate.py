@@ -20,7 +20,6 @@ from oasis_jax.inference import ensemble
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.pretrained import RunPath
 from oasis_jax.report.write import show, write_evaluation
-from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
@@ -95,10 +94,10 @@ def evaluate(arguments: Arguments) -> None:
     whole = arguments.volumes != VolumeArguments()
     if whole and arguments.slices != SplitArguments():
         raise UserError("Whole volumes have no splits: leave out --split, --data-root and --distributed.")
-    trained = run_folder.load(arguments.run)
+    trained = Run.load(arguments.run)
     if arguments.slices.data_root is not None:
         trained = trained.at_data(arguments.slices.data_root)
-    runs = (trained, *map(run_folder.load, arguments.with_))
+    runs = (trained, *map(Run.load, arguments.with_))
     split = "volumes" if whole else arguments.slices.split or runs[0].config.train.evaluate
     folder = _output_folder(runs, arguments, split)
     sharding.configure_jax()

@@ -27,7 +27,6 @@ from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
 from oasis_jax.pretrained import RunPath
 from oasis_jax.report import card
-from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.weights import FILE, write_weights
 from oasis_jax.system import sharding
@@ -144,7 +143,7 @@ def export_weights(run: Run, output: Path) -> int:
 
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.export")
-    runs = [run_folder.load(folder) for folder in (arguments.run, *arguments.with_)]
+    runs = [Run.load(folder) for folder in (arguments.run, *arguments.with_)]
     sharding.configure_jax()
     # StableHLO names source files for debuggers; without their folders it says nothing about this machine.
     jax.config.update("jax_hlo_source_file_canonicalization_regex", ".*/")

@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from oasis_jax.system import records
 from oasis_jax.system.files import write_text
 
 Size = tuple[int, int]
@@ -63,16 +63,11 @@ def parse_cut(content: Any) -> Cut:
     """Read a cut from JSON values.
 
     Raises:
-        ValueError, KeyError, TypeError: the values hold no cut.
+        ValueError: the values hold no cut.
     """
-    heights = content["heights"]
-    if heights is not None:
-        low, high = map(float, heights)
-        heights = low, high
-    spacing = content.get("spacing")
-    if spacing is not None:
-        row, column, gap = spacing
-        spacing = float(row), float(column), None if gap is None else float(gap)
-        if not all(mm is None or 0 < mm < math.inf for mm in spacing):
-            raise ValueError(f"spacing is {spacing}")
-    return Cut(AXES[AXES.index(content["axis"])], heights, spacing)
+    if not isinstance(content, dict) or not content.keys() >= {"axis", "heights"}:
+        raise ValueError("it has no axis or no heights")
+    cut = records.from_json(Cut, content)
+    if any(mm is not None and mm <= 0 for mm in cut.spacing or ()):
+        raise ValueError(f"spacing is {cut.spacing}")
+    return cut

@@ -13,10 +13,7 @@ from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.network import unet
 from oasis_jax.pretrained import RunPath
-from oasis_jax.runs import checkpoint
-from oasis_jax.runs import folder as run_folder
-from oasis_jax.runs.checkpoint import CheckpointInfo
-from oasis_jax.runs.checkpoints import Checkpoints
+from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints, digest
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import run_command
@@ -74,7 +71,7 @@ def describe(run: Run) -> dict[str, Any]:
 
 def _best(run: Run) -> CheckpointInfo | None:
     if run.weights is not None:
-        digests = {"params": checkpoint.digest(run.weights.params)}
+        digests = {"params": digest(run.weights.params)}
         return CheckpointInfo(run.weights.step, run.weights.loss, digests)
     return Checkpoints(run.checkpoints).best
 
@@ -131,7 +128,7 @@ def _number(value: float | None) -> str:
 
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.info", config=(tyro.conf.FlagCreatePairsOff,))
-    about = describe(run_folder.load(arguments.run))
+    about = describe(Run.load(arguments.run))
     if arguments.json:
         print(json.dumps(about, indent=1, allow_nan=False))
         return

@@ -19,8 +19,7 @@ from oasis_jax.prediction.record import Settings
 from oasis_jax.prediction.run import label_files
 from oasis_jax.prediction.summary import FileSummary, screen_line
 from oasis_jax.pretrained import RunPath
-from oasis_jax.runs import checkpoint
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.checkpoints import digest
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
@@ -79,10 +78,10 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, Problems]:
     if not files:
         console.say(f"There are fewer files than parts, so part {arguments.part} has none.")
         return 0, problems
-    runs = (run, *map(run_folder.load, arguments.with_))
+    runs = (run, *map(Run.load, arguments.with_))
     segmenter = Segmenter.load(runs, mirror=arguments.mirror, batch=arguments.batch)
     settings = Settings(
-        weights=tuple(map(checkpoint.digest, segmenter.ensemble.params)),
+        weights=tuple(map(digest, segmenter.ensemble.params)),
         neighbours=segmenter.framing.neighbours,
         mirror=arguments.mirror,
         orientation=arguments.orientation,
@@ -149,7 +148,7 @@ def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # as job runners send it: the tables are written first
         signal.signal(signal.SIGTERM, _end)
-    run = run_folder.load(arguments.run)
+    run = Run.load(arguments.run)
     sharding.divide_cpu()
     sharding.configure_jax()
     done, problems = predict(run, arguments)

@@ -13,7 +13,8 @@ import tyro
 from oasis_jax import config
 from oasis_jax.config import Config
 from oasis_jax.pretrained import run_path
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
+from oasis_jax.system import records, sharding
 from oasis_jax.system.arguments import command_line, local
 from oasis_jax.system.distributed import Flag, initialize
 from oasis_jax.system.errors import UserError, run_command
@@ -50,15 +51,13 @@ def load_experiment(path: Path) -> Config:
     if not path.is_file():
         names = ", ".join(named_experiments())
         raise UserError(f"There is no experiment file {path}: name a file, or {names}. Options start with two dashes.")
-    if path.suffix != ".py":
-        raise UserError(f"{path} is no experiment: name a Python file that exports `config` (docs/training.md).")
     try:
         exported = runpy.run_path(str(path)).get("config")
     except Exception as error:  # whatever the user's own code raises
         raise UserError(f"{path} cannot be used: {type(error).__name__}: {error}.") from error
     if not isinstance(exported, Config):
         raise UserError(f"{path} must export `config`, an oasis_jax.config.Config.")
-    return config.from_json(config.to_json(exported), name=str(path))  # checks the types
+    return config.from_json(records.to_json(exported), name=str(path))  # checks the types
 
 
 def parse(words: list[str]) -> Arguments:
@@ -91,11 +90,13 @@ def _default_settings(words: list[str]) -> Config:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--init", "--train.init", dest="init")
     init = first.parse_known_args(words)[0].init
-    return Config() if init in (None, "None") else start.settings(run_folder.load(local(run_path(init))))
+    return Config() if init in (None, "None") else start.settings(Run.load(local(run_path(init))))
 
 
 def main() -> None:
     arguments = parse(sys.argv[1:])
+    if not arguments.distributed:  # other processes may share the cores
+        sharding.divide_cpu(arguments.config.train.batch)
     with initialize(arguments.distributed, arguments):
         show_scores(train(arguments.config))
 

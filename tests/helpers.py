@@ -33,8 +33,7 @@ from oasis_jax.geometry import Spacing
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Forward, Labels, Segmenter
 from oasis_jax.metrics.surface import compare_slices
-from oasis_jax.runs import folder as run_folder
-from oasis_jax.runs.checkpoint import CheckpointInfo
+from oasis_jax.runs.checkpoints import CheckpointInfo
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import explain
 from oasis_jax.volumes.frame import Framing
@@ -90,8 +89,8 @@ def evaluated(
 
 def create_run(settings: Config, facts: dict[str, Any]) -> Run:
     """A run folder without checkpoints."""
-    run = run_folder.new(settings, facts)
-    run_folder.save(run)
+    run = Run.new(settings, facts)
+    run.save()
     return run
 
 

@@ -27,9 +27,7 @@ from oasis_jax.evaluation import record
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.network import unet
-from oasis_jax.runs import checkpoint
-from oasis_jax.runs import folder as run_folder
-from oasis_jax.runs.checkpoints import Checkpoints
+from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import files, records
@@ -154,7 +152,7 @@ def test_the_pages_example_answers_as_the_model_for_batches_of_any_size(artefact
 
 def test_the_pages_example_of_a_network_with_neighbours_answers_as_the_network(tmp_path: Path) -> None:
     settings = Config(data=Data(neighbours=2), model=Model(stem=2, levels=3, crop=None))
-    export.export([run_folder.load(make_run(tmp_path / "run", settings))], tmp_path / "my_model")
+    export.export([Run.load(make_run(tmp_path / "run", settings))], tmp_path / "my_model")
     head = slices(5)
     np.save(tmp_path / "head.npy", head)
     save = "np.save('answer.npy', segment(with_neighbours(np.load('head.npy'), reach)))"
@@ -217,7 +215,7 @@ def test_the_artefact_does_not_tell_where_things_lay(artefact: Path) -> None:
 )
 def test_every_kind_of_network_exports(settings: Config) -> None:
     alone = Run(Path("run"), settings, FACTS)
-    card = checkpoint.CheckpointInfo(BEST, 0.25, {})
+    card = CheckpointInfo(BEST, 0.25, {})
     networks = Ensemble((alone,), (card,), (parameters(settings, BEST),), mirror=False)
     lowered = export.lower(export.closed(networks), SIZE)
     answer = jax_export.deserialize(bytearray(lowered)).call(slices(2))
@@ -234,10 +232,10 @@ def test_an_output_that_exists_is_left_alone(trained: Path, artefact: Path) -> N
 def test_each_mistake_is_named_and_leaves_nothing(trained: Path, tmp_path: Path) -> None:
     output = tmp_path / "out" / "model"
     with pytest.raises(UserError, match="is not a run"):
-        export.export([run_folder.load(tmp_path / "nothing")], output)
+        export.export([Run.load(tmp_path / "nothing")], output)
 
     shutil.copytree(trained, tmp_path / "copy")
-    copy = run_folder.load(tmp_path / "copy")
+    copy = Run.load(tmp_path / "copy")
     (copy.evaluation("validate") / "metrics.json").write_text("{")
     with pytest.raises(UserError, match=r"metrics.json is damaged \(.*\): evaluate validate again, or remove it\."):
         export.export([copy], output)
@@ -256,9 +254,9 @@ def test_each_mistake_is_named_and_leaves_nothing(trained: Path, tmp_path: Path)
     fresh = create_run(replace(SETTINGS, run=tmp_path / "fresh"), FACTS)
     with pytest.raises(UserError, match="has no validated checkpoint yet"):
         export.export([fresh], output)
-    run_folder.save(fresh._replace(provenance=fresh.provenance | {"slice_size": [48]}))
+    fresh._replace(provenance=fresh.provenance | {"slice_size": [48]}).save()
     with pytest.raises(UserError, match=r"config\.json is damaged"):
-        run_folder.load(fresh.folder)
+        Run.load(fresh.folder)
     assert not output.parent.exists()
 
 

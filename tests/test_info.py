@@ -10,8 +10,8 @@ from helpers import assert_mistake, command
 
 from oasis_jax import pretrained
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.runs import checkpoint
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.checkpoints import digest
+from oasis_jax.runs.folder import Run
 
 
 def told(*words: str | Path, cwd: Path | None = None) -> dict[str, Any]:
@@ -31,9 +31,9 @@ def test_a_run_has_its_network_data_checkpoint_and_scores(finished: Path) -> Non
         "neighbours_on_each_side": 0,
     }
     assert about["trained_on"]["data"] == ["tree with spaces é"]
-    segmenter = Segmenter.load([run_folder.load(finished)])
+    segmenter = Segmenter.load([Run.load(finished)])
     (params,) = segmenter.ensemble.params
-    assert checkpoint.digest(params) == about["checkpoint"]["sha256"]  # what the records of predictions hold
+    assert digest(params) == about["checkpoint"]["sha256"]  # what the records of predictions hold
     assert about["checkpoint"]["step"] == segmenter.ensemble.checkpoints[0].step
     metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
     scores = about["scores"]["test"]

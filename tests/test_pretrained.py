@@ -10,8 +10,8 @@ import pytest
 from helpers import assert_mistake, command, options
 
 from oasis_jax import config, pretrained
-from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs import history
+from oasis_jax.runs.folder import Run
 from oasis_jax.runs.history import Validation
 from oasis_jax.runs.trained import trained_on
 from oasis_jax.runs.weights import FILE, read_weights
@@ -42,12 +42,12 @@ def test_a_model_holds_one_file_that_says_nothing_of_the_machine(model: Path, fi
     validation = history.read(finished / "metrics.jsonl", about["checkpoint"]["step"])[-1].numbers
     assert isinstance(validation, Validation)
     assert about["checkpoint"]["lowest_confidence"] == validation.lowest_confidence
-    confidence = trained_on(run_folder.load(model), about["checkpoint"]["step"]).confidence
-    assert confidence == trained_on(run_folder.load(finished), about["checkpoint"]["step"]).confidence
+    confidence = trained_on(Run.load(model), about["checkpoint"]["step"]).confidence
+    assert confidence == trained_on(Run.load(finished), about["checkpoint"]["step"]).confidence
     assert confidence is not None
     assert 0.25 < confidence < 1
     assert {"data_fingerprints", "slice_cut", "slice_looks", "versions"} <= set(about["provenance"])
-    assert run_folder.load(model).config.model == run_folder.load(finished).config.model
+    assert Run.load(model).config.model == Run.load(finished).config.model
 
 
 def test_a_model_is_evaluated_compared_and_exported_like_its_run(
@@ -71,7 +71,7 @@ def test_a_model_is_evaluated_compared_and_exported_like_its_run(
 
 def test_a_model_has_its_name_from_inside_its_folder_too(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(model)
-    assert run_folder.load(Path(".")).name == "mine"
+    assert Run.load(Path(".")).name == "mine"
 
 
 def losses(run: Path) -> list[float]:
@@ -83,9 +83,9 @@ def test_training_starts_from_a_model_and_says_so(model: Path, finished: Path, d
     words = ["--init", model, "--data.root", data, "--run", tmp_path / "tuned", "--train.steps", "2"]
     done = command("train", *words)
     assert done.returncode == 0, done.stderr
-    tuned = run_folder.load(tmp_path / "tuned")
+    tuned = Run.load(tmp_path / "tuned")
     assert tuned.provenance["init"]["run"] == "mine"
-    assert tuned.config.model == run_folder.load(model).config.model
+    assert tuned.config.model == Run.load(model).config.model
     random, trained, first = losses(finished)[0], losses(finished)[-1], losses(tmp_path / "tuned")[0]
     assert abs(first - trained) < abs(first - random)
     exported = tmp_path / "tuned_model"
@@ -100,7 +100,7 @@ def test_training_starts_from_a_model_and_says_so(model: Path, finished: Path, d
 
 
 def test_settings_come_from_the_run_to_start_from_and_options_change_them(model: Path) -> None:
-    earlier = run_folder.load(model).config
+    earlier = Run.load(model).config
     settings = parse(["--init", str(model), "--train.batch", "2"]).config
     assert settings.model == earlier.model
     assert settings.optim.learning_rate == pytest.approx(0.1 * earlier.optim.learning_rate)
@@ -139,7 +139,7 @@ def test_pretrained_is_a_name_and_a_folder_of_that_name_is_reached_by_its_path()
 @SHIPPED
 @pytest.mark.parametrize("name", pretrained.MODELS)
 def test_the_shipped_models_are_sound_and_small(name: str) -> None:
-    model = run_folder.load(pretrained.run_path(name))
+    model = Run.load(pretrained.run_path(name))
     assert model.name == name
     assert (model.folder / FILE).stat().st_size < 6e6
     assert model.weights is not None

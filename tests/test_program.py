@@ -5,14 +5,12 @@ import os
 import shutil
 import signal
 import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from forked import Process
-from helpers import PATIENCE, SMALL, assert_mistake, blob, command, launch, options, start
+from helpers import SMALL, Processes, assert_mistake, blob, command, launch, options
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  # made when imported
 
@@ -23,17 +21,18 @@ from oasis_jax.runs.checkpoints import Checkpoints
 STEPS = 12
 
 
-def wait_for(process: Process, happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.0005)
-
-
 def lines(run: Path) -> list[dict]:
+    """The lines of the metrics; none while one is just being written."""
     path = run / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    except ValueError:
+        return []
+
+
+def devices(run: Path) -> int:
+    """The number that a run was started with: another one rounds differently."""
+    return len(json.loads((run / "config.json").read_text())["provenance"]["devices"])
 
 
 def outcome(run: Path) -> tuple:
@@ -67,7 +66,7 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
     assert facts["seed"] == 0
     assert facts["slice_cut"]["axis"] == "axial"
     assert set(facts["slice_looks"]) == {"mean", "deviation"}
-    assert facts["devices"]
+    assert devices(finished) == next(count for count in (4, 2, 1) if count <= len(os.sched_getaffinity(0)))
     kinds = [(row["step"], row["kind"]) for row in lines(finished)]
     assert [step for step, kind in kinds if kind == "train"] == list(range(1, STEPS + 1))
     assert [step for step, kind in kinds if kind == "validate"] == [4, 8, 12]
@@ -112,16 +111,15 @@ def test_killed_at_any_point_and_resumed_ends_bit_for_bit_the_same(data: Path, f
 
     moments: list[Callable[[], bool]] = [
         lambda: run.is_dir(),  # before anything is compiled
-        lambda: len(lines_or_none(run)) >= 2,  # between steps
+        lambda: len(lines(run)) >= 2,  # between steps
         lambda: saves(1),  # while a checkpoint is being written
-        lambda: any(row["step"] == 11 for row in lines_or_none(run)),  # after a checkpoint
+        lambda: any(row["step"] == 11 for row in lines(run)),  # after a checkpoint
         lambda: saves(2),
     ]
     for moment in moments:
-        process = start("train", *options(data, run))
-        wait_for(process, moment)
+        process = Processes("train", *options(data, run), count=1, devices=devices(finished))
+        process.wait_for(moment)
         process.kill()
-        process.communicate()
     done = launch("train", *options(data, run))
     assert done.returncode == 0, done.stderr
     assert "Resuming" in done.stderr
@@ -130,29 +128,23 @@ def test_killed_at_any_point_and_resumed_ends_bit_for_bit_the_same(data: Path, f
     assert ours == theirs | {"run": "killed"}
 
 
-def lines_or_none(run: Path) -> list[dict]:
-    try:
-        return lines(run)
-    except ValueError:  # a line is just being written
-        return []
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_says_how_to_go_on(
     number: signal.Signals, data: Path, finished: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "stopped"
-    process = start("train", *options(data, run))
-    wait_for(process, lambda: len(lines_or_none(run)) >= 6)
+    training = Processes("train", *options(data, run), count=1, devices=devices(finished))
+    training.wait_for(lambda: len(lines(run)) >= 6)
+    (process,) = training.processes
     if number == signal.SIGTERM:
         process.send_signal(signal.SIGSTOP)  # so that it is still in use when the second one starts
         assert_mistake(launch("train", *options(data, run)), "is being trained by another process")
     process.send_signal(number)
     process.send_signal(signal.SIGCONT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, said
-    assert "Start the same command again to go on." in said
-    assert "Traceback" not in said
+    (stopped,) = training.finish()
+    assert stopped.returncode == 128 + number, stopped.stderr
+    assert "Start the same command again to go on." in stopped.stderr
+    assert "Traceback" not in stopped.stderr
     assert launch("train", *options(data, run)).returncode == 0
     assert outcome(run) == outcome(finished)
 
@@ -216,7 +208,7 @@ def test_another_config_or_other_data_is_refused_by_name(data: Path, finished: P
 def test_a_moved_run_evaluates_on_moved_data_from_its_folder_alone(
     data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")  # as in training; another number rounds differently
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", str(devices(finished)))
     run, moved = tmp_path / "moved run", tmp_path / "moved data"
     shutil.copytree(finished, run)
     shutil.copytree(data, moved)
@@ -233,16 +225,6 @@ def test_a_moved_run_evaluates_on_moved_data_from_its_folder_alone(
     assert "validate: 8 slices of 1 subject;" in done.stdout
 
 
-def test_a_trained_run_exports_with_the_scores_of_its_evaluation(finished: Path, tmp_path: Path) -> None:
-    done = command("export", finished, "--output", tmp_path / "new" / "model")
-    assert done.returncode == 0, done.stderr
-    card = json.loads((tmp_path / "new/model/card.json").read_text())
-    metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
-    assert card["scores"]["test"] == metrics
-    assert card["checkpoint"]["step"] == metrics["step"]
-    assert card["training_data"]["fingerprints"]["test"] == metrics["data_fingerprint"]
-
-
 def test_evaluate_names_each_mistake(data: Path, finished: Path, tmp_path: Path) -> None:
     assert_mistake(command("evaluate", tmp_path / "nothing"), "is not a run")
     assert_mistake(command("evaluate", finished, "--step", "3"), "no checkpoint of step 3; it has:")
@@ -254,44 +236,14 @@ def test_evaluate_names_each_mistake(data: Path, finished: Path, tmp_path: Path)
     assert_mistake(command("evaluate", run), "config.json is damaged")
 
 
-FULL = """
-import resource
-from oasis_jax import train
-from oasis_jax.runs import arrays
-from oasis_jax.system.errors import run_command
-
-def write(*words):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-    sound(*words)
-
-sound, arrays.ocp.save_checkpointables = arrays.ocp.save_checkpointables, write
-run_command(train.main)
-"""
-"""A training that finds the disk full when it saves: no file can grow beyond 20 kB."""
-
-
-def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(data: Path, finished: Path, tmp_path: Path) -> None:
-    run = tmp_path / "full"
-    shutil.copytree(finished, run)
-    shutil.rmtree(run / "checkpoints/12")
-    kept = listed(run)
-    limited = launch(*options(data, run), code=FULL)
-    assert_mistake(limited, "Cannot write the checkpoint of step 12", "File too large")
-    assert listed(run) == kept
-    assert launch("train", *options(data, run)).returncode == 0
-    assert outcome(run) == outcome(finished)
-
-
 def test_under_a_path_that_keeps_no_checkpoint_nothing_is_trained_and_nothing_lost(
     data: Path, finished: Path, tmp_path: Path
 ) -> None:
-    for name in ("[one]", "two\\", os.fsdecode(b"caf\xe9")):
-        run = tmp_path / name / "runs" / "new"
-        assert_mistake(command("train", *options(data, run)), "Checkpoints cannot be kept in", "its absolute path")
-        assert not run.parent.exists()
-    for store in ("gs", "s3"):
-        url = command("train", "--data.root", data, "--run", f"{store}://bucket/run", cwd=tmp_path)
-        assert_mistake(url, "Checkpoints cannot be kept in", f"'{store}:/'")
+    run = tmp_path / "[one]" / "runs" / "new"
+    assert_mistake(command("train", *options(data, run)), "Checkpoints cannot be kept in", "its absolute path")
+    assert not run.parent.exists()
+    url = command("train", "--data.root", data, "--run", "gs://bucket/run", cwd=tmp_path)
+    assert_mistake(url, "Checkpoints cannot be kept in", "'gs:/'")
     assert not (tmp_path / "gs:").exists()
     moved = tmp_path / "[one]" / "moved"
     shutil.copytree(finished, moved)
@@ -315,72 +267,51 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_best(data: Path, 
 
 
 def test_training_names_each_mistake(data: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert_mistake(command("train", *options(data, run, "--train.epochs", "0")), "train.epochs is 0 and must be")
-    assert_mistake(command("train", *options(tmp_path / "none", run)), "is not a folder")
-    assert_mistake(command("train", *options(data, run, "--train.batch", "999")), "only 16 training slices")
-    assert_mistake(command("train", *options(data, run, "--model.crop", "16", "32")), "model.crop, 16x32, cuts off")
-    assert_mistake(command("train", tmp_path / "none.py"), "no experiment file")
-    (tmp_path / "empty.py").write_text("config = 3\n")
-    assert_mistake(command("train", tmp_path / "empty.py"), "must export `config`")
-    (tmp_path / "raises.py").write_text("1 / 0\n")
-    assert_mistake(command("train", tmp_path / "raises.py"), "cannot be used: ZeroDivisionError")
-    (tmp_path / "wrong.py").write_text("from oasis_jax.config import *\nconfig = Config(model=Model(norm='batch'))\n")
-    assert_mistake(launch("train", tmp_path / "wrong.py"), "model.norm is 'batch' and must be none or instance")
-    assert_mistake(command("train", "--data.no-cache", tmp_path / "wrong.py"), "Name the experiment first")
-    (tmp_path / "notes.txt").write_text("")
-    assert_mistake(command("train", tmp_path / "notes.txt"), "notes.txt is no experiment: name a Python file")
-    mine = tmp_path / "mine"
+    run, mine = tmp_path / "run", tmp_path / "mine"
     mine.mkdir()
-    (mine / "thesis.txt").touch()
-    assert_mistake(command("train", *options(data, mine)), "is not a run and holds other files (thesis.txt)")
+    for file, content in {
+        "mine/thesis.txt": "",
+        "empty.py": "config = 3\n",
+        "raises.py": "1 / 0\n",
+        "wrong.py": "from oasis_jax.config import *\nconfig = Config(model=Model(norm='batch'))\n",
+        "notes.txt": "",
+    }.items():
+        (tmp_path / file).write_text(content)
+    for words, says in (
+        (options(data, run, "--train.epochs", "0"), "train.epochs is 0 and must be"),
+        (options(tmp_path / "none", run), "is not a folder"),
+        (options(data, run, "--train.batch", "999"), "only 16 training slices"),
+        (options(data, run, "--model.crop", "16", "32"), "model.crop, 16x32, cuts off"),
+        ([tmp_path / "none.py"], "no experiment file"),
+        ([tmp_path / "empty.py"], "must export `config`"),
+        ([tmp_path / "raises.py"], "cannot be used: ZeroDivisionError"),
+        (["--data.no-cache", tmp_path / "wrong.py"], "Name the experiment first"),
+        (options(data, mine), "is not a run and holds other files (thesis.txt)"),
+        (options(data, tmp_path / "notes.txt" / "run"), str(tmp_path / "notes.txt")),
+    ):
+        assert_mistake(command("train", *words), says)
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
-    (tmp_path / "file").write_text("")
-    assert_mistake(command("train", *options(data, tmp_path / "file" / "run")), str(tmp_path / "file"))
+    assert_mistake(launch("train", tmp_path / "wrong.py"), "model.norm is 'batch' and must be none or instance")
     wrong = command("train", "--optim.learning-rat", "1")
     assert wrong.returncode == 2
     assert "learning-rate" in wrong.stderr + wrong.stdout
 
 
-def test_a_run_can_be_counted_in_steps(data: Path, tmp_path: Path) -> None:
-    words = options(
-        data, tmp_path / "run", "--train.steps", "6", "--train.validate-every", "4", "--data.neighbours", "1"
-    )
-    done = command("train", *words)
-    assert done.returncode == 0, done.stderr
-    rows = lines(tmp_path / "run")
-    assert [row["step"] for row in rows if row["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
-    assert [row["step"] for row in rows if row["kind"] == "validate"] == [4, 6]
-    rates = [row["learning_rate"] for row in rows if row["kind"] == "train"]
-    assert max(rates) > 10 * rates[-1]  # the cycle ends with the steps
-    sound, damaged = listed(tmp_path / "run")
-    assert ([card.step for card in sound], damaged) == ([4, 6], [])
-
-
-def test_patience_ends_a_run_early(data: Path, tmp_path: Path) -> None:
-    run = tmp_path / "patient"
-    words = ("--data.root", data, "--run", run, *SMALL, "--optim.learning-rate", "1e-12", "--train.patience", "2")
-    done = command("train", *words, "--train.epochs", "9", "--optim.schedule", "constant")
-    assert done.returncode == 0, done.stderr
-    losses = [row["loss"] for row in lines(run) if row["kind"] == "validate"]
-    assert len(losses) < 9
-    assert losses.index(min(losses)) == len(losses) - 3
-
-
-@pytest.mark.parametrize("module", ["train", "evaluate", "compare", "predict", "export", "data"])
-def test_help_is_worth_reading(module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "parts"),
+    {
+        "train": ("--optim.learning-rate", "Examples:"),
+        "evaluate": ("--split", "--images"),
+        "compare": ("RUN...", "--split", "--json"),
+        "predict": ("--output", "INPUT"),
+        "export": ("--output",),
+        "data": ("check",),
+    }.items(),
+)
+def test_help_is_worth_reading(module: str, parts: tuple[str, ...]) -> None:
     done = command(module, "--help")
     assert done.returncode == 0
-    assert f"python -m oasis_jax.{module}" in done.stdout
-    parts = {
-        "train": ["--optim.learning-rate", "Examples:"],
-        "evaluate": ["--split", "--images"],
-        "compare": ["RUN...", "--split", "--json"],
-        "predict": ["--output", "INPUT"],
-        "export": ["--output"],
-        "data": ["check"],
-    }
-    for part in parts[module]:
+    for part in (f"python -m oasis_jax.{module}", *parts):
         assert part in done.stdout
 
 

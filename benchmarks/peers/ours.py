@@ -44,7 +44,8 @@ def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) 
     )
     initial_state = jax.jit(lambda p: state.TrainState(jax.numpy.zeros((), "int32"), p, transform.init(p)))
     key, rate = jax.random.key(settings.train.seed), settings.optim.learning_rate
-    return sharding.compile_train_step(train_step, mesh), (initial_state(device_params), device_batch, key, rate)
+    compiled = sharding.compile_step(train_step, mesh, 2, donate_argnums=0)
+    return compiled, (initial_state(device_params), device_batch, key, rate)
 
 
 def unflatten(parameters: Arrays) -> unet.Params:

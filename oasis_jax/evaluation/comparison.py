@@ -20,7 +20,7 @@ from oasis_jax.evaluation.by_class import ByClass, ByTissue, Interval, named
 from oasis_jax.evaluation.record import SubjectCounts
 from oasis_jax.metrics import baselines, bootstrap, overlap, significance, surface
 from oasis_jax.metrics.bootstrap import Score
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import UserError
 
 SCORES: dict[str, tuple[str, Score]] = {
@@ -110,7 +110,7 @@ def read_counts(folder: Path, split: str) -> SubjectCounts:
     Raises:
         UserError: there is no such file, or it is damaged.
     """
-    path = run_folder.load(folder).evaluation(split) / record.SUBJECTS
+    path = Run.load(folder).evaluation(split) / record.SUBJECTS
     if not path.is_file():
         options = "--images ... --labels ..." if split == "volumes" else f"--split {split}"
         raise UserError(f"{folder} has no evaluation on {split}: python -m oasis_jax.evaluate {folder} {options}")

@@ -68,7 +68,7 @@ EvalStep = Callable[..., dict[str, Any]]
 
 def compiled_eval_step(config: Config, apply: unet.Apply, mesh: jax.sharding.Mesh) -> EvalStep:
     """Compile `eval_step` with the loss of a config for a mesh; `apply` is the function of a network or an ensemble."""
-    return sharding.compile_eval_step(partial(eval_step, apply=apply, cross_entropy=config.optim.cross_entropy), mesh)
+    return sharding.compile_step(partial(eval_step, apply=apply, cross_entropy=config.optim.cross_entropy), mesh)
 
 
 def score(

@@ -12,7 +12,7 @@ from oasis_jax.inference.mirror import has_counterpart, mirror, mirror_shift
 from oasis_jax.network import unet
 from oasis_jax.network.unet import Apply
 from oasis_jax.runs import restore
-from oasis_jax.runs.checkpoint import CheckpointInfo
+from oasis_jax.runs.checkpoints import CheckpointInfo
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import UserError
 

@@ -99,7 +99,7 @@ def _forward(networks: Ensemble, mesh: jax.sharding.Mesh) -> Forward:
         pixels, confidence = brain.sum((1, 2)), jnp.where(brain, probabilities.max(-1), 0).sum((1, 2))
         return Labels(classes, probabilities, jnp.where(pixels > 0, confidence / jnp.maximum(pixels, 1), 1))
 
-    compiled = sharding.compile_eval_step(segment, mesh)
+    compiled = sharding.compile_step(segment, mesh)
     # Normalised on the host, as slices are for an evaluation: so both round alike, and give every pixel one class.
     return lambda frames: compiled(networks.params, normalise(frames, method))
 

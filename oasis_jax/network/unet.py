@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, Key
 
 from oasis_jax import classes
@@ -68,7 +69,9 @@ def network(config: Model) -> Network:
     ) -> Float[Array, "batch height width 4"]:
         if config.crop is None:
             return logits(params, image, dropout_keys)
-        return _pad_background(logits(params, _centre(image, config.crop), dropout_keys), image.shape[1:3])
+        rows, columns = central(image.shape[1:3], config.crop)
+        pads = [(part.start, side - part.stop) for part, side in zip((rows, columns), image.shape[1:3], strict=True)]
+        return _pad_background(logits(params, image[:, rows, columns], dropout_keys), pads)
 
     def logits(params: Params, image: Array, dropout_keys: Array | None) -> Array:
         return cast(Array, module.apply({"params": params}, image, dropout_keys))
@@ -170,16 +173,8 @@ class Conv(nn.Module):
         return self.convolve(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)
 
 
-def _centre(image: Array, size: tuple[int, int]) -> Array:
-    """The central `size` (rows, columns) of images `(B, H, W, C)`, which are at least that large."""
-    rows, columns = central(image.shape[1:3], size)
-    return image[:, rows, columns]
-
-
-def _pad_background(logits: Array, size: tuple[int, ...]) -> Array:
-    """The inverse of `_centre`: pad logits to `size` (rows, columns) with certain background."""
-    inside = central(size, logits.shape[1:3])
-    pads = [(part.start, whole - part.stop) for whole, part in zip(size, inside, strict=True)]
+def _pad_background(logits: Array, pads: list[tuple[int, int]]) -> Array:
+    """Pad logits with certain background: so many rows and columns before and after."""
     padded = jnp.pad(logits[..., 1:], ((0, 0), *pads, (0, 0)), constant_values=-_BACKGROUND_LOGIT)
     background = jnp.pad(logits[..., :1], ((0, 0), *pads, (0, 0)))
     return jnp.concatenate([background, padded], axis=-1)
@@ -208,6 +203,16 @@ def check_frame(config: Model, size: tuple[int, int], extent: tuple[int, int, in
     else:
         return
     raise UserError(f"model.crop, {config.crop[0]}x{config.crop[1]}, {problem}: change it, or set --model.crop None.")
+
+
+def flatten(params: Params) -> dict[str, Any]:
+    """Parameters by their names, such as "encoder0_conv/kernel"."""
+    return flatten_dict(params, sep="/")
+
+
+def unflatten(arrays: dict[str, Any]) -> Params:
+    """The inverse of `flatten`."""
+    return unflatten_dict(arrays, sep="/")
 
 
 def count_parameters(params: Params) -> int:

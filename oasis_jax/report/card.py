@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from oasis_jax import classes, config
+from oasis_jax import classes
 from oasis_jax.config import Config
 from oasis_jax.evaluation.record import Metrics
 from oasis_jax.inference.ensemble import Ensemble
-from oasis_jax.runs import folder as run_folder
-from oasis_jax.runs.folder import Run
+from oasis_jax.runs.folder import Run, versions
 from oasis_jax.runs.trained import lowest_confidence
 from oasis_jax.system import records
 
@@ -53,8 +52,8 @@ def describe_export(networks: Ensemble, metrics: dict[str, Metrics], lowered: by
         "checkpoint": {"step": checkpoint.step, "validation_loss": checkpoint.loss},
         "averaged": records.to_json(networks.averaged),
         "scores": records.to_json(metrics),
-        "config": config.to_json(_anonymous(run)),
-        "versions": {"trained": run.provenance["versions"], "exported": run_folder.versions()},
+        "config": records.to_json(_anonymous(run)),
+        "versions": {"trained": run.provenance["versions"], "exported": versions()},
         "exported": _timestamp(),
         "licence": "The weights follow the terms of the data they were trained on.",
     }
@@ -64,7 +63,7 @@ def describe_weights(networks: Ensemble) -> dict[str, Any]:
     """The metadata of a model file, which holds one network: all that `runs.folder.load` needs, and the export time."""
     run, checkpoint = networks.runs[0], networks.checkpoints[0]
     return {
-        "config": config.to_json(_anonymous(run)),
+        "config": records.to_json(_anonymous(run)),
         "provenance": {name: value for name, value in run.provenance.items() if name not in _PRIVATE},
         "checkpoint": {
             "step": checkpoint.step,
@@ -72,7 +71,7 @@ def describe_weights(networks: Ensemble) -> dict[str, Any]:
             "lowest_confidence": lowest_confidence(run, checkpoint.step),
             "sha256": checkpoint.digests["params"],
         },
-        "exported": {"time": _timestamp(), "versions": run_folder.versions()},
+        "exported": {"time": _timestamp(), "versions": versions()},
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from oasis_jax.system.errors import UserError
@@ -41,42 +42,40 @@ def check_folder(folder: Path) -> None:
 
 
 def write(path: Path, parts: dict[str, Any]) -> None:
-    """Write parts to a new folder. Every process must call this equally often, or it would wait for ever.
+    """Write parts to a new folder: trees of numpy arrays, or JSON values. Every process must call this equally often.
 
     Raises:
         OSError: the parts cannot be written, for example because the disk is full; with the system's own message.
     """
     try:
-        with _quiet("absl", "asyncio"), _whole():
+        with _quiet():
             ocp.save_checkpointables(str(path.absolute()), parts)
     except (OSError, ValueError, RuntimeError) as error:
         raise OSError(_reason(error)) from error
 
 
-def read(path: Path, abstract: dict[str, Any]) -> dict[str, Any]:
-    """Read the parts that `abstract` names, with the shapes and shardings that it gives; None reads a part as it is.
+def read(path: Path, like: dict[str, Any]) -> dict[str, Any]:
+    """Read the parts that `like` names as numpy arrays, of its shapes and types; None reads values of JSON.
+
+    A process that can read them does not wait for one that cannot.
 
     Raises:
         UserError: Orbax cannot read under such a path.
         DAMAGE: files are cut short, altered or missing.
     """
     _refuse(path.parent, _UNREADABLE, "read")
-    with _quiet("asyncio", "absl"):  # Orbax logs tracebacks about damaged files there
-        return ocp.load_checkpointables(str(path.absolute()), abstract)
-
-
-def read_alone(path: Path, abstract: dict[str, Any]) -> dict[str, Any]:
-    """As `read`, but a process that can read it does not wait for one that cannot."""
     alone = ocp.Context()
     alone.multiprocessing.primary_host = jax.process_index()
     alone.multiprocessing.active_processes = {jax.process_index()}
-    with alone:
-        return read(path, abstract)
+    with _quiet(), alone:  # Orbax logs tracebacks about damaged files
+        return ocp.load_checkpointables(
+            str(path.absolute()), jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
+        )
 
 
 def shapes(path: Path, part: str) -> Any:
     """The names, types and shapes of a part, without its values; raises as `read`."""
-    with _quiet("asyncio", "absl"):
+    with _quiet():
         return ocp.checkpointables_metadata(str(path.absolute())).metadata[part]
 
 
@@ -98,21 +97,10 @@ def _refuse(folder: Path, unfit: Sequence[str], verb: str) -> None:
         )
 
 
-def _whole() -> ocp.Context:
-    """Save arrays that all devices hold from one of them.
-
-    Otherwise Orbax cuts each array into a piece for each device. That compiles a program for each shape and piece, and
-    takes longer than writing a network of this size.
-    """
-    context = ocp.Context()
-    context.array.saving.use_replica_parallel = False
-    return context
-
-
 @contextmanager
-def _quiet(*names: str) -> Iterator[None]:
-    """Drop all but critical messages of some loggers."""
-    loggers = [logging.getLogger(name) for name in names]
+def _quiet() -> Iterator[None]:
+    """Drop all but critical messages of the loggers of Orbax."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:

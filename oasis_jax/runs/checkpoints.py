@@ -1,31 +1,46 @@
 """The checkpoints of a run: listed once, restored, saved, read back and pruned.
 
+A checkpoint holds `params`, `rest` (step and optimizer state) and a `card`: the validation loss, if the step was
+validated, and a SHA-256 of each part. Everything that is read is compared with its SHA-256, because Orbax's own
+checksums miss damage inside compressed arrays.
+
 A checkpoint counts as saved when it was read back. Only then older ones are removed, except the two latest and the best
 by validation loss. Orbax's `Checkpointer` can keep the same ones, but it removes others before its `save` returns, so
 that a new checkpoint that cannot be read costs the best one; it finds no loss in checkpoints of earlier versions, whose
 best it would remove; and a single damaged file of metrics keeps it from listing any checkpoint.
 """
 
+import hashlib
+import itertools
 import math
-import os
 import shutil
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from oasis_jax.runs import arrays, checkpoint
-from oasis_jax.runs.checkpoint import CheckpointInfo, OtherArrays
+from oasis_jax.runs import arrays
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import console, distributed
 from oasis_jax.system.errors import UserError
 
 _PRUNED = ".pruned"
 """Ending of the name of a checkpoint that is being removed."""
+
+
+class CheckpointInfo(NamedTuple):
+    """One checkpoint on disk: `loss` is its validation loss, or None if it was saved between validations."""
+
+    step: int
+    loss: float | None
+    digests: dict[str, str]
+
+
+class Damaged(UserError):
+    """A checkpoint does not hold what was saved."""
 
 
 class Checkpoints:
@@ -65,26 +80,49 @@ class Checkpoints:
         """Whether there is one of this step, with its validation loss."""
         return any(info.step == step for info in self.by_loss())
 
-    def restore(self, info: CheckpointInfo, abstract: dict[str, Any]) -> dict[str, Any]:
-        """As `checkpoint.restore_parts`."""
-        return checkpoint.restore_parts(self._folder, info, abstract)
+    def restore(self, info: CheckpointInfo, like: dict[str, Any]) -> dict[str, Any]:
+        """Restore the parts that `like` names (`params`, `rest`) as numpy arrays, and check their digests.
 
-    def restore_latest(self, abstract: TrainState, say: Callable[[str], None] = console.say) -> TrainState | None:
+        A process does not wait for the others here.
+
+        Raises:
+            Damaged: a part is not what was saved.
+            UserError: names, types or shapes of the parameters differ from those of `like`.
+        """
+        path, restored = self._folder / str(info.step), {}
+        for name, asked in like.items():
+            try:
+                stored = arrays.shapes(path, name) if name == "params" else asked
+                restored[name] = arrays.read(path, {name: stored})[name]
+                if digest(restored[name]) != info.digests[name]:
+                    raise ValueError("the arrays differ from those that were saved")
+            except arrays.DAMAGE as error:
+                raise Damaged(f"The checkpoint of step {info.step} in {self._folder} is damaged.") from error
+            if name == "params" and (different := difference(restored[name], asked)):
+                raise UserError(
+                    f"The checkpoint of step {info.step} in {self._folder} holds other arrays than this program uses "
+                    f"({different}): use the version and the settings that wrote it, or train again with another --run."
+                )
+        return restored
+
+    def restore_latest(self, like: TrainState, say: Callable[[str], None] = console.say) -> TrainState | None:
         """Restore the latest that is sound; rename later, damaged ones to `damaged-STEP`.
 
         Args:
-            abstract: shapes, types and shardings of the state; the checkpoint may come from other devices.
+            like: shapes and types of the state.
             say: takes a sentence about each damaged checkpoint.
 
         Returns:
-            The state of `latest`, or None if nothing was ever saved.
+            The state of `latest` as numpy arrays, or None if nothing was ever saved.
 
         Raises:
             UserError: there are checkpoints, but none is sound, or they hold other arrays.
         """
         state = None
         while state is None and (latest := self.latest):
-            state = self._try(latest, abstract)
+            with suppress(Damaged):
+                parts = self.restore(latest, _parts(like))
+                state = TrainState(params=parts["params"], **parts["rest"])
             read = distributed.all_gather(None if state is None else latest.digests)
             if read[0] is None or any(digests != read[0] for digests in read):  # not all processes can read it
                 state = None
@@ -92,19 +130,10 @@ class Checkpoints:
         if self.damaged and state is None:
             raise UserError(f"No checkpoint in {self._folder} can be read any more: name another --run to start again.")
         for step in self.damaged:
-            name = checkpoint.set_aside(self._folder / str(step))
+            name = _set_aside(self._folder / str(step))
             say(f"The checkpoint of step {step} is damaged; it is now called {name}.")
         self.damaged = []
         return state
-
-    def _try(self, info: CheckpointInfo, abstract: TrainState) -> TrainState | None:
-        try:
-            parts = self.restore(info, checkpoint.parts_of(abstract))
-        except OtherArrays:
-            raise
-        except UserError:
-            return None
-        return TrainState(params=parts["params"], **parts["rest"])
 
     def save(self, state: TrainState, loss: float | None = None) -> None:
         """Save a state, read it back, remove older checkpoints that are no longer needed, and return.
@@ -118,22 +147,22 @@ class Checkpoints:
                 something else than was written. Other checkpoints are not touched.
         """
         assert loss is None or math.isfinite(loss)
-        step, parts = int(state.step), checkpoint.parts_of(state)
-        values = jax.tree.map(np.asarray, parts)
-        info = CheckpointInfo(step, loss, {name: checkpoint.digest(part) for name, part in values.items()})
-        path = self._folder / str(step)
+        parts = jax.tree.map(np.asarray, _parts(state))
+        info = CheckpointInfo(int(state.step), loss, {name: digest(part) for name, part in parts.items()})
+        path = self._folder / str(info.step)
         try:
-            arrays.write(path, parts | {"card": _content(info)})
+            arrays.write(path, parts | {"card": _card(info)})
         except OSError as error:
             raise UserError(
-                f"Cannot write the checkpoint of step {step} to {self._folder}: {error}. Correct this and start "
+                f"Cannot write the checkpoint of step {info.step} to {self._folder}: {error}. Correct this and start "
                 "the same command again; older checkpoints are kept."
             ) from error
-        if not (_all_see(path) and all(distributed.all_gather(_reads_back(path, values, info)))):
+        seen = distributed.all_gather(distributed.appears(path.is_dir, path.parent))
+        if not (all(seen) and all(distributed.all_gather(_reads_back(path, parts, info)))):
             raise UserError(
-                f"The checkpoint of step {step} was written to {self._folder} but cannot be read back; it is now "
-                f"called {checkpoint.set_aside(path)}. Check that disk and start the same command again; older "
-                "checkpoints are kept."
+                f"The checkpoint of step {info.step} was written to {self._folder} but cannot be read back; it is now "
+                f"called {_set_aside(path)}. Check that disk and start the same command again; older checkpoints are "
+                "kept."
             )
         self.sound.append(info)
         self._prune()
@@ -159,6 +188,41 @@ class Checkpoints:
         self.sound = [info for info in self.sound if info.step in kept]
 
 
+def digest(tree: Any) -> str:
+    """SHA-256 over names, types, shapes and bytes of all leaves of a pytree."""
+    sha = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        value = np.asarray(leaf)
+        sha.update(f"{jax.tree_util.keystr(path)} {value.dtype} {value.shape}\n".encode())
+        sha.update(np.ascontiguousarray(value).data)
+    return sha.hexdigest()
+
+
+def difference(stored: Any, asked: Any) -> str | None:
+    """The first parameter whose name, type or shape differs between two pytrees; None if there is none."""
+    theirs, ours = (
+        {
+            jax.tree_util.keystr(path): f"{leaf.dtype} {tuple(leaf.shape)}"
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+        }
+        for tree in (stored, asked)
+    )
+    if ours == theirs:
+        return None
+    name = min(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    return f"params{name} is {theirs.get(name, 'absent')}, not {ours.get(name, 'there')}"
+
+
+def _parts(state: TrainState) -> dict[str, Any]:
+    """The parts of a state as a checkpoint holds them."""
+    return {"params": state.params, "rest": {"step": state.step, "opt_state": state.opt_state}}
+
+
+def _card(info: CheckpointInfo) -> dict[str, Any]:
+    """The content of a checkpoint's `card` on disk."""
+    return info.digests if info.loss is None else info.digests | {"loss": float(info.loss)}
+
+
 def _read_cards(folder: Path) -> tuple[list[CheckpointInfo], list[int]]:
     """The checkpoints that this process can read, and the steps of the damaged ones."""
     good, damaged = [], []
@@ -173,26 +237,22 @@ def _read_cards(folder: Path) -> tuple[list[CheckpointInfo], list[int]]:
     return good, damaged
 
 
-def _content(info: CheckpointInfo) -> dict[str, Any]:
-    """The content of a checkpoint's `card` on disk."""
-    return info.digests if info.loss is None else info.digests | {"loss": float(info.loss)}
-
-
-def _all_see(path: Path) -> bool:
-    """Whether every process sees a new folder; a network file system may need some time to show it."""
-    deadline = time.monotonic() + distributed.SHARED_SECONDS
-    while not path.is_dir() and time.monotonic() < deadline:
-        with suppress(OSError):
-            os.listdir(path.parent)
-        time.sleep(0.1)
-    return all(distributed.all_gather(path.is_dir()))
-
-
 def _reads_back(path: Path, parts: dict[str, Any], info: CheckpointInfo) -> bool:
     """Whether a checkpoint that was just written can be read and is what it should be."""
     try:
-        written = arrays.read_alone(path, parts | {"card": None})
-        sound = all(checkpoint.digest(written[name]) == info.digests[name] for name in parts)
-        return sound and written["card"] == _content(info)
+        written = arrays.read(path, parts | {"card": None})
+        sound = all(digest(written[name]) == info.digests[name] for name in parts)
+        return sound and written["card"] == _card(info)
     except (OSError, RuntimeError, *arrays.DAMAGE):
         return False
+
+
+def _set_aside(path: Path) -> str:
+    """Rename a damaged checkpoint, for all processes, to a free name `damaged-STEP`; return the name."""
+    names = (f"damaged-{path.name}{f'-{n}' if n else ''}" for n in itertools.count())
+    free = next(name for name in names if not path.with_name(name).exists())
+    distributed.barrier()  # all processes have chosen the same name
+    if jax.process_index() == 0 and path.exists():
+        path.rename(path.with_name(free))
+    distributed.barrier()
+    return free

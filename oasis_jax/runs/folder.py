@@ -7,7 +7,7 @@
 import json
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from oasis_jax.runs import arrays
 from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.lock import lock
 from oasis_jax.runs.weights import FILE, read_weights
+from oasis_jax.system import records
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import plain_name, write_text
 
@@ -77,11 +78,6 @@ class Run(NamedTuple):
         return self.folder / CHECKPOINTS
 
     @property
-    def saved(self) -> bool:
-        """Whether there is a checkpoint, sound or not."""
-        return self.checkpoints.is_dir() and any(path.name.isdecimal() for path in self.checkpoints.iterdir())
-
-    @property
     def curves(self) -> Path:
         return self.folder / "curves.png"
 
@@ -99,79 +95,105 @@ class Run(NamedTuple):
         """Folder of the evaluation of a split. For a model it is in the current folder, not beside the weights."""
         return Path(f"{self.name}-{split}") if self.weights else self.folder / "evaluation" / split
 
+    @staticmethod
+    def load(path: Path) -> "Run":
+        """Read a run folder, or a model: its folder or its file. The config names the folder where it now lies.
+
+        Raises:
+            UserError: there is no run and no model; a file is damaged; or another version wrote it, with more settings.
+        """
+        folder = path.parent if path.is_file() and path.name == FILE else path
+        if _is_run(folder):
+            return _read_config(folder)
+        if (folder / FILE).is_file():
+            about, params = read_weights(folder / FILE)
+            run, checkpoint = _parse(folder / FILE, about), about["checkpoint"]
+            weights = Weights(checkpoint["step"], checkpoint["loss"], checkpoint.get("lowest_confidence"), params)
+            return run._replace(weights=weights)
+        state = f"it has no config.json and no {FILE}" if folder.is_dir() else f"there is no folder {folder.absolute()}"
+        raise UserError(
+            f"{folder} is not a run: {state}. Name the folder of a run; `pretrained` and `pretrained-slices` come with "
+            "the program."
+        )
+
+    @staticmethod
+    def started(settings: Config) -> "Run | None":
+        """The run that has checkpoints in the folder that settings name; None if there is none.
+
+        It has these settings where they may differ from those that it was started with.
+
+        Raises:
+            UserError: no checkpoint can be kept there; the run is damaged or was started with other settings; or the
+                folder holds other files.
+        """
+        folder = settings.run
+        arrays.check_folder(folder)
+        if not _is_run(folder):  # what was killed before it started leaves hidden files and no checkpoint
+            if others := [name for name in sorted(_names(folder)) if name != CHECKPOINTS and name[0] != "."]:
+                raise UserError(
+                    f"{folder} is not a run and holds other files ({others[0]}): name a new folder with --run."
+                )
+            return None
+        if not _learned(folder):
+            return None
+        run = _read_config(folder)
+        if changed := config_module.differences(run.config, settings):
+            longer = any(name.startswith(("train.epochs:", "train.steps:")) for name in changed)
+            raise UserError(
+                f"{folder} was started with other settings ({'; '.join(changed)}): "
+                "name another --run, or repeat the old settings to resume."
+                + (f" To train it further, add --init {folder} to another --run." if longer else "")
+            )
+        return run._replace(config=settings) if _saved(folder) else None
+
+    @staticmethod
+    def new(config: Config, data: dict[str, Any]) -> "Run":
+        """A run that starts now; nothing is written yet.
+
+        `data` is what there is to remember of the slices: `data_fingerprints`, `slice_size`, and what prediction asks
+        for.
+        """
+        provenance = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": sys.argv,
+            "versions": versions(),
+            "devices": [str(device.device_kind) for device in jax.devices()],
+            "processes": jax.process_count(),
+            "seed": config.train.seed,
+            **data,
+        }
+        return Run(config.run, config, provenance)
+
+    def save(self) -> None:
+        """Make the folder of the run where there is none, and write its `config.json`."""
+        if jax.process_index() == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            content = {"config": records.to_json(self.config), "provenance": self.provenance}
+            write_text(self.folder / _CONFIG, json.dumps(content, indent=2) + "\n")
+
+    @contextmanager
+    def opened(self) -> Iterator[Checkpoints]:
+        """Hold the run for this command alone, in all its processes, and write its `config.json` again.
+
+        Yields:
+            Its checkpoints.
+
+        Raises:
+            UserError: another command is training this run, or has trained one in this folder since this was read; or
+                a process does not see the folder that process 0 sees.
+        """
+        with lock(self.folder):
+            another = _saved(self.folder) and _read_config(self.folder).provenance != self.provenance
+            if jax.process_index() == 0 and another:
+                raise UserError(f"{self.folder} was just trained by another process: start the same command again.")
+            self.save()
+            yield Checkpoints(self.checkpoints)
+
 
 def versions() -> dict[str, str]:
     """Of Python, this package and the libraries it stands on."""
     own = {"python": platform.python_version(), "oasis_jax": __version__}
     return own | {name: version(name) for name in _PACKAGES}
-
-
-def started(settings: Config) -> Run | None:
-    """The run that was started in the folder that settings name; None if there is none.
-
-    It has these settings where they may differ from those that it was started with.
-
-    Raises:
-        UserError: no checkpoint can be kept there; the run is damaged or was started with other settings; or the folder
-            holds other files.
-    """
-    folder = settings.run
-    arrays.check_folder(folder)
-    if not _is_run(folder):
-        _check_free(folder)
-        return None
-    run = _read_config(folder)
-    if changed := config_module.differences(run.config, settings):
-        longer = any(name.startswith(("train.epochs:", "train.steps:")) for name in changed)
-        raise UserError(
-            f"{folder} was started with other settings ({'; '.join(changed)}): "
-            "name another --run, or repeat the old settings to resume."
-            + (f" To train it further, add --init {folder} to another --run." if longer else "")
-        )
-    return run._replace(config=settings)
-
-
-def new(config: Config, data: dict[str, Any]) -> Run:
-    """A run that starts now; nothing is written yet.
-
-    `data` is what there is to remember of the slices: `data_fingerprints`, `slice_size`, and what prediction asks for.
-    """
-    provenance = {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "versions": versions(),
-        "devices": [str(device.device_kind) for device in jax.devices()],
-        "processes": jax.process_count(),
-        "seed": config.train.seed,
-        **data,
-    }
-    return Run(config.run, config, provenance)
-
-
-def save(run: Run) -> None:
-    """Make the folder of a run where there is none, and write its `config.json`."""
-    if jax.process_index() == 0:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        content = {"config": config_module.to_json(run.config), "provenance": run.provenance}
-        write_text(run.folder / _CONFIG, json.dumps(content, indent=2) + "\n")
-
-
-@contextmanager
-def opened(run: Run) -> Iterator[Checkpoints]:
-    """Hold a run for this command alone, in all its processes, and write its `config.json`: its data may have moved.
-
-    Yields:
-        Its checkpoints.
-
-    Raises:
-        UserError: another command is training this run, or has started one in this folder since `run` was read; or a
-            process does not see the folder that process 0 sees.
-    """
-    with lock(run.folder):
-        if jax.process_index() == 0 and _is_run(run.folder) and _read_config(run.folder).provenance != run.provenance:
-            raise UserError(f"{run.folder} was just started by another process: start the same command again.")
-        save(run)
-        yield Checkpoints(run.checkpoints)
 
 
 def _is_run(folder: Path) -> bool:
@@ -181,73 +203,48 @@ def _is_run(folder: Path) -> bool:
         UserError: there are checkpoints but no config.json to say of what.
     """
     is_run = (folder / _CONFIG).is_file()
-    if not is_run and (folder / CHECKPOINTS).is_dir() and any((folder / CHECKPOINTS).iterdir()):
+    if not is_run and _names(folder / CHECKPOINTS):
         raise UserError(f"{folder} holds checkpoints but no config.json: put it back, or name another --run.")
     return is_run
 
 
-def _check_free(folder: Path) -> None:
-    """Refuse a folder of other files. A run that was killed before it started leaves hidden files and no checkpoint.
-
-    Raises:
-        UserError: there are other files.
-    """
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if others := [name for name in names if name != CHECKPOINTS and not name.startswith(".")]:
-        raise UserError(f"{folder} is not a run and holds other files ({others[0]}): name a new folder with --run.")
+def _saved(folder: Path) -> bool:
+    """Whether there are checkpoints, sound or not."""
+    return any(name.isdecimal() for name in _names(folder / CHECKPOINTS))
 
 
-def load(path: Path) -> Run:
-    """Read a run folder, or a model: its folder or its file. The config names the folder where it now lies.
+def _learned(folder: Path) -> bool:
+    """Whether a run has learned anything: it holds checkpoints, maybe renamed ones, or an evaluation."""
+    renamed = any(name.startswith("damaged-") for name in _names(folder / CHECKPOINTS))
+    return _saved(folder) or renamed or (folder / "evaluation").exists()
 
-    Raises:
-        UserError: there is no run and no model; a file is damaged; or a later version wrote it, with more settings.
-    """
-    folder = path.parent if path.is_file() and path.name == FILE else path
-    if _is_run(folder):
-        return _read_config(folder)
-    if (folder / FILE).is_file():
-        about, params = read_weights(folder / FILE)
-        run = _parse(folder / FILE, lambda path: about)
-        checkpoint = about["checkpoint"]
-        weights = Weights(checkpoint["step"], checkpoint["loss"], checkpoint.get("lowest_confidence"), params)
-        return run._replace(weights=weights)
-    state = f"it has no config.json and no {FILE}" if folder.is_dir() else f"there is no folder {folder.absolute()}"
-    raise UserError(
-        f"{folder} is not a run: {state}. Name the folder of a run; `pretrained` and `pretrained-slices` come with the "
-        "program."
-    )
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
 def _read_config(folder: Path) -> Run:
-    return _parse(folder / _CONFIG, lambda path: json.loads(path.read_text(encoding="utf-8")))
-
-
-def _parse(path: Path, read: Callable[[Path], Any]) -> Run:
-    """The run that a file describes."""
-    provenance: dict[str, Any] = {}
     try:
-        content = read(path)
-        values = content["config"] | {"run": str(path.parent)}
-        provenance = content["provenance"]
+        content = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{folder / _CONFIG} is damaged ({error}): put it back or train anew.") from error
+    return _parse(folder / _CONFIG, content)
+
+
+def _parse(path: Path, content: Any) -> Run:
+    """The run that a file describes."""
+    writer = None
+    try:
+        values, provenance = content["config"] | {"run": str(path.parent)}, content["provenance"]
+        writer = provenance["versions"]["oasis_jax"] if "versions" in provenance else None
         dict(provenance["data_fingerprints"]).values()  # training and evaluation compare them
         if [type(side) for side in provenance["slice_size"]] != [int, int]:
             raise ValueError(f"slice_size is {provenance['slice_size']}")
         return Run(path.parent, config_module.validate(config_module.from_json(values)), provenance)
-    except config_module.UnknownSetting as error:
-        raise UserError(_unknown(path, provenance.get("versions"), error)) from error
     except (ValueError, KeyError, TypeError, UserError) as error:
-        raise UserError(_damaged(path, error)) from error
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    return f"{path} is damaged ({error}): {'get it again' if path.name == FILE else 'put it back or train anew'}."
-
-
-def _unknown(path: Path, wrote: Any, error: config_module.UnknownSetting) -> str:
-    """What to say of settings that this version lacks: another one wrote them, or somebody changed the file."""
-    writer = wrote.get("oasis_jax") if isinstance(wrote, dict) else None
-    if writer in (None, __version__):
-        return _damaged(path, error)
-    names = f"a setting {error.names[0]}" if len(error.names) == 1 else f"settings {', '.join(error.names)}"
-    return f"{path} was written by oasis_jax {writer}, which has {names} that this version lacks: use that version."
+        if writer in (None, __version__):
+            mend = "get it again" if path.name == FILE else "put it back or train anew"
+            raise UserError(f"{path} is damaged ({error}): {mend}.") from error
+        raise UserError(
+            f"{path} was written by oasis_jax {writer} and cannot be read by {__version__} ({error}): use that version."
+        ) from error

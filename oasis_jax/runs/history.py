@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +44,6 @@ class Validation:
     recall: tuple[float | None, ...] = ()
 
 
-KINDS: dict[str, type[Training] | type[Validation]] = {"train": Training, "validate": Validation}
-
-
 @dataclass(frozen=True)
 class Row:
     """One line."""
@@ -56,7 +54,7 @@ class Row:
     @property
     def kind(self) -> str:
         """The kind of the line: train or validate."""
-        return "train" if isinstance(self.numbers, Training) else "validate"
+        return next(kind for kind, numbers in _KINDS.items() if isinstance(self.numbers, numbers))
 
     def line(self) -> str:
         """The line as text, which `parse` reads."""
@@ -65,11 +63,13 @@ class Row:
     def scalars(self) -> Iterator[tuple[str, float]]:
         """The numbers that are defined, by name; those of a class as `name/class`."""
         for name, value in records.to_json(self.numbers).items():
-            if isinstance(value, list):
-                pairs = zip((f"{name}/{label}" for label in classes.NAMES), value, strict=True)
-                yield from ((key, number) for key, number in pairs if number is not None)
-            elif value is not None:
-                yield name, value
+            pairs = zip(classes.NAMES, value, strict=True) if isinstance(value, list) else [("", value)]
+            for label, number in pairs:
+                if number is not None:
+                    yield f"{name}/{label}".rstrip("/"), number
+
+
+_KINDS: dict[str, type[Training] | type[Validation]] = {"train": Training, "validate": Validation}
 
 
 def parse(line: str) -> Row:
@@ -78,19 +78,17 @@ def parse(line: str) -> Row:
     Raises:
         ValueError: the line is damaged.
     """
-    values = json.loads(line)
-    if not isinstance(values, dict) or values.get("kind") not in [*KINDS] or type(values.get("step")) is not int:
-        raise ValueError("no kind or no step")
-    return Row(values["step"], records.from_json(KINDS[values["kind"]], values))
+    try:
+        values = json.loads(line)
+        return Row(int(values["step"]), records.from_json(_KINDS[values["kind"]], values))
+    except (KeyError, TypeError) as error:
+        raise ValueError("no kind or no step") from error
 
 
 def read(path: Path, last_step: int | None = None) -> list[Row]:
     """The rows up to a step, without damaged lines, such as one that a crash cut short."""
     rows = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                rows.append(parse(line))
-            except ValueError:
-                continue
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        with suppress(ValueError):
+            rows.append(parse(line))
     return [row for row in rows if last_step is None or row.step <= last_step]

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,12 +52,11 @@ def lock(folder: Path) -> Iterator[None]:
 
 def _check_shared(folder: Path, token: str) -> None:
     """Checkpoints are written by one process and read by all."""
-    deadline = time.monotonic() + distributed.SHARED_SECONDS
-    while True:
+
+    def seen() -> bool:
         with suppress(OSError):
-            os.listdir(folder.parent)  # a network file system looks again
-            if (folder / ".lock").read_text() == token:
-                return
-        if time.monotonic() > deadline:
-            raise UserError(f"{folder} is not the folder that process 0 sees: name a --run on a disk that all share.")
-        time.sleep(0.2)
+            return (folder / ".lock").read_text() == token
+        return False
+
+    if not distributed.appears(seen, folder.parent):
+        raise UserError(f"{folder} is not the folder that process 0 sees: name a --run on a disk that all share.")

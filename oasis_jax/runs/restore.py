@@ -1,33 +1,32 @@
 """Which checkpoint of a run is used, and its parameters on devices: for evaluation, prediction and export."""
 
-from typing import Any
-
 import jax
 
 from oasis_jax.network import unet
-from oasis_jax.runs.checkpoint import CheckpointInfo, difference, digest
-from oasis_jax.runs.checkpoints import Checkpoints
-from oasis_jax.runs.folder import Run, Weights
+from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints, difference, digest
+from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, distributed, sharding
 from oasis_jax.system.errors import UserError
 
 
-def load_best(trained: Run, mesh: jax.sharding.Mesh, at_step: int | None = None) -> tuple[CheckpointInfo, unet.Params]:
+def load_best(run: Run, mesh: jax.sharding.Mesh, at_step: int | None = None) -> tuple[CheckpointInfo, unet.Params]:
     """The best sound checkpoint of a run, or the one of the step asked for, and its parameters on a mesh.
 
     Raises:
         UserError: no such checkpoint, or none that is sound.
     """
-    network = unet.network(trained.config.model)
-    abstract = sharding.abstract_on(network.abstract(trained.shape), mesh)
-    if trained.weights is not None:
-        return _of_model(trained, trained.weights, abstract, at_step)
-    checkpoints = Checkpoints(trained.checkpoints)
-    chosen = _choose(trained, checkpoints, at_step)
+    like = unet.network(run.config.model).abstract(run.shape)
+    info, params = _of_training(run, like, at_step) if run.weights is None else _of_model(run, like, at_step)
+    return info, jax.device_put(params, sharding.replicated(mesh))
+
+
+def _of_training(run: Run, like: unet.Params, at_step: int | None) -> tuple[CheckpointInfo, unet.Params]:
+    checkpoints = Checkpoints(run.checkpoints)
+    chosen = _choose(run, checkpoints, at_step)
     for info in chosen:
         try:
-            params = checkpoints.restore(info, {"params": abstract})["params"]
-            distributed.assert_equal(info.digests["params"], f"does not find the same checkpoint in {trained.folder}")
+            params = checkpoints.restore(info, {"params": like})["params"]
+            distributed.assert_equal(info.digests["params"], f"does not find the same checkpoint in {run.folder}")
             return info, params
         except UserError as error:
             if info is chosen[-1]:
@@ -36,16 +35,17 @@ def load_best(trained: Run, mesh: jax.sharding.Mesh, at_step: int | None = None)
     raise AssertionError("_choose gives at least one")
 
 
-def _of_model(run: Run, weights: Weights, abstract: Any, at_step: int | None) -> tuple[CheckpointInfo, unet.Params]:
-    """As `load_best`, of a model file: it holds one checkpoint."""
+def _of_model(run: Run, like: unet.Params, at_step: int | None) -> tuple[CheckpointInfo, unet.Params]:
+    """A model file holds one checkpoint."""
+    weights = run.weights
+    assert weights is not None
     if at_step not in (None, weights.step):
         raise UserError(f"{run.name} has no checkpoint of step {at_step}; it has: {weights.step}.")
-    if different := difference(weights.params, abstract):
+    if different := difference(weights.params, like):
         raise UserError(
             f"{run.folder} holds other parameters than this program uses ({different}): use the version that wrote it."
         )
-    params = jax.tree.map(lambda value, like: jax.device_put(value, like.sharding), weights.params, abstract)
-    return CheckpointInfo(weights.step, weights.loss, {"params": digest(weights.params)}), params
+    return CheckpointInfo(weights.step, weights.loss, {"params": digest(weights.params)}), weights.params
 
 
 def _choose(run: Run, checkpoints: Checkpoints, at_step: int | None) -> list[CheckpointInfo]:

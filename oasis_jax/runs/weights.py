@@ -9,12 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import safetensors
 import safetensors.numpy
 
-from oasis_jax.runs.checkpoint import digest
+from oasis_jax.network import unet
+from oasis_jax.runs.checkpoints import digest
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import atomic_write
 
@@ -25,7 +25,6 @@ SCHEMA = 1
 """Number of the format of the text; increased by a change that could break a reader."""
 
 _ABOUT, _SHA256 = "about", "sha256"
-_SEPARATOR = "/"
 
 
 def write_weights(path: Path, about: dict[str, Any], params: Any) -> None:
@@ -40,7 +39,7 @@ def write_weights(path: Path, about: dict[str, Any], params: Any) -> None:
         UserError: a parameter is not finite as float16.
     """
     with np.errstate(over="ignore"):  # the next line checks for it
-        arrays = {name: np.asarray(value).astype(np.float16) for name, value in _flat(params).items()}
+        arrays = {name: np.asarray(value).astype(np.float16) for name, value in unet.flatten(params).items()}
     if large := [name for name, value in arrays.items() if not np.isfinite(value).all()]:
         raise UserError(f"{large[0]} holds numbers beyond the range of float16: the weights cannot be written.")
     text = json.dumps({"schema": SCHEMA, **about})
@@ -67,26 +66,8 @@ def read_weights(path: Path) -> tuple[dict[str, Any], Any]:
         raise UserError(f"{path} is damaged ({str(error).strip() or type(error).__name__}): get it again.") from error
     if schema != SCHEMA:
         raise UserError(f"{path} has format {schema}, and this program reads {SCHEMA}: use the version that wrote it.")
-    return about, _nested({name: value.astype(np.float32) for name, value in arrays.items()})
+    return about, unet.unflatten({name: value.astype(np.float32) for name, value in arrays.items()})
 
 
 def _sha256(text: str, arrays: dict[str, np.ndarray]) -> str:
     return hashlib.sha256(f"{text}\n{digest(arrays)}".encode()).hexdigest()
-
-
-def _flat(params: Any) -> dict[str, Any]:
-    """A tree of dictionaries as one dictionary; its keys join the keys along each branch."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return {_SEPARATOR.join(str(entry.key) for entry in path): leaf for path, leaf in leaves}
-
-
-def _nested(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The inverse of `_flat`."""
-    tree: dict[str, Any] = {}
-    for name, value in arrays.items():
-        *keys, last = name.split(_SEPARATOR)
-        branch = tree
-        for key in keys:
-            branch = branch.setdefault(key, {})
-        branch[last] = value
-    return tree

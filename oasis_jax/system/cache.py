@@ -25,13 +25,14 @@ def folder() -> Path | None:
 
     None, with a `CacheWarning`, if it is not writable.
     """
+    named, above = (os.environ.get(name) for name in ("OASIS_JAX_CACHE", "XDG_CACHE_HOME"))
     try:
-        cache = _chosen()
+        cache = Path(named) if named else Path(above or Path.home() / ".cache") / "oasis_jax"
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache) as file:  # os.access does not notice a full disk
             file.write(bytes(_SPACE))
         return cache
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
         warn(error)
         return None
 
@@ -47,7 +48,8 @@ def compiled() -> Path | None:
 def warn(error: Exception) -> None:
     """Warn that something could not be kept."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).rstrip(".")
-    _warn(reason)
+    sentence = f"The cache folder cannot be used ({reason}). This only costs time; OASIS_JAX_CACHE names another one."
+    warnings.warn(sentence, CacheWarning, stacklevel=1)
 
 
 def note(message: Warning | str, category: type[Warning]) -> str | None:
@@ -64,17 +66,5 @@ def note(message: Warning | str, category: type[Warning]) -> str | None:
             entry.unlink(missing_ok=True)
     if match[1] == "writing":
         reason = re.search(r"\[Errno \d+\] ([^:]+)", match[3])
-        _warn(reason[1] if reason else match[3])
+        warn(OSError(reason[1] if reason else match[3]))
     return ""
-
-
-def _chosen() -> Path:
-    """The folder, which may not exist yet; RuntimeError if the user has no home."""
-    if path := os.environ.get("OASIS_JAX_CACHE"):
-        return Path(path)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "oasis_jax"
-
-
-def _warn(reason: str) -> None:
-    sentence = f"The cache folder cannot be used ({reason}). This only costs time; OASIS_JAX_CACHE names another one."
-    warnings.warn(sentence, CacheWarning, stacklevel=1)

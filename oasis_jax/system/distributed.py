@@ -7,8 +7,9 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -91,6 +92,16 @@ def broadcast(value: Any) -> Any:
     return all_gather(value)[0]
 
 
+def appears(seen: Callable[[], bool], folder: Path) -> bool:
+    """Whether this process sees what another one wrote to a folder; a network disk may take its time to show it."""
+    deadline = time.monotonic() + SHARED_SECONDS
+    while not (there := seen()) and time.monotonic() < deadline:
+        with suppress(OSError):
+            os.listdir(folder)  # it looks again
+        time.sleep(0.1)
+    return there
+
+
 def assert_equal(value: Any, sentence: str) -> None:
     """Check, in every process, that all processes gave the same value.
 
@@ -150,12 +161,12 @@ _NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 def _variables() -> dict[str, Any]:
     """The coordinator, the number of processes and this one's rank, if the environment names them."""
-    address, *numbers = (os.environ.get(name) for name in _NAMES)
-    if address is None and numbers == [None, None]:
+    address, *numbers = (os.environ.get(name, "") for name in _NAMES)
+    if not any((address, *numbers)):
         return {}
     try:
-        host, port = (address or "").rsplit(":", 1)
-        count, rank = (int(number or "") for number in numbers)
+        host, port = address.rsplit(":", 1)
+        count, rank = map(int, numbers)
         if not (host and 0 < int(port) < 2**16 and 0 <= rank < count):
             raise ValueError
     except ValueError:

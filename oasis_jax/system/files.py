@@ -2,12 +2,10 @@
 
 import csv
 import fcntl
-import glob
 import io
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,25 +30,23 @@ def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
 def atomic_folder(folder: Path, fill: Callable[[Path], object], replace: bool = False) -> None:
     """Let `fill` write into a temporary folder beside `folder`, then rename it to `folder`.
 
-    What a killed process left of the same folder is removed first, or put back if the folder itself is missing.
-
     Raises:
         OSError: the folder exists, is not empty, and `replace` is false.
     """
     token = secrets.token_hex(4)  # not the number of this process: in a container, a killed one had the same
     part, old = (folder.with_name(f".{folder.name}.{token}.{kind}") for kind in ("part", "old"))
-    _sweep(folder)
     with _named_as(folder, part):
         part.mkdir(parents=True)
         try:
-            with _held(part / _LOCK):
-                fill(part)
+            fill(part)
             if replace and folder.exists():
                 folder.rename(old)
             part.rename(folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-            _discard(old, folder)
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def lock_file(handle: int, wait: bool = False) -> str | None:
@@ -73,28 +69,6 @@ def lock_file(handle: int, wait: bool = False) -> str | None:
     return None
 
 
-_LOCK = ".being-written"
-"""A locked file in a folder that is being written. The system frees the lock however the process ends."""
-
-_TOKEN = "[0-9a-f]" * 8
-"""Matches what makes the name of a temporary folder its own."""
-
-_GRACE = 60
-"""Most seconds between making the file and locking it."""
-
-
-@contextmanager
-def _held(lock: Path) -> Iterator[None]:
-    """Make a file, hold a lock on it, and remove it."""
-    handle = os.open(lock, os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        lock_file(handle, wait=True)  # on a disk without locks, `_sweep` removes nothing
-        yield
-        lock.unlink()
-    finally:
-        os.close(handle)
-
-
 @contextmanager
 def alone_in(folder: Path) -> Iterator[str | None]:
     """Wait until no other process is in such a block for the same folder.
@@ -102,7 +76,7 @@ def alone_in(folder: Path) -> Iterator[str | None]:
     Yields:
         As `lock_file` returns: a reason if the disk has no locks, so that others may be in the block too.
     """
-    path = folder / _LOCK
+    path = folder / ".being-written"
     while True:
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         without_locks = lock_file(handle, wait=True)
@@ -115,23 +89,6 @@ def alone_in(folder: Path) -> Iterator[str | None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes left of a folder: unfinished ones whose lock nobody holds, and replaced ones."""
-    for old in folder.parent.glob(f".{glob.escape(folder.name)}.{_TOKEN}.old"):
-        _discard(old, folder)
-    for lock in folder.parent.glob(f".{glob.escape(folder.name)}.*.part/{_LOCK}"):
-        with suppress(OSError), lock.open("r+") as file:
-            if lock_file(file.fileno()) is None and time.time() - lock.stat().st_mtime > _GRACE:
-                shutil.rmtree(lock.parent, ignore_errors=True)
-
-
-def _discard(old: Path, folder: Path) -> None:
-    """Remove a folder that was to be replaced; put it back if nothing has taken its place."""
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Devices: a mesh of one or many, how batches and state are placed on it, and the compiled steps."""
+"""Devices: a mesh of one or many, and how batches, state and steps are placed on it."""
 
 import os
 from collections import deque
@@ -20,7 +20,6 @@ _AHEAD = 2
 """Number of batches on their way to the devices before they are asked for."""
 
 _CPU_DEVICES = (8, 4, 2, 1)
-"""They divide a batch of 8 slices evenly."""
 
 _SETTINGS = {
     "jax_enable_x64": False,
@@ -33,20 +32,20 @@ _SETTINGS = {
 }
 """Settings of JAX that the environment must not change: the same run gives the same numbers everywhere."""
 
-_EXTRAS = {"cuda": "cuda13", "gpu": "cuda13", "tpu": "tpu"}
-"""What to install for each kind of device."""
 
+def divide_cpu(batch: int = 8) -> None:
+    """Let JAX see a CPU as 8, 4 or 2 devices, if it has so many cores: together they are faster than one.
 
-def divide_cpu() -> None:
-    """Let JAX see a CPU as 2, 4 or 8 devices, if it has so many cores: together they label slices faster than one.
+    Call it before JAX looks for devices. A number that the user chose (`JAX_NUM_CPU_DEVICES`) stays.
 
-    Call it before JAX looks for devices. Training does not, because another number of devices rounds differently. A
-    number that the user chose (`JAX_NUM_CPU_DEVICES`) stays.
+    Args:
+        batch: slices that the devices share evenly.
     """
     number: Any = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]  # JAX makes it when it is imported
     if number == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        jax.config.update("jax_num_cpu_devices", next(count for count in _CPU_DEVICES if count <= cores))
+        counts = (count for count in _CPU_DEVICES if count <= cores and batch % count == 0)
+        jax.config.update("jax_num_cpu_devices", next(counts))
 
 
 def configure_jax() -> None:
@@ -68,18 +67,17 @@ def find_devices() -> None:
     """Let JAX find its devices, for all later calls.
 
     Raises:
-        UserError: JAX finds no device of the kind that `JAX_PLATFORMS` names.
+        UserError: JAX finds no device, such as one of the kind that `JAX_PLATFORMS` names.
     """
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # JAX asserts if a plugin is not installed
-        names = [name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)]
-        if not names:
-            raise UserError(f"JAX finds no device: {str(error).splitlines()[0]}") from error
-        kind = os.environ[names[0]]
-        extra = next((extra for name, extra in _EXTRAS.items() if name in kind), None)
-        mend = f'pip install "oasis_jax[{extra}]" on a machine that has one, or unset it' if extra else "unset it"
-        raise UserError(f"{names[0]} is {kind}, and JAX finds no such device: {mend}.") from error
+        reason = next(iter(str(error).splitlines()), "").rstrip(".") or "its plugin is not installed"
+        kind = os.environ.get("JAX_PLATFORMS") or os.environ.get("JAX_PLATFORM_NAME") or "default"
+        raise UserError(
+            f"JAX finds no {kind} device ({reason}): install oasis_jax[cuda13] or oasis_jax[tpu] on a machine that has "
+            "one, or unset JAX_PLATFORMS."
+        ) from error
 
 
 def make_mesh(batch: int) -> Mesh:
@@ -104,29 +102,17 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P(AXIS))
 
 
-def abstract_on(abstract: Any, mesh: Mesh) -> Any:
-    """Shapes and types (`jax.eval_shape`) of a pytree, replicated over a mesh: the target of a restore."""
+def compile_step(step: Callable, mesh: Mesh, more: int = 0, **options: Any) -> Callable:
+    """`jit` of `step(state, batch, ...)`: each device takes its part of the batch, and has all of everything else.
+
+    Args:
+        step: the function; its results are on every device.
+        mesh: the devices.
+        more: number of arguments after the batch.
+        options: those of `jit`.
+    """
     same = replicated(mesh)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same), abstract)
-
-
-def compile_initial_state(initial_state: Callable, mesh: Mesh) -> Callable:
-    """`jit` of `initial_state(key)`, on every device."""
-    same = replicated(mesh)
-    # It runs once. On a CPU, optimising it took a large part of the start; the result is the same without.
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    return jax.jit(initial_state, in_shardings=same, out_shardings=same, compiler_options=options)
-
-
-def compile_train_step(step: Callable, mesh: Mesh) -> Callable:
-    """`jit` of `train_step(state, batch, key, rate)`; the old state's memory is used for the new one."""
-    same, split = replicated(mesh), batch_sharding(mesh)
-    return jax.jit(step, in_shardings=(same, split, same, same), out_shardings=same, donate_argnums=0)
-
-
-def compile_eval_step(step: Callable, mesh: Mesh) -> Callable:
-    """`jit` of `eval_step(params, batch)`; every process gets the scores of the whole batch."""
-    return jax.jit(step, in_shardings=(replicated(mesh), batch_sharding(mesh)), out_shardings=replicated(mesh))
+    return jax.jit(step, in_shardings=(same, batch_sharding(mesh), *[same] * more), out_shardings=same, **options)
 
 
 def to_devices(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh) -> Iterator[dict[str, Any]]:

@@ -59,10 +59,9 @@ def optimize(run: Run, checkpoints: Checkpoints, program: Program, stop: Stop) -
 
 def _start(run: Run, checkpoints: Checkpoints, program: Program) -> TrainState:
     """The state of the latest checkpoint, or the initial state."""
-    abstract = sharding.abstract_on(jax.eval_shape(program.begin, program.init_key), program.mesh)
-    if restored := checkpoints.restore_latest(abstract):
+    if restored := checkpoints.restore_latest(jax.eval_shape(program.begin, program.init_key)):
         console.say(f"Resuming {run.folder} after step {restored.step} of {program.total_steps}.")
-        return restored
+        return jax.device_put(restored, sharding.replicated(program.mesh))
     state = program.begin(program.init_key)
     if program.params is not None:
         state = replace(state, params=program.params)

@@ -103,15 +103,17 @@ def build(settings: Config, tree: Dataset, network: Network, params: unet.Params
         augment=partial(augment, config=settings.augment, method=settings.data.normalise, window=settings.model.crop),
         cross_entropy=settings.optim.cross_entropy,
     )
+    # It runs once. On a CPU, optimising it took a large part of the start; the result is the same without.
+    once = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     eval_step = score.compiled_eval_step(settings, network.apply, mesh)
     return Program(
         mesh=mesh,
         sources=sources,
         init_key=init_key,
         step_key=step_key,
-        begin=sharding.compile_initial_state(initial_state, mesh),
+        begin=jax.jit(initial_state, out_shardings=sharding.replicated(mesh), compiler_options=once),
         params=params,
-        train_step=sharding.compile_train_step(train_step, mesh),
+        train_step=sharding.compile_step(train_step, mesh, 2, donate_argnums=0),
         batches=partial(_batches, settings, sources["train"], tree.parts["train"], mesh),
         validate=_validation(settings, sources["validate"], eval_step, mesh),
         rate=jax.jit(lambda step: jnp.float32(schedule(step))),

@@ -1,6 +1,5 @@
 """A run from its config to its best checkpoint."""
 
-import dataclasses
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,10 +12,9 @@ from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.data.open import open_data
 from oasis_jax.network import unet
-from oasis_jax.runs import folder as run_folder
 from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.folder import Run
-from oasis_jax.system import console, distributed, sharding
+from oasis_jax.system import console, distributed, records, sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program as programs
 from oasis_jax.training import start
@@ -45,20 +43,19 @@ def train(settings: Config) -> Finished:
     if settings.data.root is not None:  # so that the run can be evaluated from any folder
         joined = tuple(folder.absolute() for folder in settings.data.join)
         settings = replace(settings, data=replace(settings.data, root=settings.data.root.absolute(), join=joined))
-    run = run_folder.started(settings)
+    run = Run.started(settings)
     sharding.configure_jax()
     # Whatever a user can get wrong about data and devices is found before a run folder is made.
-    network = unet.network(settings.model)
     tree = open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", settings.train.evaluate)))
-    params, origin = None, {}
-    if settings.train.init is not None and distributed.broadcast(run is None or not run.saved):
-        params, origin = start.parameters(settings, network, tree.size)
     if run is not None:
-        _check_same(run, tree, origin)
+        _check_same(run, tree)
+    network, params, origin = unet.network(settings.model), None, {}
+    if settings.train.init is not None and distributed.broadcast(run is None):
+        params, origin = start.parameters(settings, network, tree.size)
     program = programs.build(settings, tree, network, params)
     if run is None:
-        run = run_folder.new(settings, _facts(settings, tree, program.sources["train"]) | origin)
-    with run_folder.opened(run) as checkpoints, stop_signals() as stop:
+        run = Run.new(settings, _facts(settings, tree, program.sources["train"]) | origin)
+    with run.opened() as checkpoints, stop_signals() as stop:
         optimize(run, checkpoints, program, stop)
     return Finished(run, checkpoints, tree, program)
 
@@ -68,7 +65,7 @@ def _facts(settings: Config, tree: Dataset, source: Source) -> dict[str, Any]:
     return {
         "data_fingerprints": tree.fingerprints,
         "slice_size": list(tree.size),
-        "slice_cut": dataclasses.asdict(tree.cut),
+        "slice_cut": records.to_json(tree.cut),
         "slice_looks": _ranges(settings, tree, source),
     }
 
@@ -83,15 +80,11 @@ def _ranges(settings: Config, tree: Dataset, source: Source) -> Ranges:
     return appearance.union(ranges, appearance.ranges(brains))
 
 
-def _check_same(run: Run, tree: Dataset, origin: dict[str, Any]) -> None:
-    """Refuse to go on with other slices, or from other parameters, than those that a run was started with."""
+def _check_same(run: Run, tree: Dataset) -> None:
+    """Refuse to go on with other slices than those that a run was started with."""
     recorded = run.provenance["data_fingerprints"]
     if changed := [s for s in ("train", "validate") if recorded.get(s) != tree.fingerprints[s]]:
         raise UserError(
             f"The slices in {tree.root} are not those that {run.folder} was started with ({' and '.join(changed)} "
             "differ): name another --run, or the old --data.root."
-        )
-    if origin and run.provenance.get("init") != origin["init"]:
-        raise UserError(
-            f"{run.config.train.init} holds other parameters than when {run.folder} was started: name another --run."
         )

@@ -10,8 +10,8 @@ from oasis_jax.config import Config, Train
 from oasis_jax.geometry import Size
 from oasis_jax.network.unet import Network, Params
 from oasis_jax.pretrained import run_path
-from oasis_jax.runs import checkpoint, restore
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs import restore
+from oasis_jax.runs.checkpoints import difference
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
@@ -51,9 +51,9 @@ def parameters(config: Config, network: Network, size: Size) -> tuple[Params, di
     Raises:
         UserError: there is no such run, it has no sound checkpoint, or it has another network.
     """
-    earlier = run_folder.load(run_path(str(config.train.init)))
+    earlier = Run.load(run_path(str(config.train.init)))
     info, params = restore.load_best(earlier, sharding.make_mesh(jax.device_count()))
-    if different := checkpoint.difference(params, network.abstract((*size, config.data.channels))):
+    if different := difference(params, network.abstract((*size, config.data.channels))):
         raise UserError(
             f"{earlier.folder} has another network than these settings describe ({different}): name no experiment, to "
             "take the settings of that run."

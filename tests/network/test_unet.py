@@ -57,13 +57,6 @@ def test_every_option_gives_float32_logits_and_gradients_to_all_parameters(confi
             assert jnp.abs(leaf).max() > 0, name
 
 
-def test_submodules_are_named_for_readers_of_checkpoints() -> None:
-    init, _ = unet.network(ORIGINAL)
-    params = jax.eval_shape(lambda: init(jax.random.key(0), (32, 32, 1)))
-    assert not [name for name in params if name.startswith(("Conv_", "InstanceNorm_"))]
-    assert "encoder4_context_conv2" in params
-
-
 def test_dropout_is_on_exactly_when_keys_are_given_and_follows_each_slices_key() -> None:
     init, apply = compiled(SMALL)
     image = jax.random.normal(jax.random.key(1), (2, 32, 32, 1))

@@ -3,17 +3,13 @@
 import errno
 import fcntl
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import REPOSITORY
 
-from oasis_jax.config import Config
-from oasis_jax.runs import folder
+from oasis_jax.config import Config, Train
+from oasis_jax.runs.folder import Run
 from oasis_jax.runs.lock import lock
 from oasis_jax.system.errors import UserError
 
@@ -53,15 +49,31 @@ def test_a_run_that_another_process_holds_is_refused(
 
 def test_a_run_that_two_commands_start_at_once_has_the_config_of_one(tmp_path: Path) -> None:
     config = Config(run=tmp_path / "run")
-    assert folder.started(config) is None
-    first, second = (folder.new(config, facts(seed)) for seed in "ab")
-    with folder.opened(first):
+    assert Run.started(config) is None
+    first, second = (Run.new(config, facts(seed)) for seed in "ab")
+    with first.opened():
+        (first.checkpoints / "1").mkdir(parents=True)
+    with pytest.raises(UserError, match="was just trained by another process"), second.opened():
         pass
-    with pytest.raises(UserError, match="was just started by another process"), folder.opened(second):
+    assert Run.load(config.run) == first
+    with first.opened():  # goes on
         pass
-    assert folder.load(config.run) == first
-    with folder.opened(first):  # goes on
+
+
+@pytest.mark.parametrize("learned", ["checkpoints/4", "checkpoints/damaged-4", "evaluation/test"])
+def test_a_run_that_ended_before_it_learned_anything_starts_anew_with_any_settings(
+    learned: str, tmp_path: Path
+) -> None:
+    config, other = (Config(run=tmp_path / "run", train=Train(seed=seed)) for seed in (0, 1))
+    with Run.new(config, facts("a")).opened():
         pass
+    assert Run.started(other) is None
+    with Run.new(other, facts("b")).opened():
+        pass
+    assert Run.load(config.run).config.train.seed == 1
+    (config.run / learned).mkdir(parents=True)
+    with pytest.raises(UserError, match=r"was started with other settings \(train\.seed: 1 -> 0\)"):
+        Run.started(config)
 
 
 def facts(fingerprint: str) -> dict[str, Any]:
@@ -72,21 +84,3 @@ def test_a_run_can_be_held_once(tmp_path: Path, capsys: pytest.CaptureFixture[st
     with lock(tmp_path / "run"), pytest.raises(UserError, match="by another process"):
         lock(tmp_path / "run").__enter__()
     assert not capsys.readouterr().err
-
-
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="makes a library that answers for the system")
-def test_a_system_that_knows_no_locks_holds_no_run_up(tmp_path: Path) -> None:
-    (tmp_path / "flock.c").write_text("#include <errno.h>\nint flock(int f, int o) { errno = ENOSYS; return -1; }\n")
-    library = tmp_path / "flock.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, tmp_path / "flock.c"], check=True)
-    code = f"""
-from pathlib import Path
-from oasis_jax.runs.lock import lock
-with lock(Path({str(tmp_path / "run")!r})):
-    print("went on")
-"""
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "LD_PRELOAD": str(library)}
-    line = [sys.executable, "-c", code]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
-    assert done.stdout == "went on\n", done
-    assert "a disk without locks (Function not implemented)" in " ".join(done.stderr.split())

@@ -7,28 +7,19 @@ from pathlib import Path
 
 import jax
 import pytest
-from helpers import Processes, assert_mistake, launch, options, write_tree
+from helpers import Processes, assert_mistake, launch, options
 
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.phantoms import dataset
 from oasis_jax.system import cache, sharding
 
 
-def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OASIS_JAX_CACHE", "XDG_CACHE_HOME", "HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)  # a user that the system does not know
-
-
-@pytest.mark.parametrize("where", ["no home", "a file in the way", "not writable"])
-def test_a_tree_is_checked_without_a_cache(
-    where: str, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
+@pytest.mark.parametrize("where", ["no home", "/proc/nothing"])
+def test_a_tree_is_checked_without_a_cache(where: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OASIS_JAX_CACHE", where)
     if where == "no home":
-        no_home(monkeypatch)
-    else:
-        monkeypatch.setenv("OASIS_JAX_CACHE", str(tmp_path / "file") if where[0] == "a" else "/proc/nothing")
+        for name in ("OASIS_JAX_CACHE", "XDG_CACHE_HOME", "HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)  # a user that the system does not know
     with pytest.warns(cache.CacheWarning, match="only costs time; OASIS_JAX_CACHE names another"):
         loaded = load_dataset(tree)
     assert loaded.fingerprints.keys() == {"train", "validate", "test"}
@@ -138,30 +129,9 @@ def test_the_environment_of_jax_does_not_change_a_run(
     assert (run / "metrics.jsonl").read_text() == (finished / "metrics.jsonl").read_text()
     ours, theirs = (json.loads((r / "evaluation/test/metrics.json").read_text()) for r in (run, finished))
     assert ours["scores"] == theirs["scores"]
-    done = launch("predict", run, data / "keras_png_slices_test", "--output", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    done = launch("export", run, "--output", tmp_path / "model")
-    assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    ("kind", "mend"), [("cuda", "oasis_jax[cuda13]"), ("tpu", "oasis_jax[tpu]"), ("moon", "unset")]
-)
-def test_devices_that_are_not_there_are_named(
-    kind: str, mend: str, finished: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if kind in {device.platform for device in jax.devices()} | ({"cuda"} if jax.default_backend() == "gpu" else set()):
-        pytest.skip("there is one")
-    monkeypatch.setenv("JAX_PLATFORMS", kind)
-    assert_mistake(launch("evaluate", finished), f"JAX_PLATFORMS is {kind}", mend)
+def test_devices_that_are_not_there_are_named(finished: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_PLATFORMS", "moon")
+    assert_mistake(launch("evaluate", finished), "JAX finds no moon device", "unset JAX_PLATFORMS")
     assert launch("data", "check", data).returncode == 0  # which needs none
-
-
-def test_phantoms_in_the_cache_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OASIS_JAX_CACHE", str(tmp_path))
-    monkeypatch.setattr(dataset, "write_tree", lambda root, track: write_tree(root, slices=1))
-    root = dataset.default_tree()
-    assert root.parent == tmp_path
-    time = (root / "keras_png_slices_train").stat().st_mtime_ns
-    assert dataset.default_tree() == root
-    assert (root / "keras_png_slices_train").stat().st_mtime_ns == time

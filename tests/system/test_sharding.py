@@ -1,4 +1,4 @@
-"""Devices: how many a command that labels slices takes from a CPU."""
+"""Devices: how many a command takes from a CPU."""
 
 import os
 import subprocess
@@ -15,28 +15,29 @@ import os, sys
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
 from oasis_jax.system import sharding
 import jax
-sharding.divide_cpu()
+sharding.divide_cpu(int(sys.argv[2]))
 sharding.configure_jax()
 print(jax.device_count())
 """
 
 
 @pytest.mark.parametrize(
-    ("cores", "chosen", "devices"),
+    ("cores", "batch", "chosen", "devices"),
     [
-        (1, {}, 1),
-        (2, {}, 2),
-        (2, {"JAX_NUM_CPU_DEVICES": "1"}, 1),
-        (2, {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}, 3),
+        (1, 8, {}, 1),
+        (2, 8, {}, 2),
+        (2, 7, {}, 1),
+        (2, 8, {"JAX_NUM_CPU_DEVICES": "1"}, 1),
+        (2, 8, {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}, 3),
     ],
 )
-def test_each_core_of_a_cpu_is_a_device_unless_the_user_chose_otherwise(
-    cores: int, chosen: dict[str, str], devices: int
+def test_each_core_of_a_cpu_is_a_device_unless_the_batch_or_the_user_asks_for_another_number(
+    cores: int, batch: int, chosen: dict[str, str], devices: int
 ) -> None:
     if len(os.sched_getaffinity(0)) < cores:
         pytest.skip("This machine has one core.")
     environment = {k: v for k, v in environ().items() if k != "JAX_NUM_CPU_DEVICES"} | chosen
-    words = [sys.executable, "-c", COUNT, str(cores)]
+    words = [sys.executable, "-c", COUNT, str(cores), str(batch)]
     assert subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split() == [
         str(devices)
     ]

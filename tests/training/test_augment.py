@@ -31,7 +31,7 @@ def discs() -> tuple[jax.Array, jax.Array]:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_labels_move_with_the_image(seed: int) -> None:
     image, label = discs()
     geometry = Augment(mirror=True, rotate=20.0, scale=0.2, shift=4.0, elastic=2.0)
@@ -43,12 +43,11 @@ def test_labels_move_with_the_image(seed: int) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_gamma_keeps_order_mean_and_deviation(seed: int) -> None:
     image = jax.random.normal(jax.random.key(0), (16, 16, 1))
     curved, label = augment(jax.random.key(seed), image, jnp.zeros((16, 16), jnp.uint8), Augment(gamma=0.5))
-    np.testing.assert_allclose(curved.mean(), image.mean(), atol=1e-4)
-    np.testing.assert_allclose(curved.std(), image.std(), rtol=1e-3)
+    np.testing.assert_allclose((curved.mean(), curved.std()), (image.mean(), image.std()), atol=1e-3)
     np.testing.assert_array_equal(np.argsort(curved.ravel()), np.argsort(image.ravel()))
     assert not label.any()
 
@@ -71,24 +70,16 @@ def test_the_share_that_is_not_warped_stays_as_it_is() -> None:
     np.testing.assert_array_equal(nothing, image)
 
 
-def test_mirror_swaps_left_and_right_which_are_rows() -> None:
-    image, label = discs()
-    augmented = [augment(jax.random.key(seed), image, label, Augment(mirror=True)) for seed in range(20)]
-    flipped = [bool((moved_label != label).any()) for _, moved_label in augmented]
-    assert 3 < sum(flipped) < 17
-    for (moved, moved_label), flip in zip(augmented, flipped, strict=True):
-        np.testing.assert_array_equal(moved_label, label[::-1] if flip else label)
-        np.testing.assert_array_equal(moved, image[::-1] if flip else image)
-
-
-@pytest.mark.parametrize("axis", [12.0, 15.5, 16.0, 20.5])
-def test_mirror_is_about_its_axis(axis: float) -> None:
+@pytest.mark.parametrize("axis", [None, 12.0, 20.5])
+def test_mirror_reverses_rows_about_its_axis_for_half_of_the_slices(axis: float | None) -> None:
     image, label = discs()
     config = Augment(mirror=True, mirror_axis=axis)
-    augmented = [augment(jax.random.key(seed), image, label, config) for seed in range(8)]
-    moved, moved_label = next(pair for pair in augmented if (pair[1] != label).any())
+    augmented = [augment(jax.random.key(seed), image, label, config) for seed in range(20)]
+    flipped = [pair for pair in augmented if (pair[1] != label).any()]
+    assert 3 < len(flipped) < 17
+    moved, moved_label = flipped[0]
     for row in range(len(label)):
-        source = round(2 * axis) - row
+        source = round(2 * (15.5 if axis is None else axis)) - row
         inside = 0 <= source < len(label)
         np.testing.assert_array_equal(moved_label[row], label[source] if inside else jnp.zeros_like(label[0]))
         np.testing.assert_array_equal(moved[row], image[source] if inside else jnp.full_like(image[0], image.min()))
@@ -149,16 +140,6 @@ def test_a_stripped_slice_equals_the_slice_of_a_stripped_head(method: Any) -> No
     dark = jnp.zeros_like(jnp.asarray(brain))
     nothing, _ = augmentation.augment(jax.random.key(0), image, label, dark, config=Augment(strip=1.0), method=method)
     assert not nothing.any()
-
-
-def test_a_share_of_the_slices_is_stripped() -> None:
-    image, label = discs()
-    image = image + 50 * (label == 0)[..., None] * (jnp.arange(32) > 2)[:, None, None]
-    bare = [
-        float(augment(jax.random.key(s), image, label, Augment(strip=0.25))[0][20, 0, 0]) != float(image[20, 0, 0])
-        for s in range(80)
-    ]
-    assert 8 < sum(bare) < 34
 
 
 def test_same_key_same_change_and_nothing_switched_on_changes_nothing() -> None:

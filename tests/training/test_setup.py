@@ -11,13 +11,11 @@ from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data import appearance
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.slices import folders
 from oasis_jax.network import unet
-from oasis_jax.runs import folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program, setup
 from oasis_jax.volumes.frame import quantise
-from oasis_jax.volumes.png import read_grey
 
 
 def test_a_network_that_saw_brains_without_skull_knows_them(data: Path) -> None:
@@ -27,14 +25,10 @@ def test_a_network_that_saw_brains_without_skull_knows_them(data: Path) -> None:
         setup._ranges(Config(augment=Augment(strip=strip)), tree, source)  # which a run remembers
         for strip in (0.0, 0.5)
     )
-    assert all(low <= plain[name][0] and plain[name][1] <= high for name, (low, high) in stripped.items())
-    image, label = (
-        read_grey(place / name)
-        for place, name in zip(folders(data, "train"), ("case_1_slice_0.nii.png", "seg_1_slice_0.nii.png"), strict=True)
-    )
-    brain = quantise(np.where(label > 0, image, 0))
-    values: dict[str, float] = dict(zip(appearance.MEASURES, appearance.measure(brain), strict=True))
-    assert all(low <= values[name] <= high for name, (low, high) in stripped.items())
+    image, label = source[0]
+    bare = appearance.ranges([appearance.measure(quantise(np.where(label > 0, image, 0)))])
+    for known in (plain, bare):
+        assert all(low <= known[name][0] and known[name][1] <= high for name, (low, high) in stripped.items())
 
 
 def test_who_names_no_data_hears_that_the_phantoms_do_not_fit(data: Path) -> None:
@@ -50,22 +44,13 @@ def test_who_names_no_data_hears_that_the_phantoms_do_not_fit(data: Path) -> Non
 def test_more_steps_than_a_run_was_started_with_are_answered_with_the_option_that_starts_from_it(
     finished: Path, tmp_path: Path
 ) -> None:
-    config = folder.load(finished).config
+    config = Run.load(finished).config
     longer = replace(config, train=replace(config.train, epochs=5))
     with pytest.raises(UserError, match=r"train\.epochs: 3 -> 5") as caught:
-        folder.started(longer)
+        Run.started(longer)
     assert str(caught.value).endswith(f" To train it further, add --init {finished} to another --run.")
     with pytest.raises(UserError, match=r"resume\.$"):
-        folder.started(replace(config, optim=replace(config.optim, l2=1.0)))
-    done = command(
-        "train",
-        "--init",
-        finished,
-        "--run",
-        tmp_path / "more",
-        "--data.root",
-        config.data.root or "",
-        "--train.epochs",
-        "1",
-    )
+        Run.started(replace(config, optim=replace(config.optim, l2=1.0)))
+    words = ("--data.root", str(config.data.root), "--run", tmp_path / "more", "--train.epochs", "1")
+    done = command("train", "--init", finished, *words)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,8 @@
 """A training step gives the same result under jit, a mesh of devices, shard_map and pmap, with all randomness on."""
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,12 +60,16 @@ class Course(NamedTuple):
     """`(parameters,)`, after the last step."""
 
 
-def run(driver: Any, place: Callable[..., Any] = lambda batches: batches) -> Course:
-    """Take the five steps with a driver; `place` puts the batches on devices."""
+@cache
+def start() -> TrainState:
     init, _ = unet.network(CONFIG)
     params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
-    state = jax.device_get(TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params)))
-    losses, norms, gradients = [], [], []
+    return jax.device_get(TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params)))
+
+
+def run(driver: Any, place: Callable[..., Any] = lambda batches: batches) -> Course:
+    """Take the five steps with a driver; `place` puts the batches on devices."""
+    state, losses, norms, gradients = start(), [], [], []
     for batch in place(batches()):
         state, metrics = driver(state, batch, jax.random.key(7), RATE)
         losses.append(float(metrics["loss"]))
@@ -94,6 +99,10 @@ def make(axis_name: str | None = None) -> Any:
     )
 
 
+def compiled(mesh: jax.sharding.Mesh) -> Any:
+    return sharding.compile_step(make(), mesh, 2, donate_argnums=0)
+
+
 def shard_map_driver() -> Any:
     mesh = sharding.make_mesh(BATCH)
     mapped = jax.shard_map(make(sharding.AXIS), mesh=mesh, in_specs=(P(), P(sharding.AXIS), P(), P()), out_specs=P())
@@ -107,13 +116,16 @@ def pmap_driver() -> Any:
 
 
 @pytest.fixture(scope="module")
-def reference() -> Course:
-    return run(jax.jit(make()))
+def train_step() -> Any:
+    return jax.jit(make())
 
 
-@pytest.mark.parametrize(
-    "driver", [lambda: sharding.compile_train_step(make(), sharding.make_mesh(BATCH)), shard_map_driver, pmap_driver]
-)
+@pytest.fixture(scope="module")
+def reference(train_step: Any) -> Course:
+    return run(train_step)
+
+
+@pytest.mark.parametrize("driver", [lambda: compiled(sharding.make_mesh(BATCH)), shard_map_driver, pmap_driver])
 def test_every_driver_takes_the_same_five_sgd_steps(driver: Any, reference: Course) -> None:
     assert jax.device_count() == 4
     assert_same(run(driver()), reference)
@@ -125,7 +137,7 @@ def write_course(file: Path, wanted: bool) -> None:
         sharding.configure_jax()
         mesh, (rank, count) = sharding.make_mesh(BATCH), distributed.process()
         own = lambda batches: (jax.tree.map(lambda x: x[rank::count], batch) for batch in batches)  # noqa: E731
-        course = run(sharding.compile_train_step(make(), mesh), lambda batches: sharding.to_devices(own(batches), mesh))
+        course = run(compiled(mesh), lambda batches: sharding.to_devices(own(batches), mesh))
         np.savez(file, devices=jax.device_count(), **course._asdict())
 
 
@@ -149,37 +161,30 @@ test_step.write_course(pathlib.Path(sys.argv[1]), {processes > 1})
             assert_same(Course(*(course[name] for name in Course._fields)), reference)
 
 
-def test_padding_does_not_change_the_step() -> None:
-    init, _ = unet.network(CONFIG)
-    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
-    state = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
+def test_padding_does_not_change_the_step(train_step: Any) -> None:
     batch = batches()[2]
     other = batch | {"image": np.where(batch["valid"][:, None, None, None], batch["image"], 99).astype(np.float32)}
-    train_step = jax.jit(make())
-    steps = (train_step(state, x, jax.random.key(1), RATE) for x in (batch, other))
+    steps = (train_step(start(), x, jax.random.key(1), RATE) for x in (batch, other))
     for a, b in zip(*map(jax.tree.leaves, steps), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the_batch() -> None:
-    init, _ = unet.network(CONFIG)
-    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
-    state = TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params))
+def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the_batch(train_step: Any) -> None:
+    def loss(batch: dict[str, np.ndarray], seed: int = 1, step: int = 0) -> float:
+        state = replace(start(), step=np.int32(step))
+        return float(train_step(state, batch, jax.random.key(seed), RATE)[1]["loss"])
+
     batch = batches()[0]
     turned = {name: value[::-1].copy() for name, value in batch.items()}
-    train_step = jax.jit(make())
-    loss = train_step(state, batch, jax.random.key(1), RATE)[1]["loss"]
-    np.testing.assert_allclose(loss, train_step(state, turned, jax.random.key(1), RATE)[1]["loss"], atol=1e-6)
-    later = TrainState(state.step + 1, state.params, state.opt_state)
-    assert abs(loss - train_step(later, batch, jax.random.key(1), RATE)[1]["loss"]) > 1e-4
-    assert abs(loss - train_step(state, batch, jax.random.key(2), RATE)[1]["loss"]) > 1e-4
+    np.testing.assert_allclose(loss(batch), loss(turned), atol=1e-6)
+    assert abs(loss(batch) - loss(batch, step=1)) > 1e-4
+    assert abs(loss(batch) - loss(batch, seed=2)) > 1e-4
 
 
 def test_eval_step_scores_each_slice() -> None:
-    init, apply = unet.network(CONFIG)
-    params = jax.jit(init, static_argnums=1)(jax.random.key(0), SHAPE)
+    _, apply = unet.network(CONFIG)
     batch = batches()[0]
-    out = jax.jit(partial(score.eval_step, apply=apply))(params, batch)
+    out = jax.jit(partial(score.eval_step, apply=apply))(start().params, batch)
     assert out["prediction"].dtype == jnp.uint8
     np.testing.assert_array_equal(out["confusion"].sum((1, 2)), SIZE[0] * SIZE[1])
     for b in range(BATCH):

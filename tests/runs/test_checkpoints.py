@@ -1,7 +1,8 @@
-"""Best and latest are kept, damage is noticed, and other devices can restore."""
+"""Best and latest are kept, and damage is noticed."""
 
 import gc
 import os
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType
+from checked import present
 
 from oasis_jax.runs import arrays
-from oasis_jax.runs.checkpoints import Checkpoints
+from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import distributed, sharding
 from oasis_jax.system.errors import UserError
@@ -25,9 +26,7 @@ def state(step: int) -> TrainState:
     return TrainState(jnp.asarray(step, jnp.int32), params, {"mu": jax.tree.map(lambda x: x + 1, params)})
 
 
-def abstract(devices: int = 1) -> TrainState:
-    mesh = jax.make_mesh((devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[:devices])
-    return sharding.abstract_on(jax.eval_shape(lambda: state(0)), mesh)
+LIKE = jax.eval_shape(lambda: state(0))
 
 
 def write(folder: Path, losses: list[float | None]) -> None:
@@ -36,12 +35,11 @@ def write(folder: Path, losses: list[float | None]) -> None:
         checkpoints.save(state(i + 1), loss)
 
 
-def restore(folder: Path, devices: int = 1) -> tuple[Any, list[str]]:
-    """The latest state and what is known of its checkpoint, or None; and what was said."""
+def restore(folder: Path) -> tuple[TrainState | None, CheckpointInfo | None, list[str]]:
+    """The latest state, what is known of its checkpoint, and what was said."""
     sentences: list[str] = []
     checkpoints = Checkpoints(folder)
-    restored = checkpoints.restore_latest(abstract(devices), sentences.append)
-    return restored and (restored, checkpoints.latest), sentences
+    return checkpoints.restore_latest(LIKE, sentences.append), checkpoints.latest, sentences
 
 
 def steps(folder: Path) -> list[int]:
@@ -53,45 +51,32 @@ def same(a: Any, b: Any) -> None:
         np.testing.assert_array_equal(x, y)
 
 
+def damages(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size > 0)
+
+
 def test_the_best_and_the_two_latest_are_kept(tmp_path: Path) -> None:
-    write(tmp_path, [0.5, 0.2, 0.4, None, 0.3])
+    write(tmp_path, [0.5, 0.2, 0.4, None, 0.2])
     checkpoints = Checkpoints(tmp_path)
-    assert [(info.step, info.loss) for info in checkpoints.sound] == [(2, 0.2), (4, None), (5, 0.3)]
+    assert [(info.step, info.loss) for info in checkpoints.sound] == [(2, 0.2), (4, None), (5, 0.2)]
     assert checkpoints.damaged == []
     assert [step for step in range(6) if checkpoints.holds(step)] == [2, 4, 5]
     assert [step for step in range(6) if checkpoints.validated(step)] == [2, 5]
-    best = checkpoints.best
-    assert best is not None
-    assert best.step == 2
-    params = checkpoints.restore(best, {"params": abstract().params})["params"]
-    same(params, state(2).params)
+    best = present(checkpoints.best)
+    assert best.step == 2  # the earlier of two equally good
+    same(checkpoints.restore(best, {"params": LIKE.params})["params"], state(2).params)
 
 
-def test_the_earlier_of_two_equally_good_is_the_best(tmp_path: Path) -> None:
-    write(tmp_path, [0.5, 0.2, 0.2])
-    best = Checkpoints(tmp_path).best
-    assert best is not None
-    assert best.step == 2
-
-
-@pytest.mark.parametrize("devices", [1, 4])
-def test_any_number_of_devices_restores_the_latest(tmp_path: Path, devices: int) -> None:
-    mesh = jax.make_mesh((4 // devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[: 4 // devices])
-    Checkpoints(tmp_path).save(jax.device_put(state(7), sharding.replicated(mesh)), 0.1)
-    (restored, info), sentences = restore(tmp_path, devices)
-    assert info.step == 7
-    assert not sentences
+def test_what_devices_share_is_saved_once_and_restored(tmp_path: Path) -> None:
+    Checkpoints(tmp_path).save(jax.device_put(state(7), sharding.replicated(sharding.make_mesh(4))), 0.1)
+    restored, info, sentences = restore(tmp_path)
+    assert (present(info).step, sentences) == (7, [])
     same(restored, state(7))
-    assert len(restored.params["conv"]["bias"].devices()) == devices
 
 
 def test_nothing_saved_is_nothing_restored(tmp_path: Path) -> None:
-    assert restore(tmp_path) == (None, [])
-    assert (Checkpoints(tmp_path).best, Checkpoints(tmp_path).latest) == (None, None)
-
-
-def damages(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size > 0)
+    assert restore(tmp_path) == (None, None, [])
+    assert Checkpoints(tmp_path).best is None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax drops a coroutine
@@ -105,13 +90,13 @@ def test_no_damage_to_the_latest_goes_unnoticed_or_loses_the_one_before(tmp_path
         flipped[int(rng.integers(len(content)))] ^= 0x41
         for kind, damage in (("flipped", bytes(flipped)), ("cut", content[: len(content) // 2])):
             copy = tmp_path / f"{number}-{kind}"
-            copy_tree(tmp_path / "sound", copy)
+            shutil.copytree(tmp_path / "sound", copy)
             (copy / path.relative_to(tmp_path / "sound")).write_bytes(damage)
-            (restored, info), sentences = restore(copy)
-            name = f"{path.relative_to(tmp_path / 'sound')} {kind}"
-            same(restored, state(info.step))
-            assert info.loss == {1: 0.5, 2: 0.4}[info.step], name
-            if info.step == 1:
+            restored, info, sentences = restore(copy)
+            name, step = f"{path.relative_to(tmp_path / 'sound')} {kind}", present(info).step
+            same(restored, state(step))
+            assert present(info).loss == {1: 0.5, 2: 0.4}[step], name
+            if step == 1:
                 assert sentences == ["The checkpoint of step 2 is damaged; it is now called damaged-2."], name
                 assert (copy / "damaged-2").is_dir()
             if kind == "flipped":  # training can go on
@@ -127,9 +112,8 @@ def test_a_damaged_best_checkpoint_is_named_not_used(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
     checkpoints = Checkpoints(tmp_path)
-    assert checkpoints.best is not None
     with pytest.raises(UserError, match=r"checkpoint of step 1 .* is damaged"):
-        checkpoints.restore(checkpoints.best, {"params": abstract().params})
+        checkpoints.restore(present(checkpoints.best), {"params": LIKE.params})
 
 
 def test_no_sound_checkpoint_at_all_is_said(tmp_path: Path) -> None:
@@ -148,7 +132,28 @@ def test_a_step_damaged_twice_is_set_aside_twice(tmp_path: Path) -> None:
         Checkpoints(tmp_path).save(state(2), 0.4)
         for path in damages(tmp_path / "2/rest"):
             path.write_bytes(b"x")
-        assert restore(tmp_path)[1] == [f"The checkpoint of step 2 is damaged; it is now called {name}."]
+        assert restore(tmp_path)[2] == [f"The checkpoint of step 2 is damaged; it is now called {name}."]
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"a": np.ones((2, 3), np.float16)}, "params['a'] is float32 (2, 3), not float16 (2, 3)"),
+        (
+            {"a": np.ones((2, 3), np.float32), "b": np.ones(1, np.float32)},
+            "params['b'] is absent, not float32 (1,)",
+        ),
+    ],
+)
+def test_a_checkpoint_of_other_arrays_is_not_called_damaged(params: Any, says: str, tmp_path: Path) -> None:
+    made = TrainState(jnp.int32(3), {"a": np.ones((2, 3), np.float32)}, {"m": np.zeros(2, np.float32)})
+    Checkpoints(tmp_path).save(made, 1.0)
+    sentences: list[str] = []
+    with pytest.raises(UserError) as caught:
+        Checkpoints(tmp_path).restore_latest(TrainState(made.step, params, made.opt_state), sentences.append)
+    assert says in str(caught.value)
+    assert "damaged" not in str(caught.value)
+    assert (sentences, steps(tmp_path)) == ([], [3])
 
 
 def break_arrays(path: Path) -> None:
@@ -178,28 +183,36 @@ def test_a_save_that_does_not_read_back_is_said_and_costs_no_older_checkpoint(
         Checkpoints(tmp_path).save(state(4), 0.1)
     assert steps(tmp_path) == [2, 3]
     monkeypatch.undo()
-    (restored, info), sentences = restore(tmp_path)
-    assert (info.step, sentences) == (3, [])
+    restored, info, sentences = restore(tmp_path)
+    assert (present(info).step, sentences) == (3, [])
     same(restored, state(3))
     Checkpoints(tmp_path).save(state(4), 0.1)
     assert steps(tmp_path) == [3, 4]
 
 
-def test_the_first_save_that_does_not_read_back_leaves_a_run_that_starts_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(arrays.ocp, "save_checkpointables", lambda path, parts: Path(path).mkdir(parents=True))
-    with pytest.raises(UserError, match="cannot be read back"):
-        Checkpoints(tmp_path).save(state(1), 0.1)
-    assert restore(tmp_path) == (None, [])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # and threads that it does not await
+def test_a_full_disk_is_said_and_costs_no_older_checkpoint(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk."""
+    write(tmp_path, [0.5])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+        with pytest.raises(UserError, match=r"Cannot write the checkpoint of step 2 to .*: File too large"):
+            Checkpoints(tmp_path).save(state(2), 0.1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    gc.collect()
+    assert steps(tmp_path) == [1]
+    Checkpoints(tmp_path).save(state(2), 0.1)
+    assert steps(tmp_path) == [1, 2]
 
 
 def test_what_a_killed_process_left_half_done_is_removed_and_nothing_else(tmp_path: Path) -> None:
     write(tmp_path, [0.5, 0.4, 0.3])
-    copy_tree(tmp_path / "2", tmp_path / "1")  # as of one killed before it removed that
+    shutil.copytree(tmp_path / "2", tmp_path / "1")  # as of one killed before it removed that
     for name in ("4.orbax-checkpoint-tmp", "0.pruned", "damaged-1", "notes.pruned"):
         (tmp_path / name / "params").mkdir(parents=True)
-    assert restore(tmp_path)[0][1].step == 3
+    assert present(restore(tmp_path)[1]).step == 3
     Checkpoints(tmp_path).tidy()
     assert {path.name for path in tmp_path.iterdir()} == {"2", "3", "damaged-1", "notes.pruned"}
 
@@ -208,37 +221,23 @@ ODD = ("a [copy]", "x*y", "why?", "back\\slash", "gs:", os.fsdecode(b"caf\xe9"))
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_path_under_which_orbax_loses_what_it_wrote_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_path_under_which_orbax_loses_what_it_wrote_is_refused_and_no_run_there_called_damaged(
+    name: str, tmp_path: Path
+) -> None:
     for folder in (tmp_path / name, tmp_path / name / "runs" / "one"):
         with pytest.raises(UserError, match=r"^Checkpoints cannot be kept in .* because its absolute path holds"):
             arrays.check_folder(folder)
-
-
-PLAIN = ("plain", "with é and 脳", "a{b}c", "100%", "a#b", "a:b", "~", "two\nlines", "a]b", " ", "%5B", "a|b;'\"")
-
-
-@pytest.mark.parametrize("name", PLAIN)
-def test_every_other_path_keeps_checkpoints(name: str, tmp_path: Path) -> None:
-    arrays.check_folder(tmp_path / name)
-    write(tmp_path / name, [0.5])
-    same(restore(tmp_path / name)[0][0], state(1))
-
-
-@pytest.mark.parametrize("name", ODD)
-def test_a_sound_run_moved_to_an_odd_path_is_read_or_refused_never_called_damaged(name: str, tmp_path: Path) -> None:
     write(tmp_path / "sound", [0.5])
-    copy_tree(tmp_path / "sound", tmp_path / name)
+    shutil.copytree(tmp_path / "sound", tmp_path / name)
     try:
-        same(restore(tmp_path / name)[0][0], state(1))
+        same(restore(tmp_path / name)[0], state(1))
     except UserError as error:
         assert "cannot be read in" in str(error)  # noqa: PT017
     assert (tmp_path / name / "1").is_dir()
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    for path in source.rglob("*"):
-        if path.is_dir():
-            (target / path.relative_to(source)).mkdir(parents=True, exist_ok=True)
-    for path in source.rglob("*"):
-        if path.is_file():
-            (target / path.relative_to(source)).write_bytes(path.read_bytes())
+@pytest.mark.parametrize("name", ["with é and 脳", "a{b}c 100% a#b:~]|;'\"", "two\nlines", " "])
+def test_every_other_path_keeps_checkpoints(name: str, tmp_path: Path) -> None:
+    arrays.check_folder(tmp_path / name)
+    write(tmp_path / name, [0.5])
+    same(restore(tmp_path / name)[0], state(1))
