@@ -19,7 +19,7 @@ from oasis_jax.geometry import Cut
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.prediction.summary import file_summary, screen_line
-from oasis_jax.runs import folder as run_folder
+from oasis_jax.runs.folder import Run
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.anatomy import narrows_upward
@@ -152,7 +152,7 @@ def test_a_volume_upside_down_gets_a_note(tall: Segmentation) -> None:
 
 
 def test_the_confidence_is_the_mean_probability_inside_the_labelled_brain(finished: Path) -> None:
-    segmenter = Segmenter.load([run_folder.load(finished)])
+    segmenter = Segmenter.load([Run.load(finished)])
     frames = np.random.default_rng(0).integers(0, 255, (segmenter.batch((48, 64)), 48, 64, 1)).astype(np.uint8)
     frames[0] = 0
     classes, probabilities, confidence = (np.asarray(part) for part in segmenter.forward(frames))
@@ -205,7 +205,7 @@ def test_more_labels_than_a_head_holds_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_network_looks_at_the_whole_box_and_not_at_a_window_in_it() -> None:
-    segmenter = Segmenter.load([run_folder.load(pretrained.FOLDER)], batch=4)
+    segmenter = Segmenter.load([Run.load(pretrained.FOLDER)], batch=4)
     frames = np.random.default_rng(0).integers(0, 255, (4, 224, 240, 3)).astype(np.uint8)
     answer = np.asarray(segmenter.forward(frames).probabilities)
     assert (answer[:, [0, -1], :, 0].min(2) < 1).all()  # outside a window, background is certain

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 
