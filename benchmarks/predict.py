@@ -8,7 +8,7 @@ reads, labels and writes everything; and the command for a folder of four copies
 of each command to the network, and the command's peak memory.
 """
 
-import os
+import json
 import shutil
 import subprocess
 import sys
@@ -30,6 +30,7 @@ from oasis_jax.volumes.finding import find_inputs
 from oasis_jax.volumes.inputs import read_inputs
 
 COPIES, TURNS = 4, 3
+MEASURE = Path(__file__).parent / "tools" / "measure.py"
 
 
 def frames_of(source: Path, segmenter: Segmenter) -> Counter[tuple[int, int]]:
@@ -58,12 +59,10 @@ def seconds_of_network(segmenter: Segmenter, frames: Counter[tuple[int, int]]) -
 def run_command(model: str, source: Path, output: Path) -> tuple[float, int]:
     """Seconds of the command from the shell, and its peak memory in bytes."""
     words = [sys.executable, "-m", "oasis_jax.predict", model, str(source), "--output", str(output), "--overwrite"]
-    start = time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{' '.join(words)} failed.")
-    return time.perf_counter() - start, usage.ru_maxrss * 1024
+    took = output.with_suffix(".json")
+    subprocess.run([sys.executable, MEASURE, took, *words], check=True, stdout=subprocess.DEVNULL)
+    measured = json.loads(took.read_text())
+    return measured["seconds"], measured["peak_bytes"]
 
 
 def main() -> None:

@@ -86,5 +86,5 @@ def test_the_command_prints_the_table_and_names_mistakes(
         with pytest.raises(UserError, match=sentence):
             paired.main()
     published.unlink()
-    with pytest.raises(UserError, match="published.csv is not a table"):
+    with pytest.raises(UserError, match="is not a table"):
         paired.main()

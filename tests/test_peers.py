@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import figures
-import numpy as np
 import pytest
 import worker
 from epoch import epoch_rows
