@@ -20,8 +20,7 @@ import nibabel as nib
 import numpy as np
 import tyro
 
-from oasis_jax import classes
-from oasis_jax.data import overlays
+from oasis_jax import classes, overlays
 from oasis_jax.data.phantoms.volume import draw_volume
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter

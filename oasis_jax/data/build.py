@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from oasis_jax import geometry
 from oasis_jax.classes import COUNT
 from oasis_jax.config import SPLITS
-from oasis_jax.data import overlays
+from oasis_jax import overlays
 from oasis_jax.data.slices import folders, write_pair
 from oasis_jax.data.study import Scan, Values, classes_on, split_subjects
 from oasis_jax.geometry import Axis, Size
