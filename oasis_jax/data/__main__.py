@@ -20,7 +20,7 @@ from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.heads import dataset as heads
 from oasis_jax.data.heads.label_map import STANDARD, read_table
 from oasis_jax.data.phantoms import volume as phantom_volume
-from oasis_jax.data.phantoms.dataset import write_tree
+from oasis_jax.data.phantoms.tree import write_tree
 from oasis_jax.data.published.manifest import published
 from oasis_jax.data.published.rebuild import rebuild
 from oasis_jax.data.published.verify import compare

@@ -10,7 +10,7 @@ import pytest
 from helpers import Processes, assert_mistake, launch, options, write_tree
 
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.phantoms import dataset
+from oasis_jax.data.phantoms import tree as phantoms
 from oasis_jax.system import cache, sharding
 
 
@@ -59,7 +59,7 @@ def test_phantoms_without_a_cache_last_as_long_as_the_process(tmp_path: Path, mo
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     code = """
 import sys
-from oasis_jax.data.phantoms import dataset as phantom
+from oasis_jax.data.phantoms import tree as phantom
 from oasis_jax.system import errors
 phantom.SUBJECTS = {"train": 1}
 phantom.SLICES = 1
@@ -159,9 +159,9 @@ def test_devices_that_are_not_there_are_named(
 
 def test_phantoms_in_the_cache_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OASIS_JAX_CACHE", str(tmp_path))
-    monkeypatch.setattr(dataset, "write_tree", lambda root, track: write_tree(root, slices=1))
-    root = dataset.default_tree()
+    monkeypatch.setattr(phantoms, "write_tree", lambda root, track: write_tree(root, slices=1))
+    root = phantoms.default_tree()
     assert root.parent == tmp_path
     time = (root / "keras_png_slices_train").stat().st_mtime_ns
-    assert dataset.default_tree() == root
+    assert phantoms.default_tree() == root
     assert (root / "keras_png_slices_train").stat().st_mtime_ns == time

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from oasis_jax.data.phantoms.head import draw_slice, make_head
-from oasis_jax.data.slices import folders, write_pair
+from oasis_jax.data.slices import make_folders, write_pair
 from oasis_jax.geometry import Cut, write_cut
 from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker, silent
@@ -40,9 +40,7 @@ def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:
 
 def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
     split_of = [split for split, count in SUBJECTS.items() for _ in range(count)]
-    for split in SUBJECTS:
-        for folder in folders(part, split):
-            folder.mkdir()
+    make_folders(part)
     write_cut(part, Cut(spacing=(1.0, 1.0, GAP)))
     heads = ((case, make_head(np.random.default_rng([seed, case]))) for case in range(len(split_of)))
     jobs = ((case, head, k) for case, head in heads for k in range(SLICES))
