@@ -21,7 +21,7 @@ from oasis_jax.data.published.manifest import published
 from oasis_jax.data.published.rebuild import rebuild
 from oasis_jax.data.published.verify import verify
 from oasis_jax.data.slices import check_sides
-from oasis_jax.data.study import pair_scans
+from oasis_jax.data.study import pair_scans, split_subjects
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, leave_some, run_command
@@ -119,7 +119,8 @@ class Volumes:
         _prepare(self.root, None, self.seed)
         self.rule.check()
         scans = pair_scans(self.images, self.labels)
-        written = write_study(self.root, scans, self.rule, self.fractions, self.seed, console.track)
+        splits = split_subjects(scans, self.fractions, self.seed)
+        written = write_study(self.root, scans, splits, self.rule, console.track)
         for note in written.notes:
             print(f"note: {note}")
         counts = ", ".join(f"{list(written.splits.values()).count(split)} {split}" for split in SPLITS)

@@ -15,7 +15,7 @@ from oasis_jax import geometry, overlays
 from oasis_jax.classes import COUNT
 from oasis_jax.config import SPLITS
 from oasis_jax.data.slices import check_sides, make_folders, write_pair
-from oasis_jax.data.study import LabelValues, Scan, classes_on, split_subjects
+from oasis_jax.data.study import LabelValues, Scan, classes_on
 from oasis_jax.geometry import Axis, Size
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError, describe
@@ -137,17 +137,19 @@ class Written(NamedTuple):
 
 
 def write_study(
-    root: Path,
-    scans: Sequence[Scan],
-    rule: Rule,
-    fractions: tuple[float, float, float],
-    seed: int,
-    track: Tracker = silent,
+    root: Path, scans: Sequence[Scan], splits: dict[str, str], rule: Rule, track: Tracker = silent
 ) -> Written:
     """Cut every scan and write the tree `root`, which must not exist yet; it appears complete or not at all.
 
     Beside the slices lie `subjects.csv`, `volumes.csv` (the origin of each case), `cut.json` (for prediction) and
     `contact_sheet.png`.
+
+    Args:
+        root: the tree.
+        scans: to cut.
+        splits: the split of each subject.
+        rule: how to cut them.
+        track: shows progress over the scans.
 
     Returns:
         What was written, and what was left out.
@@ -155,7 +157,6 @@ def write_study(
     Raises:
         UserError: a split has no scan left; lists every scan that cannot be cut.
     """
-    splits = split_subjects(scans, fractions, seed)
     rows, notes, strips, heights, gaps, problems = [], [], [], [], [], []
     sampled = {scans[int(i)] for i in np.linspace(0, len(scans) - 1, min(_SHOWN, len(scans)))}
 

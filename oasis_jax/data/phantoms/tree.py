@@ -31,22 +31,18 @@ def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:
 
     The tree appears complete or not at all. The same seed gives the same pixels.
     """
-    try:
-        atomic_folder(root, lambda part: _fill_tree(part, seed, track))
-    except OSError:
-        if not root.is_dir():  # another process may have been quicker
-            raise
-
-
-def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
     split_of = [split for split, count in SUBJECTS.items() for _ in range(count)]
-    make_folders(part)
-    write_cut(part, Cut(spacing=(1.0, 1.0, GAP)))
-    heads = ((case, make_head(np.random.default_rng([seed, case]))) for case in range(len(split_of)))
-    jobs = ((case, head, k) for case, head in heads for k in range(SLICES))
-    for case, head, k in track(jobs, len(split_of) * SLICES, "Drawing phantoms"):
-        image, classes = draw_slice(head, GAP * k, np.random.default_rng([seed, case, k]))
-        write_pair(part, split_of[case], f"{case + 1:03d}", k, image, classes)
+
+    def fill(part: Path) -> None:
+        make_folders(part)
+        write_cut(part, Cut(spacing=(1.0, 1.0, GAP)))
+        heads = ((case, make_head(np.random.default_rng([seed, case]))) for case in range(len(split_of)))
+        jobs = ((case, head, k) for case, head in heads for k in range(SLICES))
+        for case, head, k in track(jobs, len(split_of) * SLICES, "Drawing phantoms"):
+            image, classes = draw_slice(head, GAP * k, np.random.default_rng([seed, case, k]))
+            write_pair(part, split_of[case], f"{case + 1:03d}", k, image, classes)
+
+    atomic_folder(root, fill)
 
 
 def default_tree(track: Tracker = silent) -> Path:
@@ -56,8 +52,9 @@ def default_tree(track: Tracker = silent) -> Path:
         if folder and not (folder / name).is_dir():
             write_tree(folder / name, track=track)
     except OSError as error:
-        cache.warn(error)
-        folder = None
+        if folder and not (folder / name).is_dir():  # another process may have been quicker
+            cache.warn(error)
+            folder = None
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="oasis_jax-"))
         at_end(lambda: shutil.rmtree(folder, ignore_errors=True))
