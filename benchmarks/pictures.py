@@ -3,7 +3,7 @@
 Run:  python benchmarks/pictures.py [RUN] [--output docs]
 
 A phantom is drawn as a whole volume and labelled as `oasis_jax.predict` labels a volume. `prediction.png` shows four
-slices at heights that training saw, each beside its labels. Then the head is changed in several ways. Each picture in
+slices of the brain, each beside its labels. Then the head is changed in several ways. Each picture in
 `failures` shows one slice: the image, the truth and the labels. Prints the hard Dice of that slice, and the notes on
 its volume.
 """
@@ -87,10 +87,10 @@ def labelled(segmenter: Segmenter, values: np.ndarray) -> tuple[Segmentation, Fi
 
 
 def prediction(segmenter: Segmenter, values: np.ndarray) -> np.ndarray:
-    """Four slices at trained heights, from low to high, each beside its labels, as indices into the palette."""
-    segmentation, summary = labelled(segmenter, values)
-    trained = [k for k, shown in enumerate(summary.slices) if shown.in_trained_heights]
-    planes = [trained[len(trained) * place // 8] for place in (1, 3, 5, 7)]
+    """Four slices of the brain, from low to high, each beside its labels, as indices into the palette."""
+    segmentation, _ = labelled(segmenter, values)
+    brain = np.flatnonzero(segmentation.classes.any((1, 2)))
+    planes = [brain[len(brain) * place // 8] for place in (1, 3, 5, 7)]
     images = np.clip(values, 0, 255).astype(np.uint8)
     slices = [(overlays.upright(images[..., k]), overlays.upright(segmentation.classes[k])) for k in planes]
     return overlays.mosaic([overlays.beside(overlays.lettered(grey, "axial"), one) for grey, one in slices], columns=2)
