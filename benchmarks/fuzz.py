@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import figures
 import nibabel as nib
 import numpy as np
 from PIL import Image
@@ -143,11 +144,9 @@ def main() -> None:
                     file.rename(sample / file.name)
                 file.unlink(missing_ok=True)
         columns = ("read", "read, with a note", "refused", "fault")
-        print("| kind | files |", " | ".join(columns), "|")
-        print("|---|---|", "---|" * len(columns), sep="")
-        for kind in dict.fromkeys(kind for kind, _ in outcomes):
-            cells = [outcomes[kind, column] for column in columns]
-            print("|", " | ".join(map(str, (kind, sum(cells), *cells))), "|")
+        found = {kind: [outcomes[kind, column] for column in columns] for kind in dict.fromkeys(k for k, _ in outcomes)}
+        rows = [[kind, *map(str, (sum(cells), *cells))] for kind, cells in found.items()]
+        print(figures.markdown(["kind", "files", *columns], rows))
         if sys.argv[2:]:
             faults += command_faults(Path(sys.argv[2]), sample)
     print(*faults[:20], sep="\n")

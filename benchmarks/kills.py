@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import figures
 import jax
@@ -29,11 +29,9 @@ import numpy as np
 import trees
 import tyro
 
-from oasis_jax.network import unet
-from oasis_jax.runs.checkpoints import Checkpoints
-from oasis_jax.runs.folder import Run
+from oasis_jax.runs import arrays
+from oasis_jax.runs.checkpoints import Checkpoints, digest
 from oasis_jax.system import sharding
-from oasis_jax.training import optimizer
 
 SIZE = (48, 64)
 COUNTS = {"train": 16, "validate": 8, "test": 8}
@@ -83,14 +81,6 @@ class Life:
                 return False
             time.sleep(0.001)
         return not self.ended
-
-
-class Chain(NamedTuple):
-    """Runs that were killed."""
-
-    hits: list[tuple[str, int]]
-    """For each kill: what the process was doing, and how many steps must be taken again."""
-    runs: list[Path]
 
 
 def start(data: Path, folder: Path) -> Life:
@@ -156,28 +146,16 @@ def moment(folder: Path, output: str) -> str:
     return MOMENTS[1]
 
 
-def arrays(folder: Path) -> tuple[Any, int]:
-    """Parameters and optimizer state of the last checkpoint, and its step."""
-    run = Run.load(folder)
-    init = unet.network(run.config.model).init
-    transform = optimizer.optimizer(run.config.optim)
-    initial_state = partial(optimizer.initial_state, jax.random.key(0), run.shape, init, transform)
-    restored = Checkpoints(run.checkpoints).restore_latest(jax.eval_shape(initial_state), print)
-    assert restored is not None, folder
-    return restored, int(restored.step)
-
-
 def outcome(folder: Path) -> dict[str, Any]:
     """Everything that must not depend on kills."""
-    state, step = arrays(folder)
-    evaluation = json.loads((folder / "evaluation/test/metrics.json").read_text()) | {"run": ""}
+    places, sound = folder / "checkpoints", Checkpoints(folder / "checkpoints").sound
+    parts = {"params": None, "rest": None}  # "rest" is the step and the state of the optimizer
     return {
-        "step": step,
-        "arrays": [(value.dtype, value.shape, value.tobytes()) for value in map(np.asarray, jax.tree.leaves(state))],
-        "checkpoints": Checkpoints(Run.load(folder).checkpoints).sound,
+        "arrays": [digest(arrays.read(places / str(info.step), parts)) for info in sound],
+        "checkpoints": sound,
         "files": sorted(names(folder)),
         "metrics": (folder / "metrics.jsonl").read_text(),
-        "evaluation": evaluation,
+        "evaluation": json.loads((folder / "evaluation/test/metrics.json").read_text()) | {"run": ""},
     }
 
 
@@ -201,8 +179,14 @@ def finish(life: Life) -> None:
         raise SystemExit(f"Status {life.process.returncode}:\n{output}")
 
 
-def chain(data: Path, base: Path, kills: int, rng: np.random.Generator, seconds: tuple[float, float]) -> Chain:
-    """Kill runs `kills` times in all, one run after another, and let each run end."""
+def chain(
+    data: Path, base: Path, kills: int, rng: np.random.Generator, seconds: tuple[float, float]
+) -> tuple[list, list[Path]]:
+    """Kill runs `kills` times in all, one run after another, and let each run end.
+
+    Returns:
+        For each kill, what the process was doing and how many steps must be taken again; and the runs.
+    """
     hits, folders = [], []
     while len(hits) < kills:
         folders.append(base / f"run{len(folders)}")
@@ -213,7 +197,7 @@ def chain(data: Path, base: Path, kills: int, rng: np.random.Generator, seconds:
                 break
             hits.append((hit, steps(life.run) - max(whole(life.run), default=0)))
             print(base.name, len(hits), *hits[-1], whole(life.run), file=sys.stderr, flush=True)
-    return Chain(hits, folders)
+    return hits, folders
 
 
 def main() -> None:
@@ -231,9 +215,9 @@ def main() -> None:
                 for i in range(arguments.chains)
             ]
             chains = [job.result() for job in jobs]
-        folders = [folder for runs in chains for folder in runs.runs]
+        folders = [folder for _, runs in chains for folder in runs]
         differences = [[part for part in expected if outcome(folder)[part] != expected[part]] for folder in folders]
-    hits = [hit for runs in chains for hit in runs.hits]
+    hits = [hit for killed, _ in chains for hit in killed]
     rows = [
         [name, str(len(repeated)), figures.spread(repeated)]
         for name in MOMENTS

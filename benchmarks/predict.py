@@ -4,11 +4,11 @@ Run:  python benchmarks/predict.py MODEL [INPUT]
 
 INPUT is a volume or a folder of slices; without it, a phantom head of 256x256x256 voxels. Each of three turns measures
 the compiled network alone, on the frames that INPUT gives; then the command from the shell with a warm cache, which
-reads, labels and writes everything; and the command for a folder of four copies. Prints medians and ranges, the ratio
+reads, labels and writes everything; and the command for four copies. Prints medians and ranges, the ratio
 of each command to the network, and the command's peak memory.
 """
 
-import os
+import json
 import shutil
 import subprocess
 import sys
@@ -30,6 +30,7 @@ from oasis_jax.volumes.finding import find_inputs
 from oasis_jax.volumes.inputs import read_inputs
 
 COPIES, TURNS = 4, 3
+MEASURE = Path(__file__).parent / "tools" / "measure.py"
 
 
 def frames_of(source: Path, segmenter: Segmenter) -> Counter[tuple[int, int]]:
@@ -55,15 +56,13 @@ def seconds_of_network(segmenter: Segmenter, frames: Counter[tuple[int, int]]) -
     return time.perf_counter() - start
 
 
-def run_command(model: str, source: Path, output: Path) -> tuple[float, int]:
+def run_command(model: str, sources: list[Path], output: Path) -> tuple[float, int]:
     """Seconds of the command from the shell, and its peak memory in bytes."""
-    words = [sys.executable, "-m", "oasis_jax.predict", model, str(source), "--output", str(output), "--overwrite"]
-    start = time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{' '.join(words)} failed.")
-    return time.perf_counter() - start, usage.ru_maxrss * 1024
+    words = ["-m", "oasis_jax.predict", model, *map(str, sources), "--output", str(output), "--overwrite"]
+    took = output.with_suffix(".json")
+    subprocess.run([sys.executable, MEASURE, took, sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
+    measured = json.loads(took.read_text())
+    return measured["seconds"], measured["peak_bytes"]
 
 
 def main() -> None:
@@ -76,16 +75,15 @@ def main() -> None:
         source = Path(given[0]) if given else folder / "head.nii.gz"
         if not given:
             subprocess.run([sys.executable, "-m", "oasis_jax.data", "phantom", "--volume", str(source)], check=True)
-        for copy in range(COPIES):
-            place = shutil.copytree if source.is_dir() else shutil.copy
-            (folder / "copies").mkdir(exist_ok=True)
-            place(source, folder / "copies" / f"{copy}-{source.name}")
+        sources = [folder / f"{copy}-{source.name}" for copy in range(COPIES)]
+        for copy in sources:
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, copy)
         frames = frames_of(source, segmenter)
         times: dict[str, list[float]] = {"network": [], "one": [], "copies": []}
         peaks: dict[str, list[int]] = {"one": [], "copies": []}
         for turn in range(TURNS + 1):
             measured = {"network": (seconds_of_network(segmenter, frames), 0)}
-            for kind, where in (("one", source), ("copies", folder / "copies")):
+            for kind, where in (("one", [source]), ("copies", sources)):
                 measured[kind] = run_command(model, where, folder / f"out-{kind}")
                 peaks[kind].append(measured[kind][1])
             if turn:  # the first turn compiles

@@ -26,13 +26,8 @@ SCANS_HEAD = [
     *("ventricles found", "outside the brain", "rescan, ml (%)", "seconds", "MiB"),
 ]
 COLIN_HEAD = [
-    "tool",
-    "brain mask",
-    *SHORT,
-    *(f"{name}, upper" for name in SHORT),
-    "outside the brain",
-    "seconds",
-    "MiB",
+    *("tool", "brain mask", *SHORT, *(f"{name}, upper" for name in SHORT)),
+    *("outside the brain", "seconds", "MiB"),
 ]
 PAIRED_HEAD = ["ours minus", "against", *SHORT]
 

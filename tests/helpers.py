@@ -24,7 +24,7 @@ from forked import MODULES, REPOSITORY, Process, start_process
 from oasis_jax import predict
 from oasis_jax.config import Config, Data, Model
 from oasis_jax.data.appearance import MEASURES
-from oasis_jax.data.slices import Slice, folders, write_png
+from oasis_jax.data.slices import Slice, folders, write_pair
 from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.record import EvaluationRecord
@@ -64,9 +64,7 @@ def write_tree(
             folder.mkdir(parents=True)
         for case in names:
             for k in range(slices):
-                image, label = blob(rng, size)
-                write_png(folders(root, split)[0] / f"case_{case}_slice_{k}.nii.png", image)
-                write_png(folders(root, split)[1] / f"seg_{case}_slice_{k}.nii.png", label * np.uint8(85))
+                write_pair(root, split, case, k, *blob(rng, size))
     return root
 
 

@@ -12,7 +12,7 @@ import pytest
 from checked import load
 from helpers import REPOSITORY, command, pasted
 
-from oasis_jax.data.phantoms import dataset as phantoms
+from oasis_jax.data.phantoms import tree as phantoms
 from oasis_jax.data.phantoms import volume
 from oasis_jax.data.phantoms.head import make_head
 

@@ -1,7 +1,5 @@
 """The paired comparison with the published table has the values that were worked out by hand."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,29 +18,25 @@ SIGNS = np.tile([1, -1], 4)
 OURS = THEIRS + np.column_stack([np.zeros(8), STEPS, -STEPS, STEPS * SIGNS])
 
 
-@pytest.fixture
-def evaluation(tmp_path: Path) -> Path:
-    """The folder of an evaluation, with the published table beside it."""
-    published = [",".join([case, *map(str, row)]) for case, row in zip(CASES, THEIRS, strict=True)]
-    (tmp_path / "published.csv").write_text("\n".join([",".join(["case", *NAMES]), *published]) + "\n")
-    folder = tmp_path / "test"
-    folder.mkdir()
-    ours = [
-        f"{case},32,{name},{score:.6f},0.5"
-        for case, row in zip(CASES, OURS, strict=True)
+def write(path: Path, scores: np.ndarray) -> Path:
+    lines = [
+        f"{case},{name},{score:.6f},0.5"
+        for case, row in zip(CASES, scores, strict=True)
         for name, score in zip(NAMES, row, strict=True)
     ]
-    (folder / "per_subject.csv").write_text("\n".join(["subject,slices,class,hard_dice,jaccard", *ours]) + "\n")
-    return folder
+    path.write_text("\n".join(["subject,class,hard_dice,jaccard", *lines]) + "\n")
+    return path
 
 
-def compared(evaluation: Path) -> list[list[str]]:
-    published = paired.read_published(evaluation.parent / "published.csv")
-    return paired.rows(*paired.paired(paired.read_ours(evaluation), published))
+@pytest.fixture
+def evaluation(tmp_path: Path) -> Path:
+    """The folder of an evaluation, with the published table in it."""
+    write(tmp_path / "published.csv", THEIRS)
+    return write(tmp_path / "per_subject.csv", OURS).parent
 
 
 def test_means_differences_and_p_are_those_worked_out_by_hand(evaluation: Path) -> None:
-    rows = compared(evaluation)
+    rows = paired.rows(*paired.paired(*(paired.read(evaluation / f"{x}.csv") for x in ("per_subject", "published"))))
     # Differences of one sign have p = 2 / 2^8 = 0.0078. Of white matter, the ranks 1, 3, 5, 7 add up to 16: 216 of the
     # 256 patterns of signs are as far from 18, so p = 0.84; the foreground mean has the same ranks. Holm multiplies the
     # smallest by 5 (0.039), the second is no smaller, and the others reach 1.
@@ -69,37 +63,28 @@ def test_few_subjects_have_neither_interval_nor_p() -> None:
 
 
 def test_the_published_table_has_the_test_cases_of_oasis() -> None:
-    table = paired.read_published(REPOSITORY / "benchmarks/published_dice.csv")
-    assert list(table) == [str(case) for case in range(441, 458)]
+    table = paired.read(REPOSITORY / "benchmarks/published_dice.csv")
+    assert set(table) == {(str(case), name) for case in range(441, 458) for name in NAMES}
 
 
-def test_the_command_prints_the_table_and_names_mistakes(evaluation: Path) -> None:
-    command = [sys.executable, REPOSITORY / "benchmarks/paired.py", evaluation]
-    command += ["--published", evaluation.parent / "published.csv"]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    right = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert right.returncode == 0, right.stderr
-    assert "Mean of hard Dice over 8 subjects." in right.stdout
-    assert "| background | 0.9900 | 0.9900 | +0.0000 | +0.0000 to +0.0000 | 1 |" in right.stdout
-    with (evaluation.parent / "published.csv").open("a") as file:
-        file.write("449,1,1,1,1\n450,1,1,1,1\n")
-    wrong = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert "error: Subject 449 is in the published table and not in the evaluation (and 1 more): " in wrong.stderr
-    assert wrong.stderr.count("\n") == 1
-
-
-def test_a_table_that_lacks_something_is_named(evaluation: Path) -> None:
-    file = evaluation / "per_subject.csv"
-    text = file.read_text()
+def test_the_command_prints_the_table_and_names_mistakes(
+    evaluation: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = evaluation / "published.csv"
+    monkeypatch.setattr(sys, "argv", ["paired.py", str(evaluation), "--published", str(published)])
+    paired.main()
+    text = capsys.readouterr().out
+    assert "Mean of hard Dice over 8 subjects." in text
+    assert "| background | 0.9900 | 0.9900 | +0.0000 | +0.0000 to +0.0000 | 1 |" in text
+    right = published.read_text()
     for wrong, sentence in (
-        (text.replace("441,32,CSF,0.810000", "441,32,CSF,"), "no hard Dice of CSF for subject 441"),
-        (text.replace("hard_dice", "soft_dice"), "no column hard_dice"),
-        (text.splitlines()[0], "no subject"),
+        (f"{right}449,CSF,1\n", "CSF of subject 449 is in the published table and not in the evaluation"),
+        (right.replace("0.800000", "", 1), "published.csv is not a table"),
+        (right.replace("hard_dice", "soft_dice"), "published.csv is not a table"),
     ):
-        file.write_text(wrong)
+        published.write_text(wrong)
         with pytest.raises(UserError, match=sentence):
-            paired.read_ours(evaluation)
-    file.unlink()
-    with pytest.raises(UserError, match="does not exist"):
-        paired.read_ours(evaluation)
+            paired.main()
+    published.unlink()
+    with pytest.raises(UserError, match="is not a table"):
+        paired.main()

@@ -7,9 +7,6 @@ import sys
 from pathlib import Path
 
 import figures
-import growth
-import numpy as np
-import precision
 import pytest
 import worker
 from epoch import epoch_rows
@@ -70,21 +67,10 @@ def test_figures_are_medians_with_their_range_in_tables() -> None:
     assert figures.markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
-def test_the_slope_of_growth_is_that_of_the_logarithms() -> None:
-    sizes = [1, 10, 100]
-    np.testing.assert_allclose(growth.slope(sizes, [3 * n**2 for n in sizes]), 2)
-    assert [row[3] for row in growth.rows("x", sizes, [[2.0 * n] for n in sizes], sizes)] == ["", "", "1"]
-
-
 def test_an_epochs_row_leaves_out_compiling_and_validation() -> None:
     # Two epochs of three steps of 8; a second a step, the first takes 50, validation 7 (and 100 to compile it).
     times = {"start": [0.0, 50, 51, 152, 153, 154], "input": [9.0, 0.25, 0.5, 0.25, 0.25, 0.5], "validate": [7.0, 7.0]}
     assert epoch_rows(times, 3, 8) == [["1", "1", "1", "8", "25.00%", "7"], ["2", "2", "2", "8", "25.00%", "7"]]
-
-
-def test_the_verdict_on_precision_names_the_largest_difference() -> None:
-    dice = {"float32": [1.0, 0.9, 0.8, 0.7], "bfloat16": [1.0, 0.901, 0.797, 0.7]}
-    assert precision.table(dice).endswith("Largest 0.0030: beyond 0.002.")
 
 
 def test_a_tree_of_links_has_as_many_slices_as_asked_for(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def printed(scans: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return run
 
 
-def test_the_scores_of_each_tool_are_pooled_over_scans(printed: Printed) -> None:
+def test_the_scores_of_each_tool_are_pooled_over_scans_and_compared_with_ours(printed: Printed) -> None:
     rows, text = printed()
     other = next(row for row in rows if row[0].startswith("other"))
     assert other[0] == f"other (numpy {np.__version__}): a note"
@@ -81,10 +81,6 @@ def test_the_scores_of_each_tool_are_pooled_over_scans(printed: Printed) -> None
     ours = next(row for row in rows if row[0].startswith("ours (pretrained-heads"))
     assert ours[1:9] == ["brain mask", *fast[2:9]]
     assert "left out: absent, masker." in text
-
-
-def test_ours_is_compared_with_each_other(printed: Printed) -> None:
-    rows, _ = printed()
     assert rows[-4:] == [
         ["---"] * 5,
         ["other", "FAST", "+0.111", "+0.143", "+0.111"],

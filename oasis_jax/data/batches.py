@@ -6,6 +6,7 @@ and, only if augmentation needs it, `brain` bool `(B, H, W, C)`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import grain
@@ -42,19 +43,14 @@ class Source(Sequence[Any]):
         self, slices: Sequence[Slice], data: Data, read: Callable[[Slice], Pair] = read_pair, size: Size | None = None
     ):
         self._slices, self._read, self._size = slices, read, size
-        self._cached: list[Any] | None = [None] * len(slices) if data.cache else None
+        self._pair = cache(self._padded) if data.cache else self._padded
         self._channels = neighbour_rows([(pair.case, pair.number) for pair in slices], data.neighbours)
 
     def __len__(self) -> int:
         return len(self._slices)
 
     def __getitem__(self, index: Any) -> Any:
-        if self._cached is None:
-            return self._padded(index)
-        pair = self._cached[index]
-        if pair is None:  # two threads may read it at once; they read the same
-            pair = self._cached[index] = self._padded(index)
-        return pair
+        return self._pair(index)  # two threads may read it at once; they read the same
 
     def _padded(self, index: Any) -> Pair:
         image, classes = self._read(self._slices[index])

@@ -17,6 +17,7 @@ from oasis_jax import classes
 from oasis_jax.data import appearance
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.slices import Problem, Slice
+from oasis_jax.geometry import Size
 from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker
 from oasis_jax.system.files import write_text
@@ -27,7 +28,7 @@ from oasis_jax.volumes.png import LARGEST
 class Contents(NamedTuple):
     """What the files of a split hold."""
 
-    sizes: dict[tuple[int, int], int]
+    sizes: dict[Size, int]
     """Number of files of each (rows, columns)."""
     extent: tuple[int, int, int, int]
     """First and last row, first and last column with a label above background, over all slices; first > last if there
@@ -37,8 +38,6 @@ class Contents(NamedTuple):
     fingerprint: str
     """SHA-256 over names and contents of all files, in order."""
     problems: list[Problem]
-    stamp: Path | None
-    """The file that records that these files passed; None without a cache."""
 
 
 _EMPTY_EXTENT = (2**31, -1, 2**31, -1)
@@ -51,33 +50,30 @@ def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker)
     tools that copy keep the size and the time of the content; they cannot keep the time of the file itself.
     """
     stamp = _stamp_file(root, split, pairs)
-    return (stamp and _recall(stamp)) or _check(stamp, split, pairs, track)
+    if stamp and (passed := _recall(stamp)):
+        return passed
+    contents = _check(split, pairs, track)
+    if stamp and not contents.problems:
+        try:
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            write_text(stamp, json.dumps(contents._asdict() | {"sizes": [*contents.sizes.items()]}))
+        except OSError as error:
+            cache.warn(error)
+    return contents
 
 
-def remember_passed(contents: Contents) -> None:
-    """Write the stamp, if there is a cache folder: these files, as they were before they were read, passed."""
-    if contents.stamp is None:
-        return
-    (size,) = contents.sizes
-    stamp = {"size": size, "extent": contents.extent, "ranges": contents.ranges, "fingerprint": contents.fingerprint}
+def _recall(stamp: Path) -> Contents | None:
     try:
-        contents.stamp.parent.mkdir(parents=True, exist_ok=True)
-        write_text(contents.stamp, json.dumps(stamp))
-    except OSError as error:
-        cache.warn(error)
-
-
-def _recall(path: Path) -> Contents | None:
-    try:
-        stamp = json.loads(path.read_text(encoding="utf-8"))
-        (rows, columns), (top, bottom, left, right) = stamp["size"], stamp["extent"]
-        ranges = {name: (float(low), float(high)) for name, (low, high) in stamp["ranges"].items()}
-        return Contents({(rows, columns): 1}, (top, bottom, left, right), ranges, str(stamp["fingerprint"]), [], path)
+        found = json.loads(stamp.read_text(encoding="utf-8"))
+        sizes = {(int(rows), int(columns)): int(count) for (rows, columns), count in found["sizes"]}
+        top, bottom, left, right = map(int, found["extent"])
+        ranges = {name: (float(low), float(high)) for name, (low, high) in found["ranges"].items()}
+        return Contents(sizes, (top, bottom, left, right), ranges, str(found["fingerprint"]), [])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no stamp, or a damaged one: check again
 
 
-def _check(stamp: Path | None, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
+def _check(split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
     paths = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         results = pool.map(lambda path: _check_file(*path), paths)
@@ -97,7 +93,6 @@ def _check(stamp: Path | None, split: str, pairs: Sequence[Slice], track: Tracke
         ranges=appearance.ranges([file.measures for file in files if file.measures]),
         fingerprint=digest.hexdigest(),
         problems=problems,
-        stamp=stamp,
     )
 
 

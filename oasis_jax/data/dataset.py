@@ -2,9 +2,8 @@
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from oasis_jax.config import SPLITS, STRIDE
@@ -42,8 +41,8 @@ class Dataset:
     """How the slices were cut."""
     spacing: dict[str, Spacing | None]
     """Distance of rows, of columns and of slices of each case, mm; None if unknown."""
-    parts: dict[str, tuple[int, ...]]
-    """How many slices of each split come from each of the joined trees, in order."""
+    parts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """How many slices of each split come from each of the joined trees, in order; `open_data` says it."""
 
 
 def load_dataset(
@@ -79,8 +78,6 @@ def load_dataset(
     problems += _size_problems(contents)
     if problems:
         raise UserError(_listing(root, problems, shown))
-    for content in contents.values():
-        checks.remember_passed(content)
     (size,) = {size for content in contents.values() for size in content.sizes}
     tops, bottoms, lefts, rights = zip(*(content.extent for content in contents.values()), strict=True)
     return Dataset(
@@ -93,7 +90,6 @@ def load_dataset(
         ranges={split: content.ranges for split, content in contents.items()},
         cut=cut,
         spacing=dict.fromkeys(subjects, cut.spacing),
-        parts={split: (len(pairs),) for split, pairs in index.items()},
     )
 
 
@@ -109,32 +105,23 @@ def _cut(root: Path) -> tuple[Cut, list[Problem]]:
 
 def _subjects(root: Path, index: Index) -> tuple[dict[str, str], list[Problem]]:
     """The subject of each case, and problems with them. Names that look the same count as one name."""
-    table = root / "subjects.csv"
-    cases = sorted({pair.case for pairs in index.values() for pair in pairs}, key=natural)
-    subjects_of: dict[str, set[str]] = {tidy(case): {tidy(case)} for case in cases}
-    problems = []
-    if table.is_file():
+    subjects: dict[str, str] = {}
+    problems: list[Problem] = []
+    table: dict[str, set[str]] | None = None
+    if (root / "subjects.csv").is_file():
         try:
-            subjects_of = _read_subjects(table)
+            table = _read_subjects(root / "subjects.csv")
         except (KeyError, UnicodeDecodeError, csv.Error):
             problems.append(("unreadable", "subjects.csv: it needs the columns case and oasis_subject"))
-        else:
-            missing = [case for case in cases if not subjects_of.get(tidy(printable(case)))]
-            problems += [("case not in subjects.csv", case) for case in missing]
-    candidates = {case: subjects_of.get(tidy(printable(case))) or {tidy(case)} for case in cases}
-    problems += [
-        ("case of two subjects in subjects.csv", f"{case}: {', '.join(sorted(names))}")
-        for case, names in candidates.items()
-        if len(names) > 1
-    ]
-    subjects = {case: min(names) for case, names in candidates.items()}
-    problems += [
-        (
-            "subject in two spellings",
-            f"{names}: use one spelling in subjects.csv, or rename one if they are two subjects",
-        )
-        for names in two_spellings(subjects.values())
-    ]
+    for case in sorted({pair.case for pairs in index.values() for pair in pairs}, key=natural):
+        names = (table or {}).get(tidy(printable(case))) or {tidy(case)}
+        if table is not None and not table.get(tidy(printable(case))):
+            problems.append(("case not in subjects.csv", case))
+        if len(names) > 1:
+            problems.append(("case of two subjects in subjects.csv", f"{case}: {', '.join(sorted(names))}"))
+        subjects[case] = min(names)
+    mend = "use one spelling in subjects.csv, or rename one if they are two subjects"
+    problems += [("subject in two spellings", f"{names}: {mend}") for names in two_spellings(subjects.values())]
     return subjects, problems
 
 
@@ -160,27 +147,20 @@ def shared_subjects(index: Index, subjects: dict[str, str]) -> dict[str, list[st
 
 
 def _size_problems(contents: dict[str, Contents]) -> list[Problem]:
-    total = Counter[tuple[int, int]]()
-    for content in contents.values():
-        total.update(content.sizes)
-    problems = [
-        (f"sides are not multiples of {STRIDE}", f"{rows}x{columns}: {_larger(rows, columns)}")
-        for rows, columns in total
-        if rows % STRIDE or columns % STRIDE
-    ]
-    if len(total) > 1:
+    sizes = dict.fromkeys(size for content in contents.values() for size in content.sizes)
+    problems = []
+    for rows, columns in sizes:
+        if rows % STRIDE or columns % STRIDE:
+            larger = "x".join(str(-(-side // STRIDE) * STRIDE) for side in (rows, columns))
+            mend = f"put images and labels into the middle of {larger} black pixels, or cut volumes with data volumes"
+            problems.append((f"sides are not multiples of {STRIDE}", f"{rows}x{columns}: {mend}"))
+    if len(sizes) > 1:
         problems += [
             ("slices of different sizes", f"{split}: {count} files of {rows}x{columns}")
             for split, content in contents.items()
             for (rows, columns), count in content.sizes.items()
         ]
     return problems
-
-
-def _larger(rows: int, columns: int) -> str:
-    """How slices get a size that networks can halve."""
-    size = "x".join(str(-(-side // STRIDE) * STRIDE) for side in (rows, columns))
-    return f"put images and labels into the middle of {size} black pixels, or cut volumes with data volumes"
 
 
 def _listing(root: Path, problems: list[Problem], shown: int) -> str:

@@ -17,6 +17,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from oasis_jax.classes import STEP
+from oasis_jax.config import SPLITS, STRIDE
+from oasis_jax.geometry import Size
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.finding import natural
 from oasis_jax.volumes.png import BROKEN
@@ -55,6 +57,19 @@ def folders(root: Path, split: str) -> tuple[Path, Path]:
 def slice_names(case: str, number: int) -> tuple[str, str]:
     """Name of the image file and of the label file of a slice."""
     return f"case_{case}_slice_{number}.nii.png", f"seg_{case}_slice_{number}.nii.png"
+
+
+def make_folders(root: Path) -> None:
+    """Make the folders of all splits of a tree."""
+    for split in SPLITS:
+        for folder in folders(root, split):
+            folder.mkdir()
+
+
+def check_sides(frame: Size) -> None:
+    """Raise `UserError` if networks cannot halve the (rows, columns) that slices shall have often enough."""
+    if min(frame) < STRIDE or any(side % STRIDE for side in frame):
+        raise UserError(f"--frame is {frame[0]} {frame[1]} and must be two multiples of {STRIDE}.")
 
 
 def find_slices(root: Path, split: str) -> tuple[tuple[Slice, ...], list[Problem]]:
@@ -113,10 +128,9 @@ def write_pair(
     classes: UInt8[np.ndarray, "rows columns"],
 ) -> None:
     """Write a slice, its grey levels and its classes 0 to 3, into a tree whose folders exist."""
-    for folder, name, pixels in zip(
-        folders(root, split), slice_names(case, number), (image, classes * np.uint8(STEP)), strict=True
-    ):
-        write_png(folder / name, pixels)
+    (images, labels), (image_name, label_name) = folders(root, split), slice_names(case, number)
+    write_png(images / image_name, image)
+    write_png(labels / label_name, classes * np.uint8(STEP))
 
 
 def encode_png(pixels: UInt8[np.ndarray, "rows columns"]) -> bytes:

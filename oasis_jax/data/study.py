@@ -58,13 +58,11 @@ class LabelValues:
         values = self.background, self.csf, self.gray, self.white
         counts = Counter(value for class_values in values for value in class_values)
         if twice := [value for value, count in counts.items() if count > 1]:
-            options = zip(("--background", "--csf", "--gray", "--white"), values, strict=True)
-            both = " and ".join(dict.fromkeys(option for option, class_values in options if twice[0] in class_values))
-            raise UserError(f"The label value {twice[0]} is given twice, by {both}: give each value to one class.")
+            raise UserError(f"The label value {twice[0]} is given twice: give each value to one class.")
         return values
 
 
-def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
+def pair_scans(images: str, label_volumes: str) -> list[Scan]:
     """Pair volumes by name.
 
     Args:
@@ -73,10 +71,11 @@ def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
         label_volumes: the same for the labels.
 
     Returns:
-        The pairs by subject and session, and a sentence for each file that has no partner.
+        The pairs by subject and session.
 
     Raises:
-        UserError: a path is empty, lacks {subject}, or has placeholders with no text between them.
+        UserError: a path is empty, lacks {subject}, or has placeholders with no text between them; or lists the files
+            without a partner and the names that stand for two scans.
     """
     if not images or not label_volumes:
         raise UserError("--images and --labels must each name files, with {subject} where the subject's name stands.")
@@ -86,8 +85,7 @@ def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
             raise UserError(f"{pattern} must hold {{subject}} where the subject's name stands.")
         if re.search(r"(\}|\*)(\{|\*)", pattern):
             raise UserError(f"{pattern} must have text between its placeholders, so that names can be separated.")
-    t1, t1_problems = _match(images)
-    truth, truth_problems = _match(label_volumes)
+    (t1, t1_problems), (truth, truth_problems) = _match(images), _match(label_volumes)
     problems = t1_problems + truth_problems
     problems += [f"{t1[key]} has no label volume" for key in t1.keys() - truth.keys()]
     problems += [f"{truth[key]} has no image" for key in truth.keys() - t1.keys()]
@@ -100,18 +98,8 @@ def find_scans(images: str, label_volumes: str) -> tuple[list[Scan], list[str]]:
             problems.append(f"{count} scans would have the name {case}: rename a subject or a session")
     twins = two_spellings({scan.subject for scan in scans})
     problems += [f"one subject in two spellings: {names}; rename the files of one" for names in twins]
-    return scans, sorted(problems)
-
-
-def pair_scans(images: str, label_volumes: str) -> list[Scan]:
-    """As `find_scans`, but every file must have a partner.
-
-    Raises:
-        UserError: lists all problems.
-    """
-    scans, problems = find_scans(images, label_volumes)
     if problems:
-        raise UserError("\n".join(["The volumes cannot be paired:", *(f"  {problem}" for problem in problems)]))
+        raise UserError("\n".join(["The volumes cannot be paired:", *(f"  {problem}" for problem in sorted(problems))]))
     return scans
 
 

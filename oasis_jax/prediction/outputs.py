@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from oasis_jax import overlays
 from oasis_jax.classes import NAMES, STEP
-from oasis_jax.data import overlays
 from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.prediction import tables

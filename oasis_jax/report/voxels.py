@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from oasis_jax.data.overlays import tinted
 from oasis_jax.geometry import AXES, Axis
 from oasis_jax.inference.label import Segmentation
+from oasis_jax.overlays import tinted
 from oasis_jax.volumes.frame import volume_grey
 from oasis_jax.volumes.nifti import Volume, stacked
 

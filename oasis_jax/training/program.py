@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
+from oasis_jax import overlays
 from oasis_jax.config import Config
-from oasis_jax.data import overlays
 from oasis_jax.data.batches import Source, check_batch, train_batches
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.evaluation import score

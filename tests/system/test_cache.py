@@ -7,9 +7,10 @@ from pathlib import Path
 
 import jax
 import pytest
-from helpers import Processes, assert_mistake, launch, options
+from helpers import Processes, assert_mistake, launch, options, write_tree
 
 from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.phantoms import tree as phantoms
 from oasis_jax.system import cache, sharding
 
 
@@ -50,7 +51,7 @@ def test_phantoms_without_a_cache_last_as_long_as_the_process(tmp_path: Path, mo
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     code = """
 import sys
-from oasis_jax.data.phantoms import dataset as phantom
+from oasis_jax.data.phantoms import tree as phantom
 from oasis_jax.system import errors
 phantom.SUBJECTS = {"train": 1}
 phantom.SLICES = 1
@@ -135,3 +136,13 @@ def test_devices_that_are_not_there_are_named(finished: Path, data: Path, monkey
     monkeypatch.setenv("JAX_PLATFORMS", "moon")
     assert_mistake(launch("evaluate", finished), "JAX finds no moon device", "unset JAX_PLATFORMS")
     assert launch("data", "check", data).returncode == 0  # which needs none
+
+
+def test_phantoms_in_the_cache_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OASIS_JAX_CACHE", str(tmp_path))
+    monkeypatch.setattr(phantoms, "write_tree", lambda root, track: write_tree(root, slices=1))
+    root = phantoms.default_tree()
+    assert root.parent == tmp_path
+    time = (root / "keras_png_slices_train").stat().st_mtime_ns
+    assert phantoms.default_tree() == root
+    assert (root / "keras_png_slices_train").stat().st_mtime_ns == time

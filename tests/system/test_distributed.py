@@ -272,12 +272,12 @@ import sys
 from pathlib import Path
 from oasis_jax.config import Config
 from oasis_jax.data.open import open_data
-from oasis_jax.data.phantoms import dataset
+from oasis_jax.data.phantoms import tree as phantoms
 from oasis_jax.system import distributed
 
-dataset.SLICES, dataset.SUBJECTS = 2, {"train": 1, "validate": 1, "test": 1}
-draw = dataset.write_tree
-dataset.write_tree = lambda *words, **more: (print("draws"), draw(*words, **more))
+phantoms.SLICES, phantoms.SUBJECTS = 2, {"train": 1, "validate": 1, "test": 1}
+draw = phantoms.write_tree
+phantoms.write_tree = lambda *words, **more: (print("draws"), draw(*words, **more))
 with distributed.initialize(True, "same"):
     print(open_data(Config(), ("train", "validate", "test")).fingerprints)
 """

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Array, Key, UInt8
 
+from oasis_jax import overlays
 from oasis_jax.config import SPLITS
-from oasis_jax.data import overlays
 from oasis_jax.data.heads.draw import STYLE, HeadMap, Style, draw
 from oasis_jax.data.heads.label_map import Table, read_map
 from oasis_jax.data.phantoms.volume import label_file

@@ -23,7 +23,7 @@ _CASES = {
 """Subject numbers of OASIS-1, each a case."""
 
 _RESCANNED = "061 156 191 202 230 236 239 249 285 353 368 379 395"
-"""Proven by OASIS-1's own pictures of labels, which become published files: tests/data/published/test_label_gifs.py."""
+"""Proven by OASIS-1's own pictures of labels, which become published files: docs/data.md."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,6 @@ class Manifest:
         return f"OAS1_{int(case):04d}_MR{2 if case in self.rescanned else 1}"
 
 
-def pair_names(split: str, case: str, number: int) -> tuple[str, str]:
-    """The image's and the label's name below the root."""
-    images, labels = folders_of(split)
-    image, label = slice_names(case, number)
-    return f"{images}/{image}", f"{labels}/{label}"
-
-
 def digest(content: bytes) -> bytes:
     """The first 8 bytes of the SHA-256 of a file's content."""
     return hashlib.sha256(content).digest()[:DIGEST]
@@ -60,7 +53,12 @@ def published() -> Manifest:
     The digests lie in `published.bin`, 8 bytes each, by split, case and slice, image before label.
     """
     cases = {f"{number:03d}": split for split in SPLITS for number in _numbers(_CASES[split])}
-    names = [name for case, split in cases.items() for k in range(SLICES) for name in pair_names(split, case, k)]
+    names = [
+        f"{folder}/{name}"
+        for case, split in cases.items()
+        for k in range(SLICES)
+        for folder, name in zip(folders_of(split), slice_names(case, k), strict=True)
+    ]
     content = (resources.files("oasis_jax.data.published") / "published.bin").read_bytes()
     digests = [content[start : start + DIGEST] for start in range(0, len(content), DIGEST)]
     return Manifest(cases, dict(zip(names, digests, strict=True)), frozenset(_RESCANNED.split()))

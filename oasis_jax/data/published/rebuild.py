@@ -1,22 +1,30 @@
 """Make the `keras_png_slices_*` tree from OASIS-1 discs, cut as the published slices are known to be.
 
-What is known, and how: docs/data.md, "OASIS".
+What is known, and how: docs/data.md, "OASIS". A scan is two volumes that name it, in any folders of a disc: with skull,
+corrected for the gain field, in Talairach space, `OAS1_NNNN_MRk_mpr_nX_anon_111_t88_gfc.{hdr,img}`; and its FSL FAST
+labels, `OAS1_NNNN_MRk_mpr_nX_anon_111_t88_masked_gfc_fseg.{hdr,img}`.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import nibabel as nib
 import numpy as np
-from jaxtyping import Real, Shaped
+from jaxtyping import Real
+from nibabel import imageglobals
 
-from oasis_jax.data.published.discs import Trouble, read_scans
+from oasis_jax.classes import COUNT
 from oasis_jax.data.published.manifest import SLICES, Manifest
-from oasis_jax.data.slices import folders, write_pair
+from oasis_jax.data.slices import make_folders, write_pair
 from oasis_jax.system.console import Tracker, silent
-from oasis_jax.system.errors import UserError
+from oasis_jax.system.errors import UserError, describe
 from oasis_jax.system.files import atomic_folder, csv_text, write_text
 from oasis_jax.volumes.frame import centre, quantise
+
+SHAPE = (176, 208, 176)
+"""Voxels of every T88_111 volume, 1 mm each: left-right, back to front, upward."""
 
 FRAME = (256, 256)
 """Rows and columns of a published slice."""
@@ -24,63 +32,82 @@ FRAME = (256, 256)
 _LOWEST = 72
 """Height of slice 0: index along the third axis of the volume, counted from the feet."""
 
+_HEADER = re.compile(r"(OAS1_\d{4}_MR\d)_mpr_n\d+_anon_111_t88_(gfc|masked_gfc_fseg)\.hdr")
+
 
 class Rebuilt(NamedTuple):
     """What became of the scans."""
 
-    written: tuple[str, ...]
-    """Scans whose slices were written, OAS1_NNNN_MRk, in the order of the discs."""
-    missing: tuple[str, ...]
+    written: list[str]
+    """Scans whose slices were written, OAS1_NNNN_MRk, in the order of the set."""
+    missing: list[str]
     """Scans of the set that were not."""
-    troubles: tuple[Trouble, ...]
-    """What could not be used of the discs."""
+    problems: list[str]
+    """A sentence about each scan on the discs that cannot be used."""
 
 
 def rebuild(root: Path, discs: Sequence[Path], manifest: Manifest, track: Tracker = silent) -> Rebuilt:
-    """Write the tree in one pass over the discs, with a `subjects.csv`; it appears whole or not at all.
+    """Write the tree, with a `subjects.csv`; it appears whole or not at all.
 
     Args:
         root: the folder to make.
-        discs: folders and archives of OASIS-1.
+        discs: folders that hold discs of OASIS-1. Of a scan that lies there twice, the last one counts.
         manifest: the set to rebuild.
         track: shows progress over the scans.
 
     Raises:
-        UserError: `root` exists, a disc does not, or no scan could be read.
+        UserError: `root` exists, a disc is not a folder, or no scan could be read.
     """
     if root.exists():
         raise UserError(f"{root} exists already: name a new folder first, then the discs.")
+    if absent := [disc for disc in discs if not disc.is_dir()]:
+        raise UserError(f"{absent[0]} is not a folder: name the folder of a disc; unpack a .tar.gz first (tar -xzf).")
+    headers = [path for disc in discs for path in disc.rglob("OAS1_*.hdr")]
+    found = {(match[1], match[2]): path for path in headers if (match := _HEADER.fullmatch(path.name))}
     cases = {manifest.scan_of(case): case for case in manifest.cases}
     written: list[str] = []
-    troubles: list[Trouble] = []
+    problems: list[str] = []
 
     def fill(part: Path) -> None:
-        for split in dict.fromkeys(manifest.cases.values()):
-            for folder in folders(part, split):
-                folder.mkdir()
-        for found in track(read_scans(discs, cases), len(cases), "Rebuilding"):
-            if isinstance(found, Trouble):
-                troubles.append(found)
+        make_folders(part)
+        for scan, case in track(cases.items(), len(cases), "Rebuilding"):
+            if (scan, "gfc") not in found or (scan, "masked_gfc_fseg") not in found:
                 continue
-            case = cases[found.name]
-            for number, planes in enumerate(zip(cut(found.image), cut(found.classes), strict=True)):
-                image, classes = centre(quantise(planes[0]), FRAME), centre(planes[1], FRAME)
-                write_pair(part, manifest.cases[case], case, number, image, classes)
-            written.append(found.name)
+            try:
+                both = [_planes(found[scan, kind]) for kind in ("gfc", "masked_gfc_fseg")]
+                if not (np.isin(both[1], range(COUNT)).all() and both[1].any()):
+                    raise UserError(f"{scan}: its labels are not 0, 1, 2, 3; get the disc again.")
+            except Exception as error:  # one damaged scan must not stop the others
+                problems.append(describe(found[scan, "gfc"], error))
+                continue
+            for number, (image, classes) in enumerate(zip(*both, strict=True)):
+                framed = centre(quantise(image), FRAME), centre(classes.astype(np.uint8), FRAME)
+                write_pair(part, manifest.cases[case], case, number, *framed)
+            written.append(scan)
         if not written:
             places = ", ".join(map(str, discs)) or "no disc"
-            mend = "name the folders disc1, disc2, ... or their .tar.gz as downloaded."
-            listing = [f"{places}: no scan of the published set; {mend}", *(f"  {trouble}" for trouble in troubles)]
-            raise UserError("\n".join(listing))
-        rows = [(case, scan.rpartition("_")[0]) for scan, case in cases.items() if scan in written]
+            listing = [f"{places}: no scan of the published set; name the folders disc1, disc2, ...", *problems]
+            raise UserError("\n  ".join(listing))
+        rows = [(cases[scan], scan.rpartition("_")[0]) for scan in written]
         write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], rows))
 
     atomic_folder(root, fill)
-    missing = tuple(scan for scan in cases if scan not in written)
-    # A damaged scan does no harm if another copy of it was read.
-    return Rebuilt(tuple(written), missing, tuple(trouble for trouble in troubles if trouble.where not in written))
+    return Rebuilt(written, [scan for scan in cases if scan not in written], problems)
 
 
-def cut(volume: Real[np.ndarray, "x y z"]) -> Shaped[np.ndarray, "32 x y"]:
-    """The published planes of a volume, upward; their rows run against x, their columns from back to front."""
-    return np.moveaxis(volume[::-1, :, _LOWEST : _LOWEST + SLICES], 2, 0)
+def _planes(header: Path) -> Real[np.ndarray, "32 x y"]:
+    """The published planes of an Analyze 7.5 volume, upward; their rows run against x, their columns back to front.
+
+    Raises:
+        Exception: the header or the voxels are damaged.
+    """
+    with imageglobals.LoggingOutputSuppressor():  # nibabel prints what it also raises
+        image = nib.AnalyzeImage.from_filename(header)
+    # Checked before the voxels are read: a damaged header may announce more of them than memory holds.
+    if image.shape not in (SHAPE, (*SHAPE, 1)):
+        actual, expected = ("x".join(map(str, shape)) for shape in (image.shape, SHAPE))
+        raise UserError(f"{header} has {actual} voxels, not {expected}; get the disc again.")
+    values = np.asarray(image.dataobj).reshape(SHAPE)
+    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+        raise UserError(f"{header} has values that are not real numbers; get the disc again.")
+    return np.moveaxis(values[::-1, :, _LOWEST : _LOWEST + SLICES], 2, 0)

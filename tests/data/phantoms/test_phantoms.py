@@ -8,7 +8,7 @@ from helpers import assert_mistake, command
 
 from oasis_jax.config import Config
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.phantoms import dataset, head, volume
+from oasis_jax.data.phantoms import head, tree, volume
 from oasis_jax.network.unet import check_frame
 
 
@@ -49,12 +49,12 @@ def test_the_same_seed_gives_the_same_pixels() -> None:
 
 
 def test_the_written_tree_passes_every_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "SUBJECTS", {"train": 2, "validate": 1, "test": 1})
-    monkeypatch.setattr(dataset, "SLICES", 2)
-    dataset.write_tree(tmp_path / "tree")
-    tree = load_dataset(tmp_path / "tree")
-    assert {split: len(pairs) for split, pairs in tree.splits.items()} == {"train": 4, "validate": 2, "test": 2}
-    check_frame(Config().model, tree.size, tree.extent)
+    monkeypatch.setattr(tree, "SUBJECTS", {"train": 2, "validate": 1, "test": 1})
+    monkeypatch.setattr(tree, "SLICES", 2)
+    tree.write_tree(tmp_path / "tree")
+    written = load_dataset(tmp_path / "tree")
+    assert {split: len(pairs) for split, pairs in written.splits.items()} == {"train": 4, "validate": 2, "test": 2}
+    check_frame(Config().model, written.size, written.extent)
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
 
 

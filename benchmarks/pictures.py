@@ -1,10 +1,11 @@
-"""Pictures of heads that a network labels wrongly; the model card shows them.
+"""The pictures of the pages: the labels of a head, for the README, and heads that a network labels wrongly.
 
-Run:  python benchmarks/failures.py [RUN] [--output docs/failures]
+Run:  python benchmarks/pictures.py [RUN] [--output docs]
 
-A phantom is drawn as a whole volume, changed, and labelled as `oasis_jax.predict` labels a volume. Each picture shows
-one slice: the image, the truth and the labels. Prints the hard Dice of that slice, and the notes on its
-volume.
+A phantom is drawn as a whole volume and labelled as `oasis_jax.predict` labels a volume. `prediction.png` shows four
+slices of the brain, each beside its labels. Then the head is changed in several ways. Each picture in
+`failures` shows one slice: the image, the truth and the labels. Prints the hard Dice of that slice, and the notes on
+its volume.
 """
 
 import re
@@ -19,8 +20,7 @@ import nibabel as nib
 import numpy as np
 import tyro
 
-from oasis_jax import classes
-from oasis_jax.data import overlays
+from oasis_jax import classes, overlays
 from oasis_jax.data.phantoms.volume import draw_volume
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
@@ -35,12 +35,12 @@ from oasis_jax.volumes.inputs import read_input
 
 @dataclass(frozen=True)
 class Arguments:
-    """Draw pictures of known failures."""
+    """Draw the pictures of the pages."""
 
     run: tyro.conf.Positional[RunPath] = FOLDER
     """Run folder, or pretrained."""
-    output: Path = Path("docs/failures")
-    """Folder of the pictures."""
+    output: Path = Path("docs")
+    """Folder of `prediction.png` and of the folder `failures`."""
 
 
 Change = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -86,11 +86,22 @@ def labelled(segmenter: Segmenter, values: np.ndarray) -> tuple[Segmentation, Fi
     return segmentation, file_summary(segmentation, segmenter.trained)
 
 
+def prediction(segmenter: Segmenter, values: np.ndarray) -> np.ndarray:
+    """Four slices of the brain, from low to high, each beside its labels, as indices into the palette."""
+    segmentation, _ = labelled(segmenter, values)
+    brain = np.flatnonzero(segmentation.classes.any((1, 2)))
+    planes = [brain[len(brain) * place // 8] for place in (1, 3, 5, 7)]
+    images = np.clip(values, 0, 255).astype(np.uint8)
+    slices = [(overlays.upright(images[..., k]), overlays.upright(segmentation.classes[k])) for k in planes]
+    return overlays.mosaic([overlays.beside(overlays.lettered(grey, "axial"), one) for grey, one in slices], columns=2)
+
+
 def main() -> None:
-    arguments = tyro.cli(Arguments)
+    arguments = tyro.cli(Arguments, description=__doc__)
     segmenter = Segmenter.load([Run.load(arguments.run)])
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "failures").mkdir(parents=True, exist_ok=True)
     head = draw_volume(track=track)
+    overlays.write_picture(arguments.output / "prediction.png", prediction(segmenter, head[0]))
     rows = []
     for name, failure in FAILURES.items():
         values, truth = failure.change(*head)
@@ -98,7 +109,8 @@ def main() -> None:
         answer, shown = segmentation.classes[failure.plane], summary.slices[failure.plane]
         image = np.clip(values[..., failure.plane], 0, 255).astype(np.uint8)
         true = truth[..., failure.plane]
-        overlays.write_picture(arguments.output / f"{name}.png", overlays.panel([(image, true)], answer[None]))
+        picture = overlays.panel([(image, true)], answer[None])
+        overlays.write_picture(arguments.output / "failures" / f"{name}.png", picture)
         table = np.zeros((classes.COUNT, classes.COUNT), int)
         np.add.at(table, (true, answer), 1)
         height = "unknown" if shown.height is None else f"{shown.height:.2f}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from oasis_jax.data.phantoms.head import draw_slice, make_head
-from oasis_jax.data.slices import folders, write_pair
+from oasis_jax.data.slices import make_folders, write_pair
 from oasis_jax.geometry import Cut, write_cut
 from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker, silent
@@ -31,24 +31,18 @@ def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:
 
     The tree appears complete or not at all. The same seed gives the same pixels.
     """
-    try:
-        atomic_folder(root, lambda part: _fill_tree(part, seed, track))
-    except OSError:
-        if not root.is_dir():  # another process may have been quicker
-            raise
-
-
-def _fill_tree(part: Path, seed: int, track: Tracker) -> None:
     split_of = [split for split, count in SUBJECTS.items() for _ in range(count)]
-    for split in SUBJECTS:
-        for folder in folders(part, split):
-            folder.mkdir()
-    write_cut(part, Cut(spacing=(1.0, 1.0, GAP)))
-    heads = ((case, make_head(np.random.default_rng([seed, case]))) for case in range(len(split_of)))
-    jobs = ((case, head, k) for case, head in heads for k in range(SLICES))
-    for case, head, k in track(jobs, len(split_of) * SLICES, "Drawing phantoms"):
-        image, classes = draw_slice(head, GAP * k, np.random.default_rng([seed, case, k]))
-        write_pair(part, split_of[case], f"{case + 1:03d}", k, image, classes)
+
+    def fill(part: Path) -> None:
+        make_folders(part)
+        write_cut(part, Cut(spacing=(1.0, 1.0, GAP)))
+        heads = ((case, make_head(np.random.default_rng([seed, case]))) for case in range(len(split_of)))
+        jobs = ((case, head, k) for case, head in heads for k in range(SLICES))
+        for case, head, k in track(jobs, len(split_of) * SLICES, "Drawing phantoms"):
+            image, classes = draw_slice(head, GAP * k, np.random.default_rng([seed, case, k]))
+            write_pair(part, split_of[case], f"{case + 1:03d}", k, image, classes)
+
+    atomic_folder(root, fill)
 
 
 def default_tree(track: Tracker = silent) -> Path:
@@ -58,8 +52,9 @@ def default_tree(track: Tracker = silent) -> Path:
         if folder and not (folder / name).is_dir():
             write_tree(folder / name, track=track)
     except OSError as error:
-        cache.warn(error)
-        folder = None
+        if folder and not (folder / name).is_dir():  # another process may have been quicker
+            cache.warn(error)
+            folder = None
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="oasis_jax-"))
         at_end(lambda: shutil.rmtree(folder, ignore_errors=True))
