@@ -15,8 +15,7 @@ from typing import Any
 import figures
 
 from oasis_jax import classes
-from oasis_jax.evaluation import record
-from oasis_jax.evaluation.record import Metrics
+from oasis_jax.evaluation.record import Metrics, read_record
 from oasis_jax.runs import folder as run_folder
 
 GOAL = 0.002
@@ -29,7 +28,7 @@ def train(folder: Path, words: list[str], dtype: str) -> tuple[list[float], str]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     trained = run_folder.load(folder / dtype)
     split = trained.config.train.evaluate
-    metrics = record.read(Metrics, trained.evaluation(split) / "metrics.json")
+    metrics = read_record(Metrics, trained.evaluation(split) / "metrics.json")
     scores: dict[Any, Any] = metrics.scores.hard_dice_pooled  # every split has every class
     return [scores[name] for name in classes.NAMES], f"{metrics.data}, {split}: {metrics.scores.slices} slices"
 

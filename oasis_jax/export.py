@@ -92,7 +92,7 @@ def read_metrics(networks: Ensemble) -> dict[str, Metrics]:
     """
     trained, step = networks.runs[0], networks.checkpoints[0].step
     files = {split: trained.evaluation(split + networks.name) / record.METRICS for split in SPLITS}
-    by_split = {split: record.read(Metrics, path) for split, path in files.items() if path.is_file()}
+    by_split = {split: record.read_record(Metrics, path) for split, path in files.items() if path.is_file()}
     return {
         split: metrics
         for split, metrics in by_split.items()

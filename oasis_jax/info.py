@@ -82,7 +82,7 @@ def _best(run: Run) -> CheckpointInfo | None:
 def _evaluations(run: Run) -> dict[str, Metrics]:
     """What evaluations of this network alone wrote, by split. Those of a model lie in the current folder."""
     files = {split: run.evaluation(split) / record.METRICS for split in (*SPLITS, "volumes")}
-    return {split: record.read(Metrics, path) for split, path in files.items() if path.is_file()}
+    return {split: record.read_record(Metrics, path) for split, path in files.items() if path.is_file()}
 
 
 def _scores(metrics: Metrics) -> dict[str, Any]:

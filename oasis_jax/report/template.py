@@ -5,15 +5,23 @@ import io
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from oasis_jax.classes import COLOURS, COUNT, NAMES
-from oasis_jax.report import pictures
+
+TableRow = tuple[str, list[str]]
+"""The name and the cells of a row of `table.html`."""
 
 CLASSES = [{"name": name, "colour": colour} for name, colour in zip(NAMES, COLOURS.tolist(), strict=True)]
 """The classes, for `slices.js`."""
+
+ERROR = (204, 121, 167)
+"""RGB of a wrong pixel: reddish purple of the Okabe-Ito palette. Colour-blind readers can see that it is no class."""
+
+_DARK, _MARGIN = 24, 6
+"""Grey levels up to this show nothing. Pixels around the part that is shown."""
 
 _QUALITY = 70
 """Quality of the lossy JPEG images: about 6 kB for a slice of 256x256, without visible differences at this size. WebP
@@ -39,7 +47,8 @@ def slice_pictures(
 
     The grey of a pixel in the PNG stands for `4 truth + prediction`.
     """
-    box = pictures.shown_box(image, truth, prediction)
+    shown = (image > _DARK) | (truth > 0) | (prediction > 0)
+    box = tuple(_extent(np.asarray(shown.any(axis=1 - axis))) for axis in (0, 1))
     jpeg, png = io.BytesIO(), io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image[box])).save(jpeg, "JPEG", quality=_QUALITY)
     codes = Image.fromarray(np.ascontiguousarray(COUNT * truth[box] + prediction[box]))
@@ -49,3 +58,9 @@ def slice_pictures(
         "image": "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode(),
         "labels": "data:image/png;base64," + base64.b64encode(png.getvalue()).decode(),
     }
+
+
+def _extent(shown: Bool[np.ndarray, " places"]) -> slice:
+    """The places that show anything, with a margin; all of them if none does."""
+    places = np.flatnonzero(shown)
+    return slice(max(places[0] - _MARGIN, 0), places[-1] + 1 + _MARGIN) if places.size else slice(None)

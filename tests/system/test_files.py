@@ -20,8 +20,7 @@ from helpers import assert_mistake, blob, command, launch, write_tree
 from oasis_jax import train
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import folders, write_png
-from oasis_jax.evaluation import record
-from oasis_jax.evaluation.record import Metrics
+from oasis_jax.evaluation.record import Metrics, read_record
 from oasis_jax.prediction import outputs
 from oasis_jax.prediction.summary import FileSummary, SliceSummary
 from oasis_jax.report import tables
@@ -190,7 +189,7 @@ def test_names_that_are_no_utf_8_are_labelled(finished: Path, tmp_path: Path, mo
 
 
 def test_names_in_tables_are_taken_literally(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    metrics = record.read(Metrics, finished / "evaluation/test/metrics.json")
+    metrics = read_record(Metrics, finished / "evaluation/test/metrics.json")
     tables.console().print(tables.score_table(replace(metrics, data="a[bold]b[/x] :brain:")))
     assert "a[bold]b[/x] :brain:, test" in capsys.readouterr().out
 
