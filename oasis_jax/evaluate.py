@@ -115,6 +115,8 @@ def evaluate(arguments: Arguments) -> None:
 
 def _on_split(runs: Sequence[Run], arguments: Arguments, split: str) -> Result:
     config = runs[0].config
+    if runs[0].weights is not None and config.data.root is not None and not config.data.root.is_dir():
+        raise UserError(f"{runs[0].name} comes without slices: give the folder of yours with --data-root.")
     tree = open_data(config, (split,))
     recorded = runs[0].provenance["data_fingerprints"].get(split)
     if recorded not in (None, tree.fingerprints[split]):

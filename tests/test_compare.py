@@ -78,10 +78,6 @@ def test_runs_are_compared_with_each_other_and_with_the_baselines(finished: Path
 def test_compare_names_each_mistake(finished: Path, tmp_path: Path) -> None:
     assert_mistake(command("compare", tmp_path / "nothing"), "is not a run")
     assert_mistake(command("compare"), "Name at least one run")
-    assert_mistake(
-        command("compare", finished, "--split", "validate"),
-        f"has no evaluation on validate: python -m oasis_jax.evaluate {finished} --split validate",
-    )
     other = tmp_path / "other"
     shutil.copytree(finished, other)
     file = other / "evaluation/test/subjects.json"
@@ -100,9 +96,25 @@ def test_compare_names_each_mistake(finished: Path, tmp_path: Path) -> None:
     for damaged in (
         "{",
         "[]",
-        json.dumps(content | {"confusion": more[:1].tolist()}),
+        json.dumps(content | {"confusion": more[..., :3].tolist()}),
         json.dumps(content | {"baselines": {}}),
         json.dumps(content | {"surfaces": {name: [[[None]]] for name in content["surfaces"]}}),
     ):
         file.write_text(damaged)
         assert_mistake(command("compare", finished, other), f"{file} is damaged", "evaluate")
+
+
+def test_what_to_evaluate_first_names_the_data_where_only_the_user_knows_it(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    evaluate = "python -m oasis_jax.evaluate"
+    assert_mistake(
+        command("compare", finished, "--split", "validate"),
+        f"has no evaluation on validate: {evaluate} {finished} --split validate\n",
+    )
+    for split, options in (("test", "--split test --data-root ..."), ("volumes", "--images ... --labels ...")):
+        done = command("compare", "pretrained", "--split", split)
+        assert_mistake(done, f"pretrained has no evaluation on {split}: {evaluate} pretrained {options}")
+    done = command("evaluate", "pretrained", "--split", "test")
+    assert_mistake(done, "pretrained comes without slices: give the folder of yours with --data-root.")

@@ -22,6 +22,7 @@ from oasis_jax.evaluation.scores import ByClass, ByTissue, Ends, named
 from oasis_jax.metrics import baselines, bootstrap, overlap, significance, surface
 from oasis_jax.metrics.aggregate import with_foreground
 from oasis_jax.metrics.bootstrap import Score
+from oasis_jax.pretrained import MODELS
 from oasis_jax.runs import folder as run_folder
 from oasis_jax.system.errors import UserError
 
@@ -150,5 +151,10 @@ def _read_counts(folder: Path, split: str) -> SubjectCounts:
     path = run.evaluation(split) / record.SUBJECTS
     if path.is_file():
         return read_record(SubjectCounts, path)
-    options = "--images ... --labels ..." if split == "volumes" else f"--split {split}"
-    raise UserError(f"{folder} has no evaluation on {split}: python -m oasis_jax.evaluate {folder} {options}")
+    name = next((name for name, shipped in MODELS.items() if shipped == folder), folder)
+    options, root = f"--split {split}", run.config.data.root
+    if split == "volumes":
+        options = "--images ... --labels ..."
+    elif root is not None and not root.is_dir():  # as of a model: only who gave it slices knows where they are
+        options += " --data-root ..."
+    raise UserError(f"{name} has no evaluation on {split}: python -m oasis_jax.evaluate {name} {options}")
