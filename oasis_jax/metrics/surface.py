@@ -129,11 +129,11 @@ def surface_distances(
     Returns:
         Distances from the true surface to the predicted one, and from the predicted surface to the true one.
     """
-    either = true | predicted
-    box = tuple(_extent(either, axis) for axis in range(either.ndim))
+    found = ndimage.find_objects((true | predicted).astype(np.uint8))
+    box = found[0] if found else ()
     codes = [_neighbourhoods(mask[box]) for mask in (true, predicted)]
-    borders = [(code > 0) & (code < 2**2**either.ndim - 1) for code in codes]
-    table = _TABLES[either.ndim](spacing)
+    borders = [(code > 0) & (code < 2**2**true.ndim - 1) for code in codes]
+    table = _TABLES[true.ndim](spacing)
     return (
         _directed(borders[0], table[codes[0]], borders[1], spacing),
         _directed(borders[1], table[codes[1]], borders[0], spacing),
@@ -144,12 +144,6 @@ _TABLES = {
     2: lookup_tables.create_table_neighbour_code_to_contour_length,
     3: lookup_tables.create_table_neighbour_code_to_surface_area,
 }
-
-
-def _extent(mask: np.ndarray, axis: int) -> slice:
-    """The range along an axis that holds the whole mask; empty for an empty mask."""
-    filled = np.flatnonzero(np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1).any(1))
-    return slice(filled[0], filled[-1] + 1) if filled.size else slice(0, 0)
 
 
 def _neighbourhoods(mask: np.ndarray) -> np.ndarray:

@@ -5,9 +5,10 @@ import io
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
+from scipy import ndimage
 
 from oasis_jax.classes import COLOURS, COUNT, NAMES
 
@@ -47,8 +48,8 @@ def slice_pictures(
 
     The grey of a pixel in the PNG stands for `4 truth + prediction`.
     """
-    shown = (image > _DARK) | (truth > 0) | (prediction > 0)
-    box = tuple(_extent(np.asarray(shown.any(axis=1 - axis))) for axis in (0, 1))
+    shown = ndimage.find_objects(((image > _DARK) | (truth > 0) | (prediction > 0)).astype(np.uint8))
+    box = tuple(slice(max(part.start - _MARGIN, 0), part.stop + _MARGIN) for part in shown[0]) if shown else ()
     jpeg, png = io.BytesIO(), io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image[box])).save(jpeg, "JPEG", quality=_QUALITY)
     codes = Image.fromarray(np.ascontiguousarray(COUNT * truth[box] + prediction[box]))
@@ -58,9 +59,3 @@ def slice_pictures(
         "image": "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode(),
         "labels": "data:image/png;base64," + base64.b64encode(png.getvalue()).decode(),
     }
-
-
-def _extent(shown: Bool[np.ndarray, " places"]) -> slice:
-    """The places that show anything, with a margin; all of them if none does."""
-    places = np.flatnonzero(shown)
-    return slice(max(places[0] - _MARGIN, 0), places[-1] + 1 + _MARGIN) if places.size else slice(None)
