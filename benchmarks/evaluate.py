@@ -20,12 +20,12 @@ from oasis_jax.data.batches import Source
 from oasis_jax.data.open import open_data
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation import score
-from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.result import finish
+from oasis_jax.evaluation.score import Evaluated
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import surface
 from oasis_jax.network import unet
-from oasis_jax.report.write import write_files
+from oasis_jax.report.write import write_evaluation
 from oasis_jax.runs import restore
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
@@ -60,7 +60,7 @@ def main() -> None:
     table, predictions = score.score(step, params, source, config.data, batch, mesh)
     lap("network")
     masks = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
-    surfaces = surface.compare_slices(masks, itertools.repeat((1.0, 1.0)))
+    surfaces = surface.table(masks, itertools.repeat((1.0, 1.0)))
     lap("surfaces")
     evaluated = Evaluated(
         pairs=[Slice(name, i, pair.image, pair.label) for i, (name, pair) in enumerate(zip(names, pairs, strict=True))],
@@ -75,7 +75,7 @@ def main() -> None:
     result = finish(networks, evaluated, data="repeated", split=config.train.evaluate, fingerprint="-")
     lap("other scores")
     with tempfile.TemporaryDirectory() as folder:
-        write_files(Path(folder), result, trained.curves)
+        write_evaluation(result, Path(folder), trained.curves)
         lap("files and report")
         megabytes = (Path(folder) / "report.html").stat().st_size / 1e6
     print("; ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items()))

@@ -146,12 +146,16 @@ def moment(folder: Path, output: str) -> str:
     return MOMENTS[1]
 
 
+def contents(checkpoint: Path) -> dict[str, Any]:
+    """Its parameters, and its step with the state of the optimizer."""
+    return arrays.read(checkpoint, {part: arrays.shapes(checkpoint, part) for part in ("params", "rest")})
+
+
 def outcome(folder: Path) -> dict[str, Any]:
     """Everything that must not depend on kills."""
     places, sound = folder / "checkpoints", Checkpoints(folder / "checkpoints").sound
-    parts = {"params": None, "rest": None}  # "rest" is the step and the state of the optimizer
     return {
-        "arrays": [digest(arrays.read(places / str(info.step), parts)) for info in sound],
+        "arrays": [digest(contents(places / str(info.step))) for info in sound],
         "checkpoints": sound,
         "files": sorted(names(folder)),
         "metrics": (folder / "metrics.jsonl").read_text(),

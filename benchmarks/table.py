@@ -15,9 +15,8 @@ from itertools import groupby
 from pathlib import Path
 
 from oasis_jax import classes
-from oasis_jax.evaluation import record
-from oasis_jax.evaluation.by_class import ByClass, Interval
-from oasis_jax.evaluation.record import Metrics
+from oasis_jax.evaluation.record import Metrics, read_record
+from oasis_jax.evaluation.scores import ByClass, Ends
 from oasis_jax.metrics import baselines
 from oasis_jax.pretrained import run_path
 from oasis_jax.report import tables
@@ -38,7 +37,7 @@ def row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def numbers(values: ByClass, interval: Interval[ByClass] | None = None) -> list[str]:
+def numbers(values: ByClass, interval: Ends | None = None) -> list[str]:
     """A text for the score of each class, with the interval where there is one."""
     scores = tables.texts(values)
     if interval is None:
@@ -97,8 +96,8 @@ def main() -> None:
     runs = []
     for run in (Run.load(run_path(folder)) for folder in folders):
         metrics, mirrored = (run.evaluation(name) / "metrics.json" for name in (split, f"{split}-mirror"))
-        mirror = record.read(Metrics, mirrored) if mirrored.is_file() else None
-        runs.append((run, record.read(Metrics, metrics), mirror))
+        mirror = read_record(Metrics, mirrored) if mirrored.is_file() else None
+        runs.append((run, read_record(Metrics, metrics), mirror))
     lines = [row(*HEAD), "|" + "---|" * len(HEAD)]
     for _, same in groupby(runs, key=lambda each: each[1].data_fingerprint):
         lines += data_rows(list(same))

@@ -104,11 +104,10 @@ def _took(runs: Sequence[Labelled]) -> list[str]:
 
 def _rescan(runs: Sequence[Labelled]) -> str:
     """The difference of two scans of a person in each tissue, ml and % of their mean: mean over people."""
-    cases = [f"{run.subject} {run.case}" for run in runs]
-    subjects = {case: run.subject for case, run in zip(cases, runs, strict=True)}
-    amounts = {case: run.millilitres for case, run in zip(cases, runs, strict=True)}
-    scans = tissue.measure(np.array([run.counts["FAST"] for run in runs]), cases, subjects, amounts)
-    retest = tissue.summarise(scans, "ml", whole=True).retest
+    runs = sorted(runs, key=lambda run: (run.subject, run.case))
+    sums = overlap.hard_overlap(np.array([run.counts["FAST"] for run in runs]))
+    true, found = (side[:, 1:] * np.array([[run.millilitres] for run in runs]) for side in (sums.true, sums.predicted))
+    retest = tissue.retest([run.subject for run in runs], true, found)
     if retest is None:
         return "-"
     both = (tables.texts(values, 1)[1:4] for values in (retest.predicted.mean_difference, retest.predicted.percent))

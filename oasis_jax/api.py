@@ -17,10 +17,10 @@ from nibabel.spatialimages import SpatialImage
 
 from oasis_jax.classes import CLASSES, TISSUES, Tissue
 from oasis_jax.data.study import LabelValues, classes_of, classes_on
-from oasis_jax.evaluation.by_class import ByClass, named
-from oasis_jax.evaluation.summary import with_foreground
+from oasis_jax.evaluation.scores import ByClass, named
 from oasis_jax.inference import label as inference
 from oasis_jax.inference.segment import Segmenter
+from oasis_jax.metrics.aggregate import with_foreground
 from oasis_jax.metrics.overlap import confusion, hard_dice
 from oasis_jax.prediction.summary import file_summary
 from oasis_jax.pretrained import run_path

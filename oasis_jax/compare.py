@@ -7,12 +7,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from oasis_jax.evaluation import comparison, summary
-from oasis_jax.evaluation.comparison import evaluations
+from oasis_jax.evaluation.comparison import paired, read_evaluations
+from oasis_jax.evaluation.result import CAUTIONS
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 from oasis_jax.pretrained import RunPath
 from oasis_jax.report import tables
-from oasis_jax.report.tables import result_tables
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import records
 from oasis_jax.system.arguments import command_line
@@ -36,16 +35,15 @@ def main() -> None:
     if not arguments.runs:
         raise UserError("Name at least one run folder.")
     split = arguments.split or Run.load(arguments.runs[0]).config.train.evaluate
-    subjects, compared, data = evaluations(arguments.runs, split)
-    comparisons = [comparison.compare(compared[0], other, subjects) for other in compared[1:]]
+    subjects, compared, data = read_evaluations(arguments.runs, split)
+    comparisons = [paired(compared[0], other, subjects) for other in compared[1:]]
     if arguments.json:
         print(json.dumps({"split": split, "comparisons": records.to_json(comparisons)}, indent=1, allow_nan=False))
         return
     console = tables.console()
-    for result in comparisons:
-        for table in result_tables(result):
-            console.print(table)
-    print(f"{data} Pooled scores, differences paired by subject.", *summary.CAUTIONS.get(split, ()), sep="\n")
+    for table in (table for result in comparisons for table in tables.comparison_tables(result)):
+        console.print(table)
+    print(f"{data} Pooled scores, differences paired by subject.", *CAUTIONS.get(split, ()), sep="\n")
     tests = [score.p for result in comparisons for score in result.scores.values() if score.p is not None]
     if any(None in p.values() for p in tests):
         print(f"No p where fewer than {FEWEST_SUBJECTS} subjects have the class in both evaluations.")

@@ -13,19 +13,19 @@ from oasis_jax.config import Split
 from oasis_jax.data import study
 from oasis_jax.data.batches import Source
 from oasis_jax.data.open import open_data
-from oasis_jax.evaluation import record, volumes
+from oasis_jax.evaluation import record
 from oasis_jax.evaluation.result import Result
 from oasis_jax.evaluation.split import evaluate_split
+from oasis_jax.evaluation.volumes import evaluate_volumes
 from oasis_jax.inference import ensemble
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.pretrained import RunPath
-from oasis_jax.report.write import show, write_evaluation
+from oasis_jax.report.write import write_evaluation
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.distributed import Flag, initialize
 from oasis_jax.system.errors import UserError, leave_some, run_command
-from oasis_jax.volumes.nifti import check_orientation
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,6 @@ def evaluate(arguments: Arguments) -> None:
     else:
         result = _on_split(runs, arguments, split)
     write_evaluation(result, folder, runs[0].curves)
-    show(result.metrics, folder)
     if problems:
         listing = "\n".join(f"  {problem}" for problem in problems)
         leave_some(f"{len(problems)} scan(s) could not be evaluated, the others are:\n{listing}")
@@ -115,6 +114,8 @@ def evaluate(arguments: Arguments) -> None:
 
 def _on_split(runs: Sequence[Run], arguments: Arguments, split: str) -> Result:
     config = runs[0].config
+    if runs[0].weights is not None and config.data.root is not None and not config.data.root.is_dir():
+        raise UserError(f"{runs[0].name} comes without slices: give the folder of yours with --data-root.")
     tree = open_data(config, (split,))
     recorded = runs[0].provenance["data_fingerprints"].get(split)
     if recorded not in (None, tree.fingerprints[split]):
@@ -129,18 +130,11 @@ def _on_volumes(runs: Sequence[Run], arguments: Arguments) -> tuple[Result, list
     images, labels = arguments.volumes.images, arguments.volumes.labels
     if images is None or labels is None:
         raise UserError("Whole volumes need both --images and --labels.")
-    check_orientation(arguments.volumes.orientation)
     values = arguments.volumes.values.by_class()
     scans = study.pair_scans(images, labels)
-    return volumes.evaluate_volumes(
-        scans,
-        Segmenter.load(runs, mirror=arguments.mirror, step=arguments.step),
-        values=values,
-        data=Path(images).name,
-        track=console.track,
-        tell=console.say,
-        orientation=arguments.volumes.orientation,
-    )
+    segmenter = Segmenter.load(runs, mirror=arguments.mirror, step=arguments.step)
+    name, orientation = Path(images).name, arguments.volumes.orientation
+    return evaluate_volumes(scans, segmenter, values=values, data=name, orientation=orientation)
 
 
 def _output_folder(runs: Sequence[Run], arguments: Arguments, split: str) -> Path:

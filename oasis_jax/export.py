@@ -5,9 +5,11 @@ what goes in, what comes out and where it comes from. Nothing of this package is
 the folder holds the parameters alone (`runs/weights.py`), and every command of this package takes it as a run.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,26 +20,32 @@ import tyro
 from jax import export as jax_export
 from jaxtyping import Array, Float, UInt8
 
-from oasis_jax.config import SPLITS
+from oasis_jax import classes
+from oasis_jax.config import SPLITS, Config
 from oasis_jax.data.normalise import normalise
-from oasis_jax.evaluation import record
-from oasis_jax.evaluation.record import Metrics
+from oasis_jax.evaluation.record import read_metrics
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
 from oasis_jax.pretrained import RunPath
-from oasis_jax.report import card
-from oasis_jax.runs.folder import Run
+from oasis_jax.runs.folder import Run, versions
+from oasis_jax.runs.trained import lowest_confidence
 from oasis_jax.runs.weights import FILE, write_weights
-from oasis_jax.system import sharding
+from oasis_jax.system import records, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, run_command
 from oasis_jax.system.files import atomic_folder, atomic_write, write_text
 
-_MODEL, _CARD = "model.jax_export", "card.json"
+SCHEMA = 1
+"""Version of `card.json`. Any change that could break a reader raises it."""
 
-Closed = Callable[[Array], Array]
-"""From slices to probabilities; nothing else is needed."""
+PLATFORMS = ("cpu", "cuda", "tpu")
+"""Platforms of an exported model; its file works on all of them."""
+
+_PRIVATE = ("command", "devices", "processes")
+"""Entries of the provenance of a run that describe the machine or its user."""
+
+_MODEL, _CARD = "model.jax_export", "card.json"
 
 
 @dataclass(frozen=True)
@@ -56,12 +64,11 @@ class Arguments:
     """Write the parameters alone, as float16: a small folder that the commands of this program take as a run."""
 
 
-def closed(networks: Ensemble) -> Closed:
-    """From grey levels to probabilities, with the parameters and the normalisation inside.
+def lower(networks: Ensemble) -> bytes:
+    """The serialised `jax.export` of networks, with the parameters and the normalisation inside, for all `PLATFORMS`.
 
-    Returns:
-        A pure function of slices uint8 `(B, H, W)`, with neighbours `(B, H, W, C)`, grey levels 0 to 255 as on disk; it
-        gives the probability of each class, float32 `(B, H, W, 4)`.
+    It goes from slices uint8 `(B, H, W)`, with neighbours `(B, H, W, C)`, grey levels 0 to 255 as on disk, to the
+    probability of each class, float32 `(B, H, W, 4)`, for any B.
     """
     settings, apply = networks.runs[0].config, networks.apply()
     # From the host: the file is for one device, however many restored the checkpoint.
@@ -73,30 +80,9 @@ def closed(networks: Ensemble) -> Closed:
         hidden = jax.lax.optimization_barrier(params)
         return jax.nn.softmax(apply(hidden, normalise(slices.reshape(*slices.shape[:3], -1), settings.data.normalise)))
 
-    return segment
-
-
-def lower(segment: Closed, shape: tuple[int, ...]) -> bytes:
-    """The serialised `jax.export` of a closed network: for any batch, slices of one shape, all `PLATFORMS`."""
     (batch,) = jax_export.symbolic_shape("batch")
-    slices = jax.ShapeDtypeStruct((batch, *shape), np.uint8)
-    return bytes(jax_export.export(jax.jit(segment), platforms=card.PLATFORMS)(slices).serialize())
-
-
-def read_metrics(networks: Ensemble) -> dict[str, Metrics]:
-    """What evaluations of these very networks wrote (`metrics.json`), by split.
-
-    Raises:
-        UserError: a `metrics.json` is damaged, or another version of the program wrote it.
-    """
-    trained, step = networks.runs[0], networks.checkpoints[0].step
-    files = {split: trained.evaluation(split + networks.name) / record.METRICS for split in SPLITS}
-    by_split = {split: record.read(Metrics, path) for split, path in files.items() if path.is_file()}
-    return {
-        split: metrics
-        for split, metrics in by_split.items()
-        if metrics.step == step and metrics.averaged == networks.averaged
-    }
+    slices = jax.ShapeDtypeStruct((batch, *_input_shape(networks.runs[0])), np.uint8)
+    return bytes(jax_export.export(jax.jit(segment), platforms=PLATFORMS)(slices).serialize())
 
 
 def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str, Any]:
@@ -108,15 +94,13 @@ def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str,
         mirror: average over mirror images too.
 
     Raises:
-        UserError: the folder exists; no validated checkpoint, or none that is sound; a damaged evaluation.
+        UserError: no validated checkpoint, or none that is sound; a damaged evaluation.
     """
-    if output.exists():
-        raise UserError(f"{output} exists already: name a new folder.")
     for run in runs:
         unet.check_frame(run.config.model, run.size)
     networks = Segmenter.load(runs, mirror=mirror).ensemble
-    lowered = lower(closed(networks), card.input_shape(runs[0]))
-    content = card.describe_export(networks, read_metrics(networks), lowered, _MODEL)
+    lowered = lower(networks)
+    content = _card(networks, lowered)
 
     def fill(folder: Path) -> None:
         atomic_write(folder / _MODEL, lambda part: part.write_bytes(lowered))
@@ -129,20 +113,104 @@ def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str,
 def export_weights(run: Run, output: Path) -> int:
     """Write the parameters of a run's best checkpoint to a new folder, whole or not at all; return its step.
 
+    The file has all that `runs.folder.load` needs, and the time of the export.
+
     Raises:
-        UserError: the folder exists; no validated checkpoint, or none that is sound; a parameter is too large for
-            float16.
+        UserError: no validated checkpoint, or none that is sound; a parameter is too large for float16.
     """
-    if output.exists():
-        raise UserError(f"{output} exists already: name a new folder.")
     networks = Segmenter.load([run]).ensemble
-    about, params = card.describe_weights(networks), jax.device_get(networks.params[0])
+    checkpoint, params = networks.checkpoints[0], jax.device_get(networks.params[0])
+    about = {
+        "config": records.to_json(_anonymous(run)),
+        "provenance": {name: value for name, value in run.provenance.items() if name not in _PRIVATE},
+        "checkpoint": {
+            "step": checkpoint.step,
+            "loss": checkpoint.loss,
+            "lowest_confidence": lowest_confidence(run, checkpoint.step),
+            "sha256": checkpoint.digests["params"],
+        },
+        "exported": {"time": _timestamp(), "versions": versions()},
+    }
     atomic_folder(output, lambda folder: write_weights(folder / FILE, about, params))
-    return networks.checkpoints[0].step
+    return checkpoint.step
+
+
+def _card(networks: Ensemble, lowered: bytes) -> dict[str, Any]:
+    """The content of `card.json`, with the scores of these very networks."""
+    run, checkpoint = networks.runs[0], networks.checkpoints[0]
+    evaluations = read_metrics(run, SPLITS, networks.name).items()
+    roots = (run.config.data.root, *run.config.data.join)
+    names = zip(classes.NAMES, classes.GREYS, strict=True)
+    return {
+        "schema": SCHEMA,
+        "model": {
+            "file": _MODEL,
+            "sha256": hashlib.sha256(lowered).hexdigest(),
+            "format": "jax.export",
+            "platforms": list(PLATFORMS),
+        },
+        "input": {
+            "shape": ["batch", *_input_shape(run)],
+            "dtype": "uint8",
+            "range": [0, 255],
+            "meaning": "grey levels of slices, as in the image files",
+            "neighbours": {
+                "on_each_side": run.config.data.neighbours,
+                "order": "channels run from the lowest slice to the highest; the slice that is labelled is the middle",
+                "at_the_ends": "the last slice is repeated",
+            },
+        },
+        "normalisation": {"method": run.config.data.normalise, "place": "inside the model"},
+        "output": {
+            "shape": ["batch", *run.size, classes.COUNT],
+            "dtype": "float32",
+            "range": [0, 1],
+            "meaning": "probability of each class; they add up to 1 in each pixel",
+        },
+        "classes": [{"index": i, "name": name, "label_grey": grey} for i, (name, grey) in enumerate(names)],
+        "training_data": {  # how its slices were cut, and their range of intensities, for users who make similar ones
+            "name": " and ".join("phantoms" if root is None else root.name for root in roots),
+            "fingerprints": run.provenance["data_fingerprints"],
+            **{name: run.provenance[name] for name in ("slice_cut", "slice_looks") if name in run.provenance},
+        },
+        "checkpoint": {"step": checkpoint.step, "validation_loss": checkpoint.loss},
+        "averaged": records.to_json(networks.averaged),
+        "scores": {
+            split: records.to_json(metrics)
+            for split, metrics in evaluations
+            if metrics.step == checkpoint.step and metrics.averaged == networks.averaged
+        },
+        "config": records.to_json(_anonymous(run)),
+        "versions": {"trained": run.provenance["versions"], "exported": versions()},
+        "exported": _timestamp(),
+        "licence": "The weights follow the terms of the data they were trained on.",
+    }
+
+
+def _anonymous(run: Run) -> Config:
+    """The config without folders of this machine, because other people read the card."""
+    settings, data, train = run.config, run.config.data, run.config.train
+    return replace(
+        settings,
+        run=Path(run.name),
+        data=replace(data, root=data.root and Path(data.root.name), join=tuple(Path(x.name) for x in data.join)),
+        train=replace(train, init=train.init and Path(train.init).name),
+    )
+
+
+def _timestamp() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _input_shape(run: Run) -> tuple[int, ...]:
+    """Shape of an input slice of an exported model: (rows, columns), with neighbours (rows, columns, channels)."""
+    return run.shape if run.config.data.neighbours else run.size
 
 
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.export")
+    if arguments.output.exists():
+        raise UserError(f"{arguments.output} exists already: name a new folder.")
     runs = [Run.load(folder) for folder in (arguments.run, *arguments.with_)]
     sharding.configure_jax()
     # StableHLO names source files for debuggers; without their folders it says nothing about this machine.

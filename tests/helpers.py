@@ -25,14 +25,12 @@ from oasis_jax import predict
 from oasis_jax.config import Config, Data, Model
 from oasis_jax.data.appearance import MEASURES
 from oasis_jax.data.slices import Slice, folders, write_pair
-from oasis_jax.evaluation import volumes
-from oasis_jax.evaluation.evaluated import Evaluated
-from oasis_jax.evaluation.record import EvaluationRecord
-from oasis_jax.evaluation.result import Result, of_record
+from oasis_jax.evaluation import result, volumes
+from oasis_jax.evaluation.score import Evaluated
 from oasis_jax.geometry import Spacing
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Forward, Labels, Segmenter
-from oasis_jax.metrics.surface import compare_slices
+from oasis_jax.metrics import surface
 from oasis_jax.runs.checkpoints import CheckpointInfo
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import explain
@@ -81,7 +79,7 @@ def evaluated(
     surfaces = None
     if spacing is not None:
         both = [(truth, prediction) for (_, truth), prediction in zip(slices, predictions, strict=True)]
-        surfaces = compare_slices(both, itertools.repeat(spacing[:2]))
+        surfaces = surface.table(both, itertools.repeat(spacing[:2]))
     return Evaluated(pairs, subjects, slices, predictions, table, surfaces, dict.fromkeys(subjects, spacing))
 
 
@@ -92,10 +90,17 @@ def create_run(settings: Config, facts: dict[str, Any]) -> Run:
     return run
 
 
-def finished_result(found: Evaluated, **about: Any) -> Result:
-    """The evaluation of a made-up run."""
-    known = {"run": "r", "data": "mine", "split": "test", "step": 7, "data_fingerprint": "0" * 64, "spacing_mm": None}
-    return of_record(EvaluationRecord(**known | about), found)
+def finished_result(
+    found: Evaluated, runs: Sequence[str] = ("r",), data: str = "mine", split: str = "test", step: int = 7
+) -> result.Result:
+    """The evaluation of a made-up run, or of the mean of several and their mirror images."""
+    networks = Ensemble(
+        tuple(Run(Path(name), Config(), {}) for name in runs),
+        tuple(CheckpointInfo(step + 2 * i, None, {}) for i in range(len(runs))),
+        (),
+        mirror=len(runs) > 1,
+    )
+    return result.finish(networks, found, data=data, split=split, fingerprint="0" * 64)
 
 
 def blocks(page: Path, language: str) -> list[str]:

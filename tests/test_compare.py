@@ -9,8 +9,7 @@ import pytest
 from checked import present, wilcoxon_p
 from helpers import assert_mistake, command
 
-from oasis_jax.evaluation import comparison
-from oasis_jax.evaluation.comparison import Evaluation
+from oasis_jax.evaluation.comparison import Evaluation, paired
 from oasis_jax.metrics import overlap
 
 
@@ -29,7 +28,7 @@ def confusions(seed: int, subjects: int, wrong: float) -> np.ndarray:
 def test_differences_are_pooled_and_tests_paired_by_subject() -> None:
     names = [f"s{i}" for i in range(12)]
     a, b = confusions(0, 12, 0.05), confusions(0, 12, 0.06)
-    found = comparison.compare(Evaluation("a", {"hard_dice": a}), Evaluation("b", {"hard_dice": b}), names)
+    found = paired(Evaluation("a", {"hard_dice": a}), Evaluation("b", {"hard_dice": b}), names)
     dice = found.scores["hard_dice"]
     pooled = overlap.hard_dice(a.sum(0)) - overlap.hard_dice(b.sum(0))
     each = overlap.hard_dice(a) - overlap.hard_dice(b)
@@ -48,7 +47,7 @@ def test_differences_are_pooled_and_tests_paired_by_subject() -> None:
 
 def test_few_subjects_get_neither_interval_nor_p() -> None:
     ours, theirs = (Evaluation(name, {"hard_dice": confusions(1, 7, 0.1)}) for name in "ab")
-    found = comparison.compare(ours, theirs, list("abcdefg")).scores["hard_dice"]
+    found = paired(ours, theirs, list("abcdefg")).scores["hard_dice"]
     assert found.interval is found.p is found.p_holm is None
     assert set(found.each) == set("abcdefg")
 
@@ -79,10 +78,6 @@ def test_runs_are_compared_with_each_other_and_with_the_baselines(finished: Path
 def test_compare_names_each_mistake(finished: Path, tmp_path: Path) -> None:
     assert_mistake(command("compare", tmp_path / "nothing"), "is not a run")
     assert_mistake(command("compare"), "Name at least one run")
-    assert_mistake(
-        command("compare", finished, "--split", "validate"),
-        f"has no evaluation on validate: python -m oasis_jax.evaluate {finished} --split validate",
-    )
     other = tmp_path / "other"
     shutil.copytree(finished, other)
     file = other / "evaluation/test/subjects.json"
@@ -98,22 +93,28 @@ def test_compare_names_each_mistake(finished: Path, tmp_path: Path) -> None:
     same = {"confusion": more.tolist(), "baselines": dict.fromkeys(content["baselines"], more.tolist())}
     file.write_text(json.dumps(content | same))
     assert_mistake(command("compare", finished, other), "have different true pixels in the same slices")
-    for damage in (
-        {"confusion": more.tolist()},
-        {"baselines": {}},
-        {"subjects": [[name] for name in content["subjects"]]},
-        {"confusion": [[[10**30] * 4] * 4] * len(more)},
-        {"surfaces": {name: np.full_like(sums, np.nan).tolist() for name, sums in content["surfaces"].items()}},
-    ):
-        file.write_text(json.dumps(content | damage))
-        assert_mistake(command("compare", finished, other), f"{file} is damaged")
-    more[0, 1, 1] = -5
     for damaged in (
-        json.dumps(content | {"confusion": more.tolist()}),
         "{",
         "[]",
-        json.dumps(content | {"subjects": ["a"]}),
-        json.dumps(content | {"surfaces": 3}),
+        json.dumps(content | {"confusion": more[..., :3].tolist()}),
+        json.dumps(content | {"baselines": {}}),
+        json.dumps(content | {"surfaces": {name: [[[None]]] for name in content["surfaces"]}}),
     ):
         file.write_text(damaged)
-        assert_mistake(command("compare", finished, other), "subjects.json is damaged", "evaluate")
+        assert_mistake(command("compare", finished, other), f"{file} is damaged", "evaluate")
+
+
+def test_what_to_evaluate_first_names_the_data_where_only_the_user_knows_it(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    evaluate = "python -m oasis_jax.evaluate"
+    assert_mistake(
+        command("compare", finished, "--split", "validate"),
+        f"has no evaluation on validate: {evaluate} {finished} --split validate\n",
+    )
+    for split, options in (("test", "--split test --data-root ..."), ("volumes", "--images ... --labels ...")):
+        done = command("compare", "pretrained", "--split", split)
+        assert_mistake(done, f"pretrained has no evaluation on {split}: {evaluate} pretrained {options}")
+    done = command("evaluate", "pretrained", "--split", "test")
+    assert_mistake(done, "pretrained comes without slices: give the folder of yours with --data-root.")

@@ -22,7 +22,8 @@ def told(*words: str | Path, cwd: Path | None = None) -> dict[str, Any]:
 
 def test_a_run_has_its_network_data_checkpoint_and_scores(finished: Path) -> None:
     about = told(finished)
-    assert (about["name"], about["kind"], about["card"]) == ("finished", "training", None)
+    assert (about["name"], about["kind"]) == ("finished", "training")
+    assert about["purpose"] is about["card"] is about["licence"] is None
     assert about["sees"] == {
         "plane": "axial",
         "heights": [0.49, 0.77],
@@ -64,13 +65,17 @@ def test_weights_are_named_by_their_folder_or_their_file(finished: Path, tmp_pat
 def test_the_shipped_models_name_their_card(name: str) -> None:
     about = told(name)
     assert about["name"] == name
+    assert about["purpose"]
+    assert about["trained_on"]["started_from"] is None
+    assert any("OASIS-1" in source for source in about["trained_on"]["data"])  # not the folders of its training
     assert about["network"]["parameters"] == 2_779_600
     assert (about["sees"]["heights"] is None) == (name == "pretrained")
-    assert Path(about["card"]) == pretrained.MODELS[name] / "README.md"
-    assert Path(about["card"]).is_file()
+    assert f"Model card: `{name}`" in Path(about["card"]).read_text()
+    assert "Licence of the weights" in Path(about["licence"]).read_text()
     lines = command("info", name).stdout
     assert ("every height" in lines) == (name == "pretrained")
-    assert "has its scores" in lines
+    for part in (about["purpose"], about["card"], about["licence"]):
+        assert part in lines
 
 
 def test_each_mistake_is_a_sentence(finished: Path, tmp_path: Path) -> None:

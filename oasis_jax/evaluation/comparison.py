@@ -11,21 +11,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Num
+from jaxtyping import Num
 
 from oasis_jax import classes
 from oasis_jax.classes import CLASSES, TISSUES
-from oasis_jax.evaluation import record, summary
-from oasis_jax.evaluation.by_class import ByClass, ByTissue, Interval, named
-from oasis_jax.evaluation.record import SubjectCounts
+from oasis_jax.evaluation import record
+from oasis_jax.evaluation.record import SubjectCounts, read_record
+from oasis_jax.evaluation.result import ends_by_class, surface_score
+from oasis_jax.evaluation.scores import ByClass, ByTissue, Ends, named
 from oasis_jax.metrics import baselines, bootstrap, overlap, significance, surface
+from oasis_jax.metrics.aggregate import with_foreground
 from oasis_jax.metrics.bootstrap import Score
+from oasis_jax.pretrained import MODELS
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import UserError
 
 SCORES: dict[str, tuple[str, Score]] = {
-    "hard_dice": ("hard Dice", summary.with_foreground(overlap.hard_dice)),
-    "surface_dice": (f"surface Dice at {surface.TOLERANCE:g} mm", summary.surface_score),
+    "hard_dice": ("hard Dice", with_foreground(overlap.hard_dice)),
+    "surface_dice": (f"surface Dice at {surface.TOLERANCE:g} mm", surface_score),
 }
 """By the name in files: the name in tables, and the score of pooled counts."""
 
@@ -47,7 +50,7 @@ class ScoreComparison:
     theirs: ByClass
     """Pooled."""
     difference: ByClass
-    interval: Interval[ByClass] | None
+    interval: Ends | None
     """95 % interval of the difference; None below 8 subjects."""
     p: ByTissue | None
     """p value of the Wilcoxon signed-rank test; None below 8 subjects."""
@@ -71,7 +74,7 @@ class Comparison:
     """By the names of `SCORES`, for the scores that both evaluations have."""
 
 
-def compare(ours: Evaluation, theirs: Evaluation, subjects: Sequence[str]) -> Comparison:
+def paired(ours: Evaluation, theirs: Evaluation, subjects: Sequence[str]) -> Comparison:
     """Compare two evaluations of the same subjects.
 
     Args:
@@ -80,11 +83,11 @@ def compare(ours: Evaluation, theirs: Evaluation, subjects: Sequence[str]) -> Co
         subjects: names of the subjects.
     """
     shared = [name for name in SCORES if name in ours.counts and name in theirs.counts]
-    scores = {name: _compare(SCORES[name][1], ours.counts[name], theirs.counts[name], subjects) for name in shared}
+    scores = {name: _differences(SCORES[name][1], ours.counts[name], theirs.counts[name], subjects) for name in shared}
     return Comparison(ours.name, theirs.name, len(subjects), scores)
 
 
-def _compare(
+def _differences(
     score: Score,
     ours: Num[np.ndarray, "subjects ..."],
     theirs: Num[np.ndarray, "subjects ..."],
@@ -97,27 +100,14 @@ def _compare(
         ours=named(CLASSES, pooled[0]),
         theirs=named(CLASSES, pooled[1]),
         difference=named(CLASSES, pooled[0] - pooled[1]),
-        interval=summary.interval_by_class(bootstrap.paired_interval(score, ours, theirs)),
+        interval=ends_by_class(bootstrap.paired_interval(score, ours, theirs)),
         p=None if p is None else named(TISSUES, p),
         p_holm=None if p is None else named(TISSUES, significance.holm(p)),
         each={name: named(CLASSES, row) for name, row in zip(subjects, each[0] - each[1], strict=True)},
     )
 
 
-def read_counts(folder: Path, split: str) -> SubjectCounts:
-    """Read the `subjects.json` of a run's evaluation on a split.
-
-    Raises:
-        UserError: there is no such file, or it is damaged.
-    """
-    path = Run.load(folder).evaluation(split) / record.SUBJECTS
-    if not path.is_file():
-        options = "--images ... --labels ..." if split == "volumes" else f"--split {split}"
-        raise UserError(f"{folder} has no evaluation on {split}: python -m oasis_jax.evaluate {folder} {options}")
-    return record.read(SubjectCounts, path)
-
-
-def evaluations(folders: Sequence[Path], split: str) -> tuple[tuple[str, ...], list[Evaluation], str]:
+def read_evaluations(folders: Sequence[Path], split: str) -> tuple[tuple[str, ...], list[Evaluation], str]:
     """Read the evaluations of runs on a split.
 
     Returns:
@@ -125,11 +115,11 @@ def evaluations(folders: Sequence[Path], split: str) -> tuple[tuple[str, ...], l
         and the checkpoints.
 
     Raises:
-        UserError: an evaluation is missing, or two are not of the same slices.
+        UserError: an evaluation is missing or damaged, or two are not of the same slices.
     """
-    counts_of_runs = [read_counts(folder, split) for folder in folders]
-    first = counts_of_runs[0]
-    for folder, counts in zip(folders, counts_of_runs, strict=True):
+    all_counts = [_read_counts(folder, split) for folder in folders]
+    first = all_counts[0]
+    for folder, counts in zip(folders, all_counts, strict=True):
         if counts.data_fingerprint != first.data_fingerprint or counts.subjects != first.subjects:
             raise UserError(
                 f"{folder} and {folders[0]} were evaluated on different slices of {split}: use the same data."
@@ -141,23 +131,30 @@ def evaluations(folders: Sequence[Path], split: str) -> tuple[tuple[str, ...], l
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
-    steps = ", ".join(f"{name} of step {counts.step}" for name, counts in zip(names, counts_of_runs, strict=True))
+    steps = ", ".join(f"{name} of step {counts.step}" for name, counts in zip(names, all_counts, strict=True))
     sentence = f"{first.data}, {split}, {len(first.subjects)} subjects; checkpoints: {steps}."
-    of_runs = [
-        Evaluation(name, {"hard_dice": counts.confusion} | _surface_counts(counts, first))
-        for name, counts in zip(names, counts_of_runs, strict=True)
-    ]
-    of_baselines = [
-        Evaluation(title, {"hard_dice": first.baselines[name]}) for name, (title, _) in baselines.METHODS.items()
-    ]
-    return first.subjects, of_runs + of_baselines, sentence
+    evaluations = []
+    for name, counts in zip(names, all_counts, strict=True):
+        measured = {"hard_dice": counts.confusion}
+        # With another pixel size the surfaces of two runs would differ even if their labels did not.
+        if counts.surfaces is not None and counts.spacing == first.spacing:
+            measured["surface_dice"] = counts.surfaces.surface_dice_pooled
+        evaluations.append(Evaluation(name, measured))
+    for name, (title, _) in baselines.METHODS.items():
+        evaluations.append(Evaluation(title, {"hard_dice": first.baselines[name]}))
+    return first.subjects, evaluations, sentence
 
 
-def _surface_counts(counts: SubjectCounts, first: SubjectCounts) -> dict[str, Float64[np.ndarray, "subjects 2 3"]]:
-    """The surface counts of a run by score; empty if surfaces were not compared, or if the pixel sizes differ.
-
-    With another pixel size the surfaces of two runs would differ even if their labels did not.
-    """
-    if counts.surfaces is None or counts.spacing != first.spacing:
-        return {}
-    return {"surface_dice": counts.surfaces.surface_dice_pooled}
+def _read_counts(folder: Path, split: str) -> SubjectCounts:
+    """The `subjects.json` of a run's evaluation on a split."""
+    run = Run.load(folder)
+    path = run.evaluation(split) / record.SUBJECTS
+    if path.is_file():
+        return read_record(SubjectCounts, path)
+    name = next((name for name, shipped in MODELS.items() if shipped == folder), folder)
+    options, root = f"--split {split}", run.config.data.root
+    if split == "volumes":
+        options = "--images ... --labels ..."
+    elif root is not None and not root.is_dir():  # as of a model: only who gave it slices knows where they are
+        options += " --data-root ..."
+    raise UserError(f"{name} has no evaluation on {split}: python -m oasis_jax.evaluate {name} {options}")

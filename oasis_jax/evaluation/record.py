@@ -1,6 +1,7 @@
 """The files of an evaluation for programs: `metrics.json` with the scores, `subjects.json` with the counts."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,7 @@ from oasis_jax.evaluation.scores import Scores
 from oasis_jax.geometry import Spacing
 from oasis_jax.inference.ensemble import Averaged
 from oasis_jax.metrics.baselines import Baseline
+from oasis_jax.runs.folder import Run
 from oasis_jax.system import records
 from oasis_jax.system.errors import UserError
 
@@ -61,8 +63,8 @@ class SurfaceSums:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
-    """Counts of each subject. They are enough to compute any pooled score and to compare two evaluations."""
+class SubjectCounts(EvaluationRecord):
+    """The content of `subjects.json`: counts, enough to compute any pooled score and to compare two evaluations."""
 
     subjects: tuple[str, ...]
     """Names, sorted."""
@@ -75,25 +77,11 @@ class Counts:
     baselines: dict[Baseline, Int64[np.ndarray, "subjects 4 4"]]
     """The confusion of each baseline."""
 
-    def __post_init__(self) -> None:
-        if not self.subjects or len(self.subjects) != len(self.confusion):
-            raise ValueError("there are not as many counts as subjects")
-        for table in (self.confusion, *self.baselines.values()):
-            if table.min() < 0:
-                raise ValueError("a count is below 0")
-            if np.any(table.sum(-1) != self.confusion.sum(-1)):
-                raise ValueError("the baselines have other true pixels")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SubjectCounts(Counts, EvaluationRecord):
-    """The content of `subjects.json`: the fields of the record, then the counts."""
-
 
 File = TypeVar("File", Metrics, SubjectCounts)
 
 
-def read(kind: type[File], path: Path) -> File:
+def read_record(kind: type[File], path: Path) -> File:
     """Read a `metrics.json` or a `subjects.json`.
 
     Raises:
@@ -112,6 +100,16 @@ def read(kind: type[File], path: Path) -> File:
         raise UserError(f"{path} is {fault} ({error}): evaluate {path.parent.name} again, or remove it.") from error
 
 
+def read_metrics(run: Run, splits: Sequence[str], averaging: str = "") -> dict[str, Metrics]:
+    """The `metrics.json` of a run by split, for the splits that it was evaluated on; `averaging` as `ensemble.suffix`.
+
+    Raises:
+        UserError: as `read_record`.
+    """
+    files = {split: run.evaluation(split + averaging) / METRICS for split in splits}
+    return {split: read_record(Metrics, path) for split, path in files.items() if path.is_file()}
+
+
 def text(content: Metrics | SubjectCounts, indent: int | None = None) -> str:
-    """The text of a file that `read` can read."""
+    """The text of a file that `read_record` can read."""
     return json.dumps(records.to_json(content), indent=indent, allow_nan=False) + "\n"

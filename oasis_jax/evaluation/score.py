@@ -1,6 +1,6 @@
 """One forward pass over all slices of a split, and the counts of each slice, for validation and evaluation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,15 +12,17 @@ from jaxtyping import Array, Float, Float32, Int64, Shaped, UInt8
 from oasis_jax import classes
 from oasis_jax.config import Config, Data
 from oasis_jax.data.batches import Batch, Source, evaluation_batches
+from oasis_jax.data.slices import Slice
+from oasis_jax.geometry import Spacing
 from oasis_jax.metrics import calibration, overlap
 from oasis_jax.metrics.calibration import BinCounts
 from oasis_jax.metrics.overlap import OVERLAP, hard_dice
+from oasis_jax.metrics.surface import SurfaceTable
 from oasis_jax.network import unet
 from oasis_jax.network.loss import slice_losses
 from oasis_jax.network.unet import Apply, Params
 from oasis_jax.runs.history import Validation
-from oasis_jax.system import distributed, sharding
-from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system import console, distributed, sharding
 
 
 class SliceTable(NamedTuple):
@@ -33,6 +35,36 @@ class SliceTable(NamedTuple):
     """Soft sums, each float32 `(slices, 4)`."""
     bins: BinCounts
     """Sums for the calibration, each `(slices, 15)`."""
+
+
+class Evaluated(NamedTuple):
+    """Slices, their predictions, and the counts of each slice."""
+
+    pairs: Sequence[Slice]
+    subjects: dict[str, str]
+    """The subject of each case."""
+    slices: Sequence[tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]]
+    """Grey levels and true classes of each slice; slices of different cases may differ in size."""
+    predictions: Sequence[UInt8[np.ndarray, "rows columns"]]
+    """Predicted classes of each slice."""
+    table: SliceTable
+    """Losses and counts of each slice."""
+    surfaces: SurfaceTable | None
+    """A row for each slice, or for each whole volume, sorted by case; None if the spacing is unknown."""
+    spacing: dict[str, Spacing | None]
+    """mm, of each case; None if it is unknown."""
+    whole: bool = False
+    """Whether the cases are whole volumes; their surfaces are compared in 3D."""
+
+    @property
+    def slice_subjects(self) -> list[str]:
+        """The subject of each slice."""
+        return [self.subjects[pair.case] for pair in self.pairs]
+
+    @property
+    def cases(self) -> list[str]:
+        """Each case once, sorted."""
+        return sorted({pair.case for pair in self.pairs})
 
 
 def eval_step(params: Params, batch: Batch, *, apply: Apply, cross_entropy: float = 0.0) -> dict[str, Any]:
@@ -78,8 +110,7 @@ def score(
     data: Data,
     batch: int,
     mesh: jax.sharding.Mesh,
-    track: Tracker = silent,
-    title: str = "",
+    title: str | None = None,
 ) -> tuple[SliceTable, UInt8[np.ndarray, "slices rows columns"]]:
     """Run a compiled `eval_step` once over every slice of a source.
 
@@ -90,8 +121,7 @@ def score(
         data: settings of the data.
         batch: slices in a batch, over all processes together.
         mesh: devices of the step.
-        track: shows progress over the batches.
-        title: what it shows beside them.
+        title: what stands beside a bar of the progress; None: no bar.
 
     Returns:
         The table, and the predicted classes; rows are in the order of the source.
@@ -99,7 +129,8 @@ def score(
     batches = evaluation_batches(source, data, batch=batch, processes=distributed.process())
     on_devices = sharding.to_devices(batches, mesh)
     count = -(-len(source) // batch)
-    outputs = [jax.device_get(eval_step(params, device_batch)) for device_batch in track(on_devices, count, title)]
+    tracked = on_devices if title is None else console.track(on_devices, count, title)
+    outputs = [jax.device_get(eval_step(params, device_batch)) for device_batch in tracked]
     merged = {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
     keep = merged["valid"].nonzero()[0]
     rows = keep[np.argsort(merged["index"][keep])]

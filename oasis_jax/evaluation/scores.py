@@ -1,16 +1,30 @@
 """All scores of an evaluation, in the form of `scores` in `metrics.json`.
 
-`metrics/README.md` defines them, `summary` computes them. Overlap scores and shares have no unit and are between 0 and
+`metrics/README.md` defines them, `result` computes them. Overlap scores and shares have no unit and are between 0 and
 1. None means undefined. Intervals are None below 8 subjects.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
-from oasis_jax.evaluation.by_class import ByClass, ByTissue, CountByClass, CountByTissue, Interval
+import numpy as np
+from jaxtyping import Num
+
+from oasis_jax.classes import Column, Name, Tissue
 from oasis_jax.metrics.baselines import Baseline
 
-Pooled = Literal["hard_dice_pooled", "jaccard_pooled", "precision_pooled", "recall_pooled"]
+ByClass = dict[Column, float | None]
+"""A score of each class, and the mean over the foreground classes; None if undefined."""
+
+ByTissue = dict[Tissue, float | None]
+"""A value of each tissue; None if undefined."""
+
+Ends = dict[Literal["low", "high"], ByClass]
+"""The ends of the 95 % interval of a score."""
+
+Unit = Literal["pixels", "cm²", "ml"]
+"""The unit of amounts of tissue."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +36,7 @@ class SubjectDice:
     """Sample standard deviation; None below two subjects."""
     worst: ByClass
     """Minimum."""
-    subjects_left_out: CountByClass
+    subjects_left_out: dict[Name, int]
     """Number of subjects left out because truth and prediction lack the class."""
     each: dict[str, ByClass]
     """By the name of the subject."""
@@ -34,7 +48,7 @@ class Calibration:
 
     expected_error: float | None
     """Expected calibration error, range 0 to 1."""
-    interval: Interval[float | None] | None
+    interval: dict[Literal["low", "high"], float | None] | None
     """95 % interval of the error."""
     pixels: tuple[int, ...]
     """Number of pixels in each of the 15 bins of `metrics.calibration`."""
@@ -56,10 +70,10 @@ class SurfaceScores:
     """Share of both surfaces that is near the other, from sizes summed over the split."""
     hausdorff95_mm: ByClass
     """mm; mean over the slices (volumes) with a finite distance."""
-    intervals: dict[Literal["surface_dice_pooled", "hausdorff95_mm"], Interval[ByClass] | None]
-    without_class: CountByTissue
+    intervals: dict[Literal["surface_dice_pooled", "hausdorff95_mm"], Ends | None]
+    without_class: dict[Tissue, int]
     """Number of slices (volumes) without the class in truth and prediction."""
-    infinite: CountByTissue
+    infinite: dict[Tissue, int]
     """Number of slices (volumes) with the class in only one of truth and prediction."""
 
 
@@ -96,7 +110,7 @@ class Retest:
 class TissueScores:
     """Agreement between predicted and true amounts of tissue over scans; all amounts are in `unit`."""
 
-    unit: Literal["pixels", "cm²", "ml"]
+    unit: Unit
     of: str
     """The part of a scan that was measured, in words."""
     scans: int
@@ -120,7 +134,7 @@ class BaselineScores:
     """Hard Dice of a baseline."""
 
     hard_dice_pooled: ByClass
-    intervals: dict[Literal["hard_dice_pooled"], Interval[ByClass] | None]
+    intervals: dict[Literal["hard_dice_pooled"], Ends | None]
 
 
 @dataclass(frozen=True)
@@ -135,13 +149,13 @@ class Scores:
     """The loss of training, mean over slices."""
     soft_dice_per_slice: ByClass
     """Mean over slices."""
-    slices_without_class: CountByClass
+    slices_without_class: dict[Name, int]
     """Number of slices whose truth lacks the class; their soft Dice counts as 0."""
     hard_dice_pooled: ByClass
     jaccard_pooled: ByClass
     precision_pooled: ByClass
     recall_pooled: ByClass
-    intervals: dict[Pooled, Interval[ByClass] | None]
+    intervals: dict[Literal["hard_dice_pooled", "jaccard_pooled", "precision_pooled", "recall_pooled"], Ends | None]
     hard_dice_per_subject: SubjectDice
     calibration: Calibration
     surfaces: SurfaceScores | None
@@ -150,3 +164,13 @@ class Scores:
     baselines: dict[Baseline, BaselineScores]
     caveats: tuple[str, ...]
     """Sentences about scores that are too good, or about how the scores were made."""
+
+
+Key = TypeVar("Key", bound=str)
+
+
+def named(names: Sequence[Key], values: Num[np.ndarray, " names"] | Sequence[Any]) -> dict[Key, Any]:
+    """Numbers by their names, in the same order; NaN (undefined) becomes None."""
+    return {
+        name: None if np.isnan(value) else value.item() for name, value in zip(names, np.asarray(values), strict=True)
+    }

@@ -1,21 +1,14 @@
 """Evaluate networks on the slices of a split."""
 
-from collections.abc import Sequence
-
 import jax
-import numpy as np
-from jaxtyping import UInt8
 
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.evaluation import score
-from oasis_jax.evaluation.evaluated import Evaluated
-from oasis_jax.evaluation.result import Result, finish
-from oasis_jax.evaluation.summary import CAUTIONS
-from oasis_jax.geometry import Spacing
+from oasis_jax.evaluation.result import CAUTIONS, Result, finish
+from oasis_jax.evaluation.score import Evaluated
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import surface
-from oasis_jax.metrics.surface import SurfaceTable
 from oasis_jax.network import unet
 from oasis_jax.system import console
 from oasis_jax.system.files import plain_name
@@ -45,18 +38,15 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
         config.data,
         batch,
         mesh,
-        console.track,
         f"Evaluating {split}",
     )
-    evaluated = Evaluated(
-        pairs=pairs,
-        subjects=tree.subjects,
-        slices=source,
-        predictions=list(predictions),
-        table=table,
-        surfaces=_surfaces(source, predictions, [tree.spacing[pair.case] for pair in pairs]),
-        spacing={pair.case: tree.spacing[pair.case] for pair in pairs},
-    )
+    spacing = {pair.case: tree.spacing[pair.case] for pair in pairs}
+    surfaces = None
+    if None not in spacing.values():
+        both = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
+        in_plane = [present[:2] for pair in pairs if (present := spacing[pair.case]) is not None]
+        surfaces = surface.table(console.track(both, len(pairs), "Surfaces"), in_plane)
+    evaluated = Evaluated(pairs, tree.subjects, source, list(predictions), table, surfaces, spacing)
     return finish(
         networks,
         evaluated,
@@ -65,14 +55,3 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
         fingerprint=tree.fingerprints[split],
         caveats=CAUTIONS.get(split, ()),
     )
-
-
-def _surfaces(
-    source: Source, predictions: UInt8[np.ndarray, "slices rows columns"], spacing: Sequence[Spacing | None]
-) -> SurfaceTable | None:
-    """Compare the surfaces of each slice in 2D; None if a spacing is unknown."""
-    known = [mm[:2] for mm in spacing if mm is not None]
-    if len(known) < len(spacing):
-        return None
-    pairs = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
-    return surface.compare_slices(console.track(pairs, len(predictions), "Surfaces"), known)

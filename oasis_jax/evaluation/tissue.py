@@ -5,123 +5,69 @@ cut; if the slice spacing is unknown, areas summed over the slices; if the pixel
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
-from oasis_jax import classes
-from oasis_jax.evaluation.by_class import named
-from oasis_jax.evaluation.scores import Retest, RetestDifference, ScanTissue, TissueScores
+from oasis_jax.classes import TISSUES
+from oasis_jax.evaluation.score import Evaluated
+from oasis_jax.evaluation.scores import Retest, RetestDifference, ScanTissue, TissueScores, Unit, named
 from oasis_jax.geometry import Spacing
-from oasis_jax.metrics import aggregate, agreement, overlap
+from oasis_jax.metrics import aggregate, overlap
+from oasis_jax.metrics.agreement import agreement
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 
-UnitName = Literal["pixels", "cm²", "ml"]
 
-
-class Unit(NamedTuple):
-    """The unit of amounts of tissue."""
-
-    name: UnitName
-    amount: float
-    """The amount of one pixel, in this unit."""
-
-
-def unit(spacing: Spacing | None) -> Unit:
-    """The unit of amounts for a spacing: ml, cm² without a slice spacing, or pixels without any spacing."""
+def unit(spacing: Spacing | None) -> tuple[Unit, float]:
+    """The unit of amounts, and the amount of one pixel: ml, cm² without a slice spacing, or pixels without any."""
     if spacing is None:
-        return Unit("pixels", 1.0)
+        return "pixels", 1.0
     row, column, slice_mm = spacing
-    return Unit("cm²", row * column / 100) if slice_mm is None else Unit("ml", row * column * slice_mm / 1000)
+    return ("cm²", row * column / 100) if slice_mm is None else ("ml", row * column * slice_mm / 1000)
 
 
-class Scan(NamedTuple):
-    """The amounts of CSF, gray matter and white matter in a scan."""
-
-    case: str
-    subject: str
-    true: Float64[np.ndarray, "3"]
-    """In the unit of the evaluation."""
-    predicted: Float64[np.ndarray, "3"]
-    """In the unit of the evaluation."""
-
-
-def measure(
-    confusion: Int64[np.ndarray, "slices 4 4"],
-    cases: Sequence[str],
-    subjects: dict[str, str],
-    amounts: dict[str, float],
-) -> list[Scan]:
-    """Measure the tissue in each scan.
-
-    Args:
-        confusion: pixels of each slice by true class (row) and predicted class (column).
-        cases: the scan of each slice.
-        subjects: the subject of each scan.
-        amounts: the amount of one pixel of each scan, in one unit.
-
-    Returns:
-        The scans, sorted by name.
-    """
-    names, counts = aggregate.sums(confusion, cases)
-    sums = overlap.hard_overlap(counts)
-    tissues = list(classes.FOREGROUND)
-    return [
-        Scan(name, subjects[name], true[tissues] * amounts[name], predicted[tissues] * amounts[name])
-        for name, true, predicted in zip(names, sums.true, sums.predicted, strict=True)
-    ]
-
-
-def summarise(scans: Sequence[Scan], unit: UnitName, whole: bool) -> TissueScores:
-    """Agreement between predicted and true amounts over scans.
-
-    Args:
-        scans: the scans.
-        unit: the unit of their amounts.
-        whole: whether the scans are whole volumes, not slabs.
-    """
-    true, predicted = (
-        np.array([getattr(scan, side) for scan in scans]).reshape(-1, 3) for side in ("true", "predicted")
-    )
-    result = agreement.agreement(true, predicted)
-    if len({scan.subject for scan in scans}) < FEWEST_SUBJECTS:  # too few to trust, as for intervals
-        result = result._replace(**dict.fromkeys(("low", "high", "icc"), np.full(3, np.nan)))
+def tissue_scores(evaluated: Evaluated) -> TissueScores:
+    """Agreement between predicted and true amounts over all scans, in one unit; in pixels if the units differ."""
+    cases, confusion = aggregate.sums(evaluated.table.confusion, [pair.case for pair in evaluated.pairs])
+    units, amounts = zip(*(unit(evaluated.spacing[case]) for case in cases), strict=True)
+    if len(set(units)) > 1:
+        units, amounts = zip(*[unit(None)] * len(cases), strict=True)
+    sums, subjects = overlap.hard_overlap(confusion), [evaluated.subjects[case] for case in cases]
+    true, predicted = (side[:, 1:] * np.array(amounts)[:, None] for side in (sums.true, sums.predicted))
+    found = agreement(true, predicted)
+    if len(set(subjects)) < FEWEST_SUBJECTS:  # too few to trust, as for intervals
+        found = found._replace(**dict.fromkeys(("low", "high", "icc"), np.full(3, np.nan)))
     return TissueScores(
-        unit=unit,
-        of="whole volumes" if whole else "the slices of each scan",
-        scans=len(scans),
-        bias=named(classes.TISSUES, result.bias),
-        low=named(classes.TISSUES, result.low),
-        high=named(classes.TISSUES, result.high),
-        icc=named(classes.TISSUES, result.icc),
-        retest=_retest(scans),
+        unit=units[0],
+        of="whole volumes" if evaluated.whole else "the slices of each scan",
+        scans=len(cases),
+        **{name: named(TISSUES, values) for name, values in found._asdict().items()},
+        retest=retest(subjects, true, predicted),
         each={
-            scan.case: ScanTissue(
-                scan.subject, named(classes.TISSUES, scan.true), named(classes.TISSUES, scan.predicted)
-            )
-            for scan in scans
+            case: ScanTissue(subject, *(named(TISSUES, amounts) for amounts in sides))
+            for case, subject, *sides in zip(cases, subjects, true, predicted, strict=True)
         },
     )
 
 
-def _retest(scans: Sequence[Scan]) -> Retest | None:
-    """The difference between the first two scans of each subject that was scanned more than once.
+def retest(
+    subjects: Sequence[str], true: Float64[np.ndarray, "scans 3"], predicted: Float64[np.ndarray, "scans 3"]
+) -> Retest | None:
+    """The difference between the first two scans of each subject that was scanned more than once; None without any.
 
     The true amounts differ too, because the head has another position in the second scan, and because labels made by
     software vary. A prediction that differs no more than the truth is as repeatable as the truth.
+
+    Args:
+        subjects: the subject of each scan.
+        true: amounts of CSF, gray matter and white matter in each scan.
+        predicted: the same, predicted.
     """
-    of_subject: dict[str, list[Scan]] = {}
-    for scan in scans:
-        of_subject.setdefault(scan.subject, []).append(scan)
-    pairs = [scans_of_subject[:2] for scans_of_subject in of_subject.values() if len(scans_of_subject) > 1]
+    scans = {subject: [i for i, name in enumerate(subjects) if name == subject] for subject in subjects}
+    pairs = [own[:2] for own in scans.values() if len(own) > 1]
     if not pairs:
         return None
-    true, predicted = (
-        _difference(*(np.array([getattr(pair[i], side) for pair in pairs]) for i in (0, 1)))
-        for side in ("true", "predicted")
-    )
-    return Retest(len(pairs), true, predicted)
+    return Retest(len(pairs), *(_difference(*np.moveaxis(amounts[pairs], 1, 0)) for amounts in (true, predicted)))
 
 
 def _difference(
@@ -130,4 +76,4 @@ def _difference(
     difference, mean = np.abs(second - first), (first + second) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         percent = (100 * difference / mean).mean(0)
-    return RetestDifference(named(classes.TISSUES, difference.mean(0)), named(classes.TISSUES, percent))
+    return RetestDifference(named(TISSUES, difference.mean(0)), named(TISSUES, percent))

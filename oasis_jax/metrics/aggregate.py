@@ -1,27 +1,15 @@
-"""Sums over groups of slices, and means that leave undefined scores out and count them.
+"""Sums over groups of slices, and the mean of a score over the foreground classes.
 
-The score of a subject comes from the summed counts of its slices, never from the mean of their scores. An undefined
-score (NaN) has no value to average. As 0 it would punish a correct answer, and as 1 it would reward an empty one. So
-means leave it out and state how many scores they leave out. Means leave out infinite distances too. They are failures,
-so they have a count of their own.
+The score of a subject comes from the summed counts of its slices, never from the mean of their scores.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64, Num, Shaped
+from jaxtyping import Float, Num, Shaped
 
-
-class Average(NamedTuple):
-    """The mean of each column, and how many scores it leaves out."""
-
-    mean: Float64[np.ndarray, "..."]
-    """Over the finite scores; NaN if there are none."""
-    undefined: Int64[np.ndarray, "..."]
-    """Number of NaN scores left out, for example of a class that is absent from truth and prediction."""
-    infinite: Int64[np.ndarray, "..."]
-    """Number of infinite scores left out, for example distances to a class that only truth or prediction has."""
+from oasis_jax import classes
+from oasis_jax.metrics.bootstrap import Score
 
 
 def sums(
@@ -43,9 +31,11 @@ def sums(
     return names.tolist(), total
 
 
-def average(scores: Float[np.ndarray, "groups ..."]) -> Average:
-    """Mean over the rows. Scores that are not finite are left out and counted."""
-    finite = np.isfinite(scores)
-    with np.errstate(invalid="ignore"):
-        mean = np.where(finite, scores, 0).sum(0, dtype=np.float64) / finite.sum(0)
-    return Average(mean, np.isnan(scores).sum(0), np.isinf(scores).sum(0))
+def add_foreground(values: Float[np.ndarray, "*groups 4"]) -> Float[np.ndarray, "*groups 5"]:
+    """Append the mean over the foreground classes."""
+    return np.concatenate([values, values[..., list(classes.FOREGROUND)].mean(-1, keepdims=True)], axis=-1)
+
+
+def with_foreground(score: Score) -> Score:
+    """Extend a score of the four classes by the mean over the foreground classes: `(..., 5)`."""
+    return lambda counts: add_foreground(score(counts))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64, Num
+from jaxtyping import Float, Float64, Num
 
 FEWEST_SUBJECTS = 8
 RESAMPLES = 10_000
@@ -18,12 +18,10 @@ Score = Callable[[Num[np.ndarray, "..."]], Float[np.ndarray, "..."]]
 
 
 class Interval(NamedTuple):
-    """The ends of a 95 % interval of each score."""
+    """The ends of a 95 % interval of each score, without resamples in which it is undefined; NaN if it is in all."""
 
     low: Float[np.ndarray, "*scores"]
     high: Float[np.ndarray, "*scores"]
-    undefined: Int64[np.ndarray, "*scores"]
-    """Number of resamples left out because the score is undefined: none of their subjects has the class."""
 
 
 def interval(
@@ -46,7 +44,10 @@ def interval(
     """
     if len(counts) < FEWEST_SUBJECTS:
         return None
-    return _percentiles(score(_resampled(counts, seed, resamples)))
+    scores = score(_resampled(counts, seed, resamples))
+    columns = [column[~np.isnan(column)] for column in scores.reshape(resamples, -1).T]
+    ends = [np.percentile(column, (2.5, 97.5)) if column.size else (np.nan, np.nan) for column in columns]
+    return Interval(*np.array(ends).T.reshape(2, *scores.shape[1:]))
 
 
 def paired_interval(
@@ -56,22 +57,15 @@ def paired_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval | None:
-    """`interval` of the difference `score(ours) - score(theirs)`. Each resample draws the same subjects for both runs.
+    """`interval` of the difference `score(ours) - score(theirs)`, from counts of the same subjects in the same order.
 
-    Args:
-        score: the score.
-        ours: counts of one run.
-        theirs: counts of the other run, for the same subjects in the same order.
-        seed: random seed of the draws.
-        resamples: number of resamples.
-
-    Returns:
-        The interval; None below 8 subjects.
+    Each resample draws the same subjects for both runs.
     """
-    if len(ours) < FEWEST_SUBJECTS:
-        return None
-    both = _resampled(np.stack([ours, theirs], axis=1), seed, resamples)
-    return _percentiles(score(both[:, 0]) - score(both[:, 1]))
+
+    def difference(both: Num[np.ndarray, " resamples 2 *counts"]) -> Float[np.ndarray, " resamples *scores"]:
+        return score(both[:, 0]) - score(both[:, 1])
+
+    return interval(difference, np.stack([ours, theirs], axis=1), seed, resamples)
 
 
 def _resampled(
@@ -82,10 +76,3 @@ def _resampled(
     draws = np.random.default_rng(seed).multinomial(subjects, np.full(subjects, 1 / subjects), resamples)
     pooled = draws.astype(np.float64) @ counts.reshape(subjects, -1).astype(np.float64)
     return pooled.reshape(resamples, *counts.shape[1:])
-
-
-def _percentiles(scores: Float[np.ndarray, " resamples *scores"]) -> Interval:
-    columns = [column[~np.isnan(column)] for column in scores.reshape(len(scores), -1).T]
-    ends = [np.percentile(column, (2.5, 97.5)) if column.size else (np.nan, np.nan) for column in columns]
-    low, high = np.array(ends).T.reshape(2, *scores.shape[1:])
-    return Interval(low, high, np.isnan(scores).sum(0))

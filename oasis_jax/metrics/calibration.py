@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float64, UInt8
+from jaxtyping import Array, Float, UInt8
 
 BINS = 15
 """Bin m (from 0) holds confidences above m / 15 up to (m + 1) / 15. With four classes the bins below 1/4 stay empty."""
@@ -27,29 +27,10 @@ class BinCounts(NamedTuple):
     """Number of pixels whose predicted class is the true one: int32 for one slice; add in int64."""
 
 
-class Curve(NamedTuple):
-    """The reliability diagram; NaN for an empty bin."""
-
-    confidence: Float64[np.ndarray, "*groups 15"]
-    """Mean confidence of the bin's pixels."""
-    accuracy: Float64[np.ndarray, "*groups 15"]
-    """Share of the bin's pixels that are correct."""
-
-
 def bin_counts(
     probability: Float[Array, "batch height width 4"], label: UInt8[Array, "batch height width"]
 ) -> BinCounts:
-    """Count the pixels inside the union of true and predicted brain.
-
-    Runs under `jit`.
-
-    Args:
-        probability: probability of each class.
-        label: true classes, 0 to 3.
-
-    Returns:
-        Sums of each slice, `(batch, 15)`.
-    """
+    """Sums of each slice, `(batch, 15)`, over the pixels inside the union of true and predicted brain; under `jit`."""
     prediction = probability.argmax(-1)
     confidence = probability.max(-1).astype(jnp.float32)
     inside = (label > 0) | (prediction > 0)
@@ -62,12 +43,6 @@ def bin_counts(
     pixels, distances, correct = jnp.einsum("cbhw,bhwm->cbm", terms, in_bin, precision="highest")
     sums = distances + pixels * (jnp.arange(BINS) + 0.5) / BINS
     return BinCounts(pixels.astype(jnp.int32), sums, correct.astype(jnp.int32))
-
-
-def curve(counts: BinCounts) -> Curve:
-    """Mean confidence and accuracy of each bin, from numpy counts of any groups of slices."""
-    with np.errstate(invalid="ignore"):
-        return Curve(counts.confidence / counts.pixels, counts.correct / counts.pixels)
 
 
 def expected_calibration_error(counts: BinCounts) -> Float[np.ndarray, "*groups"]:

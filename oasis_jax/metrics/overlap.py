@@ -69,32 +69,21 @@ def hard_dice(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*
 
 
 def jaccard(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*groups 4"]:
-    """`I / (P + T - I)` of each class (Jaccard 1912), range 0 to 1.
-
-    NaN if P + T is 0, as for the hard Dice: where truth and prediction lack a class, nothing is correct or wrong.
-    """
+    """`I / (P + T - I)` of each class (Jaccard 1912), range 0 to 1; NaN if P + T is 0."""
     sums = hard_overlap(confusion)
     with np.errstate(invalid="ignore"):
         return sums.intersection / (sums.predicted + sums.true - sums.intersection)
 
 
 def precision(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*groups 4"]:
-    """`I / P` of each class: the share of the predicted pixels that are correct, range 0 to 1.
-
-    NaN if P is 0: nothing was predicted that could be correct or wrong. So a class that is missed completely has no
-    precision, and its recall and Dice are 0.
-    """
+    """`I / P` of each class, range 0 to 1; NaN if P is 0, as of a class that is missed completely."""
     sums = hard_overlap(confusion)
     with np.errstate(invalid="ignore"):
         return sums.intersection / sums.predicted
 
 
 def recall(confusion: Num[np.ndarray, "*groups 4 4"]) -> Float[np.ndarray, "*groups 4"]:
-    """`I / T` of each class: the share of the true pixels that are predicted, range 0 to 1.
-
-    NaN if T is 0: there was nothing to predict. So a class that is predicted but absent from the truth has no recall,
-    and its precision and Dice are 0.
-    """
+    """`I / T` of each class, range 0 to 1; NaN if T is 0, as of a class that is predicted but absent from the truth."""
     sums = hard_overlap(confusion)
     with np.errstate(invalid="ignore"):
         return sums.intersection / sums.true

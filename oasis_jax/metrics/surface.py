@@ -7,13 +7,8 @@ The size of an element is the length of the contour (in 3D the area of the march
 neighbourhood. All pixels beyond the array are outside. The distance of an element is the Euclidean distance from its
 corner to the nearest corner of the other surface.
 
-Other tools give other Hausdorff distances if their percentile or their surface differs. For example, MedPy takes one
-unweighted percentile over the border pixels of both directions.
-
-A mask may be empty. **Both empty**: there is no surface to compare, so distance and Dice are NaN; leave them out of
-means and count them. **One empty**: the distance is infinite, because no finite number is correct (some challenges use
-the diagonal of the image), and the surface Dice is 0, because no surface is near the other. Infinite distances are
-counted, not averaged: state their number beside every mean distance.
+If both masks are empty, there is no surface to compare: distance and Dice are NaN. If one is, the distance is infinite
+and the Dice 0. Means leave out NaN and infinite distances, and their number stands beside the mean.
 """
 
 from collections.abc import Iterable, Sequence
@@ -54,48 +49,44 @@ class SurfaceTable(NamedTuple):
     """mm (mm² for volumes): total size of both surfaces."""
 
 
-def compare(
+def row(
     truth: UInt8[np.ndarray, "*pixels"],
     prediction: UInt8[np.ndarray, "*pixels"],
     spacing: Sequence[float],
-    tolerance: float = TOLERANCE,
 ) -> SurfaceTable:
-    """Compare the surfaces of each foreground class.
+    """The surface scores of one slice or volume.
 
     Args:
         truth: true classes 0 to 3 of a slice (rows, columns) or a volume (slices, rows, columns).
         prediction: predicted classes, in the same shape.
         spacing: mm from one pixel to the next along each axis of the arrays.
-        tolerance: mm; a surface element within this distance counts as near.
 
     Returns:
         Arrays of shape `(3,)`.
     """
-    rows = []
+    scores = []
     for k in classes.FOREGROUND:
         sides = surface_distances(truth == k, prediction == k, spacing)
-        near = sum(side.size[side.distance <= tolerance].sum() for side in sides)
-        rows.append((hausdorff(*sides), near, sum(side.size.sum() for side in sides)))
-    return SurfaceTable(*np.array(rows).T)
+        near = sum(side.size[side.distance <= TOLERANCE].sum() for side in sides)
+        scores.append((hausdorff(*sides), near, sum(side.size.sum() for side in sides)))
+    return SurfaceTable(*np.array(scores).T)
 
 
-def compare_slices(
-    pairs: Iterable[tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]],
+def table(
+    pairs: Iterable[tuple[UInt8[np.ndarray, "..."], UInt8[np.ndarray, "..."]]],
     spacing: Iterable[Sequence[float]],
-    tolerance: float = TOLERANCE,
 ) -> SurfaceTable:
-    """Compare the surfaces of each slice in 2D. A slice of 256x256 takes about 10 ms.
+    """The surface scores of slices, each in 2D, or of volumes. A slice of 256x256 takes about 10 ms.
 
     Args:
-        pairs: true and predicted classes of each slice; slices may differ in size.
-        spacing: mm from one row, and from one column, to the next, of each slice.
-        tolerance: mm; a surface element within this distance counts as near.
+        pairs: true and predicted classes of each slice or volume; they may differ in size.
+        spacing: mm from one pixel to the next along each axis, of each.
 
     Returns:
-        Arrays of shape `(slices, 3)`.
+        Arrays of shape `(rows, 3)`.
     """
-    tables = [compare(*pair, mm, tolerance) for pair, mm in zip(pairs, spacing, strict=False)]
-    return SurfaceTable(*map(np.stack, zip(*tables, strict=True)))
+    rows = [row(*pair, mm) for pair, mm in zip(pairs, spacing, strict=False)]
+    return SurfaceTable(*map(np.stack, zip(*rows, strict=True)))
 
 
 def surface_dice(near: Num[np.ndarray, "*groups"], size: Num[np.ndarray, "*groups"]) -> Float64[np.ndarray, "*groups"]:
@@ -138,11 +129,11 @@ def surface_distances(
     Returns:
         Distances from the true surface to the predicted one, and from the predicted surface to the true one.
     """
-    either = true | predicted
-    box = tuple(_extent(either, axis) for axis in range(either.ndim))
+    found = ndimage.find_objects((true | predicted).astype(np.uint8))
+    box = found[0] if found else ()
     codes = [_neighbourhoods(mask[box]) for mask in (true, predicted)]
-    borders = [(code > 0) & (code < 2**2**either.ndim - 1) for code in codes]
-    table = _TABLES[either.ndim](spacing)
+    borders = [(code > 0) & (code < 2**2**true.ndim - 1) for code in codes]
+    table = _TABLES[true.ndim](spacing)
     return (
         _directed(borders[0], table[codes[0]], borders[1], spacing),
         _directed(borders[1], table[codes[1]], borders[0], spacing),
@@ -153,12 +144,6 @@ _TABLES = {
     2: lookup_tables.create_table_neighbour_code_to_contour_length,
     3: lookup_tables.create_table_neighbour_code_to_surface_area,
 }
-
-
-def _extent(mask: np.ndarray, axis: int) -> slice:
-    """The range along an axis that holds the whole mask; empty for an empty mask."""
-    filled = np.flatnonzero(np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1).any(1))
-    return slice(filled[0], filled[-1] + 1) if filled.size else slice(0, 0)
 
 
 def _neighbourhoods(mask: np.ndarray) -> np.ndarray:

@@ -1,26 +1,31 @@
-"""Charts of an evaluation as SVG on white; colour-blind readers can distinguish their colours and marks."""
+"""Charts of an evaluation as SVG, and the curves of a training as PNG, on white.
+
+Colour-blind readers can distinguish their colours and marks.
+"""
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from oasis_jax import classes
-from oasis_jax.evaluation.scores import Calibration, SubjectDice, TissueScores
+from oasis_jax.evaluation.scores import ByClass, Calibration, TissueScores
+from oasis_jax.runs.history import Row, Training, Validation
 from oasis_jax.system.files import printable
 
 COLOURS, MARKS = ("#666666", "#0072B2", "#E69F00", "#009E73"), "ovs^"
 """Of each class, on a white background. The colours are from the Okabe-Ito palette."""
 
 
-def subjects(dice: SubjectDice) -> str:
+def subjects(dice: dict[str, ByClass]) -> str:
     """Hard Dice of each subject: a column of points for each foreground class, with the name of the worst subject."""
     figure = _figure(7.0, 3.6)
     axes = figure.subplots()
     for column, (k, name) in enumerate(zip(classes.FOREGROUND, classes.TISSUES, strict=True)):
-        of_subject = {subject: scores[name] for subject, scores in dice.each.items()}
-        of_subject = {subject: value for subject, value in of_subject.items() if value is not None}
+        of_subject = {subject: value for subject, scores in dice.items() if (value := scores[name]) is not None}
         values = np.array(list(of_subject.values()))
         offsets = _offsets(values)
         axes.plot(column + offsets, values, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=6)
@@ -37,11 +42,7 @@ def subjects(dice: SubjectDice) -> str:
 
 
 def confusion(counts: Int[np.ndarray, "4 4"]) -> str:
-    """The confusion matrix: shares of the pixels of each true class (row) by predicted class (column).
-
-    Args:
-        counts: number of pixels by true class (row) and predicted class (column).
-    """
+    """Shares of the pixels of each true class (row) by predicted class (column), from their counts."""
     figure = _figure(4.6, 3.6)
     axes = figure.subplots()
     total = counts.sum(1, keepdims=True)
@@ -91,11 +92,31 @@ def reliability(calibration: Calibration) -> str:
     pixels = np.array([calibration.pixels[k] for k in used], float)
     share.bar(confidence, 100 * pixels / max(pixels.sum(), 1), width=0.04, color=COLOURS[1], alpha=0.7)
     share.set(xlabel="confidence: probability of the predicted class", ylabel="% of pixels")
-    log_scale(share)
+    _log_scale(share)
     return _svg(figure)
 
 
-def log_scale(axes: Any) -> None:
+def draw_curves(rows: Sequence[Row], path: Path) -> None:
+    """Draw loss and hard Dice of validation against the step, as a PNG."""
+    train = [(row.step, row.numbers.loss) for row in rows if isinstance(row.numbers, Training)]
+    validations = [(row.step, row.numbers) for row in rows if isinstance(row.numbers, Validation)]
+    steps = [step for step, _ in validations]
+    figure = _figure(10.0, 4.0)
+    left, right = figure.subplots(1, 2)
+    left.plot([step for step, _ in train], [loss for _, loss in train], color="0.7", label="train, each step")
+    left.plot(steps, [numbers.loss for _, numbers in validations], "o-", color="C0", label="validate")
+    left.set(xlabel="step", ylabel="loss")
+    _log_scale(left)
+    left.legend()
+    dice = np.array([numbers.hard_dice for _, numbers in validations], float)  # NaN where undefined
+    for k, name in enumerate(classes.NAMES):
+        right.plot(steps, dice[:, k], f"{MARKS[k]}-", color=COLOURS[k], label=name)
+    right.set(xlabel="step", ylabel="hard Dice, pooled over validate")
+    right.legend()
+    figure.savefig(path, format="png", dpi=100)
+
+
+def _log_scale(axes: Any) -> None:
     """Make the vertical axis logarithmic, with plain numbers: 0.01, not a power of 10."""
     from matplotlib.ticker import LogFormatter
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Int64
 
 from oasis_jax.classes import CLASSES, NAMES
-from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation.result import Result
 from oasis_jax.evaluation.scores import Scores
 from oasis_jax.metrics import overlap
-from oasis_jax.report import charts, pictures, tables, template
+from oasis_jax.report import charts, tables, template
 from oasis_jax.system.files import printable
 
 
@@ -28,14 +27,16 @@ def report(result: Result, curves: Path) -> str:
     """
     metrics = result.metrics
     title = f"{metrics.data}, {metrics.split}: {tables.size(metrics.scores)}"
-    introduction = (
-        f"Run {metrics.run}, checkpoint of step {metrics.step}; {tables.pixels(metrics.spacing_mm)}; "
-        f"data fingerprint {metrics.data_fingerprint[:16]}."
-    )
+    pixels = "spacing of the pixels unknown, or different in each volume"
+    if metrics.spacing_mm is not None:
+        row, column, gap = metrics.spacing_mm
+        apart = "slices apart unknown" if gap is None else f"slices {gap:g} mm apart"
+        pixels = f"pixels of {row:g} x {column:g} mm, {apart}"
+    made_of = f"{pixels}; data fingerprint {metrics.data_fingerprint[:16]}"
     return template.render(
         "report.html",
         title=title,
-        introduction=introduction,
+        introduction=f"Run {metrics.run}, checkpoint of step {metrics.step}; {made_of}.",
         head=["", *CLASSES],
         rows=tables.rows(metrics.scores),
         notes=tables.notes(metrics.scores),
@@ -58,7 +59,7 @@ def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"]) -> list[tuple[s
     return [
         (
             "Hard Dice of each subject (line: median; name: subject with the lowest Dice)",
-            charts.subjects(scores.hard_dice_per_subject),
+            charts.subjects(scores.hard_dice_per_subject.each),
         ),
         ("Predicted class of the pixels of each true class", charts.confusion(confusion)),
         (
@@ -76,39 +77,22 @@ def _data(result: Result) -> dict[str, Any]:
     rows = []
     for i, (pair, prediction) in enumerate(zip(evaluated.pairs, evaluated.predictions, strict=True)):
         image, truth = evaluated.slices[i]
-        subject = printable(evaluated.subjects[pair.case])
+        subject, case = printable(evaluated.subjects[pair.case]), printable(pair.case)
+        of_classes = ", ".join(f"{name} {_score(dice[i, k])}" for k, name in enumerate(NAMES) if k)
         rows.append(
             {
                 "subject": subject,
-                "case": printable(pair.case),
+                "case": case,
                 "number": pair.number,
-                "foreground": _number(foreground[i]),
-                "text": _sentence(pair, subject, foreground[i], dice[i], truth != prediction),
+                "foreground": None if np.isnan(foreground[i]) else round(float(foreground[i]), 6),
+                "text": f"subject {subject}, case {case}, slice {pair.number}. Hard Dice {_score(foreground[i])}, "
+                f"the mean of {of_classes}; {int((truth != prediction).sum())} wrong pixels.",
                 "mm": (evaluated.spacing[pair.case] or (1, 1))[:2],
                 **template.slice_pictures(image, truth, prediction),
             }
         )
-    return {"classes": template.CLASSES, "error": pictures.ERROR, "slices": rows}
-
-
-def _sentence(
-    pair: Slice,
-    subject: str,
-    foreground: float,
-    dice: Float[np.ndarray, " classes"],
-    wrong: Bool[np.ndarray, "rows columns"],
-) -> str:
-    """The text under a slice."""
-    of_classes = ", ".join(f"{name} {_score(value)}" for name, value in zip(NAMES[1:], dice[1:], strict=True))
-    return (
-        f"subject {subject}, case {printable(pair.case)}, slice {pair.number}. "
-        f"Hard Dice {_score(foreground)}, the mean of {of_classes}; {int(wrong.sum())} wrong pixels."
-    )
+    return {"classes": template.CLASSES, "error": template.ERROR, "slices": rows}
 
 
 def _score(value: float) -> str:
     return "absent" if np.isnan(value) else f"{value:.4f}"
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)

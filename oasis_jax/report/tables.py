@@ -9,22 +9,18 @@ from rich.console import Console
 from rich.table import Table
 
 from oasis_jax import classes
-from oasis_jax.evaluation.by_class import ByClass, Interval
 from oasis_jax.evaluation.comparison import SCORES, Comparison
 from oasis_jax.evaluation.record import Metrics
-from oasis_jax.evaluation.scores import BaselineScores, Scores, SurfaceScores, TissueScores
-from oasis_jax.geometry import Spacing
+from oasis_jax.evaluation.scores import ByClass, Ends, Scores
 from oasis_jax.metrics.baselines import METHODS
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
-
-Row = tuple[str, list[str]]
-"""The name of a score, and a text for each class and the foreground mean."""
+from oasis_jax.report.template import TableRow
 
 
-def rows(scores: Scores) -> list[Row]:
-    """The table of an evaluation, row by row."""
-    subject, intervals = scores.hard_dice_per_subject, scores.intervals
-    return [
+def rows(scores: Scores) -> list[TableRow]:
+    """The table of an evaluation, row by row: a text for each class and the foreground mean."""
+    subject, intervals, tissue = scores.hard_dice_per_subject, scores.intervals, scores.tissue
+    found = [
         *_with_interval("Dice, hard, pooled over the split", scores.hard_dice_pooled, intervals["hard_dice_pooled"]),
         ("Dice, hard, per subject: mean", texts(subject.mean)),
         ("Dice, hard, per subject: standard deviation", texts(subject.standard_deviation)),
@@ -33,48 +29,34 @@ def rows(scores: Scores) -> list[Row]:
         *_with_interval("Jaccard, pooled", scores.jaccard_pooled, intervals["jaccard_pooled"]),
         *_with_interval("precision, pooled", scores.precision_pooled, intervals["precision_pooled"]),
         *_with_interval("recall, pooled", scores.recall_pooled, intervals["recall_pooled"]),
-        *([] if scores.surfaces is None else _surface_rows(scores.surfaces)),
-        *_tissue_rows(scores.tissue),
-        *(line for name, (title, _) in METHODS.items() for line in _baseline_rows(title, scores.baselines[name])),
     ]
-
-
-def _surface_rows(surfaces: SurfaceScores) -> list[Row]:
-    dimensions, intervals = "2D" if surfaces.each == "slice" else "3D", surfaces.intervals
-    title = f"surface Dice at {surfaces.tolerance_mm:g} mm in {dimensions}, pooled"
-    distance = f"HD95 in {dimensions}, mm: mean over {surfaces.each}s"
-    return [
-        *_with_interval(title, surfaces.surface_dice_pooled, intervals["surface_dice_pooled"]),
-        *_with_interval(distance, surfaces.hausdorff95_mm, intervals["hausdorff95_mm"], digits=2),
-    ]
-
-
-def _tissue_rows(tissue: TissueScores) -> list[Row]:
-    unit = tissue.unit
-    lines = [
-        (f"{unit} a scan, predicted - true: mean", texts(tissue.bias, 2)),
+    if (surfaces := scores.surfaces) is not None:
+        dimensions, intervals = "2D" if surfaces.each == "slice" else "3D", surfaces.intervals
+        title = f"surface Dice at {surfaces.tolerance_mm:g} mm in {dimensions}, pooled"
+        distance = f"HD95 in {dimensions}, mm: mean over {surfaces.each}s"
+        found += _with_interval(title, surfaces.surface_dice_pooled, intervals["surface_dice_pooled"])
+        found += _with_interval(distance, surfaces.hausdorff95_mm, intervals["hausdorff95_mm"], digits=2)
+    found += [
+        (f"{tissue.unit} a scan, predicted - true: mean", texts(tissue.bias, 2)),
         ("  its 95 % limits of agreement", ranges(texts(tissue.low, 2), texts(tissue.high, 2))),
-        (f"{unit} a scan, agreement: ICC(A,1)", texts(tissue.icc)),
+        (f"{tissue.unit} a scan, agreement: ICC(A,1)", texts(tissue.icc)),
     ]
     if retest := tissue.retest:
-        title = f"{unit}, scan and rescan, {{}}: mean |difference|"
-        lines += [
-            (title.format("predicted"), texts(retest.predicted.mean_difference, 2)),
-            (title.format("true"), texts(retest.true.mean_difference, 2)),
-        ]
-    return lines
+        for side, difference in (("predicted", retest.predicted), ("true", retest.true)):
+            title = f"{tissue.unit}, scan and rescan, {side}: mean |difference|"
+            found.append((title, texts(difference.mean_difference, 2)))
+    for name, (title, _) in METHODS.items():
+        baseline = scores.baselines[name]
+        ends = baseline.intervals["hard_dice_pooled"]
+        found += _with_interval(f"Dice, hard, pooled: {title}", baseline.hard_dice_pooled, ends)
+    return found
 
 
-def _baseline_rows(title: str, baseline: BaselineScores) -> list[Row]:
-    name = f"Dice, hard, pooled: {title}"
-    return _with_interval(name, baseline.hard_dice_pooled, baseline.intervals["hard_dice_pooled"])
-
-
-def _with_interval(title: str, value: ByClass, interval: Interval[ByClass] | None, digits: int = 4) -> list[Row]:
+def _with_interval(title: str, value: ByClass, ends: Ends | None, digits: int = 4) -> list[TableRow]:
     line = (title, texts(value, digits))
-    if interval is None:
+    if ends is None:
         return [line]
-    return [line, ("  95 % interval", ranges(texts(interval["low"], digits), texts(interval["high"], digits)))]
+    return [line, ("  95 % interval", ranges(texts(ends["low"], digits), texts(ends["high"], digits)))]
 
 
 def texts(values: Mapping[Any, float | None], digits: int = 4, signed: bool = False) -> list[str]:
@@ -91,24 +73,18 @@ def ranges(low: list[str], high: list[str]) -> list[str]:
 def notes(scores: Scores) -> list[str]:
     """Sentences about left-out scores, scores counted as 0, and scores that the table has no row for."""
     sentences = list(scores.caveats)
-    sentences += [
-        f"{name} is absent from {_count(count, 'slice')}, counted as soft Dice 0."
-        for name, count in scores.slices_without_class.items()
-        if count
+    left_out = scores.hard_dice_per_subject.subjects_left_out
+    counted: list[tuple[Mapping[Any, int], str, str]] = [
+        (scores.slices_without_class, "slice", "absent from {}, counted as soft Dice 0"),
+        (left_out, "subject", "absent from {}, left out of the hard scores per subject"),
     ]
-    sentences += [
-        f"{name} is absent from {_count(count, 'subject')}, left out of the hard scores per subject."
-        for name, count in scores.hard_dice_per_subject.subjects_left_out.items()
-        if count
-    ]
-    if (surfaces := scores.surfaces) is None:
+    if (surfaces := scores.surfaces) is not None:
+        infinite = "only in truth or only in prediction of {}, left out of HD95"
+        counted.append((surfaces.infinite, surfaces.each, infinite))
+    for counts, what, text in counted:
+        sentences += [f"{name} is {text.format(_count(count, what))}." for name, count in counts.items() if count]
+    if surfaces is None:
         sentences.append("Surfaces were not compared: the spacing of the pixels is unknown.")
-    else:
-        sentences += [
-            f"{name} is only in truth or only in prediction of {_count(count, surfaces.each)}, left out of HD95."
-            for name, count in surfaces.infinite.items()
-            if count
-        ]
     if scores.subjects < FEWEST_SUBJECTS:
         sentences.append(
             "There are too few subjects for intervals, limits of agreement and ICC "
@@ -133,16 +109,6 @@ def size(scores: Scores) -> str:
     return f"{_count(scores.slices, 'slice')} of {_count(scores.subjects, 'subject')}"
 
 
-def pixels(spacing: Spacing | None) -> str:
-    """The spacing of the pixels, as a text."""
-    if spacing is None:
-        return "spacing of the pixels unknown, or different in each volume"
-    row, column, gap = spacing
-    return f"pixels of {row:g} x {column:g} mm, " + (
-        "slices apart unknown" if gap is None else f"slices {gap:g} mm apart"
-    )
-
-
 def console() -> Console:
     """The console for tables on standard output.
 
@@ -156,40 +122,40 @@ def console() -> Console:
 def score_table(metrics: Metrics) -> Table:
     """An evaluation as a table."""
     title = f"{metrics.data}, {metrics.split}: {size(metrics.scores)}; checkpoint of step {metrics.step}"
-    table = _table(title)
-    for name, values in rows(metrics.scores):
-        table.add_row(name, *values)
+    table = _table(title, rows(metrics.scores))
     table.caption, table.caption_justify = "\n".join(notes(metrics.scores)), "left"
     return table
 
 
-def _table(title: str) -> Table:
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """The tables of a comparison, one for each score."""
+    score_tables: list[Table] = []
+    for name, score in comparison.scores.items():
+        lines = [
+            (comparison.ours, texts(score.ours)),
+            (comparison.theirs, texts(score.theirs)),
+            ("difference", texts(score.difference, signed=True)),
+        ]
+        if score.interval is None or score.p is None or score.p_holm is None:  # too few subjects
+            lines += [(f"  of subject {subject}", texts(own, signed=True)) for subject, own in score.each.items()]
+        else:
+            low, high = (texts(end, signed=True) for end in (score.interval["low"], score.interval["high"]))
+            lines.append(("  95 % interval", ranges(low, high)))
+            lines.append(("  p, Wilcoxon", _p_texts(score.p)))
+            lines.append(("  p, Holm over the classes", _p_texts(score.p_holm)))
+        score_tables.append(_table(f"{SCORES[name][0]}: {comparison.ours} - {comparison.theirs}", lines))
+    return score_tables
+
+
+def _table(title: str, lines: list[TableRow]) -> Table:
     """A table with a column of names and a column for each of `classes.CLASSES`."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     for name in classes.CLASSES:
         table.add_column(name, justify="right")
+    for name, cells in lines:
+        table.add_row(name, *cells)
     return table
-
-
-def result_tables(comparison: Comparison) -> list[Table]:
-    """The tables of a comparison, one for each score."""
-    score_tables: list[Table] = []
-    for name, score in comparison.scores.items():
-        table = _table(f"{SCORES[name][0]}: {comparison.ours} - {comparison.theirs}")
-        table.add_row(comparison.ours, *texts(score.ours))
-        table.add_row(comparison.theirs, *texts(score.theirs))
-        table.add_row("difference", *texts(score.difference, signed=True))
-        if score.interval is None or score.p is None or score.p_holm is None:  # too few subjects
-            for subject, difference in score.each.items():
-                table.add_row(f"  of subject {subject}", *texts(difference, signed=True))
-        else:
-            ends = (texts(end, signed=True) for end in (score.interval["low"], score.interval["high"]))
-            table.add_row("  95 % interval", *ranges(*ends))
-            table.add_row("  p, Wilcoxon", *_p_texts(score.p))
-            table.add_row("  p, Holm over the classes", *_p_texts(score.p_holm))
-        score_tables.append(table)
-    return score_tables
 
 
 def _p_texts(values: Mapping[Any, float | None]) -> list[str]:

@@ -8,12 +8,21 @@ import numpy as np
 from jaxtyping import UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
+from scipy import ndimage
 
 from oasis_jax.classes import COLOURS, COUNT, NAMES
-from oasis_jax.report import pictures
+
+TableRow = tuple[str, list[str]]
+"""The name and the cells of a row of `table.html`."""
 
 CLASSES = [{"name": name, "colour": colour} for name, colour in zip(NAMES, COLOURS.tolist(), strict=True)]
 """The classes, for `slices.js`."""
+
+ERROR = (204, 121, 167)
+"""RGB of a wrong pixel: reddish purple of the Okabe-Ito palette. Colour-blind readers can see that it is no class."""
+
+_DARK, _MARGIN = 24, 6
+"""Grey levels up to this show nothing. Pixels around the part that is shown."""
 
 _QUALITY = 70
 """Quality of the lossy JPEG images: about 6 kB for a slice of 256x256, without visible differences at this size. WebP
@@ -39,7 +48,8 @@ def slice_pictures(
 
     The grey of a pixel in the PNG stands for `4 truth + prediction`.
     """
-    box = pictures.shown_box(image, truth, prediction)
+    shown = ndimage.find_objects(((image > _DARK) | (truth > 0) | (prediction > 0)).astype(np.uint8))
+    box = tuple(slice(max(part.start - _MARGIN, 0), part.stop + _MARGIN) for part in shown[0]) if shown else ()
     jpeg, png = io.BytesIO(), io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image[box])).save(jpeg, "JPEG", quality=_QUALITY)
     codes = Image.fromarray(np.ascontiguousarray(COUNT * truth[box] + prediction[box]))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Shaped
+from scipy import ndimage
 
 from oasis_jax.geometry import AXES, Axis
 from oasis_jax.inference.label import Segmentation
@@ -39,7 +40,7 @@ def packed(file: Segmentation, volume: Volume, axis: Axis) -> tuple[dict[str, An
         "mm": [mm * n for mm, n in zip(volume.spacing, step, strict=True)],
         "origin": [part.start for part in box],
         "stride": step,
-        "first": [(first + last) // 2 for first, last in _ends(shown)],  # in the middle of the brain
+        "first": [(part.start + part.stop - 1) // 2 for part in _box(shown)],  # in the middle of the brain
         "axis": AXES.index(axis),
     }
     return data, base64.b64encode(gzip.compress(voxels.tobytes(), compresslevel=6, mtime=0)).decode()
@@ -53,19 +54,16 @@ def _head_box(head: Bool[np.ndarray, "x y z"], volume: Volume) -> list[slice]:
         volume: the scan.
     """
     box = []
-    for (first, last), n, own, mm in zip(_ends(head), head.shape, volume.values.shape, volume.spacing, strict=True):
+    for part, n, own, mm in zip(_box(head), head.shape, volume.values.shape, volume.spacing, strict=True):
         margin = round(_MARGIN / mm)
-        box.append(slice(max(first * own // n - margin, 0), min(-(-(last + 1) * own // n) + margin, own)))
+        box.append(slice(max(part.start * own // n - margin, 0), min(-(-part.stop * own // n) + margin, own)))
     return box
 
 
-def _ends(shown: Shaped[np.ndarray, "x y z"]) -> list[tuple[int, int]]:
-    """The first and the last place along each axis where anything is not 0; of all places if nothing is."""
-    ends = []
-    for axis, n in enumerate(shown.shape):
-        held = np.flatnonzero(shown.any(axis=tuple({0, 1, 2} - {axis})))
-        ends.append((int(held[0]), int(held[-1])) if held.size else (0, n - 1))
-    return ends
+def _box(shown: Shaped[np.ndarray, "x y z"]) -> tuple[slice, ...]:
+    """The smallest box around what is not 0; all places if nothing is."""
+    found = ndimage.find_objects((shown != 0).astype(np.uint8))
+    return found[0] if found else tuple(slice(0, n) for n in shown.shape)
 
 
 def _step(size: list[int], spacing: tuple[float, float, float]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Write the files of an evaluation: scores, tables and the report."""
+"""Write the files of an evaluation, scores, tables and the report, and print its table."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from oasis_jax.system.files import atomic_folder, printable
 
 
 def write_evaluation(result: Result, folder: Path, curves: Path) -> None:
-    """Write all files of an evaluation to a folder, which is replaced if it exists. Process 0 only.
+    """Write all files of an evaluation to a folder, which is replaced if it exists, and `show` it. Process 0 only.
 
     Args:
         result: the evaluation.
@@ -21,14 +21,28 @@ def write_evaluation(result: Result, folder: Path, curves: Path) -> None:
         curves: picture of the training curves; left out of the report if the file does not exist.
 
     Raises:
-        OSError: the files cannot be written; the scores are printed first.
+        OSError: the files cannot be written; the scores are printed nevertheless.
     """
+
+    def fill(part: Path) -> None:
+        texts = {
+            record.METRICS: record.text(result.metrics, indent=2),
+            record.SUBJECTS: record.text(result.counts),
+            "per_slice.csv": csv_files.per_slice_csv(result),
+            "per_subject.csv": csv_files.per_subject_csv(result),
+            "tissue.csv": csv_files.tissue_csv(result.metrics.scores.tissue),
+            "report.html": report(result, curves),
+        }
+        for name, text in texts.items():
+            (part / name).write_text(printable(text), encoding="utf-8")
+
     if jax.process_index() == 0:
+        written = None
         try:
-            atomic_folder(folder, lambda part: write_files(part, result, curves), replace=True)
-        except OSError:  # print the scores, which took long to compute, before they are lost
-            show(result.metrics)
-            raise
+            atomic_folder(folder, fill, replace=True)
+            written = folder
+        finally:  # the scores took long to compute
+            show(result.metrics, written)
 
 
 def show(metrics: Metrics, folder: Path | None = None) -> None:
@@ -37,17 +51,3 @@ def show(metrics: Metrics, folder: Path | None = None) -> None:
         tables.console().print(tables.score_table(metrics))
         if folder is not None:
             print(f"Tables and report: {folder}; look at {folder / 'report.html'}")
-
-
-def write_files(part: Path, result: Result, curves: Path) -> None:
-    """Write all files of an evaluation into a folder, as `write_evaluation`."""
-    texts = {
-        record.METRICS: record.text(result.metrics, indent=2),
-        record.SUBJECTS: record.text(result.counts),
-        "per_slice.csv": csv_files.per_slice_csv(result),
-        "per_subject.csv": csv_files.per_subject_csv(result),
-        "tissue.csv": csv_files.tissue_csv(result.metrics.scores.tissue),
-        "report.html": report(result, curves),
-    }
-    for name, text in texts.items():
-        (part / name).write_text(printable(text), encoding="utf-8")

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from oasis_jax import classes
-from oasis_jax.report.curves import draw_curves
+from oasis_jax.report.charts import draw_curves
 from oasis_jax.report.events import EventFile
 from oasis_jax.runs import history
 from oasis_jax.runs.folder import Run

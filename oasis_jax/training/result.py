@@ -1,7 +1,7 @@
 """The scores of a finished training: the evaluation of its best checkpoint."""
 
 from oasis_jax.evaluation import record
-from oasis_jax.evaluation.record import Metrics
+from oasis_jax.evaluation.record import Metrics, read_record
 from oasis_jax.evaluation.split import evaluate_split
 from oasis_jax.geometry import common
 from oasis_jax.inference import ensemble
@@ -26,14 +26,13 @@ def show_scores(finished: Finished) -> None:
     networks = ensemble.load([run], mesh)
     result = evaluate_split(networks, finished.tree, split, source, mesh)
     write_evaluation(result, folder, run.curves)
-    show(result.metrics, folder)
 
 
 def _on_disk(finished: Finished, split: str) -> Metrics | None:
     """The evaluation on disk; None if it is not there yet, damaged, or of another checkpoint, data or version."""
     tree, best = finished.tree, finished.checkpoints.best
     try:
-        metrics = record.read(Metrics, finished.run.evaluation(split) / record.METRICS)
+        metrics = read_record(Metrics, finished.run.evaluation(split) / record.METRICS)
     except (OSError, UserError):
         return None
     is_current = (

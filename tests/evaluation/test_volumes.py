@@ -16,8 +16,7 @@ from oasis_jax.evaluation import volumes
 from oasis_jax.evaluation.result import Result
 from oasis_jax.inference.segment import Labels
 from oasis_jax.metrics import surface
-from oasis_jax.report.write import write_files
-from oasis_jax.system.console import silent
+from oasis_jax.report.write import write_evaluation
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.nifti import read_volume
 
@@ -25,7 +24,7 @@ VALUES = ((0,), (1,), (2,), (3,))
 
 
 def evaluate(scans: list[Scan]) -> Result:
-    result, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, data="study", track=silent)
+    result, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, data="study")
     assert not problems
     return result
 
@@ -52,7 +51,7 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
         own = [k for k, pair in enumerate(evaluation.pairs) if pair.case == case]
         truth = np.stack([evaluation.slices[k][1] for k in own])
         predicted = np.stack([evaluation.predictions[k] for k in own])
-        wanted = surface.compare(truth, predicted, (spacing[2], *spacing[:2]))
+        wanted = surface.row(truth, predicted, (spacing[2], *spacing[:2]))
         assert evaluation.surfaces is not None
         np.testing.assert_allclose(evaluation.surfaces.hausdorff[i], wanted.hausdorff)
         np.testing.assert_allclose(evaluation.surfaces.near[i], wanted.near)
@@ -71,10 +70,7 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
     assert evaluation.surfaces.hausdorff[0, 0] >= 1  # CSF of x
 
 
-def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
-    finished: Path,
-    study: Path,
-) -> None:
+def test_the_command_writes_a_report_of_volumes_and_names_mistakes(finished: Path, study: Path) -> None:
     images, labels = patterns(study)
     done = command("evaluate", finished, "--images", images, "--labels", labels)
     assert done.returncode == 0, done.stderr
@@ -90,19 +86,19 @@ def test_the_command_writes_a_report_of_volumes_and_names_mistakes(
     assert (folder / "report.html").stat().st_size > 10_000
     compared = command("compare", finished, "--split", "volumes")
     assert compared.returncode == 0, compared.stderr
-    assert_mistake(command("evaluate", finished, "--images", images), "need both --images and --labels")
-    assert_mistake(command("evaluate", finished, "--orientation", "RAS"), "need both --images and --labels")
-    assert_mistake(
-        command("evaluate", finished, "--images", images, "--labels", labels, "--split", "test"), "leave out --split"
-    )
-    assert_mistake(command("evaluate", finished, "--images", images, "--labels", labels, "--csf", "3"), "given twice")
-    assert_mistake(command("evaluate", finished, "--images", labels, "--labels", images), "which belong to no class")
+    both = ("--images", images, "--labels", labels)
     nothing = ("--background", "0", "1", "2", "3", "--csf", "11", "--gray", "12", "--white", "13")
-    assert_mistake(command("evaluate", finished, "--images", images, "--labels", labels, *nothing), "labels no brain")
-    assert_mistake(
-        command("evaluate", finished, "--images", f"{study}/none-{{subject}}.nii", "--labels", labels),
-        "no file matches",
-    )
+    for words, sentence in (
+        (("--images", images), "need both --images and --labels"),
+        (("--orientation", "RAS"), "need both --images and --labels"),
+        ((*both, "--split", "test"), "leave out --split"),
+        ((*both, "--csf", "3"), "given twice"),
+        ((*both, "--orientation", "RAX"), "--orientation is RAX"),
+        (("--images", labels, "--labels", images), "which belong to no class"),
+        ((*both, *nothing), "labels no brain"),
+        (("--images", f"{study}/none-{{subject}}.nii", "--labels", labels), "no file matches"),
+    ):
+        assert_mistake(command("evaluate", finished, *words), sentence)
 
 
 def test_bad_scans_are_named_and_the_others_are_evaluated(tmp_path: Path) -> None:
@@ -120,7 +116,7 @@ def test_bad_scans_are_named_and_the_others_are_evaluated(tmp_path: Path) -> Non
         return by_grey(frames)
 
     def run(scans: list[Scan]) -> tuple[Result, list[str]]:
-        return volumes.evaluate_volumes(scans, stand_in(counting), values=VALUES, data="study", track=silent)
+        return volumes.evaluate_volumes(scans, stand_in(counting), values=VALUES, data="study")
 
     result, problems = run([bad, sound, far, other])
     evaluation = result.evaluated
@@ -149,8 +145,7 @@ def test_a_sheared_volume_has_millilitres_but_no_surfaces(tmp_path: Path) -> Non
     assert result.evaluated.surfaces is None
     assert scores.surfaces is None
     assert any("voxels of a volume are not rectangular" in caveat for caveat in scores.caveats)
-    (out := tmp_path / "out").mkdir()
-    write_files(out, result, tmp_path / "none.png")
+    write_evaluation(result, out := tmp_path / "out", tmp_path / "none.png")
     assert (out / "report.html").exists()
     assert scores.tissue.each["s"].true["CSF"] == pytest.approx((truth == 1).sum() / 1000)
 

@@ -14,11 +14,3 @@ def test_sums_of_narrow_numbers_do_not_overflow() -> None:
     assert aggregate.sums(many, ["a"] * len(many))[1].item() == 2**10 * (2**24 + 1)
     odd = np.array([[2**24], [1.0]], np.float32)  # a float32 cannot hold their sum
     assert aggregate.sums(odd, ["a", "a"])[1].item() == 2**24 + 1
-
-
-def test_an_average_leaves_out_what_is_not_finite_and_counts_it() -> None:
-    scores = np.array([[1.0, np.nan, np.inf], [2.0, np.nan, 3.0], [6.0, np.nan, np.nan]])
-    mean, undefined, infinite = aggregate.average(scores)
-    assert np.array_equal(mean, [3.0, np.nan, 3.0], equal_nan=True)
-    assert undefined.tolist() == [0, 3, 1]
-    assert infinite.tolist() == [0, 0, 1]

@@ -11,13 +11,10 @@ import pytest
 from browser import open_page, pixels, settled
 from helpers import blob, evaluated, finished_result
 
-from oasis_jax.classes import CLASSES, NAMES
+from oasis_jax.classes import CLASSES
 from oasis_jax.data.phantoms.head import draw_slice, make_head
 from oasis_jax.data.slices import Slice
-from oasis_jax.evaluation.evaluated import Evaluated
 from oasis_jax.evaluation.result import Result
-from oasis_jax.evaluation.scores import SubjectDice
-from oasis_jax.geometry import Spacing
 from oasis_jax.report import charts
 from oasis_jax.report.page import report
 
@@ -25,7 +22,7 @@ SUBJECTS = {"1": "anna", "2": "<b>&bob</b>", "3": "anna"}
 PAIRS = [Slice(case, number, Path(), Path()) for case in ("1", "2", "3") for number in range(3)]
 
 
-def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> Result:
+def evaluation() -> Result:
     """Nine slices: in slice `i` the prediction misses `10 i` pixels of the brain; the last slice has no brain."""
     rng = np.random.default_rng(0)
     slices = [blob(rng) for _ in PAIRS[:-1]] + [(np.zeros((48, 64), np.uint8), np.zeros((48, 64), np.uint8))]
@@ -33,11 +30,8 @@ def evaluation(spacing: Spacing | None = (1.0, 1.0, 1.0)) -> Result:
     for i, prediction in enumerate(predictions[:-1]):
         row, column = prediction.nonzero()
         prediction[row[: 10 * i], column[: 10 * i]] = 0
-    return measured(evaluated(PAIRS, SUBJECTS, slices, list(predictions), spacing))
-
-
-def measured(found: Evaluated) -> Result:
-    return finished_result(found, run="<u>r", data="<i>mine", spacing_mm=(1.0, 1.0, None))
+    found = evaluated(PAIRS, SUBJECTS, slices, list(predictions), (1.0, 1.0, 1.0))
+    return finished_result(found, ["<u>r"], "<i>mine")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +58,7 @@ def test_544_slices_stay_below_15_mb() -> None:
     rng = np.random.default_rng(0)
     image, truth = draw_slice(make_head(rng), 10.0, rng)
     wrong = np.where((truth > 0) & (rng.random(truth.shape) < 0.1), truth % 3 + 1, truth).astype(np.uint8)
-    result = measured(evaluated(PAIRS[:1], SUBJECTS, [(image, truth)], [wrong], None))
+    result = finished_result(evaluated(PAIRS[:1], {"1": "anna"}, [(image, truth)], [wrong], None))
     with_slice = report(result, Path("nowhere"))
     bare = result.evaluated._replace(pairs=[], slices=[], predictions=[])
     without = report(result._replace(evaluated=bare), Path("nowhere"))
@@ -73,14 +67,7 @@ def test_544_slices_stay_below_15_mb() -> None:
 
 def test_charts_name_the_worst_subject_and_accept_absent_classes() -> None:
     each = {"anna": (1.0, 0.9, None, 0.8, None), "bob": (1.0, 0.5, None, 0.9, None)}
-    none = dict.fromkeys(CLASSES)
-    dice = SubjectDice(
-        mean=none,
-        standard_deviation=none,
-        worst=none,
-        subjects_left_out=dict(zip(NAMES, (0, 0, 2, 0), strict=True)),
-        each={name: dict(zip(CLASSES, values, strict=True)) for name, values in each.items()},
-    )
+    dice = {name: dict(zip(CLASSES, values, strict=True)) for name, values in each.items()}
     drawn = charts.subjects(dice)
     assert drawn.startswith("<svg")
     assert drawn == charts.subjects(dice)

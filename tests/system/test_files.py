@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from helpers import assert_mistake, blob, command, launch, write_tree
 from oasis_jax import train
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import write_png
+from oasis_jax.evaluation.record import Metrics, read_record
 from oasis_jax.prediction import outputs
+from oasis_jax.report import tables
 from oasis_jax.system import files
 from oasis_jax.system.errors import explain
 
@@ -127,6 +130,12 @@ def test_names_that_are_no_utf_8_are_labelled(finished: Path, tmp_path: Path, mo
     assert (tmp_path / "out" / f"{BAD}_labels.png").is_file()
     with (tmp_path / "out" / "tissue.csv").open(encoding="utf-8", newline="") as file:
         assert sorted(row["file"] for row in csv.DictReader(file)) == [r"caf\xe9.png", "é.png"]
+
+
+def test_names_in_tables_are_taken_literally(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = read_record(Metrics, finished / "evaluation/test/metrics.json")
+    tables.console().print(tables.score_table(replace(metrics, data="a[bold]b[/x] :brain:")))
+    assert "a[bold]b[/x] :brain:, test" in capsys.readouterr().out
 
 
 def test_an_array_on_a_full_disk_says_so(tmp_path: Path) -> None:
