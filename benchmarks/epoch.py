@@ -25,6 +25,7 @@ import tyro
 
 from oasis_jax.config import Config
 from oasis_jax.data.open import open_data
+from oasis_jax.system import sharding
 from oasis_jax.train import parse
 from oasis_jax.training import program as programs
 from oasis_jax.training.result import show_scores
@@ -100,6 +101,7 @@ def run(settings: Config, times: Times) -> float:
 def main() -> None:
     arguments, words = tyro.cli(Arguments, description=__doc__, return_unknown_args=True)
     settings = parse(words).config
+    sharding.divide_cpu(settings.train.batch)
     times: Times = {kind: [] for kind in ("start", "input", "validate")}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -90,8 +90,10 @@ OTHERS = (
     ),
     Tool("N4 + Atropos", "atropos", ("antspyx",), (f"{SCRIPTS}/atropos.py", "{image}", "{mask}", LABELS)),
     Tool("DIPY HMRF", "dipy", ("dipy",), (f"{SCRIPTS}/hmrf.py", "{image}", "{mask}", LABELS)),
+    Tool("Otsu", "", ("numpy",), (f"{SCRIPTS}/otsu.py", "{image}", "{mask}", LABELS)),
 )
 MASKER = Tool("deepbet", "deepbet", ("deepbet", "torch"), (f"{SCRIPTS}/brain_mask.py", "{image}", LABELS))
+BRAINCHOP = "brainchop 0.2.5: not run, it takes hours without a GPU"
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,7 @@ def scans_tables(tools: Sequence[Tool], arguments: Arguments) -> list[str]:
     needs = {tool: "brain mask" if tool.needs_mask else "-" for tool in tools}
     rows = [scans_row(title(tool, arguments) + tool.note, needs[tool], found) for tool, found in runs.items()]
     rows.append(scans_row("FSL FAST itself", "brain mask", fast))
+    rows.append([BRAINCHOP, *["-"] * (len(SCANS_HEAD) - 1)])
     others = {tool.name: runs[tool] for tool in tools if tool != OURS} | {"FAST": fast}
     pairs = [
         paired_row(name, truth, runs[OURS], theirs)

@@ -70,6 +70,7 @@ def load(
     framework: str, settings: Config, size: tuple[int, int], batch: int, mode: str, folder: Path
 ) -> tuple[str, dict[str, str]]:
     """Make the program to time and run it twice, so that it is compiled; return its device and versions."""
+    settings = replace(settings, train=replace(settings.train, batch=batch))
     with np.load(folder / "parameters.npz") as parameters:
         program = _build(framework)(settings, dict(parameters))
     batch_on_device = program.put(make_batch(batch, size, settings.data.channels))
@@ -106,7 +107,8 @@ def _build(framework: str) -> Callable[..., Program]:
 
 def _probe(framework: str, settings: Config, size: tuple[int, int], parameters: Arrays) -> Arrays:
     """Logits, losses and confusion matrices of two slices, in exact float32 without dropout."""
-    exact = replace(settings, model=replace(settings.model, dtype="float32", dropout=0.0))
+    model, train = replace(settings.model, dtype="float32", dropout=0.0), replace(settings.train, batch=2)
+    exact = replace(settings, model=model, train=train)
     program = _build(framework)(exact, parameters, exact=True)
     batch = program.put(make_batch(2, size, settings.data.channels))
     logits, confusion = program.outputs(batch)

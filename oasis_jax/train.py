@@ -103,8 +103,8 @@ def main() -> None:
 
 _HELP = """\
 Train an Improved U-Net on brain slices, keep the checkpoint with the lowest validation loss, and report its Dice.
-An experiment is one of oasis, original, paper and quickstart, or a Python file that exports a `config`. Without one it
-is the quickstart: made-up heads, minutes on a CPU; with --init RUN it has that run's network, data options,
+An experiment is one of heads, oasis, original, paper and quickstart, or a Python file that exports a `config`. Without
+one it is the quickstart: made-up heads, minutes on a CPU; with --init RUN it has that run's network, data options,
 augmentation and optimizer, at a tenth of its learning rate; length, seed and split are the defaults. Started again, it
 resumes.
 

@@ -59,6 +59,7 @@ def unflatten(parameters: Arrays) -> unet.Params:
 
 def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
     """The package, without augmentation. With `exact`, a GPU computes float32 products, not TF32."""
+    sharding.divide_cpu(settings.train.batch)
     sharding.configure_jax()
     jax.config.update("jax_default_matmul_precision", "highest" if exact else None)
     params = unflatten(parameters)
