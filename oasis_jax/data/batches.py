@@ -50,7 +50,7 @@ class Source(Sequence[Any]):
         return len(self._slices)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._pair(index)  # two threads may read it at once; they read the same
+        return self._pair(int(index))  # for a cache, an integer of numpy is another one
 
     def _padded(self, index: Any) -> Pair:
         image, classes = self._read(self._slices[index])

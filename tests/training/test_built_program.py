@@ -12,7 +12,7 @@ from helpers import create_run
 
 from oasis_jax.config import Config, Data, Model, Optim, Train
 from oasis_jax.data import batches
-from oasis_jax.data.dataset import load_dataset
+from oasis_jax.data.open import open_data
 from oasis_jax.data.slices import Slice
 from oasis_jax.network import unet
 from oasis_jax.runs.history import Row, Validation
@@ -27,7 +27,7 @@ SMALL = Model(stem=2, levels=3, crop=None)
 def test_another_learning_rate_length_or_seed_needs_no_other_compiled_program(tree: Path) -> None:
     def lowered(optim: Optim, train: Train) -> list[str]:
         settings = Config(data=Data(root=tree, threads=1), model=SMALL, optim=optim, train=train)
-        built: Any = program.build(settings, load_dataset(tree), unet.network(SMALL))
+        built: Any = program.build(settings, open_data(settings, ("train", "validate")), unet.network(SMALL))
         state = jax.eval_shape(built.begin, built.init_key)
         step = built.train_step.lower(state, next(built.batches(0)), built.step_key, built.rate(0))
         return [built.begin.lower(built.init_key).as_text(), step.as_text()]
@@ -39,7 +39,7 @@ def test_another_learning_rate_length_or_seed_needs_no_other_compiled_program(tr
 
 def test_a_run_can_be_counted_in_steps(tree: Path) -> None:
     settings = Config(data=Data(root=tree), model=SMALL, train=Train(batch=4, steps=6, validate_every=4))
-    built = program.build(settings, load_dataset(tree), unet.network(SMALL))
+    built = program.build(settings, open_data(settings, ("train", "validate")), unet.network(SMALL))
     assert [step for step in range(8) if built.is_due(step)] == [4, 6]
     rates = [float(built.rate(step)) for step in range(6)]
     assert max(rates) > 10 * rates[-1]  # the cycle ends with the steps
