@@ -26,7 +26,9 @@ LOGITS, LOSSES, COUNTS = 1e-4, 1e-3, 1e-3
 """Largest allowed differences from the package: of a logit; of the loss of one of the first steps; and the share of
 pixels in another cell of the confusion matrix (the largest logits may be equal)."""
 
-_STEPS = 3
+_STEPS, _SLICES = 3, 2
+"""Steps, and slices in each, that must agree."""
+
 _running: dict[str, Any] = {}
 
 
@@ -41,9 +43,14 @@ def make_batch(count: int, size: tuple[int, int], channels: int) -> Arrays:
     }
 
 
+def of_batch(settings: Config, batch: int) -> Config:
+    """Settings with another size of a batch, which decides on the devices of a CPU."""
+    return replace(settings, train=replace(settings.train, batch=batch))
+
+
 def write_reference(settings: Config, size: tuple[int, int], folder: Path) -> None:
     """Write initial parameters and what the package computes from them. For the worker of "ours"."""
-    parameters = importlib.import_module("peers.ours").initial(settings, size)
+    parameters = importlib.import_module("peers.ours").initial(of_batch(settings, _SLICES), size)
     np.savez(folder / "parameters.npz", **parameters)
     computed = _probe("ours", settings, size, parameters)
     logits, losses, confusion = (computed[name] for name in ("logits", "losses", "confusion"))
@@ -70,7 +77,7 @@ def load(
     framework: str, settings: Config, size: tuple[int, int], batch: int, mode: str, folder: Path
 ) -> tuple[str, dict[str, str]]:
     """Make the program to time and run it twice, so that it is compiled; return its device and versions."""
-    settings = replace(settings, train=replace(settings.train, batch=batch))
+    settings = of_batch(settings, batch)
     with np.load(folder / "parameters.npz") as parameters:
         program = _build(framework)(settings, dict(parameters))
     batch_on_device = program.put(make_batch(batch, size, settings.data.channels))
@@ -107,10 +114,9 @@ def _build(framework: str) -> Callable[..., Program]:
 
 def _probe(framework: str, settings: Config, size: tuple[int, int], parameters: Arrays) -> Arrays:
     """Logits, losses and confusion matrices of two slices, in exact float32 without dropout."""
-    model, train = replace(settings.model, dtype="float32", dropout=0.0), replace(settings.train, batch=2)
-    exact = replace(settings, model=model, train=train)
+    exact = replace(of_batch(settings, _SLICES), model=replace(settings.model, dtype="float32", dropout=0.0))
     program = _build(framework)(exact, parameters, exact=True)
-    batch = program.put(make_batch(2, size, settings.data.channels))
+    batch = program.put(make_batch(_SLICES, size, settings.data.channels))
     logits, confusion = program.outputs(batch)
     losses = [float(program.train(batch)) for _ in range(_STEPS)]
     return {"logits": logits, "confusion": confusion, "losses": np.array(losses)}

@@ -18,6 +18,7 @@ from peers import Arrays, Program
 
 def initial(settings: Config, size: tuple[int, int]) -> Arrays:
     """Initial parameters by "module/name". Biases are not 0, so that a missing bias is noticed."""
+    sharding.divide_cpu(settings.train.batch)
     sharding.configure_jax()
     init, _ = unet.network(settings.model)
     params = jax.jit(init, static_argnums=1)(jax.random.key(settings.train.seed), (*size, settings.data.channels))
