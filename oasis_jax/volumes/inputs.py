@@ -30,8 +30,8 @@ _AHEAD = 3
 """Files that are read ahead of the one that is labelled; few, because a volume takes a tenth of a gigabyte."""
 
 _ZERO_SHARE = 0.1
-"""Share of the brightest tissue up to which the background counts as 0: the noise of honest scans lies below. On a drawn
-head, a share of .14 in place of .05 cost gray matter .003 of its Dice."""
+"""Share of the brightest tissue up to which the background counts as 0: the noise of honest scans lies below. On one
+drawn head, a share of .14 in place of .05 cost gray matter .003 of its Dice."""
 
 BACKGROUND = np.array([1, 0, 0, 0], np.float32)
 """The probabilities of a pixel that is certainly background."""
