@@ -26,9 +26,9 @@ import numpy as np
 from PIL import Image
 
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.cut import read_input
 from oasis_jax.volumes.finding import InputFile, find_inputs
 from oasis_jax.volumes.frame import Framing
-from oasis_jax.volumes.inputs import read_input
 
 PATIENCE = 5.0
 """Seconds allowed for a file of a few thousand voxels."""

@@ -29,8 +29,8 @@ from oasis_jax.prediction.summary import FileSummary, file_summary
 from oasis_jax.pretrained import FOLDER, RunPath
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.console import track
+from oasis_jax.volumes.cut import read_input
 from oasis_jax.volumes.finding import InputFile
-from oasis_jax.volumes.inputs import read_input
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from oasis_jax import pretrained
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
+from oasis_jax.volumes.cut import read_inputs
 from oasis_jax.volumes.finding import find_inputs
-from oasis_jax.volumes.inputs import read_inputs
 
 COPIES, TURNS = 4, 3
 MEASURE = Path(__file__).parent / "tools" / "measure.py"

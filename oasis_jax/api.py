@@ -27,9 +27,9 @@ from oasis_jax.pretrained import run_path
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.cut import Input, cut_volume, read_input
 from oasis_jax.volumes.finding import InputFile, find_inputs
 from oasis_jax.volumes.frame import Framing
-from oasis_jax.volumes.inputs import Input, cut_volume, read_input
 from oasis_jax.volumes.nifti import Volume, check_orientation, own_axes, read_volume, stacked, turn_image
 
 FilePath = str | os.PathLike[str]

@@ -14,9 +14,9 @@ import tyro
 
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.prediction import bids, pages
-from oasis_jax.prediction.destination import PLAIN, Destination, Form
+from oasis_jax.prediction.pipeline import label_files
 from oasis_jax.prediction.record import Settings
-from oasis_jax.prediction.run import label_files
+from oasis_jax.prediction.results import PLAIN, Destination, Form
 from oasis_jax.prediction.summary import FileSummary, screen_line
 from oasis_jax.pretrained import RunPath
 from oasis_jax.runs.checkpoints import digest

@@ -43,10 +43,9 @@ from oasis_jax.prediction import outputs
 from oasis_jax.prediction.summary import file_summary
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
-from oasis_jax.volumes import inputs
+from oasis_jax.volumes.cut import read_input, read_inputs
 from oasis_jax.volumes.finding import InputFile, find_inputs
 from oasis_jax.volumes.frame import Framing, Place, place_head, volume_grey
-from oasis_jax.volumes.inputs import read_input, read_inputs
 from oasis_jax.volumes.png import read_grey
 
 LOOKS: Ranges = {"mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
@@ -229,7 +228,7 @@ def test_whatever_one_file_does_is_a_line_about_it(tmp_path: Path, monkeypatch: 
             raise faults[file.name]
         return read_input(file, **rest)
 
-    monkeypatch.setattr(inputs, "read_input", reading)
+    monkeypatch.setattr(cut, "read_input", reading)
     problems: dict[Path, str] = {}
     assert [item.source.name for item in read_inputs(files, FRAMING, None, problems.__setitem__)] == ["b", "d"]
     assert problems == {
@@ -425,7 +424,7 @@ def test_an_interruption_while_labels_are_written_loses_no_row(tmp_path: Path, m
             yield one
             assert begun.wait(60)
 
-    monkeypatch.setattr("oasis_jax.prediction.run.label", stream)
+    monkeypatch.setattr("oasis_jax.prediction.pipeline.label", stream)
     monkeypatch.setattr(outputs, "write_overlay", slow)
     monkeypatch.setattr("oasis_jax.inference.label._AHEAD", 0)
     with pytest.raises(KeyboardInterrupt):

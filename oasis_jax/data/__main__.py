@@ -13,7 +13,7 @@ import tyro
 from oasis_jax.config import SPLITS, Split
 from oasis_jax.data.build import Rule, write_study
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.heads import dataset as heads
+from oasis_jax.data.heads import tree as heads
 from oasis_jax.data.heads.label_map import STANDARD, read_table
 from oasis_jax.data.phantoms import tree as phantoms
 from oasis_jax.data.phantoms import volume as phantom_volume

@@ -21,9 +21,9 @@ from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics import surface
 from oasis_jax.system import console
 from oasis_jax.system.errors import UserError, describe
+from oasis_jax.volumes.cut import read_inputs
 from oasis_jax.volumes.finding import InputFile
 from oasis_jax.volumes.frame import volume_grey
-from oasis_jax.volumes.inputs import read_inputs
 from oasis_jax.volumes.nifti import Volume, check_orientation, check_slices, planes, read_volume, slice_spacing
 
 

@@ -12,7 +12,7 @@ from oasis_jax.geometry import Size
 from oasis_jax.inference.segment import Labels, Segmenter
 from oasis_jax.system.ahead import ahead
 from oasis_jax.volumes.anatomy import brain_piece
-from oasis_jax.volumes.inputs import BACKGROUND, Input, own_classes, own_probabilities
+from oasis_jax.volumes.cut import BACKGROUND, Input, own_classes, own_probabilities
 
 _AHEAD = 2
 """Number of batches that devices compute before the host reads the labels of the first one."""

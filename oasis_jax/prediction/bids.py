@@ -14,7 +14,7 @@ from oasis_jax.classes import FOREGROUND, NAMES
 from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.prediction import outputs, tables
-from oasis_jax.prediction.destination import Form
+from oasis_jax.prediction.results import Form
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import plain_name, write_text
 from oasis_jax.volumes.finding import InputFile, Problems, find_inputs, stem

@@ -24,8 +24,8 @@ from oasis_jax.runs.folder import Run
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.cut import read_input
 from oasis_jax.volumes.finding import InputFile
-from oasis_jax.volumes.inputs import read_input
 
 SIZE = (64, 80)
 SETTINGS = Config(

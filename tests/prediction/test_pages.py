@@ -18,8 +18,8 @@ from oasis_jax.prediction import pages, tables
 from oasis_jax.prediction.record import Settings
 from oasis_jax.prediction.summary import FileSummary, file_summary
 from oasis_jax.runs.trained import Trained
+from oasis_jax.volumes.cut import read_input
 from oasis_jax.volumes.finding import InputFile
-from oasis_jax.volumes.inputs import read_input
 
 RANGES: Ranges = dict.fromkeys(MEASURES, (0.0, 255.0))
 NAME = "a <b>&c.nii.gz"

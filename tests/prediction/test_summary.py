@@ -23,8 +23,8 @@ from oasis_jax.runs.folder import Run
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.anatomy import narrows_upward
+from oasis_jax.volumes.cut import read_input
 from oasis_jax.volumes.finding import InputFile
-from oasis_jax.volumes.inputs import read_input
 
 ALL: Ranges = dict.fromkeys(MEASURES, (0.0, 255.0))
 

@@ -22,9 +22,9 @@ from oasis_jax.prediction.pages import volume_page
 from oasis_jax.prediction.summary import file_summary
 from oasis_jax.report import voxels
 from oasis_jax.runs.trained import Trained
+from oasis_jax.volumes.cut import read_input
 from oasis_jax.volumes.finding import InputFile
 from oasis_jax.volumes.frame import Framing, volume_grey
-from oasis_jax.volumes.inputs import read_input
 from oasis_jax.volumes.nifti import planes
 
 EXTENT = (72, 96, 84)

@@ -9,10 +9,10 @@ import pytest
 from helpers import command, save
 
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.heads.dataset import draw_head, find_maps, head_key, splits_of
 from oasis_jax.data.heads.draw import STYLE, HeadMap
 from oasis_jax.data.heads.label_map import STANDARD, read_map, read_table
 from oasis_jax.data.heads.priors import NAMES
+from oasis_jax.data.heads.tree import draw_head, find_maps, head_key, splits_of
 from oasis_jax.data.slices import read_pair
 from oasis_jax.geometry import Cut
 from oasis_jax.system.errors import UserError

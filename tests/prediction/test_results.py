@@ -242,9 +242,9 @@ from dataclasses import replace
 from pathlib import Path
 from oasis_jax.volumes.finding import InputFile
 from oasis_jax.prediction import record
-from oasis_jax.prediction.destination import Destination
+from oasis_jax.prediction.results import Destination
 sys.path[:0] = [sys.argv[4], str(Path(sys.argv[4]).parent)]
-from test_destination import SETTINGS, summary
+from test_results import SETTINGS, summary
 
 folder, meeting, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 (meeting / name).touch()

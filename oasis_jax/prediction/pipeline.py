@@ -7,14 +7,14 @@ from pathlib import Path
 
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.prediction.destination import Destination
 from oasis_jax.prediction.record import Settings
+from oasis_jax.prediction.results import Destination
 from oasis_jax.prediction.summary import FileSummary
 from oasis_jax.system import console
 from oasis_jax.system.ahead import ahead
 from oasis_jax.system.errors import describe
+from oasis_jax.volumes.cut import read_inputs
 from oasis_jax.volumes.finding import InputFile, Problems
-from oasis_jax.volumes.inputs import read_inputs
 
 Tell = Callable[[InputFile, FileSummary, bool], object]
 """Shows what was found in a file, and whether an earlier call had found it."""
