@@ -43,6 +43,7 @@ from oasis_jax.prediction import outputs
 from oasis_jax.prediction.summary import file_summary
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes import cut
 from oasis_jax.volumes.cut import read_input, read_inputs
 from oasis_jax.volumes.finding import InputFile, find_inputs
 from oasis_jax.volumes.frame import Framing, Place, place_head, volume_grey
