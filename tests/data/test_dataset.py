@@ -88,7 +88,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     SEG.format(9): (lambda path: blank(path, (64, 64)), "slices of different sizes"),
     SEG.replace("seg_1", "mask_1").format(1): (blank, "not named seg_CASE_slice_K.nii.png (1)"),
 }
-"""What is done to each file, and what is said of it."""
+"""How each file is labelled and written."""
 
 
 def test_all_problems_are_listed_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
