@@ -12,10 +12,11 @@ def open_streams() -> None:
     os.close(number)
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    screen = sys.stderr.buffer if sys.stderr else open(2, "wb", closefd=False)  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.stderr = _Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+    encoding = sys.stderr.encoding if sys.stderr else None
+    sys.stderr = _Screen(screen, encoding, "backslashreplace", line_buffering=True)
 
 
 class _Screen(io.TextIOWrapper):

@@ -36,8 +36,9 @@ errors.run_command(lambda: files.atomic_folder(Path({str(tmp_path / "made")!r}),
 
 
 @pytest.mark.parametrize("closed", [">&- 2>&- <&-", ">/dev/full", "2>/dev/full", "| true"])
-def test_closed_and_full_streams_make_no_traceback(closed: str, data: Path) -> None:
-    line = f"exec 3>&2; {sys.executable} -m oasis_jax.data check '{data}' {closed}; echo ${{PIPESTATUS[0]}} >&3"
+def test_closed_and_full_streams_make_no_traceback(closed: str, data: Path, tmp_path: Path) -> None:
+    fresh = f"OASIS_JAX_CACHE='{tmp_path}'"  # so that files are checked, with a progress bar
+    line = f"exec 3>&2; {fresh} {sys.executable} -m oasis_jax.data check '{data}' {closed}; echo ${{PIPESTATUS[0]}} >&3"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
     status = int(done.stderr.splitlines()[-1])
     assert "Traceback" not in done.stderr
