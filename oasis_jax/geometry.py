@@ -1,6 +1,5 @@
 """How slices lie in a head: the plane they show, their size, their spacing, and how a tree of them was cut."""
 
-import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ CUT = "cut.json"
 
 def write_cut(root: Path, cut: Cut) -> None:
     """Record in a tree how its slices were cut; a tree without this record counts as cut like OASIS."""
-    write_text(root / CUT, json.dumps(dataclasses.asdict(cut), indent=2) + "\n")
+    write_text(root / CUT, json.dumps(records.to_json(cut), indent=2) + "\n")
 
 
 def parse_cut(content: Any) -> Cut:

@@ -1,6 +1,6 @@
 """What prediction finds in a file: areas, heights, millilitres, and what the user should know."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -30,7 +30,8 @@ _SMALLEST_BRAIN = 600.0
 """Millilitres of brain and CSF of an adult, with much room for what is labelled as background by mistake."""
 
 
-class SliceSummary(NamedTuple):
+@dataclass(frozen=True)
+class SliceSummary:
     """The values of one slice in the tables."""
 
     number: int
@@ -51,12 +52,13 @@ class SliceSummary(NamedTuple):
         return sum(self.areas)
 
 
-class FileSummary(NamedTuple):
+@dataclass(frozen=True)
+class FileSummary:
     """The values of one file in the tables."""
 
     file: str
     """As `InputFile.shown`."""
-    slices: list[SliceSummary]
+    slices: tuple[SliceSummary, ...]
     millilitres: Float64[np.ndarray, "3"] | None
     """Volumes of CSF, gray matter and white matter over the counted slices; None for one slice, or if the slice
     spacing is unknown."""
@@ -137,7 +139,7 @@ def file_summary(segmentation: Segmentation, trained: Trained, all_heights: bool
         )
         for k in range(len(areas))
     ]
-    return FileSummary(file.source.shown, slices, millilitres, whole, tuple(notes))
+    return FileSummary(file.source.shown, tuple(slices), millilitres, whole, tuple(notes))
 
 
 def _unlike(

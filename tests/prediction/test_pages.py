@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segmentation, Fi
     path = save(tmp_path_factory.mktemp("volumes") / NAME, values)
     (volume,) = label([read_input(InputFile(path, NAME.removesuffix(".nii.gz")), FRAMING)], stand_in(), False)
     summary = file_summary(volume, Trained(Cut("axial", (0.5, 0.75)), RANGES))
-    return volume, summary._replace(notes=("it is <i>strange</i>",))
+    return volume, replace(summary, notes=("it is <i>strange</i>",))
 
 
 def page_of(volume: Segmentation, summary: FileSummary) -> str:
@@ -66,13 +67,13 @@ def test_the_page_of_a_volume_shows_every_slice_with_head_and_all_notes(
     assert sum("labels are unreliable" in text for text in texts) >= summary.outside > 0
     areas = [f"CSF {row.areas[0] / 100:.1f}" for row in summary.slices]
     assert all(areas[int(re.findall(r"slice (\d+)", text)[0])] in text for text in texts)
-    assert "Nothing was flagged" in page_of(volume, summary._replace(notes=()))
+    assert "Nothing was flagged" in page_of(volume, replace(summary, notes=()))
 
 
 def test_the_index_links_to_every_file_of_the_table(labelled: tuple[Segmentation, FileSummary], tmp_path: Path) -> None:
     _, summary = labelled
     settings = Settings(("0" * 64,), 0, mirror=False, orientation=None, all_heights=False, values="own")
-    slice_ = summary._replace(file="x.png", notes=(), millilitres=None)
+    slice_ = replace(summary, file="x.png", notes=(), millilitres=None)
     tables.write(tmp_path, [summary, slice_], settings)
     (tmp_path / "a <b>&c_view.html").touch()
     (tmp_path / "x_overlay.png").touch()

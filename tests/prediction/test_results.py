@@ -201,7 +201,7 @@ def test_json_has_a_line_for_each_input_and_nothing_else(finished: Path, tmp_pat
 
 
 def summary(file: str, area: float = 1.0) -> FileSummary:
-    return FileSummary(file, [SliceSummary(0, None, None, False, 0.9, (area, area, area))], None, True, ())
+    return FileSummary(file, (SliceSummary(0, None, None, False, 0.9, (area, area, area)),), None, True, ())
 
 
 SETTINGS = Settings(("0" * 64,), 0, mirror=False, orientation=None, all_heights=False, values="own")
