@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from oasis_jax import classes
 from oasis_jax.system import records
@@ -12,8 +13,9 @@ from oasis_jax.system import records
 
 @dataclass(frozen=True)
 class Training:
-    """What a training step reports (kind "train")."""
+    """What a training step reports."""
 
+    kind: ClassVar = "train"
     gradient_norm: float
     """Euclidean norm of the whole gradient."""
     loss: float
@@ -24,11 +26,12 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What a validation reports (kind "validate"); tuples hold the four classes, None if a score is undefined.
+    """What a validation reports; tuples hold the four classes, None if a score is undefined.
 
     Older runs lack those with a default.
     """
 
+    kind: ClassVar = "validate"
     loss: float
     """Mean over the slices of the split."""
     calibration_error: float | None = None
@@ -51,14 +54,9 @@ class Row:
     step: int
     numbers: Training | Validation
 
-    @property
-    def kind(self) -> str:
-        """The kind of the line: train or validate."""
-        return next(kind for kind, numbers in _KINDS.items() if isinstance(self.numbers, numbers))
-
     def line(self) -> str:
         """The line as text, which `parse` reads."""
-        return json.dumps({"step": self.step, "kind": self.kind, **records.to_json(self.numbers)})
+        return json.dumps({"step": self.step, "kind": self.numbers.kind, **records.to_json(self.numbers)})
 
     def scalars(self) -> Iterator[tuple[str, float]]:
         """The numbers that are defined, by name; those of a class as `name/class`."""
@@ -69,7 +67,7 @@ class Row:
                     yield f"{name}/{label}".rstrip("/"), number
 
 
-_KINDS: dict[str, type[Training] | type[Validation]] = {"train": Training, "validate": Validation}
+_KINDS: dict[str, type[Training | Validation]] = {numbers.kind: numbers for numbers in (Training, Validation)}
 
 
 def parse(line: str) -> Row:

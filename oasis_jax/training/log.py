@@ -114,7 +114,7 @@ class Log:
         self._rows.append(row)
         if self._main:
             for name, value in row.scalars():
-                self._events.scalar(row.step, f"{row.kind}/{name}", value)
+                self._events.scalar(row.step, f"{row.numbers.kind}/{name}", value)
             self._file.write(row.line() + "\n")
             self._file.flush()
 
