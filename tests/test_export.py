@@ -218,7 +218,7 @@ def test_each_mistake_is_named_and_leaves_nothing(trained: Path, artefact: Path,
     shutil.copytree(trained, tmp_path / "copy")
     copy = Run.load(tmp_path / "copy")
     (copy.evaluation("validate") / "metrics.json").write_text("{")
-    with pytest.raises(UserError, match=r"metrics.json is damaged \(.*\): evaluate validate again, or remove it\."):
+    with pytest.raises(UserError, match=r"metrics.json is damaged, .* \(.*\): evaluate validate again, or remove it\."):
         export.export([copy], output)
     (copy.evaluation("validate") / "metrics.json").unlink()
 

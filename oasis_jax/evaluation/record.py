@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -20,15 +20,13 @@ from oasis_jax.system.errors import UserError
 METRICS, SUBJECTS = "metrics.json", "subjects.json"
 """Names of the files."""
 
-SCHEMA = 1
-"""Version of both files. Any change that could break a reader raises it. A file without a schema counts as 1."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRecord:
     """What was evaluated, and on which data."""
 
-    schema: int = SCHEMA
+    schema: Literal[1] = 1
+    """Version of the file. Any change that could break a reader raises it. A file without a schema counts as 1."""
     run: str
     """Name of the run's folder."""
     data: str
@@ -85,19 +83,14 @@ def read_record(kind: type[File], path: Path) -> File:
     """Read a `metrics.json` or a `subjects.json`.
 
     Raises:
-        UserError: the file is damaged, or another version of the program wrote it and this version cannot use it.
+        UserError: the file is damaged, or another version of the program wrote it.
         OSError: the file cannot be read.
     """
-    schema: object = SCHEMA
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        schema = values.get("schema") if isinstance(values, dict) else schema
-        if schema not in (None, SCHEMA):
-            raise ValueError(f"its schema is {schema}, not {SCHEMA}")
-        return records.from_json(kind, values)
+        return records.from_json(kind, json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
-        fault = "damaged" if schema == SCHEMA else "of another version of the program"
-        raise UserError(f"{path} is {fault} ({error}): evaluate {path.parent.name} again, or remove it.") from error
+        fault = f"{path} is damaged, or another version of the program wrote it ({error})"
+        raise UserError(f"{fault}: evaluate {path.parent.name} again, or remove it.") from error
 
 
 def read_metrics(run: Run, splits: Sequence[str], averaging: str = "") -> dict[str, Metrics]:
