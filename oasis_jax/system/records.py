@@ -49,15 +49,15 @@ def from_json(kind: type[Record], values: Any, name: str | None = None) -> Recor
 
 def _read(kind: Any, value: Any, name: str, axes: dict[str, int]) -> Any:
     """Check a value and convert it; `axes` has the length of each named axis, and gets those of arrays read here."""
-    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    origin, parts, is_record = typing.get_origin(kind), typing.get_args(kind), dataclasses.is_dataclass(kind)
     if origin in (types.UnionType, typing.Union):
         return None if value is None else _read(parts[0], value, name, axes)
-    if isinstance(value, dict) and (origin is dict or dataclasses.is_dataclass(kind)):
+    if isinstance(value, dict) and (is_record or origin is dict):
         kinds, needed = _entries(kind, value)
         if missing := [entry for entry in needed if entry not in value]:
             raise ValueError(f"{name} has no {missing[0]}")
         read = {entry: _read(kinds[entry], value[entry], f"{name}.{entry}", axes) for entry in kinds if entry in value}
-        return read if origin is dict else kind(**read)
+        return kind(**read) if is_record else read
     if origin is tuple and isinstance(value, list):
         kinds = parts[:1] * len(value) if parts[-1] is ... else parts
         if len(kinds) == len(value):
