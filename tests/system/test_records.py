@@ -64,11 +64,13 @@ def test_a_record_comes_back_as_it_was() -> None:
 
 
 def test_older_and_newer_values_are_read_where_they_hold_what_is_needed() -> None:
-    changed = values(later=1, pairs=[{"first": 3, "third": 4}], size=[1, 2], sums=[[1, 2, 3], [4, 5, 6]])
+    amounts = {"dry matter": 0.5, "wet matter": None, "fat": 1}
+    changed = values(later=1, amounts=amounts, pairs=[{"first": 3, "third": 4}], size=[1, 2], sums=[[1, 2, 3]] * 2)
     del changed["new"]
     back = records.from_json(Whole, changed)
     assert back.new is False
     assert back.size == (1.0, 2.0)
+    assert back.amounts == WHOLE.amounts
     assert back.pairs == (Part(3),)
     assert present(back.sums).dtype == np.float64
 
@@ -82,6 +84,7 @@ def test_older_and_newer_values_are_read_where_they_hold_what_is_needed() -> Non
         ({"count": 2.0}, "mine.count is 2.0 and must be int"),
         ({"file": 3}, "mine.file is 3 and must be Path"),
         ({"size": [1, 2, 3]}, "mine.size is a list and must be tuple"),
+        ({"size": [True, 2]}, "mine.size[0] is True and must be float"),
         ({"size": [10**400, 2]}, "mine.size[0] is 1000"),
         ({"size": [float("nan"), 2]}, "mine.size[0] is nan"),
         ({"parts": {"p": {}}}, "mine.parts.p has no first"),
