@@ -10,8 +10,8 @@ from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.prediction import tables
 from oasis_jax.prediction.summary import FileSummary, SliceSummary
+from oasis_jax.prediction.voxels import packed
 from oasis_jax.report import template
-from oasis_jax.report.voxels import packed
 from oasis_jax.system.files import printable
 from oasis_jax.volumes.finding import stem
 from oasis_jax.volumes.nifti import Volume

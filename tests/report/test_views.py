@@ -17,10 +17,9 @@ from PIL import Image
 from oasis_jax.data.appearance import MEASURES
 from oasis_jax.geometry import Axis, Cut
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.prediction import outputs
+from oasis_jax.prediction import outputs, voxels
 from oasis_jax.prediction.pages import volume_page
 from oasis_jax.prediction.summary import file_summary
-from oasis_jax.report import voxels
 from oasis_jax.runs.trained import Trained
 from oasis_jax.volumes.cut import read_input
 from oasis_jax.volumes.finding import InputFile
