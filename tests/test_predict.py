@@ -46,7 +46,7 @@ from oasis_jax.system.errors import UserError
 from oasis_jax.volumes import cut
 from oasis_jax.volumes.cut import read_input, read_inputs
 from oasis_jax.volumes.finding import InputFile, find_inputs
-from oasis_jax.volumes.frame import Framing, Place, place_head, volume_grey
+from oasis_jax.volumes.frame import Framing, volume_grey
 from oasis_jax.volumes.png import read_grey
 
 LOOKS: Ranges = {"mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
@@ -100,18 +100,6 @@ def test_a_head_off_the_middle_or_too_large_is_seen_whole(tmp_path: Path) -> Non
     assert two.input.place.frame == (96, 144)
     assert "a frame of 96x144, larger than in training" in two.input.notes[0]
     assert np.array_equal(two.classes[deep], np.moveaxis(truth.repeat(3, 0).repeat(3, 1), 2, 0)[deep])
-
-
-def test_a_rim_of_scalp_does_not_move_a_head_that_lies_as_in_training() -> None:
-    slab = Framing((256, 256), (144, 176), "axial")
-    head = slice(5, 170), slice(4, 204)  # wider than the window
-    assert place_head((176, 208), head, slab) == (Place((256, 256), (40, 24)), ())
-    off = slice(0, 140), slice(0, 170)  # as large as the window, beside the middle
-    place, notes = place_head((176, 208), off, slab)
-    assert place.frame == (256, 256)
-    assert 56 <= place.offset[0] <= 60
-    assert 40 <= place.offset[1] <= 46
-    assert not notes
 
 
 def test_neighbours_of_a_volume_lie_as_far_away_as_those_of_training(tmp_path: Path) -> None:
