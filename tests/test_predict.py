@@ -3,7 +3,6 @@
 import csv
 import errno
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pytest
 from checked import load, present
@@ -30,7 +28,7 @@ from helpers import (
 from PIL import Image
 
 from oasis_jax.data.appearance import Ranges
-from oasis_jax.data.slices import folders, write_png
+from oasis_jax.data.slices import write_png
 from oasis_jax.geometry import AXES, Axis
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Labels, Segmenter
@@ -196,18 +194,8 @@ def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
     folder = tmp_path / "a folder é"
     folder.mkdir()
     latin = os.fsdecode(b"caf\xe9.png")
-    for name in (
-        "b.png",
-        "a.nii.png",
-        latin,
-        "d.hdr",
-        "d.img",
-        ".hidden.png",
-        "notes.txt",
-        "e.img",
-        "f.NII.GZ",
-        "z.png",
-    ):
+    plain = ["b.png", "a.nii.png", "d.hdr", "d.img", ".hidden.png", "notes.txt", "e.img", "f.NII.GZ", "z.png"]
+    for name in (latin, *plain):
         (folder / name).touch()
     (folder / "deeper.png").mkdir()
     (tmp_path / "secret.png").touch()
@@ -233,43 +221,27 @@ def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
         assert problems[path].startswith(f"{path} {sentence}")
 
 
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """A folder with the images of the test split, a volume of three of its slices, and files that cannot be used."""
-    folder = tmp_path_factory.mktemp("inputs") / "mixed ü"
-    shutil.copytree(folders(data, "test")[0], folder)
-    images = [read_grey(folder / f"case_9_slice_{k}.nii.png") for k in range(3)]
+def test_tables_and_pictures_tell_of_slices_and_volumes(tmp_path: Path) -> None:
+    (folder := tmp_path / "mixed ü").mkdir()
+    images = [blob(np.random.default_rng(k))[0] for k in range(3)]
+    write_png(folder / "slice.png", images[0])
     save(folder / "volume.nii.gz", np.stack(images, axis=2).astype(np.int16), way="PIL")
-    (folder / "broken.png").write_bytes(b"no image")
-    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4, 2), np.uint8), np.eye(4)), folder / "four.nii")
-    return folder
-
-
-def test_the_command_labels_a_folder_and_reports_the_broken_at_the_end(
-    finished: Path, mixed: Path, tmp_path: Path
-) -> None:
     out = tmp_path / "out put"
-    done = command("predict", finished, mixed, "--output", out, "--probabilities")
-    assert done.returncode == 1, done.stderr
-    for part in ("error: 2 input(s) could not be labelled, the others are done", "broken.png", "four.nii"):
-        assert part in done.stderr
-    assert sum(".png: " in line or ".nii.gz: " in line for line in done.stdout.splitlines()) == 17
-    for name in (f"case_9_slice_{k}" for k in range(8)):
-        predicted = read_grey(out / f"{name}_labels.png") // 85
-        shares = np.load(out / f"{name}_probabilities.npy", allow_pickle=False)
-        assert np.array_equal(shares.argmax(-1), predicted)
-        with Image.open(out / f"{name}_overlay.png") as image:  # places in the palette beyond the greys
-            assert np.array_equal(np.asarray(image) >= 64, predicted > 0)
-    volume = load(out / "volume_labels.nii.gz")
+    assert predict_with(stand_in(), [folder], out, probabilities=True) == (2, [])
+    predicted, shares = read_grey(out / "slice_labels.png") // 85, np.load(out / "slice_probabilities.npy")
+    assert np.array_equal(shares.argmax(-1), predicted)
+    with Image.open(out / "slice_overlay.png") as image:  # places in the palette beyond the greys
+        assert np.array_equal(np.asarray(image) >= 64, predicted > 0)
+    classes = np.asarray(load(out / "volume_labels.nii.gz").dataobj)
     with (out / "tissue.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["file"] for row in rows][:2] == ["case_9_slice_0.nii.png", "case_9_slice_1.nii.png"]
-    assert rows[-1]["slices"] == "3"
-    assert float(rows[-1]["CSF_ml"]) == pytest.approx((np.asarray(volume.dataobj) == 1).sum() / 1000, abs=0.01)
-    assert "the network was trained on slices from" in rows[-1]["notes"]
-    assert rows[0]["CSF_ml"] == ""
+        slice_, volume = csv.DictReader(file)
+    assert (slice_["file"], slice_["slices"], slice_["CSF_ml"]) == ("slice.png", "1", "")
+    assert float(slice_["CSF_cm2"]) == (predicted == 1).sum() / 100
+    assert (volume["file"], volume["slices"], volume["CSF_cm2"]) == ("volume.nii.gz", "3", "")
+    assert float(volume["CSF_ml"]) == pytest.approx((classes == 1).sum() / 1000, abs=0.01)
+    assert "the network was trained on slices from 0.30 to 0.70" in volume["notes"]
     with (out / "slices.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 19
+        assert [row["slice"] for row in csv.DictReader(file)] == ["0", "0", "1", "2"]
     assert "2\tgray matter\t#E69F00" in (out / "labels.tsv").read_text()
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
 

@@ -56,14 +56,11 @@ class FileSummary(NamedTuple):
     """What the user should know about this file."""
 
     @property
-    def areas(self) -> Float64[np.ndarray, "3"]:
-        """Areas of CSF, gray matter and white matter over all slices, mm²."""
-        return np.sum([row.areas for row in self.slices], axis=0)
-
-    @property
     def amounts(self) -> tuple[str, Float64[np.ndarray, "3"]]:
         """A unit, and how much CSF, gray matter and white matter there is: "ml", or "cm2" without millilitres."""
-        return ("cm2", self.areas / 100) if self.millilitres is None else ("ml", self.millilitres)
+        if self.millilitres is None:
+            return "cm2", np.sum([row.areas for row in self.slices], axis=0) / 100
+        return "ml", self.millilitres
 
 
 def file_summary(segmentation: Segmentation, trained: Trained) -> FileSummary:

@@ -7,7 +7,7 @@ from typing import Any
 
 from oasis_jax.classes import COLOURS, NAMES
 from oasis_jax.prediction.record import Settings
-from oasis_jax.prediction.summary import FileSummary, SliceSummary
+from oasis_jax.prediction.summary import FileSummary
 from oasis_jax.system.files import csv_text, printable, write_text
 
 TISSUE, SLICES = "tissue.csv", "slices.csv"
@@ -36,7 +36,11 @@ def write(folder: Path, summaries: Sequence[FileSummary], settings: Settings) ->
     """
     lines = [_tissue_line(summary, settings) for summary in summaries]
     _continue(folder / TISSUE, TISSUE_COLUMNS, lines)  # first: whoever finds it knows that a prediction wrote the rest
-    rows = [_slice_line(summary.file, row) for summary in summaries for row in summary.slices]
+    rows = [
+        [summary.file, row.number, row.unlike_training, round(row.confidence, 4), *row.areas]
+        for summary in summaries
+        for row in summary.slices
+    ]
     _continue(folder / SLICES, SLICES_COLUMNS, rows)
 
 
@@ -72,10 +76,6 @@ def _tissue_line(summary: FileSummary, settings: Settings) -> list[Any]:
     amounts = [f"{value:.2f}" for value in values]
     tissue = [*amounts, "", "", ""] if unit == "ml" else ["", "", "", *amounts]
     return [summary.file, len(summary.slices), *tissue, "; ".join(summary.notes), settings.text]
-
-
-def _slice_line(file: str, row: SliceSummary) -> list[Any]:
-    return [file, row.number, row.unlike_training, round(row.confidence, 4), *row.areas]
 
 
 def _continue(path: Path, columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:

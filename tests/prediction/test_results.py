@@ -192,6 +192,7 @@ def test_json_has_a_line_for_each_input_and_nothing_else(finished: Path, tmp_pat
     for state in ("labelled", "labelled before"):
         done = command(*words)
         assert done.returncode == 1
+        assert "error: 2 input(s) could not be labelled, the others are done:" in done.stderr
         line, *errors = map(json.loads, done.stdout.splitlines())
         assert (line["file"], line["state"], line["slices"]) == ("0.png", state, 1)
         assert Path(line["labels"]).is_file()
