@@ -49,7 +49,7 @@ class LabelledScan(NamedTuple):
     probabilities: Float32[np.ndarray, "*grid 4"] | None
     """Of each class, 0 to 1; None if they were not asked for."""
     millilitres: dict[Tissue, float] | None
-    """Of each tissue, over the slices at the heights that training saw, unless all were asked for; None for a slice."""
+    """Of each tissue; None for a slice."""
     notes: tuple[str, ...]
     """What the user should know about this scan."""
     volume: Volume | None
@@ -84,7 +84,6 @@ def label(
     spacing: Sequence[float] | None = None,
     orientation: str | None = None,
     probabilities: bool = False,
-    all_heights: bool = False,
 ) -> LabelledScan:
     """Label a scan, as `python -m oasis_jax.predict` does.
 
@@ -95,7 +94,6 @@ def label(
         spacing: distance of voxels along i, j and k, mm; for an array.
         orientation: where i, j and k lead, such as "RAS"; for an array, or a header that does not say it.
         probabilities: return those of each class too.
-        all_heights: add up the tissue of all slices, also where training saw none and labels are unreliable.
 
     Raises:
         UserError: the scan cannot be read, its orientation is unknown, or it is no scan of a head.
@@ -104,7 +102,7 @@ def label(
     framing = model.framing
     item = _read(scan, framing, spacing, orientation)
     (found,) = inference.label([item], model, probabilities)
-    summary = file_summary(found, model.trained, all_heights)
+    summary = file_summary(found, model.trained)
 
     def own(slices: np.ndarray) -> np.ndarray:
         if item.volume is None:

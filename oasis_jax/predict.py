@@ -54,8 +54,6 @@ class Arguments:
     """Average the probabilities of each slice and its mirror image: better, and twice as slow."""
     with_: Annotated[tuple[RunPath, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
     """Average them over these runs too."""
-    all_heights: bool = False
-    """Add up the tissue of all slices, also where training saw no slices and labels are unreliable."""
     batch: int | None = None
     """Slices at a time. None: 8 for a CPU, 64 for each accelerator."""
 
@@ -85,7 +83,6 @@ def predict(run: Run, arguments: Arguments) -> tuple[int, Problems]:
         neighbours=segmenter.framing.neighbours,
         mirror=arguments.mirror,
         orientation=arguments.orientation,
-        all_heights=arguments.all_heights,
         values=arguments.values,
     )
 

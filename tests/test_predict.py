@@ -2,9 +2,7 @@
 
 import csv
 import errno
-import json
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -12,41 +10,34 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pytest
 from checked import load, present
 from helpers import (
     ALL_WAYS,
     FRAMING,
-    SIZE,
-    assert_mistake,
     blob,
     brain,
     by_grey,
     certain,
     command,
-    finish,
     predict_with,
     save,
     stand_in,
-    start,
 )
 from PIL import Image
 
 from oasis_jax.data.appearance import Ranges
-from oasis_jax.data.slices import folders, write_png
-from oasis_jax.geometry import AXES, Axis, Cut
+from oasis_jax.data.slices import write_png
+from oasis_jax.geometry import AXES, Axis
 from oasis_jax.inference.label import Segmentation, label
-from oasis_jax.inference.segment import Labels
+from oasis_jax.inference.segment import Labels, Segmenter
 from oasis_jax.prediction import outputs
-from oasis_jax.prediction.summary import file_summary
-from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes import cut
 from oasis_jax.volumes.cut import read_input, read_inputs
 from oasis_jax.volumes.finding import InputFile, find_inputs
-from oasis_jax.volumes.frame import Framing, Place, place_head, volume_grey
+from oasis_jax.volumes.frame import Framing, volume_grey
 from oasis_jax.volumes.png import read_grey
 
 LOOKS: Ranges = {"mean": (0.0, 255.0), "deviation": (0.0, 255.0)}
@@ -100,18 +91,6 @@ def test_a_head_off_the_middle_or_too_large_is_seen_whole(tmp_path: Path) -> Non
     assert two.input.place.frame == (96, 144)
     assert "a frame of 96x144, larger than in training" in two.input.notes[0]
     assert np.array_equal(two.classes[deep], np.moveaxis(truth.repeat(3, 0).repeat(3, 1), 2, 0)[deep])
-
-
-def test_a_rim_of_scalp_does_not_move_a_head_that_lies_as_in_training() -> None:
-    slab = Framing((256, 256), (144, 176), "axial")
-    head = slice(5, 170), slice(4, 204)  # wider than the window
-    assert place_head((176, 208), head, slab) == (Place((256, 256), (40, 24)), ())
-    off = slice(0, 140), slice(0, 170)  # as large as the window, beside the middle
-    place, notes = place_head((176, 208), off, slab)
-    assert place.frame == (256, 256)
-    assert 56 <= place.offset[0] <= 60
-    assert 40 <= place.offset[1] <= 46
-    assert not notes
 
 
 def test_neighbours_of_a_volume_lie_as_far_away_as_those_of_training(tmp_path: Path) -> None:
@@ -186,33 +165,6 @@ def test_batches_run_on_from_file_to_file(tmp_path: Path) -> None:
         assert np.array_equal(alone.classes, together[item.source.name].classes)
 
 
-def picture_of(one: Segmentation, trained: Trained, folder: Path) -> np.ndarray:
-    """The tiles of the picture of an axial volume, RGB: each without and with its labels."""
-    outputs.write_overlay(folder / "one.png", one, file_summary(one, trained), "axial")
-    with Image.open(folder / "one.png") as picture:
-        shown = np.asarray(picture.convert("RGB")).astype(int)
-    rows, columns = one.input.head.shape[1:]
-    return shown.reshape(-1, columns, 4, 2, rows, 3).swapaxes(1, 2).reshape(-1, columns, 2, rows, 3)
-
-
-def test_the_picture_shows_labels_where_they_lie_and_is_dark_at_untrained_heights(tmp_path: Path) -> None:
-    values, _ = brain((37, 50, 30))
-    wide = np.zeros((100, 130, 30), np.int16)
-    wide[50:87, 60:110] = values
-    for path in (save(tmp_path / "a.nii", wide), save(tmp_path / "b.nii", values, (0.6, 1.4, 1.0))):
-        tiles = picture_of(label_one(path), Trained(Cut(), LOOKS), tmp_path)
-        plain, tinted = tiles[:, :, 0], tiles[:, :, 1]
-        marked = (plain != tinted).any(-1)
-        assert marked.any()
-        assert (plain[marked] > 0).any(-1).mean() > 0.9  # colour lies on tissue, not beside it
-    trained = Trained(Cut(heights=(0.3, 0.6)), LOOKS)
-    one = label_one(save(tmp_path / "c.nii", values))
-    levels = picture_of(one, trained, tmp_path)[:, 12:, 0, :-1].max(axis=(1, 2, 3))
-    inside = np.array([row.in_trained_heights for row in file_summary(one, trained).slices if row.tissue], bool)
-    assert len(inside) == 24
-    assert levels[inside].min() > 2 * levels[~inside].max()
-
-
 def test_air_that_is_not_0_is_told(tmp_path: Path) -> None:
     values, _ = brain((37, 50, 30))
     assert not label_one(save(tmp_path / "a.nii", values)).input.notes
@@ -242,18 +194,8 @@ def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
     folder = tmp_path / "a folder é"
     folder.mkdir()
     latin = os.fsdecode(b"caf\xe9.png")
-    for name in (
-        "b.png",
-        "a.nii.png",
-        latin,
-        "d.hdr",
-        "d.img",
-        ".hidden.png",
-        "notes.txt",
-        "e.img",
-        "f.NII.GZ",
-        "z.png",
-    ):
+    plain = ["b.png", "a.nii.png", "d.hdr", "d.img", ".hidden.png", "notes.txt", "e.img", "f.NII.GZ", "z.png"]
+    for name in (latin, *plain):
         (folder / name).touch()
     (folder / "deeper.png").mkdir()
     (tmp_path / "secret.png").touch()
@@ -279,68 +221,40 @@ def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
         assert problems[path].startswith(f"{path} {sentence}")
 
 
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """A folder with the images of the test split, a volume of three of its slices, and files that cannot be used."""
-    folder = tmp_path_factory.mktemp("inputs") / "mixed ü"
-    shutil.copytree(folders(data, "test")[0], folder)
-    images = [read_grey(folder / f"case_9_slice_{k}.nii.png") for k in range(3)]
+def test_tables_and_pictures_tell_of_slices_and_volumes(tmp_path: Path) -> None:
+    (folder := tmp_path / "mixed ü").mkdir()
+    images = [blob(np.random.default_rng(k))[0] for k in range(3)]
+    write_png(folder / "slice.png", images[0])
     save(folder / "volume.nii.gz", np.stack(images, axis=2).astype(np.int16), way="PIL")
-    (folder / "broken.png").write_bytes(b"no image")
-    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4, 2), np.uint8), np.eye(4)), folder / "four.nii")
-    return folder
-
-
-def test_the_command_labels_a_folder_and_reports_the_broken_at_the_end(
-    finished: Path, data: Path, mixed: Path, tmp_path: Path
-) -> None:
     out = tmp_path / "out put"
-    done = command("predict", finished, mixed, "--output", out, "--probabilities")
-    assert done.returncode == 1, done.stderr
-    for part in ("error: 2 input(s) could not be labelled, the others are done", "broken.png", "four.nii"):
-        assert part in done.stderr
-    lines = [line for line in done.stdout.splitlines() if ".png: " in line or ".nii.gz: " in line]
-    assert len(lines) == 17
-    # The same slices, so the same labels as evaluation's, and the same Dice.
-    sums = np.zeros((4, 4), np.int64)
-    for path in sorted(folders(data, "test")[1].iterdir()):
-        name = path.name.replace("seg_", "case_").replace(".nii.png", "")
-        predicted = read_grey(out / f"{name}_labels.png") // 85
-        shares = np.load(out / f"{name}_probabilities.npy", allow_pickle=False)
-        assert shares.shape == (*SIZE, 4)
-        assert np.array_equal(shares.argmax(-1), predicted)
-        sums += np.bincount((4 * (read_grey(path) // 85).astype(int) + predicted).ravel(), minlength=16).reshape(4, 4)
-        with Image.open(out / f"{name}_overlay.png") as image:  # places in the palette beyond the greys
-            assert np.array_equal(np.asarray(image) >= 64, predicted > 0)
-    metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
-    pooled = 2 * np.diag(sums) / (sums.sum(0) + sums.sum(1))
-    assert np.allclose(pooled, list(metrics["scores"]["hard_dice_pooled"].values())[:4], atol=0.002)
-    volume = load(out / "volume_labels.nii.gz")
-    shares = np.asarray(load(out / "volume_probabilities.nii.gz").dataobj)
-    assert np.array_equal(shares.argmax(-1), np.asarray(volume.dataobj))
+    assert predict_with(stand_in(), [folder], out, probabilities=True) == (2, [])
+    predicted, shares = read_grey(out / "slice_labels.png") // 85, np.load(out / "slice_probabilities.npy")
+    assert np.array_equal(shares.argmax(-1), predicted)
+    with Image.open(out / "slice_overlay.png") as image:  # places in the palette beyond the greys
+        assert np.array_equal(np.asarray(image) >= 64, predicted > 0)
+    classes = np.asarray(load(out / "volume_labels.nii.gz").dataobj)
     with (out / "tissue.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["file"] for row in rows][:2] == ["case_9_slice_0.nii.png", "case_9_slice_1.nii.png"]
-    assert rows[-1]["slices"] == "3"
-    assert rows[-1]["heights_added_up"] == "all"  # three slices of a brain have no base and no top
-    assert float(rows[-1]["CSF_ml"]) == pytest.approx((np.asarray(volume.dataobj) == 1).sum() / 1000, abs=0.01)
-    assert rows[0]["CSF_ml"] == ""
+        slice_, volume = csv.DictReader(file)
+    assert (slice_["file"], slice_["slices"], slice_["CSF_ml"]) == ("slice.png", "1", "")
+    assert float(slice_["CSF_cm2"]) == (predicted == 1).sum() / 100
+    assert (volume["file"], volume["slices"], volume["CSF_cm2"]) == ("volume.nii.gz", "3", "")
+    assert float(volume["CSF_ml"]) == pytest.approx((classes == 1).sum() / 1000, abs=0.01)
+    assert "the network was trained on slices from 0.30 to 0.70" in volume["notes"]
     with (out / "slices.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 19
+        assert [row["slice"] for row in csv.DictReader(file)] == ["0", "0", "1", "2"]
     assert "2\tgray matter\t#E69F00" in (out / "labels.tsv").read_text()
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize("name", ["a_labels.png", "tissue.csv", "slices.csv", "labels.tsv", "index.html"])
-def test_nothing_is_overwritten_unless_asked(name: str, finished: Path, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_unless_asked(name: str, tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", blob(np.random.default_rng(0))[0])
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("mine")
-    words = ("predict", finished, tmp_path / "a.png", "--output", tmp_path / "out")
-    assert_mistake(command(*words), f"{name} already", "--overwrite")
+    with pytest.raises(UserError, match=f"{name} already: .*--overwrite"):
+        predict_with(stand_in(), [tmp_path / "a.png"], tmp_path / "out")
     assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
-    done = command(*words, "--overwrite")
-    assert done.returncode == 0, done.stderr
+    predict_with(stand_in(), [tmp_path / "a.png"], tmp_path / "out", overwrite=True)
     assert (tmp_path / "out" / name).read_bytes() != b"mine"
 
 
@@ -388,36 +302,22 @@ def test_no_input_is_ever_written_over_and_nothing_to_label_has_a_sentence(tmp_p
     assert paths[1].read_bytes() == before
 
 
-def test_a_prediction_that_a_job_runner_ends_has_its_tables(finished: Path, tmp_path: Path) -> None:
-    (tmp_path / "scans").mkdir()
-    for number in range(40):
-        save(tmp_path / f"scans/{number}.nii", brain((37, 50, 40))[0])
-    process = start("predict", finished, tmp_path / "scans", "--output", tmp_path / "out")
-    while not list(tmp_path.glob("out/*_view.html")) and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    done = finish(process)
-    assert done.returncode == 128 + signal.SIGTERM, done.stderr
-    assert "SIGTERM: what was saved stays." in done.stderr
-    rows = (tmp_path / "out/tissue.csv").read_text().splitlines()[1:]
-    assert 1 <= len(rows) < 40
-    assert len(rows) == len(list(tmp_path.glob("out/*_labels.nii.gz")))
-
-
-def test_an_interruption_while_labels_are_written_loses_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prediction_that_a_job_runner_ends_while_labels_are_written_has_their_rows(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paths = [save(tmp_path / f"{name}.nii", brain((37, 50, 4))[0]) for name in "abc"]
-    begun, interrupted, write = Event(), Event(), outputs.write_overlay
+    begun, ended, write = Event(), Event(), outputs.write_overlay
 
     def slow(*one: Any) -> None:
         begun.set()
-        assert interrupted.wait(60)
+        assert ended.wait(60)
         time.sleep(0.2)
         write(*one)
 
     def forward(frames: np.ndarray) -> Labels:
         if begun.is_set():
-            interrupted.set()
-            raise KeyboardInterrupt
+            ended.set()
+            signal.raise_signal(signal.SIGTERM)
         return by_grey(frames)
 
     def stream(*given: Any) -> Iterator[Segmentation]:
@@ -428,8 +328,10 @@ def test_an_interruption_while_labels_are_written_loses_no_row(tmp_path: Path, m
     monkeypatch.setattr("oasis_jax.prediction.pipeline.label", stream)
     monkeypatch.setattr(outputs, "write_overlay", slow)
     monkeypatch.setattr("oasis_jax.inference.label._AHEAD", 0)
-    with pytest.raises(KeyboardInterrupt):
-        predict_with(stand_in(forward), paths, tmp_path / "out")
+    monkeypatch.setattr(Segmenter, "load", lambda *runs, **rest: stand_in(forward))
+    done = command("predict", finished, *paths, "--output", tmp_path / "out")
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert "SIGTERM: what was saved stays." in done.stderr
     assert labelled_in(tmp_path / "out") == ["a.nii"]
     assert [path.name for path in tmp_path.glob("out/*_labels.nii.gz")] == ["a_labels.nii.gz"]
 

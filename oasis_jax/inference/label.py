@@ -49,7 +49,7 @@ def label(
     groups = _grouped(inputs, segmenter.batch, keep_probabilities)
     for group, labels in ahead(partial(_segment, segmenter=segmenter), groups, _AHEAD):
         for row, (pending, number) in enumerate(group):
-            _write(pending.found, number, labels, row)
+            _fill_slice(pending.found, number, labels, row)
             pending.left -= 1
             advance(1 / pending.total)
             if pending.left == 0:
@@ -74,8 +74,8 @@ _Group = list[tuple[_Pending, int]]
 """Slices, each as file and number, that the networks label together."""
 
 
-def _write(found: Segmentation, number: int, labels: Labels, row: int) -> None:
-    """Write the labels of slice `number` from a row of a batch, on the pixels of the file.
+def _fill_slice(found: Segmentation, number: int, labels: Labels, row: int) -> None:
+    """Fill in the labels of slice `number` from a row of a batch, on the pixels of the file.
 
     Probabilities come to the host only if they are needed.
     """

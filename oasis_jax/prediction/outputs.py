@@ -13,7 +13,6 @@ from oasis_jax.classes import NAMES, STEP
 from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.prediction import tables
-from oasis_jax.prediction.summary import FileSummary
 from oasis_jax.system.files import atomic_write
 from oasis_jax.volumes.finding import InputFile
 from oasis_jax.volumes.frame import take
@@ -21,9 +20,6 @@ from oasis_jax.volumes.nifti import Volume, is_volume, stacked, write_volume
 
 _TILES = 24
 """Maximum number of slices in the picture of a volume."""
-
-_DARKER = 3
-"""Divides the grey levels of slices at untrained heights in that picture."""
 
 LABELS = "labels.tsv"
 
@@ -60,20 +56,18 @@ def common(folder: Path) -> dict[str, str]:
     return {LABELS: tables.meanings(range(len(NAMES)))}
 
 
-def write_overlay(path: Path, found: Segmentation, summary: FileSummary, axis: Axis) -> None:
+def write_overlay(path: Path, found: Segmentation, axis: Axis) -> None:
     """Write the picture of a file: a PNG slice with its labels, or some slices of a volume, without and with labels.
 
-    Slices of a volume are those that show brain, upright and lettered; at heights that training did not see, they are
-    dark.
+    Slices of a volume are those that show brain, upright and lettered.
     """
     if found.input.volume is None:
         picture = overlays.tinted(*_shown_slice(found, 0))
     else:
-        brain, tiles = [row for row in summary.slices if row.tissue] or summary.slices, []
+        brain, tiles = np.flatnonzero(found.classes.any(axis=(1, 2))).tolist() or [*range(len(found.classes))], []
         for i in np.linspace(0, len(brain) - 1, min(_TILES, len(brain))).round().astype(int):
-            grey, classes = map(overlays.upright, _shown_slice(found, brain[i].number))
-            grey = overlays.lettered(grey // _DARKER if brain[i].in_trained_heights is False else grey, axis)
-            tiles.append(overlays.beside(grey, classes))
+            grey, classes = map(overlays.upright, _shown_slice(found, brain[i]))
+            tiles.append(overlays.beside(overlays.lettered(grey, axis), classes))
         picture = overlays.mosaic(tiles, columns=4)
     atomic_write(path, partial(overlays.write_picture, pixels=picture))
 

@@ -10,8 +10,8 @@ from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.prediction import tables
 from oasis_jax.prediction.summary import FileSummary, SliceSummary
+from oasis_jax.prediction.voxels import packed
 from oasis_jax.report import template
-from oasis_jax.report.voxels import packed
 from oasis_jax.system.files import printable
 from oasis_jax.volumes.finding import stem
 from oasis_jax.volumes.nifti import Volume
@@ -36,13 +36,11 @@ def volume_page(file: Segmentation, volume: Volume, summary: FileSummary, axis: 
     rows = summary.slices[first::step][: data["size"][data["axis"]]]
     data |= {"classes": template.CLASSES, "texts": [f"{axis.title()} {_sentence(row)}" for row in rows]}
     thinned = f" One in {' x '.join(map(str, data['stride']))} voxels is shown." if max(data["stride"]) > 1 else ""
-    counted = "all slices" if summary.whole else "the slices at trained heights"
-    outside = f"{summary.outside} show brain outside the heights seen in training. " if summary.outside else ""
     unit, values = summary.amounts
     return template.render(
         "views.html",
         title=printable(summary.file),
-        introduction=f"{len(summary.slices)} slices. {outside}The table is the sum over {counted}.",
+        introduction=f"The table is the sum over {len(summary.slices)} slice(s).",
         notes=list(map(printable, summary.notes)),
         head=["", *NAMES[1:], "total"],
         rows=[(unit.replace("2", "²"), [f"{value:.1f}" for value in (*values, values.sum())])],
@@ -67,9 +65,7 @@ def index_page(folder: Path) -> str:
         page = next((target for target in targets if (folder / target).is_file()), None)
         unit = "ml" if row[f"{names[0]}_ml"] else "cm2"
         values = [f"{row[f'{name}_{unit}']} {unit.replace('2', '²')}" for name in names]
-        outside = int(row["slices_outside_trained_heights"] or 0)
-        slices = f"{row['slices']}, {outside} at other heights" if outside else row["slices"]
-        body.append((row["file"], page, [slices, *values, row["notes"] or "-"]))
+        body.append((row["file"], page, [row["slices"], *values, row["notes"] or "-"]))
     return template.render(
         "index.html",
         title="Labelled files",
@@ -82,10 +78,5 @@ def index_page(folder: Path) -> str:
 def _sentence(row: SliceSummary) -> str:
     """The text under a slice."""
     areas = ", ".join(f"{name} {area / 100:.1f}" for name, area in zip(SHORT[1:], row.areas, strict=True))
-    place = f"slice {row.number}"
-    if row.height is not None:
-        place += f", at {100 * row.height:.0f} % of the brain's height"
-    if row.in_trained_heights is False:
-        place += ", outside the heights seen in training: labels are unreliable"
     unlike = " It looks unlike the training slices." if row.unlike_training else ""
-    return f"{place}. {areas} cm².{unlike}"
+    return f"slice {row.number}. {areas} cm².{unlike}"

@@ -28,7 +28,6 @@ class Settings:
     """Slices on each side that the networks see."""
     mirror: bool
     orientation: str | None
-    all_heights: bool
     values: str
     """One of `bids.VALUES`."""
 

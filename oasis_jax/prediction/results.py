@@ -111,7 +111,7 @@ class Destination:
         file, axis = found.input.source, trained.cut.axis
         if (summary := self.earlier(file, settings)) is not None:
             return summary
-        summary = file_summary(found, trained, settings.all_heights)
+        summary = file_summary(found, trained)
         (self.folder / file.name).parent.mkdir(parents=True, exist_ok=True)
         names = self.names(file, self.probabilities)
         begun = Record(record.seen(file, settings.neighbours), settings, {}, None)
@@ -120,7 +120,7 @@ class Destination:
                 (self.folder / name).unlink()
         record.write(self.folder, file, begun)
         self.form.write(found, self.folder, axis)
-        outputs.write_overlay(self.folder / f"{file.name}{pages.OVERLAY}", found, summary, axis)
+        outputs.write_overlay(self.folder / f"{file.name}{pages.OVERLAY}", found, axis)
         if found.input.volume is not None:
             page = pages.volume_page(found, found.input.volume, summary, axis)
             write_text(self.folder / f"{file.name}{pages.PAGE}", page)

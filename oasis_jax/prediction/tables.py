@@ -7,7 +7,7 @@ from typing import Any
 
 from oasis_jax.classes import COLOURS, NAMES
 from oasis_jax.prediction.record import Settings
-from oasis_jax.prediction.summary import FileSummary, SliceSummary
+from oasis_jax.prediction.summary import FileSummary
 from oasis_jax.system.files import csv_text, printable, write_text
 
 TISSUE, SLICES = "tissue.csv", "slices.csv"
@@ -15,15 +15,18 @@ TISSUE, SLICES = "tissue.csv", "slices.csv"
 _TISSUES = [name.replace(" ", "_") for name in NAMES[1:]]
 
 TISSUE_COLUMNS = [
-    *("file", "slices", "slices_outside_trained_heights", "heights_added_up"),
+    *("file", "slices"),
     *(f"{name}_{unit}" for unit in ("ml", "cm2") for name in _TISSUES),
     *("notes", "made_with"),
 ]
 
 SLICES_COLUMNS = [
-    *("file", "slice", "height", "in_trained_heights", "unlike_training", "confidence"),
+    *("file", "slice", "unlike_training", "confidence"),
     *(f"{name}_mm2" for name in _TISSUES),
 ]
+
+_DROPPED = {"slices_outside_trained_heights", "heights_added_up", "height", "in_trained_heights"}
+"""Columns of earlier versions."""
 
 
 def write(folder: Path, summaries: Sequence[FileSummary], settings: Settings) -> None:
@@ -33,18 +36,27 @@ def write(folder: Path, summaries: Sequence[FileSummary], settings: Settings) ->
     """
     lines = [_tissue_line(summary, settings) for summary in summaries]
     _continue(folder / TISSUE, TISSUE_COLUMNS, lines)  # first: whoever finds it knows that a prediction wrote the rest
-    rows = [_slice_line(summary.file, row) for summary in summaries for row in summary.slices]
+    rows = [
+        [summary.file, row.number, row.unlike_training, round(row.confidence, 4), *row.areas]
+        for summary in summaries
+        for row in summary.slices
+    ]
     _continue(folder / SLICES, SLICES_COLUMNS, rows)
 
 
 def read(path: Path, columns: Sequence[str]) -> list[dict[str, str]] | None:
-    """The lines of a table; None if there is no such table. What an older version did not write is empty."""
+    """The lines of a table; None if there is no such table. What an older version did not write is empty.
+
+    Columns that only an older version had are left out.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             header, *lines = csv.reader(file, strict=True)
-            if header != [name for name in columns if name in header]:
+            known = [name for name in header if name not in _DROPPED]
+            if known != [name for name in columns if name in ("file", *known)]:
                 return None
-            return [dict.fromkeys(columns, "") | dict(zip(header, line, strict=True)) for line in lines]
+            rows = [dict(zip(header, line, strict=True)) for line in lines]
+            return [{name: row.get(name, "") for name in columns} for row in rows]
     except (OSError, ValueError, csv.Error):
         return None
 
@@ -61,16 +73,9 @@ def meanings(values: Iterable[int], **columns: Sequence[str]) -> str:
 
 def _tissue_line(summary: FileSummary, settings: Settings) -> list[Any]:
     unit, values = summary.amounts
-    amounts, heights = [f"{value:.2f}" for value in values], "all" if summary.whole else "trained"
-    of_heights = [summary.outside, heights] if unit == "ml" else ["", ""]
+    amounts = [f"{value:.2f}" for value in values]
     tissue = [*amounts, "", "", ""] if unit == "ml" else ["", "", "", *amounts]
-    return [summary.file, len(summary.slices), *of_heights, *tissue, "; ".join(summary.notes), settings.text]
-
-
-def _slice_line(file: str, row: SliceSummary) -> list[Any]:
-    height = None if row.height is None else round(row.height, 3)
-    values = (row.number, height, row.in_trained_heights, row.unlike_training, round(row.confidence, 4))
-    return [file, *("" if value is None else value for value in values), *row.areas]
+    return [summary.file, len(summary.slices), *tissue, "; ".join(summary.notes), settings.text]
 
 
 def _continue(path: Path, columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:

@@ -1,9 +1,10 @@
 """Where the head and the brain lie in a volume, from intensities and labels alone."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Real
+from jaxtyping import Bool, Real
 from scipy import ndimage
 
 from oasis_jax.geometry import Axis
@@ -185,35 +186,30 @@ def brain_span(brain: Real[np.ndarray, " slices"], spacing: float, axis: Axis) -
     return (max(base, top - BRAIN_MM / spacing) if axis == "axial" else base), top
 
 
-def is_cut_off(brain: Real[np.ndarray, " slices"], spacing: float, axis: Axis) -> bool:
-    """Whether the volume ends inside the brain, so that the heights of its slices are unknown.
-
-    Arguments are those of `brain_span`.
-    """
+def brain_notes(brain: Real[np.ndarray, " slices"], spacing: float, axis: Axis) -> list[str]:
+    """Notes for the user on a labelled brain that is not whole or not upright. Arguments are those of `brain_span`."""
     span = brain_span(brain, spacing, axis)
     if span is None:
-        return False
+        return []
+    base, top = span
     large = _CUT_OFF * float(brain.max())
-    return bool(brain[-1] > large or (span[0] == 0 and brain[0] > large))
+    if brain[-1] > large or (base == 0 and brain[0] > large):
+        return ["it ends inside the brain: millilitres are of the part that it shows"]
+    if axis == "axial" and not narrows_upward(brain[math.ceil(base) : top + 1]):
+        return ["its brain does not narrow upward as in an upright head: it may be upside down, or no head"]
+    return []
 
 
-def heights(brain: Real[np.ndarray, " slices"], spacing: float, axis: Axis) -> Float64[np.ndarray, " slices"] | None:
-    """The height of each slice: 0 at the base of the brain, 1 at its top. Arguments are those of `brain_span`."""
-    span = brain_span(brain, spacing, axis)
-    return None if span is None else (np.arange(len(brain)) - span[0]) / (span[1] - span[0])
-
-
-def narrows_upward(brain: Real[np.ndarray, " slices"], height: Real[np.ndarray, " slices"]) -> bool:
+def narrows_upward(brain: Real[np.ndarray, " slices"]) -> bool:
     """Whether the sections of a brain change with height as those of an upright head do.
 
     Args:
-        brain: labelled area of each axial slice, in order.
-        height: height of each slice, as `heights` gives it.
+        brain: labelled area of each axial slice, from the base to the top.
 
     Returns:
         True also if fewer than `_FEWEST` slices show a brain, for then its shape is not known.
     """
-    shown = np.flatnonzero((brain > _SMALL * brain.max(initial=0)) & (height >= 0))
+    shown = np.flatnonzero(brain > _SMALL * brain.max(initial=0))
     if shown.size < _FEWEST:
         return True
     share = (np.arange(len(brain)) - shown[0]) / (shown[-1] - shown[0])

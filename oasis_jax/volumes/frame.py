@@ -18,9 +18,6 @@ _BRIGHT = 99.5
 _HEAD = 0.1
 """Share of the brightness of a head below which voxels count as air."""
 
-_SCALP = 24
-"""Pixels at the rim of a head that the network need not see: scalp, skull and fluid around the brain."""
-
 _MARGIN = 8
 """Pixels around a head in its frame. Convolutions continue a frame with its mean grey, which harms labels at its rim:
 without a margin, stripped brains lost up to .017 of Dice against frames of 256x256, with it less than .002."""
@@ -120,8 +117,8 @@ def fit(size: Size, head: tuple[slice, slice], frame: Size, window: Size) -> Pla
 def place_head(size: Size, box: tuple[slice, slice], framing: Framing) -> tuple[Place, tuple[str, ...]]:
     """Where the planes of a head lie in a frame, and notes for the user.
 
-    A network that sees frames of any size gets the box around the head. Another one gets a frame of training if it
-    sees the head there, or in the middle all but a rim of scalp; else a larger frame.
+    A network that sees frames of any size gets the box around the head. Another one gets a frame of training, or a
+    larger one if it would not see the whole head in it.
 
     Args:
         size: of the planes.
@@ -135,10 +132,6 @@ def place_head(size: Size, box: tuple[slice, slice], framing: Framing) -> tuple[
     place = fit(size, box, framing.frame, framing.window)
     if place.frame == framing.frame:
         return place, ()
-    inner = tuple(slice(min(s.start + _SCALP, s.stop), max(s.stop - _SCALP, s.start)) for s in box)
-    centred = middle(size, framing.frame)
-    if fit(size, (inner[0], inner[1]), framing.frame, framing.window) == centred:
-        return centred, ()
     return place, (f"the head needs a frame of {place.frame[0]}x{place.frame[1]}, larger than in training",)
 
 

@@ -47,8 +47,7 @@ def labelled(request: pytest.FixtureRequest, tmp_path: Path) -> Labelled:
     image.header.set_xyzt_units("mm", "sec")
     nib.save(image, tmp_path / "scan.nii.gz")
     out = tmp_path / "out"
-    given = {"probabilities": True, "all_heights": True}
-    assert predict_with(stand_in(), [tmp_path / "scan.nii.gz"], out, **given) == (1, [])
+    assert predict_with(stand_in(), [tmp_path / "scan.nii.gz"], out, probabilities=True) == (1, [])
     with (out / "tissue.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     found = [float(row[f"{name}_ml"]) for name in ("CSF", "gray_matter", "white_matter")]

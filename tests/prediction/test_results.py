@@ -6,14 +6,15 @@ import fcntl
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import blob, brain, by_grey, command, finish, predict_with, save, stand_in
-from helpers import start as begin
+from helpers import blob, brain, by_grey, command, predict_with, save, stand_in
 
 from oasis_jax import predict
 from oasis_jax.data.slices import write_png
@@ -21,6 +22,7 @@ from oasis_jax.inference.segment import Labels, Segmenter
 from oasis_jax.prediction import pages, record, tables
 from oasis_jax.prediction.outputs import LABELS
 from oasis_jax.prediction.record import Settings
+from oasis_jax.prediction.results import Destination
 from oasis_jax.prediction.summary import FileSummary, SliceSummary
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.finding import InputFile
@@ -70,7 +72,7 @@ def test_what_was_made_from_the_same_bytes_weights_and_options_is_not_made_again
     (tmp_path / "out/c_overlay.png").unlink()
     assert start() == (["c"], [])
     options: dict[str, Any] = {}
-    for more in ({"all_heights": True}, {"weights": 1.0}, {"orientation": "RAS"}, {"mirror": True}):
+    for more in ({"weights": 1.0}, {"orientation": "RAS"}, {"mirror": True}):
         options |= more
         assert start(**options) == (["a", "b", "c"], [])
     assert start(**options) == ([], [])
@@ -190,6 +192,7 @@ def test_json_has_a_line_for_each_input_and_nothing_else(finished: Path, tmp_pat
     for state in ("labelled", "labelled before"):
         done = command(*words)
         assert done.returncode == 1
+        assert "error: 2 input(s) could not be labelled, the others are done:" in done.stderr
         line, *errors = map(json.loads, done.stdout.splitlines())
         assert (line["file"], line["state"], line["slices"]) == ("0.png", state, 1)
         assert Path(line["labels"]).is_file()
@@ -201,28 +204,35 @@ def test_json_has_a_line_for_each_input_and_nothing_else(finished: Path, tmp_pat
 
 
 def summary(file: str, area: float = 1.0) -> FileSummary:
-    return FileSummary(file, (SliceSummary(0, None, None, False, 0.9, (area, area, area)),), None, True, ())
+    return FileSummary(file, (SliceSummary(0, False, 0.9, (area, area, area)),), None, ())
 
 
-SETTINGS = Settings(("0" * 64,), 0, mirror=False, orientation=None, all_heights=False, values="own")
+SETTINGS = Settings(("0" * 64,), 0, mirror=False, orientation=None, values="own")
 
 
 def test_tables_keep_the_lines_of_files_labelled_before_also_those_of_older_versions(tmp_path: Path) -> None:
+    (tmp_path / "tissue.csv").write_text(
+        "file,slices,slices_outside_trained_heights,heights_added_up,CSF_ml,gray_matter_ml,white_matter_ml,notes\n"
+        "a.nii,7,4,trained,1.00,2.00,3.00,odd\n"
+        "b.nii,9,0,all,4.00,5.00,6.00,\n"
+    )
+    (tmp_path / "slices.csv").write_text("file,slice,height,in_trained_heights,CSF_mm2\na.nii,0,0.5,True,8.0\n")
     bad = os.fsdecode(b"caf\xe9")
-    tables.write(tmp_path, [summary(f"{bad}.png", 100.0), summary("b.png", 200.0)], SETTINGS)
-    path = tmp_path / "tissue.csv"  # an older version had no last column
-    path.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in path.read_text().splitlines()))
-    tables.write(tmp_path, [summary("b.png", 300.0), summary("c.png", 400.0)], SETTINGS)
-    assert [(row["file"], bool(row["made_with"])) for row in rows(tmp_path)] == [
-        (r"caf\xe9.png", False),
-        ("b.png", True),
-        ("c.png", True),
+    tables.write(tmp_path, [summary("b.nii", 100.0), summary(f"{bad}.png", 200.0)], SETTINGS)
+    tables.write(tmp_path, [summary("c.png", 300.0)], SETTINGS)
+    assert [(row["file"], row["CSF_ml"], row["CSF_cm2"], row["notes"]) for row in rows(tmp_path)] == [
+        ("a.nii", "1.00", "", "odd"),
+        ("b.nii", "", "1.00", ""),
+        (r"caf\xe9.png", "", "2.00", ""),
+        ("c.png", "", "3.00", ""),
     ]
-    lines = [line.split(",") for line in (tmp_path / "slices.csv").read_text().splitlines()[1:]]
-    assert [(line[0], line[-1]) for line in lines] == [
-        (r"caf\xe9.png", "100.0"),
-        ("b.png", "300.0"),
-        ("c.png", "400.0"),
+    header, *lines = (line.split(",") for line in (tmp_path / "slices.csv").read_text().splitlines())
+    assert header == tables.SLICES_COLUMNS
+    assert [(line[0], line[4]) for line in lines] == [
+        ("a.nii", "8.0"),
+        ("b.nii", "100.0"),
+        (r"caf\xe9.png", "200.0"),
+        ("c.png", "300.0"),
     ]
 
 
@@ -236,40 +246,24 @@ def test_a_table_of_somebody_else_is_not_continued(content: bytes, name: str, tm
     assert (tmp_path / name).read_bytes() == content
 
 
-TOGETHER = """
-import sys, time
-from dataclasses import replace
-from pathlib import Path
-from oasis_jax.volumes.finding import InputFile
-from oasis_jax.prediction import record
-from oasis_jax.prediction.results import Destination
-sys.path[:0] = [sys.argv[4], str(Path(sys.argv[4]).parent)]
-from test_results import SETTINGS, summary
-
-folder, meeting, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-(meeting / name).touch()
-while len(list(meeting.iterdir())) < 6:
-    time.sleep(0.001)
-for k in range(5):
-    file = InputFile(Path(f"{name}-{k}.png"), f"{name}-{k}")
-    record.write(folder, file, record.Record("", SETTINGS, {}, summary(file.path.name)))
-    assert Destination(folder).write_tables([file], SETTINGS) == (1, None)
-"""
-
-
 def test_predictions_that_end_together_lose_no_line(tmp_path: Path) -> None:
-    folder, meeting = tmp_path / "out", tmp_path / "meeting"
-    folder.mkdir()
-    meeting.mkdir()
-    for process in [begin(folder, meeting, name, Path(__file__).parent, code=TOGETHER) for name in "abcdef"]:
-        done = finish(process)
-        assert done.returncode == 0, done.stderr
+    together = Barrier(6)
+
+    def write(name: str) -> None:
+        together.wait(60)
+        for k in range(5):
+            file = InputFile(Path(f"{name}-{k}.png"), f"{name}-{k}")
+            record.write(tmp_path, file, record.Record("", SETTINGS, {}, summary(file.path.name)))
+            assert Destination(tmp_path).write_tables([file], SETTINGS) == (1, None)
+
+    with ThreadPoolExecutor(6) as pool:  # a lock is of an open file, so threads wait for each other as processes do
+        list(pool.map(write, "abcdef"))
     expected = [f"{name}-{k}.png" for name in "abcdef" for k in range(5)]
-    assert sorted(row["file"] for row in rows(folder)) == expected
-    index = (folder / pages.INDEX).read_text(encoding="utf-8")
+    assert sorted(row["file"] for row in rows(tmp_path)) == expected
+    index = (tmp_path / pages.INDEX).read_text(encoding="utf-8")
     assert all(name in index for name in expected)
     written = {tables.TISSUE, tables.SLICES, LABELS, pages.INDEX}
-    assert {path.name for path in folder.iterdir() if not path.name.endswith("_record.json")} == written
+    assert {path.name for path in tmp_path.iterdir() if not path.name.endswith("_record.json")} == written
 
 
 def test_a_disk_without_locks_has_a_note(

@@ -1,4 +1,4 @@
-"""What prediction finds in a labelled file: amounts, heights, and notes on what is unlike the heads of training."""
+"""What prediction finds in a labelled file: amounts, and notes on what is unlike the heads of training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from oasis_jax.data.slices import write_png
 from oasis_jax.geometry import Cut
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.prediction.summary import file_summary, screen_line
+from oasis_jax.prediction.summary import file_summary
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
@@ -30,6 +30,8 @@ ALL: Ranges = dict.fromkeys(MEASURES, (0.0, 255.0))
 
 EVERY = Trained(Cut(heights=None), ALL)
 """A training on every height."""
+
+SLAB = Trained(Cut("axial", (0.5, 0.75)), ALL)
 
 UPRIGHT = [0.01, 0.22, 0.44, 0.68, 0.9, 1, 0.97, 0.88, 0.68, 0.37, 0.05]
 """Area of the brain at heights 0, 0.1, ..., 1, in the scan of an OASIS-1 subject."""
@@ -56,41 +58,36 @@ def tall(tmp_path: Path) -> Segmentation:
 
 
 def notes(segmentation: Segmentation, **trained: Any) -> tuple[str, ...]:
-    return file_summary(segmentation, Trained(Cut(), ALL, **trained)).notes
+    return file_summary(segmentation, EVERY._replace(**trained)).notes
 
 
-def test_a_report_measures_in_mm_and_marks_heights(tmp_path: Path) -> None:
-    spacing, slab = (0.5, 0.8, 2.0), Trained(Cut("axial", (0.5, 0.75)), ALL)
-    values, truth = brain((74, 62, 18), spacing)
-    one = labelled(save(tmp_path / "a.nii", values, spacing))._replace(classes=np.moveaxis(truth, 2, 0).copy())
-    facts, whole = file_summary(one, slab), file_summary(one, slab, all_heights=True)
-    inside = [each.number for each in facts.slices if each.in_trained_heights]
-    shown = np.flatnonzero(truth.any(axis=(0, 1)))
-    middle = (shown[0] + shown[-1]) / 2
-    assert inside == [k for k in range(18) if middle - 0.2 <= k <= shown[0] + 0.76 * (shown[-1] - shown[0])]
-    assert facts.outside == len(shown) - len(inside)
-    for told, counted, state in ((facts, truth[..., inside], "left out"), (whole, truth, "added up")):
-        counts = np.bincount(counted.ravel(), minlength=4)[1:]
-        assert np.allclose(present(told.millilitres), counts * 0.5 * 0.8 * 2 / 1000)
-        assert f"outside the heights seen in training and are {state}" in screen_line(told)
-    one.classes[:5] = one.classes[-5:] = one.classes[9]  # a volume that ends inside the brain
-    part = file_summary(one, slab)
-    assert present(part.millilitres).sum() == pytest.approx((one.classes > 0).sum() * 0.5 * 0.8 * 2 / 1000)
-    assert part.notes == ("it ends inside the brain, so the heights of its slices are unknown, and all are added up",)
-    assert "unlike" in file_summary(one, Trained(Cut(), ALL | {"mean": (1.0, 2.0)})).notes[-1]
+SHEARED = np.array([[1, 0, 0, 0], [0, 1, 0.4, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+"""Slices stacked at a slant, still 1 mm apart."""
 
 
-def test_a_sheared_volume_has_the_millilitres_of_its_voxels(tmp_path: Path) -> None:
-    values, truth = brain((37, 50, 30))
-    affine = np.eye(4)
-    affine[1, 2] = 0.4  # slices stacked at a slant, still 1 mm apart
+@pytest.mark.parametrize("affine", [np.diag([0.5, 0.8, 2, 1]), SHEARED])
+def test_a_volume_has_the_millilitres_of_all_its_voxels(affine: np.ndarray, tmp_path: Path) -> None:
+    values, truth = brain((74, 62, 18), (0.5, 0.8, 2.0))
     nib.save(nib.Nifti1Image(values, affine), tmp_path / "a.nii")
     one = labelled(tmp_path / "a.nii")._replace(classes=np.moveaxis(truth, 2, 0).copy())
-    facts = file_summary(one, Trained(Cut(), ALL), all_heights=True)
-    counts = np.bincount(truth.ravel(), minlength=4)[1:]
-    assert np.allclose(present(facts.millilitres), counts / 1000)
-    assert np.allclose(facts.areas, counts)
-    assert "not rectangular" in facts.notes[0]
+    facts, counts = file_summary(one, EVERY), np.bincount(truth.ravel(), minlength=4)[1:]
+    assert np.allclose(present(facts.millilitres), counts * np.linalg.det(affine) / 1000)
+    areas = np.sum([row.areas for row in facts.slices], axis=0)
+    assert np.allclose(areas, counts * np.linalg.det(affine) / affine[2, 2])
+    assert any("not rectangular" in note for note in facts.notes) == (affine is SHEARED)
+
+
+def test_a_volume_labelled_by_a_network_that_knows_a_slab_has_a_note(tall: Segmentation, tmp_path: Path) -> None:
+    (note,) = file_summary(tall, SLAB).notes
+    assert note.startswith("the network was trained on slices from 0.50 to 0.75 of the brain's height: labels at other")
+    assert np.array_equal(present(file_summary(tall, SLAB).millilitres), present(file_summary(tall, EVERY).millilitres))
+    write_png(tmp_path / "slice.png", blob(np.random.default_rng(0))[0])
+    assert file_summary(labelled(tmp_path / "slice.png"), SLAB).notes == ()
+
+
+def test_slices_unlike_those_of_training_are_named(tall: Segmentation) -> None:
+    (note,) = notes(tall, ranges=ALL | {"mean": (1.0, 2.0)})
+    assert note == "it looks unlike the training slices (mean and standard deviation of intensity)"
 
 
 def test_labels_of_less_confidence_than_in_validation_are_doubtful(tall: Segmentation) -> None:
@@ -102,8 +99,8 @@ def test_labels_of_less_confidence_than_in_validation_are_doubtful(tall: Segment
     assert note.endswith("nearly always 0.950 or more")
     few = doubt.confidence.copy()
     few[60:] = 1
-    assert notes(doubt._replace(confidence=few), confidence=0.95) == ()  # only slices at trained heights count
-    summary = file_summary(doubt._replace(confidence=few), Trained(Cut(), ALL, 0.95))
+    summary = file_summary(doubt._replace(confidence=few), EVERY._replace(confidence=0.95))
+    assert summary.notes == ()
     assert [row.unlike_training for row in summary.slices] == [True] * 60 + [False] * 60
 
 
@@ -126,17 +123,17 @@ def sections(heights: np.ndarray) -> np.ndarray:
     return np.interp(heights, np.linspace(0, 1, 11), UPRIGHT)
 
 
-@given(st.integers(45, 300), st.floats(1, 1e5), st.floats(-0.5, 0.5))
+@given(st.integers(45, 300), st.floats(1, 1e5), st.floats(0, 1))
 def test_a_head_narrows_upward_at_any_size_and_spacing(count: int, area: float, offset: float) -> None:
-    heights = (np.arange(count) + offset) / (count - 1)
-    assert narrows_upward(area * sections(heights), heights)
-    assert not narrows_upward(area * sections(1 - heights), heights)
-    assert not narrows_upward(np.full(count, area), heights)  # a cylinder
+    heights = (np.arange(count - 1) + offset) / (count - 1)
+    assert narrows_upward(area * sections(heights))
+    assert not narrows_upward(area * sections(1 - heights))
+    assert not narrows_upward(np.full(count, area))  # a cylinder
 
 
 def test_too_few_slices_are_not_judged() -> None:
-    assert narrows_upward(np.ones(2), np.array([0.0, 1.0]))
-    assert narrows_upward(np.zeros(50), np.linspace(0, 1, 50))
+    assert narrows_upward(np.ones(2))
+    assert narrows_upward(np.zeros(50))
 
 
 def test_a_volume_upside_down_gets_a_note(tall: Segmentation) -> None:
@@ -149,6 +146,9 @@ def test_a_volume_upside_down_gets_a_note(tall: Segmentation) -> None:
     assert notes(tall._replace(classes=egg)) == ()
     (note,) = notes(tall._replace(classes=egg[::-1].copy()))
     assert note == "its brain does not narrow upward as in an upright head: it may be upside down, or no head"
+    egg[: shown[40]] = 0
+    (note,) = notes(tall._replace(classes=np.roll(egg, -shown[40], axis=0)))
+    assert note == "it ends inside the brain: millilitres are of the part that it shows"
 
 
 def test_the_confidence_is_the_mean_probability_inside_the_labelled_brain(finished: Path) -> None:
@@ -184,17 +184,6 @@ def test_bits_that_hang_on_to_no_brain_become_background(tmp_path: Path) -> None
     assert labelled(tmp_path / "a.nii", stand_in()).classes[beside].any()
 
 
-def test_all_slices_count_and_none_lies_at_an_untrained_height(tmp_path: Path) -> None:
-    values, truth = brain((37, 50, 30))
-    summary = file_summary(labelled(save(tmp_path / "a.nii", values), of_every_height()), EVERY)
-    assert summary.millilitres is not None
-    np.testing.assert_allclose(summary.millilitres, np.bincount(truth.ravel(), minlength=4)[1:] / 1000)
-    assert summary.whole
-    assert summary.outside == 0
-    assert {row.in_trained_heights for row in summary.slices} == {None}
-    assert "heights" not in screen_line(summary)
-
-
 def test_more_labels_than_a_head_holds_are_refused(tmp_path: Path) -> None:
     values, _ = brain((37, 50, 30))
     one = labelled(save(tmp_path / "scan.nii", values), of_every_height())
@@ -202,6 +191,8 @@ def test_more_labels_than_a_head_holds_are_refused(tmp_path: Path) -> None:
     whole: Any = full.input._replace(head=np.ones((150, 130, 130), bool), frames=np.zeros((150, 16, 16, 1), np.uint8))
     with pytest.raises(UserError, match=r"scan\.nii would have 2\.5 l of brain and CSF, more than any head has"):
         file_summary(full._replace(input=whole), EVERY)
+    with pytest.raises(UserError, match=r"more than any head has: the network was trained on slices from 0\.50 to"):
+        file_summary(full._replace(input=whole), SLAB)
 
 
 def test_the_network_looks_at_the_whole_box_and_not_at_a_window_in_it() -> None:
@@ -214,12 +205,10 @@ def test_the_network_looks_at_the_whole_box_and_not_at_a_window_in_it() -> None:
 
 def test_a_file_without_a_brain_and_a_brain_that_is_too_small_get_a_note(tmp_path: Path) -> None:
     part = labelled(save(tmp_path / "scan.nii", brain((37, 50, 30))[0]), of_every_height())  # 30 mm of a head
-    nothing = part._replace(classes=np.zeros_like(part.classes))
-    assert "no brain was found in it, so nothing is labelled" in file_summary(nothing, EVERY).notes
+    assert notes(part) == ()
+    assert notes(part._replace(classes=np.zeros_like(part.classes))) == (
+        "no brain was found in it, so nothing is labelled",
+    )
     tall = labelled(save(tmp_path / "tall.nii", brain((37, 50, 160))[0]), of_every_height())
     ml = np.count_nonzero(tall.classes) / 1000
-    small = f"{ml:.0f} ml of brain and CSF were found in it, less than any adult has: it may be no head"
-    assert small in file_summary(tall, EVERY).notes
-    assert not any("adult" in note for note in file_summary(part, EVERY).notes)
-    slab = Trained(Cut(), EVERY.ranges)  # only some heights count there
-    assert not any("adult" in note for note in file_summary(tall, slab).notes)
+    assert notes(tall) == (f"{ml:.0f} ml of brain and CSF were found, less than any adult has: it may be no head",)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nibabel import nifti1
 
 from oasis_jax.system.errors import UserError
-from oasis_jax.volumes.anatomy import find_head, head_notes, heights, is_cut_off
+from oasis_jax.volumes.anatomy import brain_notes, brain_span, find_head, head_notes
 from oasis_jax.volumes.nifti import (
     Volume,
     check_orientation,
@@ -198,14 +198,14 @@ def test_noise_in_the_air_is_no_part_beside_the_head() -> None:
 def test_a_volume_that_ends_inside_the_brain_is_distinguished_from_a_whole_one() -> None:
     dome = np.sqrt(np.clip(1 - np.linspace(-1, 1, 120) ** 2, 0, None)) * 100
     neck = np.concatenate([np.full(80, 60.0), dome[20:]])  # a network labels neck: it lies further below than any brain
-    assert not any(is_cut_off(area, 1.0, "axial") for area in (dome, neck, np.zeros(9)))
-    assert all(is_cut_off(area, 1.0, "axial") for area in (dome[:90], dome[30:], dome[44:76]))
+    for whole in (dome, neck, np.zeros(9)):
+        assert not any("ends inside" in note for note in brain_notes(whole, 1.0, "axial"))
+    for part in (dome[:90], dome[30:], dome[44:76]):
+        assert any("ends inside" in note for note in brain_notes(part, 1.0, "axial"))
 
 
-def test_heights_run_from_the_base_of_the_brain_to_its_top() -> None:
-    height = present(heights(np.array([0, 5, 9, 9, 5, 0, 0.0]), 1.0, "axial"))
-    assert np.allclose(height[1:5], [0, 1 / 3, 2 / 3, 1])
-    assert heights(np.array([0, 4.0, 0]), 1.0, "axial") is None
-    tall, long = (present(heights(np.ones(300), 1.0, axis)) for axis in ("axial", "coronal"))
-    assert np.isclose(tall[299 - 75], 0.5)  # what lies lower than any brain is neck
-    assert np.isclose(long[75], 75 / 299)
+def test_a_brain_reaches_from_its_lowest_to_its_highest_section_but_not_into_the_neck() -> None:
+    assert brain_span(np.array([0, 5, 9, 9, 5, 0, 0.0]), 1.0, "axial") == (1, 4)
+    assert brain_span(np.array([0, 4.0, 0]), 1.0, "axial") is None
+    assert brain_span(np.ones(300), 1.0, "axial") == (149, 299)
+    assert brain_span(np.ones(300), 1.0, "coronal") == (0, 299)
