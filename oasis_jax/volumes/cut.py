@@ -14,6 +14,7 @@ from oasis_jax.system.errors import UserError, describe
 from oasis_jax.volumes.anatomy import find_head, head_notes
 from oasis_jax.volumes.finding import InputFile
 from oasis_jax.volumes.frame import Framing, Place, cut_frames, middle, place_head, put, take, volume_grey
+from oasis_jax.volumes.neighbours import neighbour_files
 from oasis_jax.volumes.nifti import (
     Volume,
     check_slices,
@@ -23,7 +24,7 @@ from oasis_jax.volumes.nifti import (
     slice_spacing,
     thickness_notes,
 )
-from oasis_jax.volumes.png import neighbour_files, read_grey
+from oasis_jax.volumes.png import read_grey
 from oasis_jax.volumes.resample import Grid, resample
 
 _AHEAD = 3

@@ -3,7 +3,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oasis_jax.data.neighbours import neighbour_rows
+from oasis_jax.volumes.neighbours import neighbour_rows
 
 
 def test_the_ends_of_a_case_are_repeated_and_cases_do_not_mix() -> None:
