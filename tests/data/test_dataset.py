@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from oasis_jax.classes import GREYS, NAMES
 from oasis_jax.data import appearance
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import encode_png, folders, read_pair, tidy, two_spellings, write_pair, write_png
+from oasis_jax.geometry import Cut
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.png import read_grey
 
@@ -281,14 +283,17 @@ def test_a_damaged_stamp_is_no_harm(root: Path) -> None:
     assert load_dataset(root) == first
 
 
-def test_a_file_damaged_after_the_check_is_named(root: Path) -> None:
-    pair = load_dataset(root).splits["train"][0]
-    pair.image.write_bytes(b"gone")
-    with pytest.raises(UserError, match="case_1_slice_0"):
-        read_pair(pair)
-
-
 def test_names_that_are_no_utf_8_and_roots_of_such_names_are_checked(tmp_path: Path) -> None:
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     root = write_tree(odd / "tree", cases={"train": ("caf\udce9",), "validate": ("3",), "test": ("4",)})
     assert {pair.case for pair in load_dataset(root).splits["train"]} == {"caf\udce9"}
+
+
+def test_a_tree_says_how_it_was_cut_and_a_damaged_record_is_noticed(root: Path) -> None:
+    assert load_dataset(root).cut == Cut()
+    (root / "cut.json").write_text(json.dumps({"axis": "coronal", "heights": [0.25, 0.5]}))
+    assert load_dataset(root).cut == Cut("coronal", (0.25, 0.5))
+    for text in ("{", '{"axis": "up", "heights": [0, 1]}', '{"axis": "axial", "heights": 3}'):
+        (root / "cut.json").write_text(text)
+        with pytest.raises(UserError, match=r"cut\.json"):
+            load_dataset(root)
