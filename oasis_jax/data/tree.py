@@ -90,10 +90,9 @@ def write_tree(root: Path, cases: Iterable[Case | Broken], axis: Axis = "axial")
             counts.append(len(case.slices))
             written.append(replace(case, slices=()))  # those of all cases need too much memory
         if empty := {scan.split for scan in broken} - {case.split for case in written}:
-            raise UserError(
-                f"{root.name} was not written: no scan is left for {' and '.join(sorted(empty, key=SPLITS.index))}. "
-                + "\n  ".join([f"{len(broken)} problem(s):", *(scan.problem for scan in broken)])
-            )
+            names = " and ".join(split for split in SPLITS if split in empty)
+            sentence = f"{root.name} was not written: no scan is left for {names}. {len(broken)} problem(s):"
+            raise UserError("\n  ".join([sentence, *(scan.problem for scan in broken)]))
         write_cut(part, _cut(written, axis))
         rows = [(case.name, case.subject, case.split, *case.origin.values()) for case in written]
         write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], [row[:2] for row in rows]))

@@ -151,7 +151,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
         cut(scan_of(tmp_path, values.repeat(2, axis=1), truth.repeat(2, axis=1)))
 
 
-def test_slices_start_at_the_height_asked_for_and_end_with_the_brain(tmp_path: Path) -> None:
+def test_slices_start_at_the_height_asked_for_and_end_with_the_brain_and_thick_ones_are_fewer(tmp_path: Path) -> None:
     values, truth = brain((37, 50, 26))
     shown = np.flatnonzero(truth.any(axis=(0, 1)))
     scan = scan_of(tmp_path, values, truth)
@@ -163,13 +163,10 @@ def test_slices_start_at_the_height_asked_for_and_end_with_the_brain(tmp_path: P
     assert present(high.heights)[1] == 1
     every = cut(scan, replace(RULE, every_height=True))
     assert (len(every.slices), every.heights) == (len(shown), None)
-
-
-def test_thick_slices_give_a_note_and_are_fewer(tmp_path: Path) -> None:
-    values, truth = brain((37, 50, 6), (1, 1, 5))
-    case = cut(scan_of(tmp_path, values, truth, spacing=(1, 1, 5)), replace(RULE, start=0.0, extent=10.0))
-    assert len(case.slices) == 2
-    assert "5.0 mm apart" in case.notes[0]
+    thick = scan_of(tmp_path, *brain((37, 50, 6), (1, 1, 5)), spacing=(1, 1, 5))
+    few = cut(thick, replace(RULE, start=0.0, extent=10.0))
+    assert len(few.slices) == 2
+    assert "5.0 mm apart" in few.notes[0]
 
 
 def test_broken_scans_are_listed_and_left_out(tmp_path: Path) -> None:
