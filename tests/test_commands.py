@@ -69,7 +69,7 @@ def provided(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setattr(phantoms, "SUBJECTS", {"train": 1, "validate": 3, "test": 1})
         patch.setattr(phantoms, "SLICES", 4)
-        phantoms.write_tree(Path("keras_png_slices_data"))
+        phantoms.write_tree(Path("keras_png_slices_data"), phantoms.cases())
         Path("elsewhere").mkdir()
         Path("elsewhere/keras_png_slices_data").symlink_to(folder / "keras_png_slices_data")
         shutil.copytree("keras_png_slices_data/keras_png_slices_test", "folder_of_slices")

@@ -19,7 +19,6 @@ from jax import export as jax_export
 
 from oasis_jax import export
 from oasis_jax.config import Config, Data, Model
-from oasis_jax.data.neighbours import neighbour_rows
 from oasis_jax.data.normalise import normalise
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation import record
@@ -29,6 +28,7 @@ from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.neighbours import neighbour_rows
 
 SETTINGS = Config(data=Data(root=Path("/private/folder/of_slices")), model=Model(stem=2, levels=3, crop=(32, 48)))
 FACTS = {

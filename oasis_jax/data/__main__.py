@@ -11,17 +11,19 @@ from typing import Annotated
 import tyro
 
 from oasis_jax.config import SPLITS, Split
-from oasis_jax.data.build import Rule, write_study
+from oasis_jax.data.build import Rule, cut_study
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.heads import tree as heads
 from oasis_jax.data.heads.label_map import STANDARD, read_table
 from oasis_jax.data.phantoms import tree as phantoms
-from oasis_jax.data.phantoms import volume as phantom_volume
+from oasis_jax.data.phantoms import volume as phantom
 from oasis_jax.data.published.manifest import published
 from oasis_jax.data.published.rebuild import rebuild
 from oasis_jax.data.published.verify import verify
 from oasis_jax.data.slices import check_sides
 from oasis_jax.data.study import pair_scans, split_subjects
+from oasis_jax.data.tree import SHEET, write_tree
+from oasis_jax.data.volume import label_file, write_head
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, leave_some, run_command
@@ -83,20 +85,15 @@ class Rebuild:
 
     def run(self) -> None:
         manifest = published()
-        rebuilt = rebuild(self.root, self.discs, manifest, console.track)
-        print(f"Wrote {self.root}: {len(rebuilt.written)} of {len(manifest.cases)} scans.")
-        for problem in rebuilt.problems:
+        cases, problems = rebuild(self.root, self.discs, manifest, console.track)
+        print(f"Wrote {self.root}: {len(cases)} of {len(manifest.cases)} scans.")
+        for problem in problems:
             print(f"Not used: {problem}")
-        if rebuilt.missing:
-            print(f"Not written ({len(rebuilt.missing)}): {', '.join(rebuilt.missing)}")
-        splits = verify(self.root, manifest, console.track)
-        for name, split in splits.items():
-            print(f"{name}: {split.identical:,} of {split.files:,} files equal the published ones, byte for byte")
-        if not any(split.identical for split in splits.values()):
-            print("None does: the discs, or the PNG files that Pillow writes on this machine, are of another kind.")
-        if differ := not all(split.authentic for split in splits.values()):
-            print(f"The others are named by: python -m oasis_jax.data verify {self.root} --json")
-        sys.exit(differ)
+        names = {case.name for case in cases}
+        if missing := [manifest.scan_of(case) for case in manifest.cases if case not in names]:
+            print(f"Not written ({len(missing)}): {', '.join(missing)}")
+        print(f"Compared with the published files, as by python -m oasis_jax.data verify {self.root}:")
+        Verify(self.root).run()
 
 
 @dataclass(frozen=True)
@@ -116,19 +113,22 @@ class Volumes:
     """Seed of the split."""
 
     def run(self) -> None:
-        _prepare(self.root, None, self.seed)
+        _check(self.root, None, self.seed)
         self.rule.check()
         scans = pair_scans(self.images, self.labels)
         splits = split_subjects(scans, self.fractions, self.seed)
-        written = write_study(self.root, scans, splits, self.rule, console.track)
-        for note in written.notes:
-            print(f"note: {note}")
-        counts = ", ".join(f"{list(written.splits.values()).count(split)} {split}" for split in SPLITS)
-        print(f"Wrote {self.root}: {written.scans} scans of {len(written.splits)} subjects ({counts}).")
-        print(f"Check the slices: {self.root / 'contact_sheet.png'}", flush=True)
-        if written.problems:
-            listing = "\n".join(f"  {problem}" for problem in written.problems)
-            leave_some(f"{len(written.problems)} scan(s) could not be cut, the others are in {self.root}:\n{listing}")
+        cuts = cut_study(scans, splits, self.rule, console.track)
+        cases, problems = write_tree(self.root, cuts, self.rule.axis)
+        for case in cases:
+            for note in case.notes:
+                print(f"note: {note}")
+        written = list({case.subject: case.split for case in cases}.values())
+        counts = ", ".join(f"{written.count(split)} {split}" for split in SPLITS)
+        print(f"Wrote {self.root}: {len(cases)} scans of {len(written)} subjects ({counts}).")
+        print(f"Check the slices: {self.root / SHEET}", flush=True)
+        if problems:
+            sentence = f"{len(problems)} scan(s) could not be cut, the others are in {self.root}:"
+            leave_some("\n  ".join([sentence, *problems]))
 
 
 @dataclass(frozen=True)
@@ -143,12 +143,12 @@ class Phantom:
     """Seed of the heads; 0 gives those of the quickstart."""
 
     def run(self) -> None:
-        _prepare(self.root, self.volume, self.seed)
+        _check(self.root, self.volume, self.seed)
         if self.volume is not None:
-            phantom_volume.write_volume(self.volume, self.seed, track=console.track)
-            print(f"Wrote {self.volume} and its labels, {phantom_volume.label_file(self.volume)}.")
+            phantom.write_volume(self.volume, self.seed, track=console.track)
+            print(f"Wrote {self.volume} and its labels, {label_file(self.volume)}.")
         elif self.root is not None:
-            phantoms.write_tree(self.root, self.seed, console.track)
+            write_tree(self.root, phantoms.cases(self.seed, console.track))
             print(f"Wrote {self.root}.")
 
 
@@ -176,7 +176,7 @@ class Heads:
     """Random seed; the same seed gives the same pixels."""
 
     def run(self) -> None:
-        _prepare(self.root, self.volume, self.seed)
+        _check(self.root, self.volume, self.seed)
         if self.heads < 1:
             raise UserError(f"--heads is {self.heads} and must be 1 or more.")
         check_sides(self.frame)
@@ -184,40 +184,30 @@ class Heads:
         maps = heads.find_maps(self.maps)
         sharding.configure_jax()
         if self.volume is not None:
-            heads.write_volume(self.volume, next(iter(maps.values())), table, self.seed)
-            print(f"Wrote {self.volume} and its labels, {phantom_volume.label_file(self.volume)}.")
+            _, head = next(heads.draw_heads(maps, table, 1, self.seed))
+            write_head(self.volume, head.image, head.classes)
+            print(f"Wrote {self.volume} and its labels, {label_file(self.volume)}.")
         elif self.root is not None:
             splits = heads.splits_of(maps, self.validate, self.test)
-            count = heads.write_tree(
-                *(self.root, maps, splits),
-                table=table,
-                heads=self.heads,
-                seed=self.seed,
-                frame=self.frame,
-                track=console.track,
+            drawn = heads.cases(
+                maps, splits, table=table, heads=self.heads, seed=self.seed, frame=self.frame, track=console.track
             )
-            print(f"Wrote {self.root}: {count:,} slices of {len(maps) * self.heads} heads from {len(maps)} maps.")
-            print(f"Look at the heads: {self.root / 'contact_sheet.png'}")
+            cases, _ = write_tree(self.root, drawn)
+            print(f"Wrote {self.root}: {len(cases)} heads from {len(maps)} maps.")
+            print(f"Look at the heads: {self.root / SHEET}")
 
 
-def _prepare(root: Path | None, volume: Path | None, seed: int) -> None:
-    """Make the folder of a volume that is to be written.
-
-    Raises:
-        UserError: not one of the two is named; it, or the labels of the volume, exist already; the seed is negative.
-    """
+def _check(root: Path | None, volume: Path | None, seed: int) -> None:
+    """Raise `UserError` if not one of the two is named, if it is there already, or if the seed is negative."""
     if seed < 0:
         raise UserError(f"--seed is {seed} and must be 0 or more.")
     if (root is None) == (volume is None):
         raise UserError("Name a folder for a tree of slices, or --volume NAME.nii.gz for one head, not both.")
-    if root is not None and root.exists():
-        raise UserError(f"{root} exists already: name a new folder.")
-    if volume is not None:
-        if not volume.name.endswith(".nii.gz"):
-            raise UserError(f"{volume} must end in .nii.gz.")
-        if existing := [file for file in (volume, phantom_volume.label_file(volume)) if file.exists()]:
-            raise UserError(f"{existing[0]} exists already: name a new file.")
-        volume.parent.mkdir(parents=True, exist_ok=True)
+    if volume is not None and not volume.name.endswith(".nii.gz"):
+        raise UserError(f"{volume} must end in .nii.gz.")
+    for path in filter(None, (root, volume, volume and label_file(volume))):
+        if path.exists():
+            raise UserError(f"{path} exists already: choose another name.")
 
 
 def main() -> None:

@@ -1,36 +1,24 @@
-"""Cut a study of volumes into slices and write them as a tree, with a picture that shows what was cut."""
+"""Cut a study of volumes into slices of a tree."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 import tyro
-from jaxtyping import UInt8
-from PIL import Image, ImageDraw
 
-from oasis_jax import geometry, overlays
 from oasis_jax.classes import COUNT
-from oasis_jax.config import SPLITS
-from oasis_jax.data.slices import check_sides, make_folders, write_pair
+from oasis_jax.data.slices import check_sides
 from oasis_jax.data.study import LabelValues, Scan, classes_on
+from oasis_jax.data.tree import Broken, Case
 from oasis_jax.geometry import Axis, Size
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError, describe
-from oasis_jax.system.files import atomic_folder, csv_text, printable, write_text
 from oasis_jax.volumes.anatomy import brain_span, find_head, gap_notes
 from oasis_jax.volumes.frame import fit, put, volume_grey
-from oasis_jax.volumes.nifti import (
-    check_orientation,
-    check_slices,
-    planes,
-    read_volume,
-    slice_spacing,
-    thickness_notes,
-)
-from oasis_jax.volumes.resample import Grid, resample
+from oasis_jax.volumes.nifti import check_orientation, planes, read_volume, thickness_notes
+from oasis_jax.volumes.resample import planes_in_mm, resample
 
 
 @dataclass(frozen=True)
@@ -60,21 +48,25 @@ class Rule:
         self.values.by_class()
 
 
-class CutScan(NamedTuple):
-    """The slices of one scan."""
+def cut_study(
+    scans: Sequence[Scan], splits: Mapping[str, str], rule: Rule, track: Tracker = silent
+) -> Iterator[Case | Broken]:
+    """Cut every scan.
 
-    images: UInt8[np.ndarray, "slices rows columns"]
-    classes: UInt8[np.ndarray, "slices rows columns"]
-    first: int
-    """Number of the first slice along the volume's axis."""
-    spacing: tuple[float, float, float]
-    """Of the volume's rows, columns and slices, mm."""
-    heights: tuple[float, float]
-    """Of the first and the last slice."""
-    notes: tuple[str, ...]
+    Args:
+        scans: to cut.
+        splits: the split of each subject.
+        rule: how to cut them.
+        track: shows progress over the scans.
+    """
+    for scan in track(scans, len(scans), "Cutting volumes"):
+        try:
+            yield cut_scan(scan, splits[scan.subject], rule)
+        except Exception as error:  # one broken scan must not stop the others
+            yield Broken(splits[scan.subject], describe(scan.image, error))
 
 
-def cut_scan(scan: Scan, rule: Rule) -> CutScan:
+def cut_scan(scan: Scan, split: str, rule: Rule) -> Case:
     """Read one scan and cut it.
 
     Raises:
@@ -83,123 +75,36 @@ def cut_scan(scan: Scan, rule: Rule) -> CutScan:
     """
     image = read_volume(scan.image, rule.orientation)
     truth = read_volume(scan.label, rule.orientation)
-    classes = planes(classes_on(image, truth, rule.values.by_class()), rule.axis)
-    *pixel, gap = slice_spacing(image, rule.axis)
-    span = brain_span((classes > 0).sum(axis=(1, 2)), gap, rule.axis)
+    labels = planes(classes_on(image, truth, rule.values.by_class()), rule.axis)
+    values, (rows, columns), gap = planes_in_mm(image, rule.axis)
+    span = brain_span((labels > 0).sum(axis=(1, 2)), gap, rule.axis)
     if span is None:
         raise UserError(f"{scan.label} labels no brain in {rule.axis} slices: is it the right file?")
-    check_slices(image, rule.axis)
     base, top = span
-    sides = Grid(classes.shape[1], pixel[0]), Grid(classes.shape[2], pixel[1])
-    values = resample(planes(image.values, rule.axis), sides[0].to_mm(), sides[1].to_mm())
     head = find_head(values)
     if rule.every_height:
-        shown = np.flatnonzero(head.mask.any(axis=(1, 2)) | classes.any(axis=(1, 2)))
+        shown = np.flatnonzero(head.mask.any(axis=(1, 2)) | labels.any(axis=(1, 2)))
         numbers = np.arange(shown[0], shown[-1] + 1)
     else:
         first = int(base + rule.start * (top - base))
         numbers = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
-    place = fit((sides[0].mm, sides[1].mm), (head.rows, head.columns), rule.frame, rule.frame)
+    place = fit((rows.mm, columns.mm), (head.rows, head.columns), rule.frame, rule.frame)
     if place.frame != rule.frame:
         needed = f"{place.frame[0]} {place.frame[1]}"
         raise UserError(f"The head in {scan.image} does not fit into the slices: set --frame {needed}.")
-    indicators = np.stack([classes[numbers] == k for k in range(COUNT)])
-    shares = resample(indicators.reshape(-1, *indicators.shape[2:]), sides[0].to_mm(), sides[1].to_mm())
-    resampled = shares.reshape(COUNT, len(numbers), *shares.shape[1:]).argmax(0).astype(np.uint8)
-    height = (numbers[[0, -1]] - base) / (top - base)
-    return CutScan(
-        images=np.stack([put(plane, place) for plane in volume_grey(values)[numbers]]),
-        classes=np.stack([put(plane, place) for plane in resampled]),
-        first=int(numbers[0]),
-        spacing=(pixel[0], pixel[1], gap),
-        heights=(float(height[0]), float(height[1])),
-        notes=(*image.notes, *gap_notes(head), *thickness_notes(image, rule.axis)),
+    shares = [resample(labels[numbers] == k, rows.to_mm(), columns.to_mm()) for k in range(COUNT)]
+    pairs = zip(volume_grey(values)[numbers], np.argmax(shares, axis=0).astype(np.uint8), strict=True)
+    heights = (numbers[[0, -1]] - base) / (top - base)
+    origin = {"image": scan.image, "label": scan.label, "first_slice": int(numbers[0]), "slices": len(numbers)}
+    origin |= {"row_mm": f"{rows.spacing:.4g}", "column_mm": f"{columns.spacing:.4g}", "slice_mm": f"{gap:.4g}"}
+    notes = (*image.notes, *gap_notes(head), *thickness_notes(image, rule.axis))
+    return Case(
+        scan.case,
+        scan.subject,
+        split,
+        [(put(grey, place), put(classes, place)) for grey, classes in pairs],
+        heights=None if rule.every_height else (float(heights[0]), float(heights[1])),
+        gap=gap,
+        origin=origin,
+        notes=[f"{scan.image}: {note}" for note in notes],
     )
-
-
-_SHOWN = 12
-"""Most scans in the contact sheet."""
-
-_SAME = 0.01
-"""mm below which two distances of slices count as the same."""
-
-
-class Written(NamedTuple):
-    """What was written as a tree."""
-
-    scans: int
-    splits: dict[str, str]
-    """The split of each subject."""
-    notes: list[str]
-    """What the user should know about some of the scans."""
-    problems: list[str]
-    """A sentence about each scan that could not be cut. Such scans are left out."""
-
-
-def write_study(
-    root: Path, scans: Sequence[Scan], splits: dict[str, str], rule: Rule, track: Tracker = silent
-) -> Written:
-    """Cut every scan and write the tree `root`, which must not exist yet; it appears complete or not at all.
-
-    Beside the slices lie `subjects.csv`, `volumes.csv` (the origin of each case), `cut.json` (for prediction) and
-    `contact_sheet.png`.
-
-    Args:
-        root: the tree.
-        scans: to cut.
-        splits: the split of each subject.
-        rule: how to cut them.
-        track: shows progress over the scans.
-
-    Returns:
-        What was written, and what was left out.
-
-    Raises:
-        UserError: a split has no scan left; lists every scan that cannot be cut.
-    """
-    rows, notes, strips, heights, gaps, problems = [], [], [], [], [], []
-    sampled = {scans[int(i)] for i in np.linspace(0, len(scans) - 1, min(_SHOWN, len(scans)))}
-
-    def fill(part: Path) -> None:
-        make_folders(part)
-        for scan in track(scans, len(scans), "Cutting volumes"):
-            try:
-                cut = cut_scan(scan, rule)
-            except Exception as error:  # one broken scan must not stop the others
-                problems.append(describe(scan.image, error))
-                continue
-            split = splits[scan.subject]
-            for k, (image, classes) in enumerate(zip(cut.images, cut.classes, strict=True)):
-                write_pair(part, split, scan.case, k, image, classes)
-            origin = [scan.case, scan.subject, split, scan.image, scan.label, cut.first, len(cut.images)]
-            rows.append([*origin, *(f"{mm:.4g}" for mm in cut.spacing)])
-            notes.extend(f"{scan.image}: {note}" for note in cut.notes)
-            heights.append(cut.heights)
-            gaps.append(cut.spacing[2])
-            if scan in sampled or not strips:
-                strips.append(_strip(printable(f"{scan.case}, {split}"), cut))
-        if empty := [s for s in SPLITS if s in splits.values() and s not in {row[2] for row in rows}]:
-            listing = "\n".join(f"  {problem}" for problem in problems)
-            raise UserError(
-                f"{root.name} was not written: no scan is left for {' and '.join(empty)}. {len(problems)} problem(s):\n"
-                f"{listing}"
-            )
-        lowest, highest = zip(*heights, strict=True)
-        gap = gaps[0] if max(gaps) - min(gaps) < _SAME else None
-        seen = None if rule.every_height else (min(lowest), max(highest))
-        geometry.write_cut(part, geometry.Cut(rule.axis, seen, (1.0, 1.0, gap)))
-        origins = ["case", "subject", "split", "image", "label", "first_slice", "slices"]
-        write_text(part / "volumes.csv", csv_text([*origins, "row_mm", "column_mm", "slice_mm"], rows))
-        write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], [row[:2] for row in rows]))
-        overlays.write_picture(part / "contact_sheet.png", overlays.mosaic(strips, columns=1))
-
-    atomic_folder(root, fill)
-    return Written(len(rows), {row[1]: row[2] for row in rows}, notes, problems)
-
-
-def _strip(title: str, cut: CutScan) -> UInt8[np.ndarray, "rows columns"]:
-    """One scan: its first, middle and last slice, each beside its labels, as indices into the palette."""
-    tiles = [overlays.beside(cut.images[k], cut.classes[k]) for k in (0, len(cut.images) // 2, -1)]
-    image = Image.fromarray(np.concatenate(tiles, axis=1))
-    ImageDraw.Draw(image).text((6, 4), title, fill=63)
-    return np.asarray(image)

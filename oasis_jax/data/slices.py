@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from oasis_jax.classes import STEP
-from oasis_jax.config import SPLITS, STRIDE
+from oasis_jax.config import STRIDE
 from oasis_jax.geometry import Size
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.finding import natural
@@ -59,11 +59,10 @@ def slice_names(case: str, number: int) -> tuple[str, str]:
     return f"case_{case}_slice_{number}.nii.png", f"seg_{case}_slice_{number}.nii.png"
 
 
-def make_folders(root: Path) -> None:
-    """Make the folders of all splits of a tree."""
-    for split in SPLITS:
-        for folder in folders(root, split):
-            folder.mkdir()
+def slice_of(root: Path, split: str, case: str, number: int) -> Slice:
+    """The files of a slice in a tree."""
+    (images, labels), (image_name, label_name) = folders(root, split), slice_names(case, number)
+    return Slice(case, number, images / image_name, labels / label_name)
 
 
 def check_sides(frame: Size) -> None:
@@ -128,9 +127,9 @@ def write_pair(
     classes: UInt8[np.ndarray, "rows columns"],
 ) -> None:
     """Write a slice, its grey levels and its classes 0 to 3, into a tree whose folders exist."""
-    (images, labels), (image_name, label_name) = folders(root, split), slice_names(case, number)
-    write_png(images / image_name, image)
-    write_png(labels / label_name, classes * np.uint8(STEP))
+    pair = slice_of(root, split, case, number)
+    write_png(pair.image, image)
+    write_png(pair.label, classes * np.uint8(STEP))
 
 
 def encode_png(pixels: UInt8[np.ndarray, "rows columns"]) -> bytes:

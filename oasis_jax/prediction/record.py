@@ -11,8 +11,8 @@ from oasis_jax.prediction.summary import FileSummary
 from oasis_jax.system import records
 from oasis_jax.system.files import write_text
 from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.neighbours import neighbour_files
 from oasis_jax.volumes.nifti import is_volume
-from oasis_jax.volumes.png import neighbour_files
 
 SUFFIX = "_record.json"
 """The record of a file has the name of its results and this suffix."""

@@ -14,17 +14,10 @@ from oasis_jax.system.errors import UserError, describe
 from oasis_jax.volumes.anatomy import find_head, head_notes
 from oasis_jax.volumes.finding import InputFile
 from oasis_jax.volumes.frame import Framing, Place, cut_frames, middle, place_head, put, take, volume_grey
-from oasis_jax.volumes.nifti import (
-    Volume,
-    check_slices,
-    is_volume,
-    planes,
-    read_volume,
-    slice_spacing,
-    thickness_notes,
-)
-from oasis_jax.volumes.png import neighbour_files, read_grey
-from oasis_jax.volumes.resample import Grid, resample
+from oasis_jax.volumes.neighbours import neighbour_files
+from oasis_jax.volumes.nifti import Volume, is_volume, read_volume, thickness_notes
+from oasis_jax.volumes.png import read_grey
+from oasis_jax.volumes.resample import Grid, planes_in_mm, resample
 
 _AHEAD = 3
 """Files that are read ahead of the one that is labelled; few, because a volume takes a tenth of a gigabyte."""
@@ -85,13 +78,9 @@ def cut_volume(file: InputFile, volume: Volume, framing: Framing) -> Input:
         framing: how the network that will see the frames was trained.
 
     Raises:
-        UserError: as `check_slices`.
+        UserError: as `planes_in_mm`.
     """
-    check_slices(volume, framing.axis)
-    *pixel, gap = slice_spacing(volume, framing.axis)
-    values = planes(volume.values, framing.axis)
-    sides = Grid(values.shape[1], pixel[0]), Grid(values.shape[2], pixel[1])
-    values = resample(values, sides[0].to_mm(), sides[1].to_mm())
+    values, sides, gap = planes_in_mm(volume, framing.axis)
     head = find_head(values)
     grey = volume_grey(values)
     place, place_notes = place_head((sides[0].mm, sides[1].mm), (head.rows, head.columns), framing)

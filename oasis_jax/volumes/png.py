@@ -1,7 +1,6 @@
 """A user's own slices as PNG files: all that can be converted to 8-bit grey levels without loss."""
 
 import io
-import re
 import struct
 import zlib
 from pathlib import Path
@@ -18,9 +17,6 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, 
 
 LARGEST = 2048
 """Longest side of an image, pixels: many times a slice, and far from what exhausts memory."""
-
-_NUMBERED = re.compile(r"(.+_slice_)(\d+)(\D*)")
-"""The name of a slice whose neighbours can be found."""
 
 
 def read_grey(path: Path) -> UInt8[np.ndarray, "rows columns"]:
@@ -49,18 +45,6 @@ def read_grey(path: Path) -> UInt8[np.ndarray, "rows columns"]:
         raise UserError(f"{path} cannot be read as a PNG image: {reason}.") from error
 
 
-def neighbour_files(path: Path, reach: int) -> list[Path]:
-    """The files of a slice and of the slices around it in the same folder, by name (`CASE_slice_K`), upward.
-
-    If a number has no file, the next nearer one is repeated, as in `neighbours.neighbour_rows`.
-    """
-    below, above = [path], [path]
-    for distance in range(1, reach + 1):
-        for files, step in ((below, -distance), (above, distance)):
-            files.append(_beside(path, step) or files[-1])
-    return [*reversed(below), *above[1:]]
-
-
 def _levels(path: Path, image: Image.Image, depth: int) -> UInt8[np.ndarray, "rows columns"]:
     """8-bit grey levels; `depth` is the file's bits a channel. `UserError` if the file holds something else."""
     if image.mode == "L" and "transparency" not in image.info:
@@ -81,13 +65,3 @@ def _levels(path: Path, image: Image.Image, depth: int) -> UInt8[np.ndarray, "ro
         f"{path} {lost}, which a conversion would lose: save it as 8-bit grey, or label the volume that it was made "
         "from."
     )
-
-
-def _beside(path: Path, step: int) -> Path | None:
-    """The file of the slice `step` numbers on, if there is one."""
-    name = _NUMBERED.fullmatch(path.name)
-    if name is None or (number := int(name[2]) + step) < 0:
-        return None
-    texts = (str(number), f"{number:0{len(name[2])}d}")
-    files = (path.with_name(f"{name[1]}{text}{name[3]}") for text in texts)
-    return next((file for file in files if file.is_file()), None)

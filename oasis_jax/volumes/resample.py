@@ -5,6 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Shaped
 
+from oasis_jax.geometry import Axis
+from oasis_jax.volumes import nifti
+
 
 class Grid(NamedTuple):
     """One side of a plane, in its own pixels and in pixels of 1 mm around the same middle."""
@@ -57,3 +60,18 @@ def resample(
     if columns is not None:
         planes = np.matmul(planes.astype(np.float32, copy=False), columns.T)
     return planes
+
+
+def planes_in_mm(
+    volume: nifti.Volume, axis: Axis
+) -> tuple[Float32[np.ndarray, "slices height width"], tuple[Grid, Grid], float]:
+    """The slices of a volume in pixels of 1 mm, their rows and columns, and their distance, mm.
+
+    Raises:
+        UserError: as `nifti.check_slices`.
+    """
+    nifti.check_slices(volume, axis)
+    row, column, gap = nifti.slice_spacing(volume, axis)
+    planes = nifti.planes(volume.values, axis)
+    sides = Grid(planes.shape[1], row), Grid(planes.shape[2], column)
+    return resample(planes, sides[0].to_mm(), sides[1].to_mm()), sides, gap

@@ -56,17 +56,12 @@ def test_slices_of_all_trees_are_padded_to_one_size_and_keep_what_is_theirs(tmp_
     np.testing.assert_array_equal(image[inside], original)
     np.testing.assert_array_equal(classes[inside], truth)
     assert image.sum() == original.sum(dtype=int)
-    channels, _ = source.with_neighbours(6)  # the first slice of the second tree: nothing of the first lies below it
-    np.testing.assert_array_equal(channels[..., 0], source[6][0])
-    np.testing.assert_array_equal(channels[..., 2], source[7][0])
-
-
-def test_the_labels_of_a_smaller_tree_are_known_in_the_larger_frame(tmp_path: Path) -> None:
-    tree = opened(trees(tmp_path))
-    source = Source(tree.splits["train"], Data(), size=tree.size)
     _, rows, columns = np.nonzero(np.stack([source[k][1] for k in range(len(source))]))
     assert tree.extent[0] <= rows.min() <= rows.max() <= tree.extent[1]
     assert tree.extent[2] <= columns.min() <= columns.max() <= tree.extent[3]
+    channels, _ = source.with_neighbours(6)  # the first slice of the second tree: nothing of the first lies below it
+    np.testing.assert_array_equal(channels[..., 0], source[6][0])
+    np.testing.assert_array_equal(channels[..., 2], source[7][0])
 
 
 def test_a_person_in_two_splits_of_two_trees_is_named_and_can_be_left_out(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_devices_that_are_not_there_are_named(finished: Path, data: Path, monkey
 
 def test_phantoms_in_the_cache_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OASIS_JAX_CACHE", str(tmp_path))
-    monkeypatch.setattr(phantoms, "write_tree", lambda root, track: write_tree(root, slices=1))
+    monkeypatch.setattr(phantoms, "write_tree", lambda root, cases: write_tree(root, slices=1))
     root = phantoms.default_tree()
     assert root.parent == tmp_path
     time = (root / "keras_png_slices_train").stat().st_mtime_ns

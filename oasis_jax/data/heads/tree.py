@@ -1,4 +1,4 @@
-"""Drawn heads written as a tree of slices, or one of them as a volume."""
+"""Heads drawn from label maps, and their slices."""
 
 import zlib
 from collections.abc import Collection, Iterator, Mapping
@@ -6,20 +6,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import nibabel as nib
 import numpy as np
 from jaxtyping import Array, Key, UInt8
 
-from oasis_jax import overlays
-from oasis_jax.config import SPLITS
 from oasis_jax.data.heads.draw import STYLE, HeadMap, Style, draw
 from oasis_jax.data.heads.label_map import Table, read_map
-from oasis_jax.data.phantoms.volume import label_file
-from oasis_jax.data.slices import folders, write_pair
-from oasis_jax.geometry import Cut, Size, write_cut
+from oasis_jax.data.tree import Case
+from oasis_jax.geometry import Size
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
-from oasis_jax.system.files import atomic_folder, atomic_write, csv_text, write_text
 from oasis_jax.volumes.finding import natural
 from oasis_jax.volumes.frame import centre, volume_grey
 from oasis_jax.volumes.nifti import is_volume
@@ -32,9 +27,6 @@ _NECK = 60
 
 _AIR = 25
 """Highest grey level of a slice that shows nothing but noise."""
-
-_SHOWN = 6
-"""Slices of a head in the contact sheet."""
 
 _drawn = jax.jit(draw, static_argnames="size")
 
@@ -98,8 +90,7 @@ def draw_head(key: Key[Array, ""], head: HeadMap, style: Style = STYLE) -> Drawn
     return DrawnHead(volume_grey(np.asarray(image)), np.asarray(classes))
 
 
-def write_tree(
-    root: Path,
+def cases(
     maps: Mapping[str, Path],
     splits: Mapping[str, str],
     *,
@@ -108,13 +99,10 @@ def write_tree(
     seed: int,
     frame: Size,
     track: Tracker = silent,
-) -> int:
-    """Draw heads and write their axial slices as a tree, which must not exist yet; it appears complete or not at all.
-
-    Beside the slices lie `subjects.csv`, in which a map is a subject, `cut.json` and `contact_sheet.png`.
+) -> Iterator[Case]:
+    """The axial slices of heads, from the neck to the vertex. A map is a subject.
 
     Args:
-        root: the tree.
         maps: the file of each map, by name.
         splits: the split of each map.
         table: what the values of the maps stand for.
@@ -123,40 +111,22 @@ def write_tree(
         frame: (rows, columns) of the slices.
         track: shows progress over the heads.
 
-    Returns:
-        The number of slices.
-
     Raises:
         UserError: as `read_map`.
     """
-    written: list[int] = []
-
-    def fill(part: Path) -> None:
-        for split in SPLITS:
-            for folder in folders(part, split):
-                folder.mkdir()
-        write_cut(part, Cut("axial", None, (1.0, 1.0, 1.0)))
-        rows, strips = [], []
-        for name, number, head in track(_heads(maps, table, heads, seed), len(maps) * heads, "Drawing heads"):
-            case = f"{name}-{number}"
-            rows.append([case, name])
-            planes = _framed(head, frame)
-            strips.append(_strip(planes))
-            for k, (image, classes) in enumerate(planes):
-                write_pair(part, splits[name], case, k, image, classes)
-            written.append(len(planes))
-        write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], rows))
-        overlays.write_picture(part / "contact_sheet.png", overlays.mosaic(strips, columns=1))
-
-    atomic_folder(root, fill)
-    return sum(written)
+    drawn = draw_heads(maps, table, heads, seed)
+    for (name, number), head in track(drawn, len(maps) * heads, "Drawing heads"):
+        yield Case(f"{name}-{number}", name, splits[name], _framed(head, frame), heights=None)
 
 
-def _heads(maps: Mapping[str, Path], table: Table, heads: int, seed: int) -> Iterator[tuple[str, int, DrawnHead]]:
+def draw_heads(
+    maps: Mapping[str, Path], table: Table, heads: int, seed: int
+) -> Iterator[tuple[tuple[str, int], DrawnHead]]:
+    """The name of the map, the number and the scan of each head. Arguments and errors are those of `cases`."""
     for name, path in maps.items():
         head = read_map(path, table)
         for number in range(heads):
-            yield name, number, draw_head(head_key(seed, name, number), head)
+            yield (name, number), draw_head(head_key(seed, name, number), head)
 
 
 def _framed(head: DrawnHead, frame: Size) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -165,25 +135,3 @@ def _framed(head: DrawnHead, frame: Size) -> list[tuple[np.ndarray, np.ndarray]]
     shown = np.flatnonzero((head.image > _AIR).any((0, 1)))
     numbers = range(max(int(shown[0]), int(brain[0]) - _NECK), int(shown[-1]) + 1)
     return [(centre(head.image[..., k], frame), centre(head.classes[..., k], frame)) for k in numbers]
-
-
-def _strip(planes: list[tuple[np.ndarray, np.ndarray]]) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Some slices of a head with their labels, nose up."""
-    numbers = np.linspace(0, len(planes) - 1, _SHOWN + 2).astype(int)[1:-1]
-    tiles = [np.rot90(overlays.overlay(*planes[k])[:, planes[k][0].shape[1] :]) for k in numbers]
-    plain = [np.rot90(overlays.overlay(*planes[k])[:, : planes[k][0].shape[1]]) for k in numbers]
-    return np.concatenate([np.concatenate(plain, axis=1), np.concatenate(tiles, axis=1)])
-
-
-def write_volume(path: Path, map_file: Path, table: Table, seed: int) -> None:
-    """Write a drawn head as NIfTI, NAME.nii.gz, and its labels beside it, NAME_labels.nii.gz.
-
-    Raises:
-        UserError: as `read_map`.
-    """
-    head = draw_head(head_key(seed, map_file.name.split(".")[0], 0), read_map(map_file, table))
-    affine = np.eye(4)
-    affine[:3, 3] = [-n / 2 for n in head.image.shape]
-    for file, array in ((label_file(path), head.classes), (path, head.image)):
-        image = nib.Nifti1Image(array, affine)
-        atomic_write(file, lambda part, image=image: nib.save(image, part))

@@ -15,8 +15,6 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from scipy import ndimage
 
-from oasis_jax.data.phantoms.fields import around, field
-
 VIEW = (176, 208)
 """Field of view of an OASIS scan, drawn here and padded with zeros to 256x256."""
 
@@ -118,8 +116,8 @@ def draw_plane(
     label = np.where(brain > 0.5, 1 + tissue.argmax(0), 0).astype(np.uint8)
 
     clean = sum(head.greys[name] * share for name, share in parts.items())
-    clean = clean * (1 + 0.05 * field(head.texture, across / 6 + 20, along / 6 + 20, height / 6) * brain)
-    clean = clean * np.exp(0.16 * field(head.bias, across / 90 + 1.5, along / 90 + 1.5, height / 40))
+    clean = clean * (1 + 0.05 * _field(head.texture, across / 6 + 20, along / 6 + 20, height / 6) * brain)
+    clean = clean * np.exp(0.16 * _field(head.bias, across / 90 + 1.5, along / 90 + 1.5, height / 40))
     clean = ndimage.gaussian_filter(clean, 0.55)
     return np.hypot(clean + rng.normal(0, head.noise, VIEW), rng.normal(0, head.noise, VIEW)), label
 
@@ -147,7 +145,7 @@ def _shell(
     """Membership of skull, marrow, scalp and air, outside the brain."""
     outer = -inside - 1.5
     # The thickness of skull and scalp varies around the head.
-    uneven = around(head.rim, angle, 0.0 * angle, height / 20 + 1)
+    uneven = _around(head.rim, angle, 0.0 * angle, height / 20 + 1)
     bone, skin = head.skull + 0.5 * uneven, head.scalp * (1 + 0.15 * uneven)
     skull = _edge(outer - 1.0) * _edge(bone - outer)
     marrow = skull * np.exp(-(((outer - 0.55 * bone) / (0.2 * bone)) ** 2))
@@ -173,7 +171,7 @@ def _head_coordinates(head: Head, height: float) -> tuple[np.ndarray, np.ndarray
     across = np.cos(head.tilt) * y - np.sin(head.tilt) * x
     along = np.sin(head.tilt) * y + np.cos(head.tilt) * x
     point = across / 28 + 4, along / 28 + 5, height / 14 + 1
-    return across + 1.6 * field(head.wobble[0], *point), along + 1.6 * field(head.wobble[1], *point)
+    return across + 1.6 * _field(head.wobble[0], *point), along + 1.6 * _field(head.wobble[1], *point)
 
 
 def _depth(head: Head, across: np.ndarray, along: np.ndarray, height: float) -> tuple[np.ndarray, ...]:
@@ -185,7 +183,7 @@ def _depth(head: Head, across: np.ndarray, along: np.ndarray, height: float) -> 
     a = a * (1 - 0.11 * np.tanh(along / b))
     radius = ((np.abs(across) / a) ** 2.3 + (np.abs(along) / b) ** 2.3) ** (1 / 2.3)
     angle = np.arctan2(across / a, along / b) / (2 * np.pi) % 1
-    outline = 0.007 * around(head.outline, angle, 0 * angle, height / 20 + 1)
+    outline = 0.007 * _around(head.outline, angle, 0 * angle, height / 20 + 1)
     radius = radius * (1 + outline)
     # First-order distance to the outline: (1 - r) over the length of r's gradient.
     slope = np.hypot(*np.gradient(radius))
@@ -205,10 +203,10 @@ def _cortex_distance(
 ) -> np.ndarray:
     """Distance to the nearest outer surface of the brain, which includes sulci and the fissure between the halves."""
     depth = np.clip(inside, 0, None)
-    folds = around(head.folds, angle + 0.010 * np.sin(depth / 6), np.clip(depth / 13, 0, 6), height / 9 + 1)
+    folds = _around(head.folds, angle + 0.010 * np.sin(depth / 6), np.clip(depth / 13, 0, 6), height / 9 + 1)
     slope = np.hypot(*np.gradient(folds))
     # The number of folds is fixed, so they would crowd near the centre: sulci end at a depth that varies over the head.
-    reach = 17 + 6 * field(head.wobble[2], across / 30 + 4, along / 30 + 5, height / 14 + 1)
+    reach = 17 + 6 * _field(head.wobble[2], across / 30 + 4, along / 30 + 5, height / 14 + 1)
     sulci = np.abs(folds) / np.maximum(slope, 0.02) + 0.05 * depth + 0.8 * np.clip(depth - reach, 0, None)
     # The fissure reaches from both ends toward the middle, farther in higher slices.
     middle = across + 1.5 * np.sin(along / 11) + 0.8 * np.sin(along / 4.7)
@@ -243,3 +241,19 @@ def _deep_structures(head: Head, across: np.ndarray, along: np.ndarray, height: 
     putamen = blob(25.0, 10.0, 5.5 * fade, 16 * fade, 0.12)
     caudate = blob(14.5, 22.0, 4.2 * fade, 9 * fade, 0.45)
     return _edge(np.maximum.reduce([thalamus, putamen, caudate])), ventricles
+
+
+def _field(knots: np.ndarray, y: np.ndarray, x: np.ndarray, height: float) -> np.ndarray:
+    """A smooth random field through control points (cubic spline) at rows `y` and columns `x` of one height.
+
+    All count in control points. Beyond the outer ones, the field is mirrored.
+    """
+    rows, columns = np.indices(knots.shape[:2])
+    plane = ndimage.map_coordinates(knots, [rows, columns, np.full_like(rows, height, float)], order=3, mode="mirror")
+    return ndimage.map_coordinates(plane, [y, x], order=3, mode="mirror")
+
+
+def _around(knots: np.ndarray, angle: np.ndarray, depth: np.ndarray, height: float) -> np.ndarray:
+    """As `_field`, but around the head: by angle (a turn is 1), which is periodic, and depth."""
+    wrapped = np.concatenate([knots[-4:], knots, knots[:4]])
+    return _field(wrapped, angle * len(knots) + 4, depth, height)

@@ -1,18 +1,17 @@
-"""Phantoms, the built-in data set: made-up heads written as a tree of slices. No patient, no download."""
+"""Phantoms, the built-in data set: slices of made-up heads. No patient, no download."""
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from oasis_jax.data.phantoms.head import draw_slice, make_head
-from oasis_jax.data.slices import make_folders, write_pair
-from oasis_jax.geometry import Cut, write_cut
+from oasis_jax.data.tree import Case, write_tree
 from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import at_end
-from oasis_jax.system.files import atomic_folder
 
 SLICES = 16
 """Slices of each subject."""
@@ -26,23 +25,14 @@ _VERSION = 3
 """Increased when the pictures change, so that an older tree in the cache is not used for this one."""
 
 
-def write_tree(root: Path, seed: int = 0, track: Tracker = silent) -> None:
-    """Write subjects of all splits as a tree of slices under `root`, which must not exist yet.
-
-    The tree appears complete or not at all. The same seed gives the same pixels.
-    """
-    split_of = [split for split, count in SUBJECTS.items() for _ in range(count)]
-
-    def fill(part: Path) -> None:
-        make_folders(part)
-        write_cut(part, Cut(spacing=(1.0, 1.0, GAP)))
-        heads = ((case, make_head(np.random.default_rng([seed, case]))) for case in range(len(split_of)))
-        jobs = ((case, head, k) for case, head in heads for k in range(SLICES))
-        for case, head, k in track(jobs, len(split_of) * SLICES, "Drawing phantoms"):
-            image, classes = draw_slice(head, GAP * k, np.random.default_rng([seed, case, k]))
-            write_pair(part, split_of[case], f"{case + 1:03d}", k, image, classes)
-
-    atomic_folder(root, fill)
+def cases(seed: int = 0, track: Tracker = silent) -> Iterator[Case]:
+    """The slices of the subjects of all splits; the same seed gives the same pixels."""
+    splits = [split for split, count in SUBJECTS.items() for _ in range(count)]
+    for subject, split in track(enumerate(splits), len(splits), "Drawing phantoms"):
+        head = make_head(np.random.default_rng([seed, subject]))
+        slices = [draw_slice(head, GAP * k, np.random.default_rng([seed, subject, k])) for k in range(SLICES)]
+        name = f"{subject + 1:03d}"
+        yield Case(name, name, split, slices, gap=GAP)
 
 
 def default_tree(track: Tracker = silent) -> Path:
@@ -50,7 +40,7 @@ def default_tree(track: Tracker = silent) -> Path:
     name, folder = f"phantoms-{_VERSION}", cache.folder()
     try:
         if folder and not (folder / name).is_dir():
-            write_tree(folder / name, track=track)
+            write_tree(folder / name, cases(track=track))
     except OSError as error:
         if folder and not (folder / name).is_dir():  # another process may have been quicker
             cache.warn(error)
@@ -58,5 +48,5 @@ def default_tree(track: Tracker = silent) -> Path:
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="oasis_jax-"))
         at_end(lambda: shutil.rmtree(folder, ignore_errors=True))
-        write_tree(folder / name, track=track)
+        write_tree(folder / name, cases(track=track))
     return folder / name

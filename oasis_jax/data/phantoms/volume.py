@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from oasis_jax.data.phantoms.head import VIEW, draw_plane, make_head
+from oasis_jax.data.volume import write_head
 from oasis_jax.system.console import Tracker, silent
-from oasis_jax.system.files import atomic_write
 
 _LOWEST, _HIGHEST = -92.0, 92.0
 """Heights of the field of view, mm above the lowest slice of the quickstart's phantoms."""
@@ -37,19 +36,7 @@ def draw_volume(
     return values, labels
 
 
-def label_file(path: Path) -> Path:
-    """The path of the labels of a volume NAME.nii.gz: NAME_labels.nii.gz beside it."""
-    return path.with_name(path.name.removesuffix(".nii.gz") + "_labels.nii.gz")
-
-
 def write_volume(path: Path, seed: int = 0, gap: float = 1.0, track: Tracker = silent) -> None:
-    """Write a head, and its labels beside it, as NIfTI files; each appears complete or not at all.
-
-    Arguments are those of `draw_volume`.
-    """
+    """Write a head and its labels as `write_head` does. Arguments are those of `draw_volume`."""
     values, labels = draw_volume(seed, gap, track)
-    affine = np.diag([1.0, 1.0, gap, 1.0])
-    affine[:3, 3] = -VIEW[0] / 2, -VIEW[1] / 2, _LOWEST
-    for file, array in ((label_file(path), labels), (path, values.round().astype(np.int16))):
-        image = nib.Nifti1Image(array, affine)
-        atomic_write(file, lambda part, image=image: nib.save(image, part))
+    write_head(path, values.round().astype(np.int16), labels, gap)

@@ -6,21 +6,19 @@ labels, `OAS1_NNNN_MRk_mpr_nX_anon_111_t88_masked_gfc_fseg.{hdr,img}`.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Real
+from jaxtyping import Real, UInt8
 from nibabel import imageglobals
 
 from oasis_jax.classes import COUNT
 from oasis_jax.data.published.manifest import SLICES, Manifest
-from oasis_jax.data.slices import make_folders, write_pair
+from oasis_jax.data.tree import Broken, Case, write_tree
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError, describe
-from oasis_jax.system.files import atomic_folder, csv_text, write_text
 from oasis_jax.volumes.frame import centre, quantise
 
 SHAPE = (176, 208, 176)
@@ -35,19 +33,10 @@ _LOWEST = 72
 _HEADER = re.compile(r"(OAS1_\d{4}_MR\d)_mpr_n\d+_anon_111_t88_(gfc|masked_gfc_fseg)\.hdr")
 
 
-class Rebuilt(NamedTuple):
-    """What became of the scans."""
-
-    written: list[str]
-    """Scans whose slices were written, OAS1_NNNN_MRk, in the order of the set."""
-    missing: list[str]
-    """Scans of the set that were not."""
-    problems: list[str]
-    """A sentence about each scan on the discs that cannot be used."""
-
-
-def rebuild(root: Path, discs: Sequence[Path], manifest: Manifest, track: Tracker = silent) -> Rebuilt:
-    """Write the tree, with a `subjects.csv`; it appears whole or not at all.
+def rebuild(
+    root: Path, discs: Sequence[Path], manifest: Manifest, track: Tracker = silent
+) -> tuple[list[Case], list[str]]:
+    """Write the tree `root`, and return what `write_tree` does.
 
     Args:
         root: the folder to make.
@@ -56,7 +45,7 @@ def rebuild(root: Path, discs: Sequence[Path], manifest: Manifest, track: Tracke
         track: shows progress over the scans.
 
     Raises:
-        UserError: `root` exists, a disc is not a folder, or no scan could be read.
+        UserError: `root` exists, a disc is not a folder, no scan of the set lies there, or as `write_tree`.
     """
     if root.exists():
         raise UserError(f"{root} exists already: name a new folder first, then the discs.")
@@ -64,35 +53,35 @@ def rebuild(root: Path, discs: Sequence[Path], manifest: Manifest, track: Tracke
         raise UserError(f"{absent[0]} is not a folder: name the folder of a disc; unpack a .tar.gz first (tar -xzf).")
     headers = [path for disc in discs for path in disc.rglob("OAS1_*.hdr")]
     found = {(match[1], match[2]): path for path in headers if (match := _HEADER.fullmatch(path.name))}
-    cases = {manifest.scan_of(case): case for case in manifest.cases}
-    written: list[str] = []
-    problems: list[str] = []
+    scans = {manifest.scan_of(case): case for case in manifest.cases}
+    complete = [scan for scan in scans if (scan, "gfc") in found and (scan, "masked_gfc_fseg") in found]
+    if not complete:
+        places = ", ".join(map(str, discs)) or "no disc"
+        raise UserError(f"{places}: no scan of the published set; name the folders disc1, disc2, ...")
 
-    def fill(part: Path) -> None:
-        make_folders(part)
-        for scan, case in track(cases.items(), len(cases), "Rebuilding"):
-            if (scan, "gfc") not in found or (scan, "masked_gfc_fseg") not in found:
-                continue
+    def cases() -> Iterator[Case | Broken]:
+        for scan in track(complete, len(complete), "Rebuilding"):
+            case, split, image = scans[scan], manifest.cases[scans[scan]], found[scan, "gfc"]
             try:
-                both = [_planes(found[scan, kind]) for kind in ("gfc", "masked_gfc_fseg")]
-                if not (np.isin(both[1], range(COUNT)).all() and both[1].any()):
-                    raise UserError(f"{scan}: its labels are not 0, 1, 2, 3; get the disc again.")
+                slices = _slices(image, found[scan, "masked_gfc_fseg"])
+                yield Case(case, scan.rpartition("_")[0], split, slices)
             except Exception as error:  # one damaged scan must not stop the others
-                problems.append(describe(found[scan, "gfc"], error))
-                continue
-            for number, (image, classes) in enumerate(zip(*both, strict=True)):
-                framed = centre(quantise(image), FRAME), centre(classes.astype(np.uint8), FRAME)
-                write_pair(part, manifest.cases[case], case, number, *framed)
-            written.append(scan)
-        if not written:
-            places = ", ".join(map(str, discs)) or "no disc"
-            listing = [f"{places}: no scan of the published set; name the folders disc1, disc2, ...", *problems]
-            raise UserError("\n  ".join(listing))
-        rows = [(cases[scan], scan.rpartition("_")[0]) for scan in written]
-        write_text(part / "subjects.csv", csv_text(["case", "oasis_subject"], rows))
+                yield Broken(split, describe(image, error))
 
-    atomic_folder(root, fill)
-    return Rebuilt(written, [scan for scan in cases if scan not in written], problems)
+    return write_tree(root, cases())
+
+
+def _slices(image: Path, labels: Path) -> list[tuple[UInt8[np.ndarray, "256 256"], UInt8[np.ndarray, "256 256"]]]:
+    """The published slices of a scan.
+
+    Raises:
+        Exception: as `_planes`, or the labels are no classes.
+    """
+    grey, classes = _planes(image), _planes(labels)
+    if not (np.isin(classes, range(COUNT)).all() and classes.any()):
+        raise UserError(f"{labels}: its labels are not 0, 1, 2, 3; get the disc again.")
+    pairs = zip(map(quantise, grey), classes.astype(np.uint8), strict=True)
+    return [(centre(one, FRAME), centre(other, FRAME)) for one, other in pairs]
 
 
 def _planes(header: Path) -> Real[np.ndarray, "32 x y"]:

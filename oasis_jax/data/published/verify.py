@@ -15,20 +15,15 @@ _SHOWN = 20
 """Names of a kind that are printed."""
 
 
-@dataclass
-class Comparison:
-    """One split of a tree, compared with the published one; files by name, in the order of the set."""
+@dataclass(frozen=True)
+class Verdict:
+    """What sets one split of a tree apart from the published one; files by name, in the order of the set."""
 
     files: int
     """Number of files in the published split."""
     missing: list[str]
     extra: list[str]
     different: list[str]
-
-    @property
-    def identical(self) -> int:
-        """Number of files that equal the published ones."""
-        return self.files - len(self.missing) - len(self.different)
 
     @property
     def authentic(self) -> bool:
@@ -46,7 +41,7 @@ class Comparison:
         return "\n".join(lines)
 
 
-def verify(root: Path, manifest: Manifest, track: Tracker = silent) -> dict[str, Comparison]:
+def verify(root: Path, manifest: Manifest, track: Tracker = silent) -> dict[str, Verdict]:
     """Compare every split under `root` with the manifest.
 
     Hidden files are ignored. A file that cannot be read counts as different.
@@ -56,8 +51,7 @@ def verify(root: Path, manifest: Manifest, track: Tracker = silent) -> dict[str,
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: name the one that holds keras_png_slices_train.")
-    split_of = {folder: split for split in SPLITS for folder in folders_of(split)}
-    folders = [folder for folder in split_of if (root / folder).is_dir()]
+    folders = [folder for split in SPLITS for folder in folders_of(split) if (root / folder).is_dir()]
     if not folders:
         raise UserError(f"{root} holds no keras_png_slices_* folder: name the folder that does.")
     present = [f"{folder}/{name}" for folder in folders for name in sorted(os.listdir(root / folder)) if name[0] != "."]
@@ -65,18 +59,17 @@ def verify(root: Path, manifest: Manifest, track: Tracker = silent) -> dict[str,
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         results = pool.map(lambda name: _digest(root / name), known)
         digests = dict(zip(known, track(results, len(known), "Verifying"), strict=True))
-    splits = {split: Comparison(0, [], [], []) for split in dict.fromkeys(manifest.cases.values())}
-    for name, expected in manifest.digests.items():
-        split = splits[split_of[name.split("/")[0]]]
-        split.files += 1
-        if name not in digests:
-            split.missing.append(name)
-        elif digests[name] != expected:
-            split.different.append(name)
-    for name in present:
-        if name not in manifest.digests:
-            splits[split_of[name.split("/")[0]]].extra.append(name)
-    return splits
+    verdicts = {}
+    for split in dict.fromkeys(manifest.cases.values()):
+        here = tuple(f"{folder}/" for folder in folders_of(split))
+        expected = {name: wanted for name, wanted in manifest.digests.items() if name.startswith(here)}
+        verdicts[split] = Verdict(
+            files=len(expected),
+            missing=[name for name in expected if name not in digests],
+            extra=[name for name in present if name.startswith(here) and name not in expected],
+            different=[name for name, wanted in expected.items() if digests.get(name, wanted) != wanted],
+        )
+    return verdicts
 
 
 def _digest(path: Path) -> bytes:

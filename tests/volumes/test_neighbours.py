@@ -3,7 +3,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oasis_jax.data.neighbours import neighbour_rows
+from oasis_jax.volumes.neighbours import neighbour_rows
 
 
 def test_the_ends_of_a_case_are_repeated_and_cases_do_not_mix() -> None:
@@ -12,9 +12,6 @@ def test_the_ends_of_a_case_are_repeated_and_cases_do_not_mix() -> None:
     assert neighbour_rows(slices, 2).tolist()[0] == [0, 0, 0, 1, 2]
     assert neighbour_rows(slices, 0).tolist() == [[0], [1], [2], [3], [4]]
     assert neighbour_rows([], 1).shape == (0, 3)
-
-
-def test_a_missing_slice_is_replaced_by_the_one_before_it() -> None:
     assert neighbour_rows([("a", 0), ("a", 2), ("a", 3)], 2).tolist()[0] == [0, 0, 0, 0, 1]
 
 
