@@ -1,5 +1,6 @@
 """Phantoms, the built-in data set: made-up heads written as a tree of slices. No patient, no download."""
 
+import atexit
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,7 +12,6 @@ from oasis_jax.data.slices import make_folders, write_pair
 from oasis_jax.geometry import Cut, write_cut
 from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker, silent
-from oasis_jax.system.errors import at_end
 from oasis_jax.system.files import atomic_folder
 
 SLICES = 16
@@ -53,10 +53,10 @@ def default_tree(track: Tracker = silent) -> Path:
             write_tree(folder / name, track=track)
     except OSError as error:
         if folder and not (folder / name).is_dir():  # another process may have been quicker
-            cache.warn(error)
+            cache.cannot_be_used(error)
             folder = None
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="oasis_jax-"))
-        at_end(lambda: shutil.rmtree(folder, ignore_errors=True))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         write_tree(folder / name, track=track)
     return folder / name
