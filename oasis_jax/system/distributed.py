@@ -100,11 +100,6 @@ def assert_equal(value: Any, sentence: str) -> None:
         raise UserError(f"Process {', '.join(different)} {sentence} as process 0.")
 
 
-def process() -> tuple[int, int]:
-    """(rank of this process, number of processes)."""
-    return jax.process_index(), jax.process_count()
-
-
 def _join() -> None:
     """Join the other processes; process 0 runs the coordinator."""
     jax.config.update("jax_enable_preemption_service", False)  # its handler of SIGTERM would replace ours

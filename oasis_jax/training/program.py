@@ -22,7 +22,7 @@ from oasis_jax.network.unet import Network
 from oasis_jax.runs.checkpoints import CheckpointInfo
 from oasis_jax.runs.history import Validation
 from oasis_jax.runs.state import TrainState
-from oasis_jax.system import distributed, sharding
+from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import optimizer, step
 from oasis_jax.training.augment import augment
@@ -95,7 +95,7 @@ def build(
         if settings.data.root is None:
             raise UserError(f"These are the phantoms, because --data.root names no data: {error}") from error
         raise
-    check_batch(len(tree.splits["train"]), settings.train.batch, distributed.process()[1])
+    check_batch(len(tree.splits["train"]), settings.train.batch, jax.process_count())
     sources = {split: Source(pairs, settings.data, size=tree.size) for split, pairs in tree.splits.items()}
     epoch_steps = len(sources["train"]) // settings.train.batch
     total_steps = settings.train.steps or settings.train.epochs * epoch_steps
@@ -140,7 +140,7 @@ def _batches(
         batch=settings.train.batch,
         seed=settings.train.seed,
         start=first,
-        processes=distributed.process(),
+        processes=(jax.process_index(), jax.process_count()),
         brain=settings.augment.strip > 0,
         parts=parts,
     )
