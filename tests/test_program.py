@@ -239,7 +239,7 @@ def test_training_names_each_mistake(data: Path, tmp_path: Path) -> None:
     for words, says in (
         (options(data, run, "--train.epochs", "0"), "train.epochs is 0 and must be"),
         (options(tmp_path / "none", run), "is not a folder"),
-        (options(data, run, "--train.batch", "999"), "only 16 training slices"),
+        (options(data, run, "--train.batch", "1000"), "only 16 training slices"),
         (options(data, run, "--model.crop", "16", "32"), "model.crop, 16x32, cuts off"),
         ([tmp_path / "none.py"], "no experiment file"),
         ([tmp_path / "empty.py"], "must export `config`"),
