@@ -28,8 +28,7 @@ from oasis_jax.data.open import open_data
 from oasis_jax.system import sharding
 from oasis_jax.train import parse
 from oasis_jax.training import program as programs
-from oasis_jax.training.result import show_scores
-from oasis_jax.training.setup import train
+from oasis_jax.training.setup import show_scores, train
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def main() -> None:
     times: Times = {kind: [] for kind in ("start", "input", "validate")}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tree = open_data(settings, ("train", "validate", "test"))
+        tree = open_data(settings.data, ("train", "validate", "test"))
         root, count = tree.root, len(tree.splits["train"])
         if arguments.slices:
             count = arguments.slices

@@ -38,7 +38,7 @@ def main() -> None:
     config = trained.config
     sharding.divide_cpu()
     sharding.configure_jax()
-    tree = open_data(config, (config.train.evaluate,))
+    tree = open_data(config.data, (config.train.evaluate,))
     split = tree.splits[config.train.evaluate]
     pairs = [split[i % len(split)] for i in range(SLICES)]
     names = [str(i // PER_SUBJECT) for i in range(SLICES)]

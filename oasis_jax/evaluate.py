@@ -24,7 +24,7 @@ from oasis_jax.report.write import write_evaluation
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
 from oasis_jax.system.arguments import command_line
-from oasis_jax.system.distributed import Flag, initialize
+from oasis_jax.system.distributed import initialize
 from oasis_jax.system.errors import UserError, leave_some, run_command
 
 
@@ -36,7 +36,7 @@ class SplitArguments:
     """train, validate or test. None: the one the run's config names."""
     data_root: Annotated[Path | None, tyro.conf.arg(aliases=("--data.root",))] = None
     """Folder of the slices. None: the one of training."""
-    distributed: Flag = False
+    distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
@@ -116,7 +116,7 @@ def _on_split(runs: Sequence[Run], arguments: Arguments, split: str) -> Result:
     config = runs[0].config
     if runs[0].weights is not None and config.data.root is not None and not config.data.root.is_dir():
         raise UserError(f"{runs[0].name} comes without slices: give the folder of yours with --data-root.")
-    tree = open_data(config, (split,))
+    tree = open_data(config.data, (split,))
     recorded = runs[0].provenance["data_fingerprints"].get(split)
     if recorded not in (None, tree.fingerprints[split]):
         console.say(f"Note: {split} is not the {split} split that this run was started with.")

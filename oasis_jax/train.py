@@ -16,11 +16,10 @@ from oasis_jax.pretrained import run_path
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import records, sharding
 from oasis_jax.system.arguments import command_line, local
-from oasis_jax.system.distributed import Flag, initialize
+from oasis_jax.system.distributed import initialize
 from oasis_jax.system.errors import UserError, run_command
 from oasis_jax.training import start
-from oasis_jax.training.result import show_scores
-from oasis_jax.training.setup import train
+from oasis_jax.training.setup import show_scores, train
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Arguments:
     """What the command line holds: the settings of a run, and what may differ each time it is resumed."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
-    distributed: Flag = False
+    distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     """Train with the other processes of this job, each started with this command (docs/devices.md)."""
 
 

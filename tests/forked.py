@@ -34,7 +34,6 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
     "JAX_DISABLE_MOST_OPTIMIZATIONS": lambda text: text == "1",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": float,
     "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": str,
-    "JAX_COMPILATION_CACHE_DIR": str,
 }
 """What JAX reads when it is imported and can be told later, too."""
 
@@ -107,7 +106,7 @@ def _start_server() -> None:
     """Start the process from which the others are forked."""
     environment = {name: value for name, value in os.environ.items() if name[:4] != "JAX_"} | _AT_FIRST
     environment |= {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    _CONTEXT.set_forkserver_preload([*MODULES.values(), "tensorboardX", "matplotlib.figure"])
+    _CONTEXT.set_forkserver_preload([*MODULES.values(), "tensorboardX", "matplotlib.figure", "orbax.checkpoint.v1"])
     with patch.dict(os.environ, environment, clear=True):
         forkserver.ensure_running()
 

@@ -58,7 +58,7 @@ def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker)
             stamp.parent.mkdir(parents=True, exist_ok=True)
             write_text(stamp, json.dumps(contents._asdict() | {"sizes": [*contents.sizes.items()]}))
         except OSError as error:
-            cache.warn(error)
+            cache.cannot_be_used(error)
     return contents
 
 

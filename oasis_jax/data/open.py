@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import reduce
 
-from oasis_jax.config import Config, Data
+from oasis_jax.config import Data
 from oasis_jax.data import appearance
 from oasis_jax.data.dataset import Dataset, load_dataset, shared_subjects
 from oasis_jax.data.phantoms.tree import default_tree
@@ -16,23 +16,22 @@ from oasis_jax.system import console, distributed
 from oasis_jax.system.errors import UserError
 
 
-def open_data(config: Config, splits: tuple[str, ...]) -> Dataset:
-    """Load and check the data of a config; draw the phantoms first if it names no data.
+def open_data(data: Data, splits: tuple[str, ...]) -> Dataset:
+    """Load and check the slices that settings name; draw the phantoms first if they name none.
 
     The spacing in the tree takes precedence over the setting.
 
     Raises:
         UserError: there is no such folder, the slices cannot be used, or the processes see different slices.
     """
-    for folder in filter(None, (config.data.root, *config.data.join)):
+    for folder in filter(None, (data.root, *data.join)):
         if not folder.is_dir():
             raise UserError(f"{folder} is not a folder: set --data-root to the one that holds keras_png_slices_train.")
-    with distributed.main_process_first():
-        roots = (config.data.root or default_tree(console.track), *config.data.join)
-        trees = [load_dataset(root, splits, console.track, partial=len(roots) > 1) for root in roots]
+    roots = (data.root or default_tree(console.track), *data.join)
+    trees = [load_dataset(root, splits, console.track, partial=len(roots) > 1) for root in roots]
     if "train" in splits:
-        trees = _without(trees, config.data.leave_out)
-    trees = [_spaced(tree, config.data) for tree in trees]
+        trees = _without(trees, data.leave_out)
+    trees = [_spaced(tree, data) for tree in trees]
     joined = _join(trees) if len(trees) > 1 else trees[0]
     parts = {split: tuple(len(tree.splits.get(split, ())) for tree in trees) for split in joined.splits}
     if missing := [folders_of(split)[0] for split in splits if split not in joined.splits]:

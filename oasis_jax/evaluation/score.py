@@ -22,7 +22,7 @@ from oasis_jax.network import unet
 from oasis_jax.network.loss import slice_losses
 from oasis_jax.network.unet import Apply, Params
 from oasis_jax.runs.history import Validation
-from oasis_jax.system import console, distributed, sharding
+from oasis_jax.system import console, sharding
 
 
 class SliceTable(NamedTuple):
@@ -126,7 +126,8 @@ def score(
     Returns:
         The table, and the predicted classes; rows are in the order of the source.
     """
-    batches = evaluation_batches(source, data, batch=batch, processes=distributed.process())
+    processes = jax.process_index(), jax.process_count()
+    batches = evaluation_batches(source, data, batch=batch, processes=processes)
     on_devices = sharding.to_devices(batches, mesh)
     count = -(-len(source) // batch)
     tracked = on_devices if title is None else console.track(on_devices, count, title)

@@ -10,6 +10,8 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 
+from oasis_jax.runs.history import Row
+
 
 class EventFile:
     """A file of events that TensorBoard reads. Its path starts with `prefix`."""
@@ -18,8 +20,10 @@ class EventFile:
         # This writer has no thread. The usual writer has one, which would hang for ever on a full disk.
         self._writer = EventsWriter(str(prefix))
 
-    def scalar(self, step: int, name: str, value: float) -> None:
-        self._write(step, summary=summary.scalar(name, value))
+    def row(self, row: Row) -> None:
+        """Add the numbers of a line of the history."""
+        for name, value in row.scalars():
+            self._write(row.step, summary=summary.scalar(f"{row.numbers.kind}/{name}", value))
 
     def image(self, step: int, name: str, pixels: UInt8[np.ndarray, "rows columns 3"]) -> None:
         """Add an RGB image."""

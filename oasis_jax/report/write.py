@@ -1,11 +1,10 @@
-"""Write the files of an evaluation, scores, tables and the report, and print its table."""
+"""The files of an evaluation: scores, tables and the report."""
 
 from pathlib import Path
 
 import jax
 
 from oasis_jax.evaluation import record
-from oasis_jax.evaluation.record import Metrics
 from oasis_jax.evaluation.result import Result
 from oasis_jax.report import csv_files, tables
 from oasis_jax.report.page import report
@@ -13,7 +12,7 @@ from oasis_jax.system.files import atomic_folder, printable
 
 
 def write_evaluation(result: Result, folder: Path, curves: Path) -> None:
-    """Write all files of an evaluation to a folder, which is replaced if it exists, and `show` it. Process 0 only.
+    """Write all files of an evaluation to a folder, which is replaced if it exists; print its table. Process 0 only.
 
     Args:
         result: the evaluation.
@@ -21,7 +20,7 @@ def write_evaluation(result: Result, folder: Path, curves: Path) -> None:
         curves: picture of the training curves; left out of the report if the file does not exist.
 
     Raises:
-        OSError: the files cannot be written; the scores are printed nevertheless.
+        OSError: the files cannot be written; the table is printed already.
     """
 
     def fill(part: Path) -> None:
@@ -37,17 +36,6 @@ def write_evaluation(result: Result, folder: Path, curves: Path) -> None:
             (part / name).write_text(printable(text), encoding="utf-8")
 
     if jax.process_index() == 0:
-        written = None
-        try:
-            atomic_folder(folder, fill, replace=True)
-            written = folder
-        finally:  # the scores took long to compute
-            show(result.metrics, written)
-
-
-def show(metrics: Metrics, folder: Path | None = None) -> None:
-    """Print the table of an evaluation, and its folder, on standard output. Process 0 only."""
-    if jax.process_index() == 0:
-        tables.console().print(tables.score_table(metrics))
-        if folder is not None:
-            print(f"Tables and report: {folder}; look at {folder / 'report.html'}")
+        tables.console().print(tables.score_table(result.metrics))  # first, because the scores took long to compute
+        atomic_folder(folder, fill, replace=True)
+        print(f"Tables and report: {folder}; look at {folder / 'report.html'}")

@@ -1,4 +1,7 @@
-"""Named arrays in a folder: the only file that knows Orbax."""
+"""Named arrays in a folder: the only file that knows Orbax.
+
+Orbax is imported where it is used: it takes long, and who predicts with a model file does not need it.
+"""
 
 import logging
 import os
@@ -11,7 +14,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from orbax.checkpoint import v1 as ocp
 
 from oasis_jax.system.errors import UserError
 
@@ -47,6 +49,8 @@ def write(path: Path, parts: dict[str, Any]) -> None:
     Raises:
         OSError: the parts cannot be written, for example because the disk is full; with the system's own message.
     """
+    from orbax.checkpoint import v1 as ocp
+
     try:
         with _quiet():
             ocp.save_checkpointables(str(path.absolute()), parts)
@@ -63,6 +67,8 @@ def read(path: Path, like: dict[str, Any]) -> dict[str, Any]:
         UserError: Orbax cannot read under such a path.
         DAMAGE: files are cut short, altered or missing.
     """
+    from orbax.checkpoint import v1 as ocp
+
     _refuse(path.parent, _UNREADABLE, "read")
     alone = ocp.Context()
     alone.multiprocessing.primary_host = jax.process_index()
@@ -75,6 +81,8 @@ def read(path: Path, like: dict[str, Any]) -> dict[str, Any]:
 
 def shapes(path: Path, part: str) -> Any:
     """The names, types and shapes of a part, without its values; raises as `read`."""
+    from orbax.checkpoint import v1 as ocp
+
     with _quiet():
         return ocp.checkpointables_metadata(str(path.absolute())).metadata[part]
 

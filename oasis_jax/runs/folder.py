@@ -24,7 +24,7 @@ from oasis_jax.runs import arrays
 from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.lock import lock
 from oasis_jax.runs.weights import FILE, read_weights
-from oasis_jax.system import records
+from oasis_jax.system import distributed, records
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import plain_name, write_text
 
@@ -165,11 +165,21 @@ class Run(NamedTuple):
         return Run(config.run, config, provenance)
 
     def save(self) -> None:
-        """Make the folder of the run where there is none, and write its `config.json`."""
+        """Make the folder of the run where there is none, and write its `config.json`. All processes must call it.
+
+        Raises:
+            UserError: a process does not see what process 0 wrote.
+        """
+        content = {"config": records.to_json(self.config), "provenance": self.provenance}
+        path, text = self.folder / _CONFIG, json.dumps(content, indent=2) + "\n"
         if jax.process_index() == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
-            content = {"config": records.to_json(self.config), "provenance": self.provenance}
-            write_text(self.folder / _CONFIG, json.dumps(content, indent=2) + "\n")
+            write_text(path, text)
+        text = distributed.broadcast(text)
+        if not distributed.appears(lambda: path.is_file() and path.read_text(encoding="utf-8") == text, self.folder):
+            raise UserError(
+                f"{self.folder} is not the folder that process 0 sees: name a --run on a disk that all share."
+            )
 
     @contextmanager
     def opened(self) -> Iterator[Checkpoints]:
@@ -180,7 +190,7 @@ class Run(NamedTuple):
 
         Raises:
             UserError: another command is training this run, or has trained one in this folder since this was read; or
-                a process does not see the folder that process 0 sees.
+                a process does not see what process 0 wrote.
         """
         with lock(self.folder):
             another = _saved(self.folder) and _read_config(self.folder).provenance != self.provenance

@@ -1,24 +1,21 @@
 """The processes of one run, on one host or many: how they join, wait for each other, agree, and end together."""
 
-import errno
 import json
 import os
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import numpy as np
-import tyro
 from jax.experimental import multihost_utils
 
 from oasis_jax.system import sharding
-from oasis_jax.system.errors import UserError, explain, leave
+from oasis_jax.system.errors import UserError, leave
 
 JOIN_SECONDS = 300
 """How long processes wait for each other at the start."""
@@ -26,19 +23,13 @@ JOIN_SECONDS = 300
 SHARED_SECONDS = 20
 """How long a network file system may take to show one host what another wrote."""
 
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-"""The type of `--distributed` in a command's arguments."""
-
-_LAST_SECONDS = 1
-"""How much later process 0 ends after an error: JAX kills a process that outlives process 0."""
-
 
 @contextmanager
 def initialize(wanted: bool, command: object) -> Iterator[None]:
     """Join this process and the others of the run into one JAX program; do nothing unless `wanted`.
 
-    Enter it before anything else asks JAX for devices. A process that fails says why and ends. The others fail at the
-    next value that they exchange with it, or JAX ends them when it no longer hears from it.
+    Enter it before anything else asks JAX for devices. A process that fails says why and ends (`run_command`). The
+    others fail at the next value that they exchange with it, or JAX ends them when it no longer hears from it.
 
     Args:
         wanted: whether there are other processes: `--distributed`.
@@ -56,15 +47,11 @@ def initialize(wanted: bool, command: object) -> Iterator[None]:
         assert_equal(repr(command), "was not started with the same options and experiment file")
         yield
         barrier()  # process 0 may still be writing
-    except SystemExit:  # a stop, in which all processes agree
-        jax.distributed.shutdown()
-        raise
-    except BaseException as error:
-        last_words = _last_words(error)
+    except (Exception, KeyboardInterrupt) as error:
+        error.add_note(f"(Process {rank()} on {socket.gethostname()}.)")
         if rank() == 0:
-            time.sleep(_LAST_SECONDS)
-        leave(*last_words)  # at once: a normal exit would wait for the others
-    jax.distributed.shutdown()
+            time.sleep(1)  # JAX kills a process that outlives process 0, before it can say what ends it
+        raise
 
 
 def all_gather(value: Any) -> list[Any]:
@@ -113,92 +100,30 @@ def assert_equal(value: Any, sentence: str) -> None:
         raise UserError(f"Process {', '.join(different)} {sentence} as process 0.")
 
 
-def process() -> tuple[int, int]:
-    """(rank of this process, number of processes)."""
-    return jax.process_index(), jax.process_count()
-
-
-@contextmanager
-def main_process_first() -> Iterator[None]:
-    """Process 0 first, then all others at once: on a shared disk, they find what it wrote."""
-    if jax.process_index():
-        barrier()
-    yield
-    if not jax.process_index():
-        barrier()
-
-
 def _join() -> None:
     """Join the other processes; process 0 runs the coordinator."""
-    variables = _variables()
-    # Its handler of SIGTERM would replace ours.
-    jax.config.update("jax_enable_preemption_service", False)
-    # If JAX cannot connect in time, it ends the process without an exception. This timer comes before that.
-    late = threading.Timer(JOIN_SECONDS, leave, (_LATE.format(JOIN_SECONDS), 2))
-    late.daemon = True
-    late.start()
+    jax.config.update("jax_enable_preemption_service", False)  # its handler of SIGTERM would replace ours
+    # Where a process never comes or a port is in use, JAX crashes without an exception.
+    late = threading.Timer(JOIN_SECONDS, leave, (_LATE, 2))
     try:
-        jax.distributed.initialize(**variables, initialization_timeout=2 * JOIN_SECONDS)
+        address, *numbers = map(os.environ.get, ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"))
+        count, mine = (int(number) if number else None for number in numbers)
+        if address and mine == 0:
+            socket.create_server(("", int(address.rpartition(":")[2]))).close()
+        late.start()
+        jax.distributed.initialize(num_processes=count, process_id=mine, initialization_timeout=2 * JOIN_SECONDS)
     except Exception as error:  # the software of a cluster may raise anything
-        if "should be defined" in str(error) or "must be defined" in str(error):
-            raise UserError(
-                "--distributed found no cluster (Slurm, Open MPI, Kubernetes or a TPU pod): start every process under "
-                f"one, or set {', '.join(_NAMES[:-1])} and {_NAMES[-1]} for each."
-            ) from error
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"--distributed could not join the other processes: {reason}.") from error
+        raise UserError(_NOT_JOINED.format(str(error).partition("\n")[0])) from error
     finally:
         late.cancel()
 
 
 _LATE = (
-    "error: The processes did not find each other within {} seconds: start all of them, and check that they can reach "
-    "the address of process 0."
+    "error: The processes did not find each other in time: start all of them, and check that they can reach the "
+    "address of process 0."
 )
 
-_NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-
-
-def _variables() -> dict[str, Any]:
-    """The coordinator, the number of processes and this one's rank, if the environment names them."""
-    address, *numbers = (os.environ.get(name, "") for name in _NAMES)
-    if not any((address, *numbers)):
-        return {}
-    try:
-        host, port = address.rsplit(":", 1)
-        count, rank = map(int, numbers)
-        if not (host and 0 < int(port) < 2**16 and 0 <= rank < count):
-            raise ValueError
-    except ValueError:
-        settings = ", ".join(f"{name}={os.environ.get(name, '')}" for name in _NAMES)
-        raise UserError(
-            f"{settings} cannot be used: give HOST:PORT of process 0, the number of processes, and this one's rank, "
-            "counted from 0."
-        ) from None
-    if rank == 0:
-        _check_free(int(port))
-    return {"coordinator_address": address, "num_processes": count, "process_id": rank}
-
-
-def _check_free(port: int) -> None:
-    """Raise `UserError` if a port is in use, because JAX would crash."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-            raise UserError(f"Port {port} of process 0 cannot be used ({error.strerror}): name another one.") from None
-
-
-def _last_words(error: BaseException) -> tuple[str, int]:
-    """The sentence and the exit status with which this process leaves after an error."""
-    name = f"process {rank()} on {socket.gethostname()}"
-    if (explanation := explain(error)) is None:
-        traceback.print_exception(error)
-        return (
-            f"error: {name} failed, or lost a process that failed and says why. Start the same command again to go on."
-        ), 1
-    sentence, status = explanation
-    return sentence.replace("error: ", f"error: {name}: ", 1) if rank() else sentence, status
+_NOT_JOINED = (
+    "--distributed cannot join the other processes ({}): start each under Slurm, Open MPI, Kubernetes or on a TPU pod, "
+    "or set JAX_COORDINATOR_ADDRESS (HOST:PORT of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID (from 0) for each."
+)

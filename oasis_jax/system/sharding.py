@@ -1,8 +1,9 @@
 """Devices: a mesh of one or many, and how batches, state and steps are placed on it."""
 
 import os
-from collections import deque
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from oasis_jax.system import cache
+from oasis_jax.system.ahead import ahead
 from oasis_jax.system.errors import UserError
 
 AXIS = "data"
@@ -59,8 +61,10 @@ def configure_jax() -> None:
     for name, value in _SETTINGS.items():
         jax.config.update(name, value)
     find_devices()
-    if compiled := cache.compiled():
-        jax.config.update("jax_compilation_cache_dir", str(compiled))
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ and (kept := cache.folder()):
+        jax.config.update("jax_compilation_cache_dir", str(kept / "compiled"))
+    # Of a program that is damaged or finds no space, which JAX then compiles.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
 
 
 def find_devices() -> None:
@@ -118,12 +122,8 @@ def compile_step(step: Callable, mesh: Mesh, more: int = 0, **options: Any) -> C
 def to_devices(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh) -> Iterator[dict[str, Any]]:
     """Send this process's part of each batch to its devices, some batches before it is asked for."""
     sharding = batch_sharding(mesh)
-    waiting: deque[dict[str, Any]] = deque()
-    for batch in batches:
-        waiting.append(jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch))
-        if len(waiting) > _AHEAD:
-            yield waiting.popleft()
-    yield from waiting
+    send = partial(jax.tree.map, lambda part: jax.make_array_from_process_local_data(sharding, part))
+    return (sent for _, sent in ahead(send, batches, _AHEAD))
 
 
 class StopVote:

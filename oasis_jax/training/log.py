@@ -12,7 +12,6 @@ from oasis_jax.report.events import EventFile
 from oasis_jax.runs import history
 from oasis_jax.runs.folder import Run
 from oasis_jax.runs.history import Row, Training, Validation
-from oasis_jax.system import distributed
 from oasis_jax.system.console import bar, console, say
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import atomic_write, write_text
@@ -33,14 +32,14 @@ class Log:
     def __init__(self, run: Run, first: int, total_steps: int):
         self._run = run
         self._main = jax.process_index() == 0
-        lines = [row.line() for row in history.read(run.metrics, first)]
-        lines = distributed.broadcast(lines)  # all processes must run out of patience at the same step
-        self._rows = [history.parse(line) for line in lines]
+        self._rows = history.read(run.metrics, first)
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
+        self._validated = ""
+        """The last validation in words."""
         self._bar = bar("{task.fields[note]}")
         self._task = self._bar.add_task("Training", total=total_steps, completed=first, note="compiling")
         if self._main:
-            write_text(run.metrics, "".join(line + "\n" for line in lines))
+            write_text(run.metrics, "".join(row.line() + "\n" for row in self._rows))
             self._file = run.metrics.open("a", encoding="utf-8")
             (run.folder / "tensorboard").mkdir(exist_ok=True)
             self._events = EventFile(run.folder / "tensorboard" / "events")
@@ -75,7 +74,7 @@ class Log:
         numbers = Training(**values)
         self._check(step, {"training loss": numbers.loss, "gradient norm": numbers.gradient_norm})
         self._write(Row(step, numbers))
-        self._bar.update(self._task, completed=step, note=self._note(numbers.loss))
+        self._bar.update(self._task, completed=step, note=f"loss {numbers.loss:.3f}  {self._validated}")
 
     def validation(self, step: int, numbers: Validation, panel: UInt8[np.ndarray, "rows columns 3"]) -> None:
         """Write the scores of a validation and a picture of some of its slices (RGB), and draw the curves again.
@@ -85,18 +84,15 @@ class Log:
         """
         self._check(step, {"validation loss": numbers.loss})
         self._write(Row(step, numbers))
-        self._bar.update(self._task, note=self._note())
+        dice = "/".join("-" if x is None else f"{x:.3f}".lstrip("0") for x in numbers.hard_dice[1:])
+        self._validated = f"validate {numbers.loss:.3f}, Dice {'/'.join(classes.SHORT[1:])} {dice}"
+        self._bar.update(self._task, note=self._validated)
         if not console.is_terminal:  # a log file shows no bar
-            say(f"Step {step}: {self._note()}")
+            say(f"Step {step}: {self._validated}")
         if self._main:
             self._events.image(step, "validate/image_truth_prediction", panel)
             self._events.flush()
             atomic_write(self._run.curves, lambda part: draw_curves(self._rows, part))
-
-    def out_of_patience(self, patience: int | None) -> bool:
-        """Whether the loss of none of the last `patience` validations was lower than the best loss before them."""
-        losses = [numbers.loss for numbers in self._validations]
-        return patience is not None and bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= patience
 
     def _check(self, step: int, numbers: dict[str, float]) -> None:
         if nonfinite := [name for name, value in numbers.items() if not math.isfinite(value)]:
@@ -106,22 +102,9 @@ class Log:
                 "lower --optim.learning-rate and name another --run."
             )
 
-    @property
-    def _validations(self) -> list[Validation]:
-        return [row.numbers for row in self._rows if isinstance(row.numbers, Validation)]
-
     def _write(self, row: Row) -> None:
         self._rows.append(row)
         if self._main:
-            for name, value in row.scalars():
-                self._events.scalar(row.step, f"{row.numbers.kind}/{name}", value)
+            self._events.row(row)
             self._file.write(row.line() + "\n")
             self._file.flush()
-
-    def _note(self, loss: float | None = None) -> str:
-        parts = [] if loss is None else [f"loss {loss:.3f}"]
-        if validations := self._validations:
-            last = validations[-1]
-            dice = "/".join("-" if x is None else f"{x:.3f}".lstrip("0") for x in last.hard_dice[1:])
-            parts.append(f"validate {last.loss:.3f}, Dice {'/'.join(classes.SHORT[1:])} {dice}")
-        return "  ".join(parts)

@@ -41,7 +41,7 @@ def optimize(run: Run, checkpoints: Checkpoints, program: Program, stop: Stop) -
                 scores, panel = program.validate(state)
                 log.validation(step, scores, panel)
                 checkpoints.save(state, scores.loss)
-            if step == program.total_steps or log.out_of_patience(program.patience):
+            if program.is_over(step, checkpoints.best):
                 break
             if vote(stop.signal):
                 log.settle()

@@ -19,9 +19,10 @@ from oasis_jax.evaluation.score import EvalStep
 from oasis_jax.inference.mirror import mirror_shift
 from oasis_jax.network import unet
 from oasis_jax.network.unet import Network
+from oasis_jax.runs.checkpoints import CheckpointInfo
 from oasis_jax.runs.history import Validation
 from oasis_jax.runs.state import TrainState
-from oasis_jax.system import distributed, sharding
+from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import optimizer, step
 from oasis_jax.training.augment import augment
@@ -62,18 +63,26 @@ class Program:
     patience: int | None
     """Training stops after this many validations without a lower loss; None: never."""
 
+    def is_over(self, step: int, best: CheckpointInfo | None) -> bool:
+        """Whether training ends after a number of steps, the best of them so far known."""
+        fruitless = (step - best.step) // self.validate_every if best else 0
+        return step == self.total_steps or (self.patience is not None and fruitless >= self.patience)
+
     def is_due(self, step: int) -> bool:
         """Whether the state after a number of steps is validated and saved."""
         return step > 0 and (step % self.validate_every == 0 or step == self.total_steps)
 
 
-def build(settings: Config, tree: Dataset, network: Network, params: unet.Params | None = None) -> Program:
+def build(
+    settings: Config, tree: Dataset, network: Network, mesh: jax.sharding.Mesh, params: unet.Params | None = None
+) -> Program:
     """Build all parts of the training of a config on a tree. Nothing is compiled or read yet.
 
     Args:
         settings: the config.
         tree: the slices.
         network: of these settings.
+        mesh: the devices.
         params: parameters to start from, on devices; None: random parameters.
 
     Raises:
@@ -86,13 +95,12 @@ def build(settings: Config, tree: Dataset, network: Network, params: unet.Params
         if settings.data.root is None:
             raise UserError(f"These are the phantoms, because --data.root names no data: {error}") from error
         raise
-    check_batch(len(tree.splits["train"]), settings.train.batch, distributed.process()[1])
+    check_batch(len(tree.splits["train"]), settings.train.batch, jax.process_count())
     sources = {split: Source(pairs, settings.data, size=tree.size) for split, pairs in tree.splits.items()}
     epoch_steps = len(sources["train"]) // settings.train.batch
     total_steps = settings.train.steps or settings.train.epochs * epoch_steps
     schedule = optimizer.schedule(settings.optim, total_steps)
     transform = optimizer.optimizer(settings.optim)
-    mesh = sharding.make_mesh(settings.train.batch)
     init_key, step_key = jax.random.split(jax.random.key(settings.train.seed))
     shape = (*tree.size, settings.data.channels)
     initial_state = partial(optimizer.initial_state, shape=shape, init=network.init, transform=transform)
@@ -132,7 +140,7 @@ def _batches(
         batch=settings.train.batch,
         seed=settings.train.seed,
         start=first,
-        processes=distributed.process(),
+        processes=(jax.process_index(), jax.process_count()),
         brain=settings.augment.strip > 0,
         parts=parts,
     )

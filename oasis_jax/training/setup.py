@@ -1,4 +1,4 @@
-"""A run from its config to its best checkpoint."""
+"""A run from its config to its best checkpoint and its scores."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -11,8 +11,10 @@ from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.data.open import open_data
+from oasis_jax.evaluation.split import evaluate_split
+from oasis_jax.inference import ensemble
 from oasis_jax.network import unet
-from oasis_jax.runs.checkpoints import Checkpoints
+from oasis_jax.report.write import write_evaluation
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, distributed, records, sharding
 from oasis_jax.system.errors import UserError
@@ -28,7 +30,6 @@ class Finished(NamedTuple):
     """A training at its end."""
 
     run: Run
-    checkpoints: Checkpoints
     tree: Dataset
     program: Program
 
@@ -46,18 +47,28 @@ def train(settings: Config) -> Finished:
     run = Run.started(settings)
     sharding.configure_jax()
     # Whatever a user can get wrong about data and devices is found before a run folder is made.
-    tree = open_data(settings, tuple(s for s in SPLITS if s in ("train", "validate", settings.train.evaluate)))
+    mesh = sharding.make_mesh(settings.train.batch)
+    tree = open_data(settings.data, tuple(s for s in SPLITS if s in ("train", "validate", settings.train.evaluate)))
     if run is not None:
         _check_same(run, tree)
     network, params, origin = unet.network(settings.model), None, {}
     if settings.train.init is not None and distributed.broadcast(run is None):
-        params, origin = start.parameters(settings, network, tree.size)
-    program = programs.build(settings, tree, network, params)
+        params, origin = start.parameters(settings, network, tree.size, mesh)
+    program = programs.build(settings, tree, network, mesh, params)
     if run is None:
         run = Run.new(settings, _facts(settings, tree, program.sources["train"]) | origin)
     with run.opened() as checkpoints, stop_signals() as stop:
         optimize(run, checkpoints, program, stop)
-    return Finished(run, checkpoints, tree, program)
+    return Finished(run, tree, program)
+
+
+def show_scores(finished: Finished) -> None:
+    """Evaluate the best checkpoint on the split that the config names, write the files, and print the table."""
+    run, tree, program = finished
+    split = run.config.train.evaluate
+    networks = ensemble.load([run], program.mesh)
+    result = evaluate_split(networks, tree, split, program.sources[split], program.mesh)
+    write_evaluation(result, run.evaluation(split), run.curves)
 
 
 def _facts(settings: Config, tree: Dataset, source: Source) -> dict[str, Any]:
@@ -65,8 +76,8 @@ def _facts(settings: Config, tree: Dataset, source: Source) -> dict[str, Any]:
     return {
         "data_fingerprints": tree.fingerprints,
         "slice_size": list(tree.size),
-        "slice_cut": records.to_json(tree.cut),
         "slice_looks": _ranges(settings, tree, source),
+        "slice_cut": records.to_json(tree.cut),
     }
 
 

@@ -8,12 +8,12 @@ import jax
 
 from oasis_jax.config import Config, Train
 from oasis_jax.geometry import Size
+from oasis_jax.network import unet
 from oasis_jax.network.unet import Network, Params
 from oasis_jax.pretrained import run_path
 from oasis_jax.runs import restore
 from oasis_jax.runs.checkpoints import difference
 from oasis_jax.runs.folder import Run
-from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 
 _RATE_FACTOR = 0.1
@@ -37,13 +37,14 @@ def settings(earlier: Run) -> Config:
     )
 
 
-def parameters(config: Config, network: Network, size: Size) -> tuple[Params, dict[str, Any]]:
+def parameters(config: Config, network: Network, size: Size, mesh: jax.sharding.Mesh) -> tuple[Params, dict[str, Any]]:
     """Load the parameters that `config.train.init` names.
 
     Args:
         config: settings of the new run.
         network: its network.
         size: (rows, columns) of its slices.
+        mesh: the devices.
 
     Returns:
         The parameters on all devices, and their source for the provenance of the new run.
@@ -52,10 +53,11 @@ def parameters(config: Config, network: Network, size: Size) -> tuple[Params, di
         UserError: there is no such run, it has no sound checkpoint, or it has another network.
     """
     earlier = Run.load(run_path(str(config.train.init)))
-    info, params = restore.load_best(earlier, sharding.make_mesh(jax.device_count()))
-    if different := difference(params, network.abstract((*size, config.data.channels))):
+    theirs = unet.network(earlier.config.model).abstract(earlier.shape)
+    if different := difference(theirs, network.abstract((*size, config.data.channels))):
         raise UserError(
             f"{earlier.folder} has another network than these settings describe ({different}): name no experiment, to "
             "take the settings of that run."
         )
+    info, params = restore.load_best(earlier, mesh)
     return params, {"init": {"run": earlier.name, "step": info.step, "sha256": info.digests["params"]}}

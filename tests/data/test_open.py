@@ -31,7 +31,7 @@ def trees(folder: Path) -> Data:
 
 
 def opened(data: Data, *splits: str) -> Dataset:
-    return open_data(Config(data=data), splits or ("train", "validate", "test"))
+    return open_data(data, splits or ("train", "validate", "test"))
 
 
 def test_slices_of_all_trees_are_padded_to_one_size_and_keep_what_is_theirs(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_each_tree_gets_its_share_of_a_training(tmp_path: Path) -> None:
 
 
 def spacing(settings: Config) -> Spacing | None:
-    (mm,) = set(open_data(settings, ("test",)).spacing.values())
+    (mm,) = set(open_data(settings.data, ("test",)).spacing.values())
     return mm
 
 

@@ -45,7 +45,7 @@ def test_closed_and_full_streams_make_no_traceback(closed: str, data: Path, tmp_
     assert "Exception" not in done.stderr
     assert status == {">/dev/full": 2, "| true": 141}.get(closed, 0), done
     if closed == ">/dev/full":
-        assert "error: The disk is full" in done.stderr
+        assert "error: No space left on device" in done.stderr
 
 
 def test_each_command_has_a_console_command() -> None:

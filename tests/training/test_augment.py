@@ -66,8 +66,8 @@ def test_the_share_that_is_not_warped_stays_as_it_is() -> None:
         np.testing.assert_array_equal(moved, wanted[0])
         np.testing.assert_array_equal(moved_label, wanted[1])
     assert 5 <= warped <= 20
-    nothing, _ = augment(keys[0], image, label, replace(geometry, warped=0.0))
-    np.testing.assert_array_equal(nothing, image)
+    for nothing in (replace(geometry, warped=0.0), Augment()):
+        np.testing.assert_array_equal(augment(keys[0], image, label, nothing)[0], image)
 
 
 @pytest.mark.parametrize("axis", [None, 12.0, 20.5])
@@ -90,8 +90,6 @@ def test_all_channels_get_the_same_change() -> None:
     stack = jnp.concatenate([image, 2 * image + 5, image], axis=-1)
     moved, _ = augment(jax.random.key(5), stack, label, ALL)
     np.testing.assert_allclose(moved[..., 0], moved[..., 2], atol=1e-5)
-    alone, _ = augment(jax.random.key(5), image, label, ALL)
-    np.testing.assert_allclose(moved[..., 0], alone[..., 0], atol=1e-3)
     geometry = Augment(rotate=20.0, elastic=2.0)
     moved, _ = augment(jax.random.key(5), stack, label, geometry)
     np.testing.assert_allclose(moved[..., 1], 2 * moved[..., 0] + 5, atol=1e-3)
@@ -140,15 +138,6 @@ def test_a_stripped_slice_equals_the_slice_of_a_stripped_head(method: Any) -> No
     dark = jnp.zeros_like(jnp.asarray(brain))
     nothing, _ = augmentation.augment(jax.random.key(0), image, label, dark, config=Augment(strip=1.0), method=method)
     assert not nothing.any()
-
-
-def test_same_key_same_change_and_nothing_switched_on_changes_nothing() -> None:
-    image, label = discs()
-    first, again = (augment(jax.random.key(3), image, label, ALL) for _ in range(2))
-    np.testing.assert_array_equal(first[0], again[0])
-    unchanged = augment(jax.random.key(3), image, label, Augment())
-    np.testing.assert_array_equal(unchanged[0], image)
-    np.testing.assert_array_equal(unchanged[1], label)
 
 
 @pytest.mark.parametrize("option", ["rotate", "scale", "shift", "elastic", "gamma", "bias_field"])

@@ -1,9 +1,7 @@
 """A training step gives the same result under jit, a mesh of devices, shard_map and pmap, with all randomness on."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -11,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import Processes
 from jax.sharding import PartitionSpec as P
 
 from oasis_jax.config import Augment, Model
 from oasis_jax.evaluation import score
 from oasis_jax.network import unet
 from oasis_jax.runs.state import TrainState
-from oasis_jax.system import distributed, sharding
+from oasis_jax.system import sharding
 from oasis_jax.training import step
 from oasis_jax.training.augment import augment
 
@@ -67,10 +64,10 @@ def start() -> TrainState:
     return jax.device_get(TrainState(jnp.zeros((), jnp.int32), params, TRANSFORM.init(params)))
 
 
-def run(driver: Any, place: Callable[..., Any] = lambda batches: batches) -> Course:
-    """Take the five steps with a driver; `place` puts the batches on devices."""
+def run(driver: Any) -> Course:
+    """Take the five steps with a driver."""
     state, losses, norms, gradients = start(), [], [], []
-    for batch in place(batches()):
+    for batch in batches():
         state, metrics = driver(state, batch, jax.random.key(7), RATE)
         losses.append(float(metrics["loss"]))
         norms.append(float(metrics["gradient_norm"]))
@@ -99,8 +96,8 @@ def make(axis_name: str | None = None) -> Any:
     )
 
 
-def compiled(mesh: jax.sharding.Mesh) -> Any:
-    return sharding.compile_step(make(), mesh, 2, donate_argnums=0)
+def jit_driver() -> Any:
+    return sharding.compile_step(make(), sharding.make_mesh(BATCH), 2, donate_argnums=0)
 
 
 def shard_map_driver() -> Any:
@@ -125,40 +122,10 @@ def reference(train_step: Any) -> Course:
     return run(train_step)
 
 
-@pytest.mark.parametrize("driver", [lambda: compiled(sharding.make_mesh(BATCH)), shard_map_driver, pmap_driver])
+@pytest.mark.parametrize("driver", [jit_driver, shard_map_driver, pmap_driver])
 def test_every_driver_takes_the_same_five_sgd_steps(driver: Any, reference: Course) -> None:
     assert jax.device_count() == 4
     assert_same(run(driver()), reference)
-
-
-def write_course(file: Path, wanted: bool) -> None:
-    """Take the five steps as training does, on all devices of all processes, and write the course to a file."""
-    with distributed.initialize(wanted, "the same"):
-        sharding.configure_jax()
-        mesh, (rank, count) = sharding.make_mesh(BATCH), distributed.process()
-        own = lambda batches: (jax.tree.map(lambda x: x[rank::count], batch) for batch in batches)  # noqa: E731
-        course = run(compiled(mesh), lambda batches: sharding.to_devices(own(batches), mesh))
-        np.savez(file, devices=jax.device_count(), **course._asdict())
-
-
-@pytest.mark.parametrize(("processes", "devices"), [(1, 1), (1, 4), (2, 2)])
-def test_any_number_of_devices_and_processes_takes_the_same_five_sgd_steps(
-    processes: int, devices: int, reference: Course, tmp_path: Path
-) -> None:
-    code = f"""
-import jax, pathlib, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-import test_step
-jax.config.update("jax_num_cpu_devices", {devices})  # conftest.py sets 4
-test_step.write_course(pathlib.Path(sys.argv[1]), {processes > 1})
-"""
-    files = [[tmp_path / f"{rank}.npz"] for rank in range(processes)]
-    for done in Processes(code=code, count=processes, devices=devices, more=files).finish():
-        assert done.returncode == 0, done.stderr
-    for rank in range(processes):
-        with np.load(tmp_path / f"{rank}.npz") as course:
-            assert course["devices"] == processes * devices
-            assert_same(Course(*(course[name] for name in Course._fields)), reference)
 
 
 def test_padding_does_not_change_the_step(train_step: Any) -> None:

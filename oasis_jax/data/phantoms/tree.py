@@ -1,5 +1,6 @@
 """Phantoms, the built-in data set: slices of made-up heads. No patient, no download."""
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from oasis_jax.data.phantoms.head import draw_slice, make_head
 from oasis_jax.data.tree import Case, write_tree
 from oasis_jax.system import cache
 from oasis_jax.system.console import Tracker, silent
-from oasis_jax.system.errors import at_end
 
 SLICES = 16
 """Slices of each subject."""
@@ -43,10 +43,10 @@ def default_tree(track: Tracker = silent) -> Path:
             write_tree(folder / name, cases(track=track))
     except OSError as error:
         if folder and not (folder / name).is_dir():  # another process may have been quicker
-            cache.warn(error)
+            cache.cannot_be_used(error)
             folder = None
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="oasis_jax-"))
-        at_end(lambda: shutil.rmtree(folder, ignore_errors=True))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         write_tree(folder / name, cases(track=track))
     return folder / name
