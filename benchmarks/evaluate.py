@@ -19,9 +19,9 @@ import jax
 from oasis_jax.data.batches import Source
 from oasis_jax.data.open import open_data
 from oasis_jax.data.slices import Slice
-from oasis_jax.evaluation import score
+from oasis_jax.evaluation import counting
+from oasis_jax.evaluation.counting import Evaluated
 from oasis_jax.evaluation.result import finish
-from oasis_jax.evaluation.score import Evaluated
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import surface
 from oasis_jax.network import unet
@@ -48,8 +48,8 @@ def main() -> None:
         source[i]  # reading is not timed
     mesh = sharding.make_mesh(batch)
     best, params = restore.load_best(trained, mesh)
-    step = score.compiled_eval_step(config, unet.network(config.model).apply, mesh)
-    score.score(step, params, few, config.data, batch, mesh)
+    step = counting.compiled_eval_step(config, unet.network(config.model).apply, mesh)
+    counting.count_slices(step, params, few, config.data, batch, mesh)
 
     times, start = {}, time.perf_counter()
 
@@ -57,7 +57,7 @@ def main() -> None:
         nonlocal start
         times[name], start = time.perf_counter() - start, time.perf_counter()
 
-    table, predictions = score.score(step, params, source, config.data, batch, mesh)
+    table, predictions = counting.count_slices(step, params, source, config.data, batch, mesh)
     lap("network")
     masks = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
     surfaces = surface.table(masks, itertools.repeat((1.0, 1.0)))

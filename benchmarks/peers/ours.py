@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from oasis_jax.config import Augment, Config
-from oasis_jax.evaluation import score
+from oasis_jax.evaluation import counting
 from oasis_jax.network import unet
 from oasis_jax.runs import state
 from oasis_jax.system import sharding
@@ -34,7 +34,7 @@ def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) 
     device_params = jax.device_put(params, sharding.replicated(mesh))
     (device_batch,) = sharding.to_devices([batch], mesh)
     if evaluate:
-        return score.compiled_eval_step(settings, apply, mesh), (device_params, device_batch)
+        return counting.compiled_eval_step(settings, apply, mesh), (device_params, device_batch)
     transform = optimizer.optimizer(settings.optim)
     train_step = partial(
         step.train_step,

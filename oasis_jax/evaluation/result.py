@@ -9,8 +9,8 @@ from jaxtyping import Float, Float64, Int64, Num
 
 from oasis_jax import classes
 from oasis_jax.classes import CLASSES, NAMES, TISSUES
+from oasis_jax.evaluation.counting import Evaluated, slice_ranking
 from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts, SurfaceSums
-from oasis_jax.evaluation.score import Evaluated, slice_ranking
 from oasis_jax.evaluation.scores import (
     BaselineScores,
     ByClass,
@@ -47,7 +47,7 @@ class Result(NamedTuple):
     counts: SubjectCounts
     """The content of `subjects.json`."""
     ranking: Float[np.ndarray, " slices"]
-    """The score of each slice that orders the slices, as `score.slice_ranking` defines it."""
+    """The score of each slice that orders the slices, as `counting.slice_ranking` defines it."""
 
 
 def finish(

@@ -13,8 +13,8 @@ from jaxtyping import Float32, UInt8
 
 from oasis_jax.data.slices import Slice
 from oasis_jax.data.study import Scan, Values, classes_on
+from oasis_jax.evaluation.counting import Evaluated, SliceTable, slice_counts, tabulate
 from oasis_jax.evaluation.result import Result, finish
-from oasis_jax.evaluation.score import Evaluated, SliceTable, score_logits, tabulate
 from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
@@ -61,21 +61,21 @@ def evaluate_volumes(
     inputs = read_inputs(files, framing, orientation, lambda _, sentence: problems.append(sentence))
     segmentations = label(inputs, segmenter, keep_probabilities=True)
     cross_entropy = segmenter.ensemble.runs[0].config.optim.cross_entropy
-    scored: dict[str, Evaluated] = {}
+    evaluated: dict[str, Evaluated] = {}
     for segmentation in console.track(segmentations, len(usable), "Evaluating volumes"):  # grouped by size of frame
         file = segmentation.input.source
         for note in segmentation.input.notes:
             console.say(f"{file.path}: {note}")
         try:
-            scored[file.name] = _score(usable[file.name], segmentation, read_truth, framing.axis, cross_entropy)
+            evaluated[file.name] = _evaluated(usable[file.name], segmentation, read_truth, framing.axis, cross_entropy)
         except Exception as error:
             problems.append(describe(file.path, error))
-    if not scored:
+    if not evaluated:
         raise UserError("\n".join(["None of the volumes can be evaluated:", *(f"  {problem}" for problem in problems)]))
-    evaluated = _joined([volume for _, volume in sorted(scored.items())])
-    caveats = _caveats(segmenter, evaluated, len(problems), len(scans))
-    digest = _fingerprint([scan for scan in scans if scan.case in scored])
-    result = finish(segmenter.ensemble, evaluated, data=data, split="volumes", fingerprint=digest, caveats=caveats)
+    joined = _joined([volume for _, volume in sorted(evaluated.items())])
+    caveats = _caveats(segmenter, joined, len(problems), len(scans))
+    digest = _fingerprint([scan for scan in scans if scan.case in evaluated])
+    result = finish(segmenter.ensemble, joined, data=data, split="volumes", fingerprint=digest, caveats=caveats)
     return result, problems
 
 
@@ -109,7 +109,7 @@ def _joined(volumes: Sequence[Evaluated]) -> Evaluated:
     )
 
 
-def _score(
+def _evaluated(
     scan: Scan,
     found: Segmentation,
     read_truth: Callable[[Scan, Volume], UInt8[np.ndarray, "slices rows columns"]],
@@ -166,11 +166,11 @@ def count(
 ) -> SliceTable:
     """Losses and counts of the slices of a volume; `cross_entropy` is its weight in the loss."""
     rows = [
-        jax.device_get(_score_slice(p[None], t[None], cross_entropy)) for p, t in zip(probabilities, truth, strict=True)
+        jax.device_get(_count_slice(p[None], t[None], cross_entropy)) for p, t in zip(probabilities, truth, strict=True)
     ]
     return tabulate({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
 
 
 @partial(jax.jit, static_argnums=2)
-def _score_slice(probability: Any, truth: Any, cross_entropy: float) -> dict[str, Any]:
-    return score_logits(jnp.log(jnp.maximum(probability, jnp.finfo(jnp.float32).tiny)), truth, cross_entropy)
+def _count_slice(probability: Any, truth: Any, cross_entropy: float) -> dict[str, Any]:
+    return slice_counts(jnp.log(jnp.maximum(probability, jnp.finfo(jnp.float32).tiny)), truth, cross_entropy)

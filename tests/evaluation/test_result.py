@@ -12,8 +12,8 @@ from helpers import SMALL, blob, command, evaluated, finished_result, write_tree
 
 from oasis_jax.data.slices import Slice, folders
 from oasis_jax.evaluation import tissue
+from oasis_jax.evaluation.counting import Evaluated
 from oasis_jax.evaluation.record import SubjectCounts
-from oasis_jax.evaluation.score import Evaluated
 from oasis_jax.evaluation.scores import Scores
 from oasis_jax.geometry import Spacing
 from oasis_jax.metrics import agreement, surface

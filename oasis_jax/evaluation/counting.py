@@ -1,4 +1,4 @@
-"""One forward pass over all slices of a split, and the counts of each slice, for validation and evaluation."""
+"""One forward pass over slices, and the loss and the counts of each slice, for validation and evaluation."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -68,7 +68,7 @@ class Evaluated(NamedTuple):
 
 
 def eval_step(params: Params, batch: Batch, *, apply: Apply, cross_entropy: float = 0.0) -> dict[str, Any]:
-    """Score each slice of a batch.
+    """The loss and the counts of each slice of a batch.
 
     Returns:
         `loss` float32 `(B,)`; `confusion` int32 `(B, 4, 4)` by true class (row) and predicted class (column); the soft
@@ -76,13 +76,13 @@ def eval_step(params: Params, batch: Batch, *, apply: Apply, cross_entropy: floa
         `correct`, `(B, 15)`; `prediction` uint8 `(B, H, W)`; `index` and `valid` of the batch.
     """
     logits = apply(params, batch["image"])
-    return score_logits(logits, batch["label"], cross_entropy) | {"index": batch["index"], "valid": batch["valid"]}
+    return slice_counts(logits, batch["label"], cross_entropy) | {"index": batch["index"], "valid": batch["valid"]}
 
 
-def score_logits(
+def slice_counts(
     logits: Float[Array, "batch height width 4"], label: UInt8[Array, "batch height width"], cross_entropy: float
 ) -> dict[str, Any]:
-    """Score each slice from logits, or from logarithms of probabilities: `eval_step` without `index` and `valid`."""
+    """The same from logits, or from logarithms of probabilities, without `index` and `valid`."""
     losses, sums = slice_losses(logits, label, cross_entropy)
     prediction = logits.argmax(-1).astype(jnp.uint8)
     return {
@@ -95,7 +95,7 @@ def score_logits(
 
 
 EvalStep = Callable[..., dict[str, Any]]
-"""From parameters and a batch to the scores of its slices: `eval_step` with its settings."""
+"""From parameters and a batch to the counts of its slices: `eval_step` with its settings."""
 
 
 def compiled_eval_step(config: Config, apply: unet.Apply, mesh: jax.sharding.Mesh) -> EvalStep:
@@ -103,7 +103,7 @@ def compiled_eval_step(config: Config, apply: unet.Apply, mesh: jax.sharding.Mes
     return sharding.compile_step(partial(eval_step, apply=apply, cross_entropy=config.optim.cross_entropy), mesh)
 
 
-def score(
+def count_slices(
     eval_step: EvalStep,
     params: unet.Params,
     source: Source,
@@ -139,13 +139,13 @@ def score(
 
 
 def tabulate(outputs: dict[str, Shaped[np.ndarray, "slices ..."]]) -> SliceTable:
-    """Make the table of slices from the outputs of `score_logits`."""
+    """Make the table of slices from the outputs of `slice_counts`."""
     soft = overlap.Overlap(*(outputs[name] for name in overlap.Overlap._fields))
     bins = BinCounts(*(outputs[name] for name in BinCounts._fields))
     return SliceTable(outputs["loss"], outputs["confusion"].astype(np.int64), soft, bins)
 
 
-def headline(table: SliceTable) -> Validation:
+def validation_scores(table: SliceTable) -> Validation:
     """The scores that a validation reports."""
     pooled = table.confusion.sum(0)
     error = calibration.expected_calibration_error(BinCounts(*(part.sum(0, dtype=np.float64) for part in table.bins)))
