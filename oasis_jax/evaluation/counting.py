@@ -13,6 +13,7 @@ from oasis_jax import classes
 from oasis_jax.config import Config, Data
 from oasis_jax.data.batches import Batch, Source, evaluation_batches
 from oasis_jax.data.slices import Slice
+from oasis_jax.evaluation.scores import plain
 from oasis_jax.geometry import Spacing
 from oasis_jax.metrics import calibration, overlap
 from oasis_jax.metrics.calibration import BinCounts
@@ -152,13 +153,10 @@ def validation_scores(table: SliceTable) -> Validation:
     confidence = calibration.mean_confidence(table.bins)
     return Validation(
         loss=float(table.loss.mean(dtype=np.float64)),
-        calibration_error=None if np.isnan(error) else float(error),
+        calibration_error=plain(error),
         lowest_confidence=None if np.isnan(confidence).all() else float(np.nanpercentile(confidence, 1)),
         soft_dice=tuple(overlap.dice(table.soft).mean(0, dtype=np.float64).tolist()),
-        **{
-            name: tuple(None if np.isnan(value) else float(value) for value in overlap_score(pooled))
-            for name, overlap_score in OVERLAP.items()
-        },
+        **{name: tuple(map(plain, score(pooled))) for name, score in OVERLAP.items()},
     )
 
 
