@@ -196,7 +196,7 @@ def test_every_command_averages_and_reports_it(runs: tuple[Run, Run], data: Path
     card = json.loads((tmp_path / "model/card.json").read_text())
     assert card["averaged"] == metrics["averaged"]
     assert card["input"]["shape"] == ["batch", *SIZE, 3]
-    assert card["input"]["neighbours"]["on_each_side"] == 1
+    assert card["sees"]["neighbours_on_each_side"] == 1
     assert set(card["scores"]) == {"test"}
     lowered = bytearray((tmp_path / "model" / card["model"]["file"]).read_bytes())
     grey = np.random.default_rng(2).integers(0, 256, (2, *SIZE, 3)).astype(np.uint8)
