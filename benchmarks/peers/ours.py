@@ -77,8 +77,8 @@ def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
     def evaluate(batch: Arrays) -> Any:
         if "evaluate" not in held:
             held["evaluate"], (held["params"], _) = lower(settings, params, batch, evaluate=True)
-        scored = held["evaluate"](held["params"], batch)
-        return (*(scored[name] for name in ("loss", "intersection", "predicted", "true", "prediction", "confusion")),)
+        found = held["evaluate"](held["params"], batch)
+        return (found["table"].loss, *found["table"].soft, found["prediction"], found["table"].confusion)
 
     def device_bytes() -> int | None:
         memory = jax.local_devices()[0].memory_stats()

@@ -186,9 +186,11 @@ def test_eval_step_scores_each_slice() -> None:
     batch = batches()[0]
     out = jax.jit(partial(counting.eval_step, apply=apply))(start().params, batch)
     assert out["prediction"].dtype == jnp.uint8
-    np.testing.assert_array_equal(out["confusion"].sum((1, 2)), SIZE[0] * SIZE[1])
+    np.testing.assert_array_equal(out["table"].confusion.sum((1, 2)), SIZE[0] * SIZE[1])
     for b in range(BATCH):
         for k in range(4):
             both = (np.asarray(out["prediction"][b]) == k) & (batch["label"][b] == k)
-            assert out["confusion"][b, k, k] == both.sum()
-    np.testing.assert_array_equal(out["true"], np.stack([(batch["label"] == k).sum((1, 2)) for k in range(4)], 1))
+            assert out["table"].confusion[b, k, k] == both.sum()
+    np.testing.assert_array_equal(
+        out["table"].soft.true, np.stack([(batch["label"] == k).sum((1, 2)) for k in range(4)], 1)
+    )
