@@ -42,8 +42,7 @@ def numbers(values: ByClass, interval: Ends | None = None) -> list[str]:
     scores = tables.texts(values)
     if interval is None:
         return scores
-    ends = tables.ranges(tables.texts(interval["low"], 3), tables.texts(interval["high"], 3))
-    return [f"{score}<br>{text}" for score, text in zip(scores, ends, strict=True)]
+    return [f"{score}<br>{ends}" for score, ends in zip(scores, tables.ranges(interval, 3), strict=True)]
 
 
 def data_of(metrics: Metrics) -> str:

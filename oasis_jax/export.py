@@ -28,15 +28,16 @@ from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
 from oasis_jax.pretrained import RunPath
+from oasis_jax.runs.description import describe
 from oasis_jax.runs.folder import Run, versions
 from oasis_jax.runs.trained import lowest_confidence
 from oasis_jax.runs.weights import FILE, write_weights
 from oasis_jax.system import records, sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, run_command
-from oasis_jax.system.files import atomic_folder, atomic_write, write_text
+from oasis_jax.system.files import atomic_folder
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of `card.json`. Any change that could break a reader raises it."""
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -103,8 +104,8 @@ def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str,
     content = _card(networks, lowered)
 
     def fill(folder: Path) -> None:
-        atomic_write(folder / _MODEL, lambda part: part.write_bytes(lowered))
-        write_text(folder / _CARD, json.dumps(content, indent=2) + "\n")
+        (folder / _MODEL).write_bytes(lowered)
+        (folder / _CARD).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     atomic_folder(output, fill)
     return content
@@ -129,7 +130,7 @@ def export_weights(run: Run, output: Path) -> int:
             "lowest_confidence": lowest_confidence(run, checkpoint.step),
             "sha256": checkpoint.digests["params"],
         },
-        "exported": {"time": _timestamp(), "versions": versions()},
+        "exported": _exported(),
     }
     atomic_folder(output, lambda folder: write_weights(folder / FILE, about, params))
     return checkpoint.step
@@ -139,8 +140,6 @@ def _card(networks: Ensemble, lowered: bytes) -> dict[str, Any]:
     """The content of `card.json`, with the scores of these very networks."""
     run, checkpoint = networks.runs[0], networks.checkpoints[0]
     evaluations = read_metrics(run, SPLITS, networks.name).items()
-    roots = (run.config.data.root, *run.config.data.join)
-    names = zip(classes.NAMES, classes.GREYS, strict=True)
     return {
         "schema": SCHEMA,
         "model": {
@@ -152,28 +151,15 @@ def _card(networks: Ensemble, lowered: bytes) -> dict[str, Any]:
         "input": {
             "shape": ["batch", *_input_shape(run)],
             "dtype": "uint8",
-            "range": [0, 255],
-            "meaning": "grey levels of slices, as in the image files",
-            "neighbours": {
-                "on_each_side": run.config.data.neighbours,
-                "order": "channels run from the lowest slice to the highest; the slice that is labelled is the middle",
-                "at_the_ends": "the last slice is repeated",
-            },
+            "meaning": "grey levels of slices, 0 to 255 as in the image files; channels are a slice and its "
+            "neighbours, from the lowest to the highest, and beyond the ends the last slice is repeated",
         },
-        "normalisation": {"method": run.config.data.normalise, "place": "inside the model"},
         "output": {
             "shape": ["batch", *run.size, classes.COUNT],
             "dtype": "float32",
-            "range": [0, 1],
-            "meaning": "probability of each class; they add up to 1 in each pixel",
+            "meaning": "probability of each class, 0 to 1; they add up to 1 in each pixel",
         },
-        "classes": [{"index": i, "name": name, "label_grey": grey} for i, (name, grey) in enumerate(names)],
-        "training_data": {  # how its slices were cut, and their range of intensities, for users who make similar ones
-            "name": " and ".join("phantoms" if root is None else root.name for root in roots),
-            "fingerprints": run.provenance["data_fingerprints"],
-            **{name: run.provenance[name] for name in ("slice_cut", "slice_looks") if name in run.provenance},
-        },
-        "checkpoint": {"step": checkpoint.step, "validation_loss": checkpoint.loss},
+        **describe(run, checkpoint),
         "averaged": records.to_json(networks.averaged),
         "scores": {
             split: records.to_json(metrics)
@@ -181,8 +167,7 @@ def _card(networks: Ensemble, lowered: bytes) -> dict[str, Any]:
             if metrics.step == checkpoint.step and metrics.averaged == networks.averaged
         },
         "config": records.to_json(_anonymous(run)),
-        "versions": {"trained": run.provenance["versions"], "exported": versions()},
-        "exported": _timestamp(),
+        "exported": _exported(),
         "licence": "The weights follow the terms of the data they were trained on.",
     }
 
@@ -198,8 +183,8 @@ def _anonymous(run: Run) -> Config:
     )
 
 
-def _timestamp() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _exported() -> dict[str, Any]:
+    return {"time": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
 
 
 def _input_shape(run: Run) -> tuple[int, ...]:

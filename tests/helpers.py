@@ -26,7 +26,7 @@ from oasis_jax.config import Config, Data, Model
 from oasis_jax.data.appearance import MEASURES
 from oasis_jax.data.slices import Slice, folders, write_pair
 from oasis_jax.evaluation import result, volumes
-from oasis_jax.evaluation.score import Evaluated
+from oasis_jax.evaluation.counting import Evaluated
 from oasis_jax.geometry import Spacing
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Forward, Labels, Segmenter

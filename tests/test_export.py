@@ -168,22 +168,15 @@ def test_the_card_tells_all_that_a_user_needs(trained: Path, artefact: Path) -> 
     assert card["model"]["platforms"] == ["cpu", "cuda", "tpu"]
     assert card["input"]["shape"] == ["batch", *SIZE]
     assert card["output"]["shape"] == ["batch", *SIZE, 4]
-    assert card["input"]["neighbours"]["on_each_side"] == 0
     assert card["averaged"] is None
-    assert card["normalisation"]["method"] == "zscore"
-    assert [(c["index"], c["name"], c["label_grey"]) for c in card["classes"]][2:] == [
-        (2, "gray matter", 170),
-        (3, "white matter", 255),
-    ]
-    assert card["training_data"] == {
-        "name": "of_slices",
-        "fingerprints": FACTS["data_fingerprints"],
-        "slice_cut": FACTS["slice_cut"],
-    }
-    assert card["checkpoint"] == {"step": BEST, "validation_loss": 0.25}
+    about = json.loads(command("info", trained, "--json").stdout)
+    for name in ("name", "network", "sees", "classes", "trained_on", "checkpoint"):
+        assert card[name] == about[name]
+    assert card["trained_on"]["data"] == ["of_slices"]
+    assert card["checkpoint"]["step"] == BEST
     assert card["scores"] == {"test": json.loads((trained / "evaluation/test/metrics.json").read_text())}
     assert card["config"]["model"]["stem"] == 2
-    assert {"jax", "flax"} <= set(card["versions"]["exported"])
+    assert {"jax", "flax"} <= set(card["exported"]["versions"])
     assert {path.name for path in artefact.iterdir()} == {"card.json", card["model"]["file"]}
 
 
@@ -217,25 +210,13 @@ def test_each_mistake_is_named_and_leaves_nothing(trained: Path, artefact: Path,
     output = tmp_path / "out" / "model"
     shutil.copytree(trained, tmp_path / "copy")
     copy = Run.load(tmp_path / "copy")
-    (copy.evaluation("validate") / "metrics.json").write_text("{")
-    with pytest.raises(UserError, match=r"metrics.json is damaged, .* \(.*\): evaluate validate again, or remove it\."):
-        export.export([copy], output)
-    (copy.evaluation("validate") / "metrics.json").unlink()
-
     damage_checkpoint(copy.folder, BEST)
     card = export.export([copy], tmp_path / "next best")
     assert card["checkpoint"]["step"] == OTHER
-    assert card["scores"] == {}  # the evaluation of test is of the other checkpoint
+    assert set(card["scores"]) == {"validate"}  # the evaluation of test is of the other checkpoint
     content = bytearray((tmp_path / "next best" / card["model"]["file"]).read_bytes())
     assert jax_export.deserialize(content).nr_devices == 1  # though four restored it
     damage_checkpoint(copy.folder, OTHER)
     with pytest.raises(UserError, match=f"checkpoint of step {OTHER} in .* is damaged"):
         export.export([copy], output)
-
-    fresh = create_run(replace(SETTINGS, run=tmp_path / "fresh"), FACTS)
-    with pytest.raises(UserError, match="has no validated checkpoint yet"):
-        export.export([fresh], output)
-    fresh._replace(provenance=fresh.provenance | {"slice_size": [48]}).save()
-    with pytest.raises(UserError, match=r"config\.json is damaged"):
-        Run.load(fresh.folder)
     assert not output.parent.exists()

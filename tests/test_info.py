@@ -24,12 +24,15 @@ def test_a_run_has_its_network_data_checkpoint_and_scores(finished: Path) -> Non
     about = told(finished)
     assert (about["name"], about["kind"]) == ("finished", "training")
     assert about["purpose"] is about["card"] is about["licence"] is None
+    recorded = Run.load(finished).provenance
     assert about["sees"] == {
         "plane": "axial",
         "heights": [0.49, 0.77],
         "slice": [48, 64],
         "window": None,
+        "spacing_mm": None,
         "neighbours_on_each_side": 0,
+        "looks": recorded["slice_looks"],
     }
     assert about["trained_on"]["data"] == ["tree with spaces é"]
     segmenter = Segmenter.load([Run.load(finished)])
@@ -40,13 +43,13 @@ def test_a_run_has_its_network_data_checkpoint_and_scores(finished: Path) -> Non
     scores = about["scores"]["test"]
     assert scores["hard_dice_pooled"] == metrics["scores"]["hard_dice_pooled"]
     assert (scores["slices"], scores["subjects"], scores["step"]) == (16, 2, metrics["step"])
-    lines = command("info", finished).stdout
-    for part in (
-        "finished, a training",
-        "axial slices of 48x64, heights 0.49 to 0.77 of the brain",
-        "hard Dice, pooled",
-    ):
-        assert part in lines
+    lines = command("info", finished).stdout.splitlines()
+    for line in ("kind        training", "            heights: 0.49 to 0.77", "            slice: 48 x 64"):
+        assert line in lines
+    assert not any(word in line for line in lines for word in ("purpose", "card", "licence", "None", "sha256"))
+    (dice,) = (line for line in lines if "hard_dice_pooled" in line)
+    assert f"CSF {scores['hard_dice_pooled']['CSF']:.4g}, gray matter" in dice
+    assert dice.startswith("scores      test: data tree with spaces é, step ")
 
 
 def test_weights_are_named_by_their_folder_or_their_file(finished: Path, tmp_path: Path) -> None:
@@ -73,7 +76,7 @@ def test_the_shipped_models_name_their_card(name: str) -> None:
     assert f"Model card: `{name}`" in Path(about["card"]).read_text()
     assert "Licence of the weights" in Path(about["licence"]).read_text()
     lines = command("info", name).stdout
-    assert ("every height" in lines) == (name == "pretrained")
+    assert ("heights: all" in lines) == (name == "pretrained")
     for part in (about["purpose"], about["card"], about["licence"]):
         assert part in lines
 

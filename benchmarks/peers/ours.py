@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from oasis_jax.config import Augment, Config
-from oasis_jax.evaluation import score
+from oasis_jax.evaluation import counting
 from oasis_jax.network import unet
 from oasis_jax.runs import state
 from oasis_jax.system import sharding
@@ -34,7 +34,7 @@ def lower(settings: Config, params: Any, batch: Arrays, evaluate: bool = False) 
     device_params = jax.device_put(params, sharding.replicated(mesh))
     (device_batch,) = sharding.to_devices([batch], mesh)
     if evaluate:
-        return score.compiled_eval_step(settings, apply, mesh), (device_params, device_batch)
+        return counting.compiled_eval_step(settings, apply, mesh), (device_params, device_batch)
     transform = optimizer.optimizer(settings.optim)
     train_step = partial(
         step.train_step,
@@ -77,8 +77,8 @@ def build(settings: Config, parameters: Arrays, exact: bool = False) -> Program:
     def evaluate(batch: Arrays) -> Any:
         if "evaluate" not in held:
             held["evaluate"], (held["params"], _) = lower(settings, params, batch, evaluate=True)
-        scored = held["evaluate"](held["params"], batch)
-        return (*(scored[name] for name in ("loss", "intersection", "predicted", "true", "prediction", "confusion")),)
+        found = held["evaluate"](held["params"], batch)
+        return (found["table"].loss, *found["table"].soft, found["prediction"], found["table"].confusion)
 
     def device_bytes() -> int | None:
         memory = jax.local_devices()[0].memory_stats()

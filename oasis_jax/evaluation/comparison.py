@@ -75,15 +75,12 @@ class Comparison:
 
 
 def paired(ours: Evaluation, theirs: Evaluation, subjects: Sequence[str]) -> Comparison:
-    """Compare two evaluations of the same subjects.
-
-    Args:
-        ours: the first evaluation.
-        theirs: the second evaluation, with the same subjects in the same order.
-        subjects: names of the subjects.
-    """
-    shared = [name for name in SCORES if name in ours.counts and name in theirs.counts]
-    scores = {name: _differences(SCORES[name][1], ours.counts[name], theirs.counts[name], subjects) for name in shared}
+    """Compare two evaluations of the same subjects, which have these names, in the same order."""
+    scores = {
+        name: _differences(score, ours.counts[name], theirs.counts[name], subjects)
+        for name, (_, score) in SCORES.items()
+        if name in ours.counts and name in theirs.counts
+    }
     return Comparison(ours.name, theirs.name, len(subjects), scores)
 
 
@@ -117,24 +114,17 @@ def read_evaluations(folders: Sequence[Path], split: str) -> tuple[tuple[str, ..
     Raises:
         UserError: an evaluation is missing or damaged, or two are not of the same slices.
     """
-    all_counts = [_read_counts(folder, split) for folder in folders]
-    first = all_counts[0]
-    for folder, counts in zip(folders, all_counts, strict=True):
-        if counts.data_fingerprint != first.data_fingerprint or counts.subjects != first.subjects:
-            raise UserError(
-                f"{folder} and {folders[0]} were evaluated on different slices of {split}: use the same data."
-            )
-        if np.any(counts.confusion.sum(-1) != first.confusion.sum(-1)):
-            raise UserError(
-                f"{folder} and {folders[0]} have different true pixels in the same slices: evaluate both again."
-            )
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
-    steps = ", ".join(f"{name} of step {counts.step}" for name, counts in zip(names, all_counts, strict=True))
-    sentence = f"{first.data}, {split}, {len(first.subjects)} subjects; checkpoints: {steps}."
-    evaluations = []
-    for name, counts in zip(names, all_counts, strict=True):
+    all_counts = [_read_counts(folder, split) for folder in folders]
+    first, evaluations = all_counts[0], []
+    for folder, name, counts in zip(folders, names, all_counts, strict=True):
+        both = f"{folder} and {folders[0]}"
+        if counts.data_fingerprint != first.data_fingerprint or counts.subjects != first.subjects:
+            raise UserError(f"{both} were evaluated on different slices of {split}: use the same data.")
+        if np.any(counts.confusion.sum(-1) != first.confusion.sum(-1)):
+            raise UserError(f"{both} have different true pixels in the same slices: evaluate both again.")
         measured = {"hard_dice": counts.confusion}
         # With another pixel size the surfaces of two runs would differ even if their labels did not.
         if counts.surfaces is not None and counts.spacing == first.spacing:
@@ -142,6 +132,8 @@ def read_evaluations(folders: Sequence[Path], split: str) -> tuple[tuple[str, ..
         evaluations.append(Evaluation(name, measured))
     for name, (title, _) in baselines.METHODS.items():
         evaluations.append(Evaluation(title, {"hard_dice": first.baselines[name]}))
+    steps = ", ".join(f"{name} of step {counts.step}" for name, counts in zip(names, all_counts, strict=True))
+    sentence = f"{first.data}, {split}, {len(first.subjects)} subjects; checkpoints: {steps}."
     return first.subjects, evaluations, sentence
 
 

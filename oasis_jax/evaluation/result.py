@@ -5,21 +5,21 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64, Num
+from jaxtyping import Float, Float64, Num
 
 from oasis_jax import classes
 from oasis_jax.classes import CLASSES, NAMES, TISSUES
+from oasis_jax.evaluation.counting import Evaluated, slice_ranking
 from oasis_jax.evaluation.record import EvaluationRecord, Metrics, SubjectCounts, SurfaceSums
-from oasis_jax.evaluation.score import Evaluated, slice_ranking
 from oasis_jax.evaluation.scores import (
     BaselineScores,
-    ByClass,
     Calibration,
     Ends,
     Scores,
     SubjectDice,
     SurfaceScores,
     named,
+    plain,
 )
 from oasis_jax.evaluation.tissue import tissue_scores
 from oasis_jax.geometry import common
@@ -47,7 +47,7 @@ class Result(NamedTuple):
     counts: SubjectCounts
     """The content of `subjects.json`."""
     ranking: Float[np.ndarray, " slices"]
-    """The score of each slice that orders the slices, as `score.slice_ranking` defines it."""
+    """The score of each slice that orders the slices, as `counting.slice_ranking` defines it."""
 
 
 def finish(
@@ -114,8 +114,6 @@ def _subject_counts(about: EvaluationRecord, evaluated: Evaluated) -> SubjectCou
 
 def _scores(evaluated: Evaluated, counts: SubjectCounts, caveats: tuple[str, ...]) -> Scores:
     table, subjects = evaluated.table, evaluated.slice_subjects
-    pooled = {name: _pooled(with_foreground(overlap), counts.confusion) for name, overlap in OVERLAP.items()}
-    intervals: dict[Any, Ends | None] = {f"{name}_pooled": ends for name, (_, ends) in pooled.items()}
     with np.errstate(all="ignore"):
         return Scores(
             slices=len(subjects),
@@ -123,38 +121,35 @@ def _scores(evaluated: Evaluated, counts: SubjectCounts, caveats: tuple[str, ...
             loss=float(table.loss.mean(dtype=np.float64)),
             soft_dice_per_slice=named(CLASSES, add_foreground(dice(table.soft).mean(0, dtype=np.float64))),
             slices_without_class=named(NAMES, (table.soft.true <= 0).sum(0)),
-            **{f"{name}_pooled": value for name, (value, _) in pooled.items()},
-            intervals=intervals,
+            **_pooled(
+                {f"{name}_pooled": (with_foreground(score), counts.confusion) for name, score in OVERLAP.items()}
+            ),
             hard_dice_per_subject=_per_subject(counts.subjects, with_foreground(hard_dice)(counts.confusion)),
             calibration=_calibration(table.bins, subjects),
             surfaces=_surface_scores(evaluated, counts.surfaces),
             tissue=tissue_scores(evaluated),
-            baselines={name: _baseline_scores(sums) for name, sums in counts.baselines.items()},
+            baselines={
+                name: BaselineScores(**_pooled({"hard_dice_pooled": (with_foreground(hard_dice), confusion)}))
+                for name, confusion in counts.baselines.items()
+            },
             caveats=caveats,
         )
 
 
-def _pooled(score: Score, counts: Num[np.ndarray, "subjects ..."]) -> tuple[ByClass, Ends | None]:
-    """A score of the summed counts of all subjects, and its interval."""
-    return named(CLASSES, score(counts.sum(0))), ends_by_class(bootstrap.interval(score, counts))
-
-
-def _baseline_scores(confusion: Int64[np.ndarray, "subjects 4 4"]) -> BaselineScores:
-    value, ends = _pooled(with_foreground(hard_dice), confusion)
-    return BaselineScores(value, {"hard_dice_pooled": ends})
+def _pooled(scores: dict[str, tuple[Score, Num[np.ndarray, "subjects ..."]]]) -> dict[str, Any]:
+    """Scores of the summed counts of all subjects, by name, and their `intervals`."""
+    intervals = {name: ends_by_class(bootstrap.interval(score, counts)) for name, (score, counts) in scores.items()}
+    values = {name: named(CLASSES, score(counts.sum(0))) for name, (score, counts) in scores.items()}
+    return {**values, "intervals": intervals}
 
 
 def _surface_scores(evaluated: Evaluated, sums: SurfaceSums | None) -> SurfaceScores | None:
     if evaluated.surfaces is None or sums is None:
         return None
-    dice, dice_ends = _pooled(surface_score, sums.surface_dice_pooled)
-    distance, distance_ends = _pooled(surface_score, sums.hausdorff95_mm)
     return SurfaceScores(
         each="volume" if evaluated.whole else "slice",
         tolerance_mm=surface.TOLERANCE,
-        surface_dice_pooled=dice,
-        hausdorff95_mm=distance,
-        intervals={"surface_dice_pooled": dice_ends, "hausdorff95_mm": distance_ends},
+        **_pooled({name: (surface_score, both) for name, both in vars(sums).items()}),
         without_class=named(TISSUES, np.isnan(evaluated.surfaces.hausdorff).sum(0)),
         infinite=named(TISSUES, np.isinf(evaluated.surfaces.hausdorff).sum(0)),
     )
@@ -183,13 +178,9 @@ def _calibration(bins: BinCounts, subjects: Sequence[str]) -> Calibration:
     with np.errstate(invalid="ignore"):
         confidence, accuracy = total.confidence / total.pixels, total.correct / total.pixels
     return Calibration(
-        expected_error=_plain(error(counts.sum(0))),
-        interval=None if interval is None else {"low": _plain(interval.low), "high": _plain(interval.high)},
+        expected_error=plain(error(counts.sum(0))),
+        interval=None if interval is None else {"low": plain(interval.low), "high": plain(interval.high)},
         pixels=tuple(int(x) for x in total.pixels),
-        confidence=tuple(map(_plain, confidence)),
-        accuracy=tuple(map(_plain, accuracy)),
+        confidence=tuple(map(plain, confidence)),
+        accuracy=tuple(map(plain, accuracy)),
     )
-
-
-def _plain(value: Any) -> float | None:
-    return None if np.isnan(value) else float(value)

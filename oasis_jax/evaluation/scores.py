@@ -169,8 +169,11 @@ class Scores:
 Key = TypeVar("Key", bound=str)
 
 
-def named(names: Sequence[Key], values: Num[np.ndarray, " names"] | Sequence[Any]) -> dict[Key, Any]:
+def plain(value: Any) -> Any:
+    """A number of numpy as one of Python; NaN (undefined) becomes None."""
+    return None if np.isnan(value) else value.item()
+
+
+def named(names: Sequence[Key], values: Num[np.ndarray, " names"]) -> dict[Key, Any]:
     """Numbers by their names, in the same order; NaN (undefined) becomes None."""
-    return {
-        name: None if np.isnan(value) else value.item() for name, value in zip(names, np.asarray(values), strict=True)
-    }
+    return {name: plain(value) for name, value in zip(names, values, strict=True)}

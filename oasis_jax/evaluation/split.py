@@ -4,9 +4,9 @@ import jax
 
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import Dataset
-from oasis_jax.evaluation import score
+from oasis_jax.evaluation import counting
+from oasis_jax.evaluation.counting import Evaluated
 from oasis_jax.evaluation.result import CAUTIONS, Result, finish
-from oasis_jax.evaluation.score import Evaluated
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import surface
 from oasis_jax.network import unet
@@ -31,8 +31,8 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
     for run in networks.runs:
         unet.check_frame(run.config.model, tree.size)
     batch = -(-config.train.batch // mesh.size) * mesh.size  # as in training, rounded up to share it among all devices
-    table, predictions = score.score(
-        score.compiled_eval_step(config, networks.apply(), mesh),
+    table, predictions = counting.count_slices(
+        counting.compiled_eval_step(config, networks.apply(), mesh),
         networks.params,
         source,
         config.data,

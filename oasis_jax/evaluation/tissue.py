@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from oasis_jax.classes import TISSUES
-from oasis_jax.evaluation.score import Evaluated
+from oasis_jax.evaluation.counting import Evaluated
 from oasis_jax.evaluation.scores import Retest, RetestDifference, ScanTissue, TissueScores, Unit, named
 from oasis_jax.geometry import Spacing
 from oasis_jax.metrics import aggregate, overlap

@@ -13,8 +13,8 @@ from jaxtyping import Float32, UInt8
 
 from oasis_jax.data.slices import Slice
 from oasis_jax.data.study import Scan, Values, classes_on
+from oasis_jax.evaluation.counting import Evaluated, SliceTable, joined, slice_counts
 from oasis_jax.evaluation.result import Result, finish
-from oasis_jax.evaluation.score import Evaluated, SliceTable, score_logits, tabulate
 from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Segmenter
@@ -61,20 +61,20 @@ def evaluate_volumes(
     inputs = read_inputs(files, framing, orientation, lambda _, sentence: problems.append(sentence))
     segmentations = label(inputs, segmenter, keep_probabilities=True)
     cross_entropy = segmenter.ensemble.runs[0].config.optim.cross_entropy
-    scored: dict[str, Evaluated] = {}
+    volumes: dict[str, Evaluated] = {}
     for segmentation in console.track(segmentations, len(usable), "Evaluating volumes"):  # grouped by size of frame
         file = segmentation.input.source
         for note in segmentation.input.notes:
             console.say(f"{file.path}: {note}")
         try:
-            scored[file.name] = _score(usable[file.name], segmentation, read_truth, framing.axis, cross_entropy)
+            volumes[file.name] = _evaluated(usable[file.name], segmentation, read_truth, framing.axis, cross_entropy)
         except Exception as error:
             problems.append(describe(file.path, error))
-    if not scored:
+    if not volumes:
         raise UserError("\n".join(["None of the volumes can be evaluated:", *(f"  {problem}" for problem in problems)]))
-    evaluated = _joined([volume for _, volume in sorted(scored.items())])
+    evaluated = _joined([volume for _, volume in sorted(volumes.items())])
     caveats = _caveats(segmenter, evaluated, len(problems), len(scans))
-    digest = _fingerprint([scan for scan in scans if scan.case in scored])
+    digest = _fingerprint([scan for scan in scans if scan.case in volumes])
     result = finish(segmenter.ensemble, evaluated, data=data, split="volumes", fingerprint=digest, caveats=caveats)
     return result, problems
 
@@ -102,14 +102,14 @@ def _joined(volumes: Sequence[Evaluated]) -> Evaluated:
         subjects={case: subject for volume in volumes for case, subject in volume.subjects.items()},
         slices=[pair for volume in volumes for pair in volume.slices],
         predictions=[classes for volume in volumes for classes in volume.predictions],
-        table=jax.tree.map(lambda *parts: np.concatenate(parts), *(volume.table for volume in volumes)),
-        surfaces=None if None in surfaces else jax.tree.map(lambda *rows: np.concatenate(rows), *surfaces),
+        table=joined([volume.table for volume in volumes]),
+        surfaces=None if None in surfaces else joined(surfaces),
         spacing={case: spacing for volume in volumes for case, spacing in volume.spacing.items()},
         whole=True,
     )
 
 
-def _score(
+def _evaluated(
     scan: Scan,
     found: Segmentation,
     read_truth: Callable[[Scan, Volume], UInt8[np.ndarray, "slices rows columns"]],
@@ -165,12 +165,10 @@ def count(
     cross_entropy: float,
 ) -> SliceTable:
     """Losses and counts of the slices of a volume; `cross_entropy` is its weight in the loss."""
-    rows = [
-        jax.device_get(_score_slice(p[None], t[None], cross_entropy)) for p, t in zip(probabilities, truth, strict=True)
-    ]
-    return tabulate({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+    pairs = zip(probabilities, truth, strict=True)
+    return joined([jax.device_get(_count_slice(p[None], t[None], cross_entropy)) for p, t in pairs])
 
 
 @partial(jax.jit, static_argnums=2)
-def _score_slice(probability: Any, truth: Any, cross_entropy: float) -> dict[str, Any]:
-    return score_logits(jnp.log(jnp.maximum(probability, jnp.finfo(jnp.float32).tiny)), truth, cross_entropy)
+def _count_slice(probability: Any, truth: Any, cross_entropy: float) -> SliceTable:
+    return slice_counts(jnp.log(jnp.maximum(probability, jnp.finfo(jnp.float32).tiny)), truth, cross_entropy)[0]

@@ -22,8 +22,7 @@ COLOURS, MARKS = ("#666666", "#0072B2", "#E69F00", "#009E73"), "ovs^"
 
 def subjects(dice: dict[str, ByClass]) -> str:
     """Hard Dice of each subject: a column of points for each foreground class, with the name of the worst subject."""
-    figure = _figure(7.0, 3.6)
-    axes = figure.subplots()
+    figure, axes = _subplots(7.0, 3.6)
     for column, (k, name) in enumerate(zip(classes.FOREGROUND, classes.TISSUES, strict=True)):
         of_subject = {subject: value for subject, scores in dice.items() if (value := scores[name]) is not None}
         values = np.array(list(of_subject.values()))
@@ -43,8 +42,7 @@ def subjects(dice: dict[str, ByClass]) -> str:
 
 def confusion(counts: Int[np.ndarray, "4 4"]) -> str:
     """Shares of the pixels of each true class (row) by predicted class (column), from their counts."""
-    figure = _figure(4.6, 3.6)
-    axes = figure.subplots()
+    figure, axes = _subplots(4.6, 3.6)
     total = counts.sum(1, keepdims=True)
     shares = counts / np.maximum(total, 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -60,8 +58,7 @@ def confusion(counts: Int[np.ndarray, "4 4"]) -> str:
 
 def agreement(tissue: TissueScores) -> str:
     """A Bland-Altman plot for each tissue: the difference of each scan against the mean of predicted and true."""
-    figure = _figure(8.4, 3.2)
-    columns = figure.subplots(1, len(classes.TISSUES))
+    figure, columns = _subplots(8.4, 3.2, 1, len(classes.TISSUES))
     for axes, k, name in zip(columns, classes.FOREGROUND, classes.TISSUES, strict=True):
         true = np.array([scan.true[name] for scan in tissue.each.values()], float)
         predicted = np.array([scan.predicted[name] for scan in tissue.each.values()], float)
@@ -74,14 +71,13 @@ def agreement(tissue: TissueScores) -> str:
         axes.set_xlabel(f"mean of both, {tissue.unit}", fontsize=9)
         axes.tick_params(labelsize=8)
         axes.margins(y=0.25)
-    figure.axes[0].set_ylabel(f"predicted - true, {tissue.unit}", fontsize=9)
+    columns[0].set_ylabel(f"predicted - true, {tissue.unit}", fontsize=9)
     return _svg(figure)
 
 
 def reliability(calibration: Calibration) -> str:
     """The reliability diagram: accuracy against confidence, and below it the share of pixels in each bin."""
-    figure = _figure(4.6, 4.4)
-    curve, share = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    figure, (curve, share) = _subplots(4.6, 4.4, 2, sharex=True, height_ratios=[3, 1])
     used = [k for k, count in enumerate(calibration.pixels) if count]
     confidence, accuracy = ([side[k] for k in used] for side in (calibration.confidence, calibration.accuracy))
     curve.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="accuracy = confidence")
@@ -101,8 +97,7 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     train = [(row.step, row.numbers.loss) for row in rows if isinstance(row.numbers, Training)]
     validations = [(row.step, row.numbers) for row in rows if isinstance(row.numbers, Validation)]
     steps = [step for step, _ in validations]
-    figure = _figure(10.0, 4.0)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = _subplots(10.0, 4.0, 1, 2)
     left.plot([step for step, _ in train], [loss for _, loss in train], color="0.7", label="train, each step")
     left.plot(steps, [numbers.loss for _, numbers in validations], "o-", color="C0", label="validate")
     left.set(xlabel="step", ylabel="loss")
@@ -135,10 +130,12 @@ def _offsets(values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points
     return 0.4 * ((rank * 0.618034) % 1 - 0.5)
 
 
-def _figure(width: float, height: float) -> Any:
+def _subplots(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
+    """A figure of so many inches, and its axes: one, or an array."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def _svg(figure: Any) -> str:

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
 
 from oasis_jax.classes import CLASSES, NAMES
 from oasis_jax.evaluation.result import Result
-from oasis_jax.evaluation.scores import Scores
 from oasis_jax.metrics import overlap
 from oasis_jax.report import charts, tables, template
 from oasis_jax.system.files import printable
@@ -33,14 +31,22 @@ def report(result: Result, curves: Path) -> str:
         apart = "slices apart unknown" if gap is None else f"slices {gap:g} mm apart"
         pixels = f"pixels of {row:g} x {column:g} mm, {apart}"
     made_of = f"{pixels}; data fingerprint {metrics.data_fingerprint[:16]}"
+    scores, dice = metrics.scores, metrics.scores.hard_dice_per_subject.each
+    agreement = f"Predicted minus true tissue in {scores.tissue.of} (lines: bias and limits of agreement)"
+    pictures = {
+        "Hard Dice of each subject (line: median; name: subject with the lowest Dice)": charts.subjects(dice),
+        "Predicted class of the pixels of each true class": charts.confusion(result.counts.confusion.sum(0)),
+        agreement: charts.agreement(scores.tissue),
+        "Calibration of the pixels inside the true or predicted brain": charts.reliability(scores.calibration),
+    }
     return template.render(
         "report.html",
         title=title,
         introduction=f"Run {metrics.run}, checkpoint of step {metrics.step}; {made_of}.",
         head=["", *CLASSES],
-        rows=tables.rows(metrics.scores),
-        notes=tables.notes(metrics.scores),
-        charts=_charts(metrics.scores, result.counts.confusion.sum(0)),
+        rows=tables.rows(scores),
+        notes=tables.notes(scores),
+        charts=pictures.items(),
         definitions=_definitions(),
         curves=base64.b64encode(curves.read_bytes()).decode() if curves.is_file() else None,
         data=_data(result),
@@ -52,22 +58,6 @@ def _definitions() -> list[str]:
     text = (resources.files("oasis_jax.metrics") / "README.md").read_text(encoding="utf-8")
     items = re.split(r"^- ", text.split("\n## ")[0], flags=re.MULTILINE)[1:]
     return [re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(item.strip())) for item in items]
-
-
-def _charts(scores: Scores, confusion: Int64[np.ndarray, "4 4"]) -> list[tuple[str, str]]:
-    """Titles and SVG."""
-    return [
-        (
-            "Hard Dice of each subject (line: median; name: subject with the lowest Dice)",
-            charts.subjects(scores.hard_dice_per_subject.each),
-        ),
-        ("Predicted class of the pixels of each true class", charts.confusion(confusion)),
-        (
-            f"Predicted minus true tissue in {scores.tissue.of} (lines: bias and limits of agreement)",
-            charts.agreement(scores.tissue),
-        ),
-        ("Calibration of the pixels inside the true or predicted brain", charts.reliability(scores.calibration)),
-    ]
 
 
 def _data(result: Result) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from oasis_jax import classes
 from oasis_jax.evaluation.comparison import SCORES, Comparison
 from oasis_jax.evaluation.record import Metrics
-from oasis_jax.evaluation.scores import ByClass, Ends, Scores
+from oasis_jax.evaluation.scores import Ends, Scores
 from oasis_jax.metrics.baselines import METHODS
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
 from oasis_jax.report.template import TableRow
@@ -19,44 +19,39 @@ from oasis_jax.report.template import TableRow
 
 def rows(scores: Scores) -> list[TableRow]:
     """The table of an evaluation, row by row: a text for each class and the foreground mean."""
+    found: list[TableRow] = []
+
+    def add(title: str, values: Mapping[Any, float | None], ends: Ends | None = None, digits: int = 4) -> None:
+        found.append((title, texts(values, digits)))
+        if ends is not None:
+            found.append(("  95 % interval", ranges(ends, digits)))
+
     subject, intervals, tissue = scores.hard_dice_per_subject, scores.intervals, scores.tissue
-    found = [
-        *_with_interval("Dice, hard, pooled over the split", scores.hard_dice_pooled, intervals["hard_dice_pooled"]),
-        ("Dice, hard, per subject: mean", texts(subject.mean)),
-        ("Dice, hard, per subject: standard deviation", texts(subject.standard_deviation)),
-        ("Dice, hard, per subject: worst", texts(subject.worst)),
-        ("Dice, soft, per slice: mean (as in the original)", texts(scores.soft_dice_per_slice)),
-        *_with_interval("Jaccard, pooled", scores.jaccard_pooled, intervals["jaccard_pooled"]),
-        *_with_interval("precision, pooled", scores.precision_pooled, intervals["precision_pooled"]),
-        *_with_interval("recall, pooled", scores.recall_pooled, intervals["recall_pooled"]),
-    ]
+    add("Dice, hard, pooled over the split", scores.hard_dice_pooled, intervals["hard_dice_pooled"])
+    add("Dice, hard, per subject: mean", subject.mean)
+    add("Dice, hard, per subject: standard deviation", subject.standard_deviation)
+    add("Dice, hard, per subject: worst", subject.worst)
+    add("Dice, soft, per slice: mean (as in the original)", scores.soft_dice_per_slice)
+    add("Jaccard, pooled", scores.jaccard_pooled, intervals["jaccard_pooled"])
+    add("precision, pooled", scores.precision_pooled, intervals["precision_pooled"])
+    add("recall, pooled", scores.recall_pooled, intervals["recall_pooled"])
     if (surfaces := scores.surfaces) is not None:
         dimensions, intervals = "2D" if surfaces.each == "slice" else "3D", surfaces.intervals
         title = f"surface Dice at {surfaces.tolerance_mm:g} mm in {dimensions}, pooled"
-        distance = f"HD95 in {dimensions}, mm: mean over {surfaces.each}s"
-        found += _with_interval(title, surfaces.surface_dice_pooled, intervals["surface_dice_pooled"])
-        found += _with_interval(distance, surfaces.hausdorff95_mm, intervals["hausdorff95_mm"], digits=2)
-    found += [
-        (f"{tissue.unit} a scan, predicted - true: mean", texts(tissue.bias, 2)),
-        ("  its 95 % limits of agreement", ranges(texts(tissue.low, 2), texts(tissue.high, 2))),
-        (f"{tissue.unit} a scan, agreement: ICC(A,1)", texts(tissue.icc)),
-    ]
+        add(title, surfaces.surface_dice_pooled, intervals["surface_dice_pooled"])
+        title = f"HD95 in {dimensions}, mm: mean over {surfaces.each}s"
+        add(title, surfaces.hausdorff95_mm, intervals["hausdorff95_mm"], digits=2)
+    add(f"{tissue.unit} a scan, predicted - true: mean", tissue.bias, digits=2)
+    found.append(("  its 95 % limits of agreement", ranges({"low": tissue.low, "high": tissue.high}, 2)))
+    add(f"{tissue.unit} a scan, agreement: ICC(A,1)", tissue.icc)
     if retest := tissue.retest:
         for side, difference in (("predicted", retest.predicted), ("true", retest.true)):
             title = f"{tissue.unit}, scan and rescan, {side}: mean |difference|"
-            found.append((title, texts(difference.mean_difference, 2)))
+            add(title, difference.mean_difference, digits=2)
     for name, (title, _) in METHODS.items():
         baseline = scores.baselines[name]
-        ends = baseline.intervals["hard_dice_pooled"]
-        found += _with_interval(f"Dice, hard, pooled: {title}", baseline.hard_dice_pooled, ends)
+        add(f"Dice, hard, pooled: {title}", baseline.hard_dice_pooled, baseline.intervals["hard_dice_pooled"])
     return found
-
-
-def _with_interval(title: str, value: ByClass, ends: Ends | None, digits: int = 4) -> list[TableRow]:
-    line = (title, texts(value, digits))
-    if ends is None:
-        return [line]
-    return [line, ("  95 % interval", ranges(texts(ends["low"], digits), texts(ends["high"], digits)))]
 
 
 def texts(values: Mapping[Any, float | None], digits: int = 4, signed: bool = False) -> list[str]:
@@ -65,9 +60,10 @@ def texts(values: Mapping[Any, float | None], digits: int = 4, signed: bool = Fa
     return ["-" if value is None else f"{value:{'+' if signed else ''}.{digits}f}" for value in in_order]
 
 
-def ranges(low: list[str], high: list[str]) -> list[str]:
-    """A text for each interval, from the texts of its ends."""
-    return ["-" if "-" in ends else " to ".join(ends) for ends in zip(low, high, strict=True)]
+def ranges(ends: Mapping[Any, Mapping[Any, float | None]], digits: int = 4, signed: bool = False) -> list[str]:
+    """A text for each interval, from its ends, `low` and `high`."""
+    both = zip(*(texts(ends[name], digits, signed) for name in ("low", "high")), strict=True)
+    return ["-" if "-" in pair else " to ".join(pair) for pair in both]
 
 
 def notes(scores: Scores) -> list[str]:
@@ -139,8 +135,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
         if score.interval is None or score.p is None or score.p_holm is None:  # too few subjects
             lines += [(f"  of subject {subject}", texts(own, signed=True)) for subject, own in score.each.items()]
         else:
-            low, high = (texts(end, signed=True) for end in (score.interval["low"], score.interval["high"]))
-            lines.append(("  95 % interval", ranges(low, high)))
+            lines.append(("  95 % interval", ranges(score.interval, signed=True)))
             lines.append(("  p, Wilcoxon", _p_texts(score.p)))
             lines.append(("  p, Holm over the classes", _p_texts(score.p_holm)))
         score_tables.append(_table(f"{SCORES[name][0]}: {comparison.ours} - {comparison.theirs}", lines))

@@ -14,8 +14,8 @@ from oasis_jax import overlays
 from oasis_jax.config import Config
 from oasis_jax.data.batches import Source, check_batch, train_batches
 from oasis_jax.data.dataset import Dataset
-from oasis_jax.evaluation import score
-from oasis_jax.evaluation.score import EvalStep
+from oasis_jax.evaluation import counting
+from oasis_jax.evaluation.counting import EvalStep
 from oasis_jax.inference.mirror import mirror_shift
 from oasis_jax.network import unet
 from oasis_jax.network.unet import Network
@@ -113,7 +113,7 @@ def build(
     )
     # It runs once. On a CPU, optimising it took a large part of the start; the result is the same without.
     once = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    eval_step = score.compiled_eval_step(settings, network.apply, mesh)
+    eval_step = counting.compiled_eval_step(settings, network.apply, mesh)
     return Program(
         mesh=mesh,
         sources=sources,
@@ -151,7 +151,9 @@ def _validation(settings: Config, source: Source, eval_step: EvalStep, mesh: jax
     shown = sorted({round(i * (len(source) - 1) / (_PANEL - 1)) for i in range(_PANEL)})
 
     def validate(state: TrainState) -> tuple[Validation, UInt8[np.ndarray, "rows columns 3"]]:
-        table, classes = score.score(eval_step, state.params, source, settings.data, settings.train.batch, mesh)
-        return score.headline(table), overlays.panel([source[i] for i in shown], classes[shown])
+        table, classes = counting.count_slices(
+            eval_step, state.params, source, settings.data, settings.train.batch, mesh
+        )
+        return counting.validation_scores(table), overlays.panel([source[i] for i in shown], classes[shown])
 
     return validate

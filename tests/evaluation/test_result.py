@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from checked import present
 from helpers import SMALL, blob, command, evaluated, finished_result, write_tree
+from PIL import Image
 
 from oasis_jax.data.slices import Slice, folders
 from oasis_jax.evaluation import tissue
+from oasis_jax.evaluation.counting import Evaluated
 from oasis_jax.evaluation.record import SubjectCounts
-from oasis_jax.evaluation.score import Evaluated
 from oasis_jax.evaluation.scores import Scores
 from oasis_jax.geometry import Spacing
 from oasis_jax.metrics import agreement, surface
@@ -101,6 +102,38 @@ def test_per_subject_scores_are_those_of_all_its_pixels(written: tuple[Evaluated
         assert float(csf["hd95_mm"]) == pytest.approx(sides.hausdorff[:, 0].mean(), abs=1e-6)
 
 
+def test_pooled_and_subject_scores_are_those_of_all_their_pixels_together() -> None:
+    evaluation = made_up(5, [("1", "a", 2), ("2", "b", 1), ("3", "c", 3)])
+    truth, prediction = np.stack([truth for _, truth in evaluation.slices]), np.stack(evaluation.predictions)
+    subjects, scores = np.array(evaluation.slice_subjects), measure(evaluation)[0]
+    by_subject, own = scores.hard_dice_per_subject, [subjects == name for name in "abc"]
+    for k, name in enumerate(NAMES):
+        for pooled, score in expected(truth, prediction, k).items():
+            assert getattr(scores, f"{pooled}_pooled")[name] == pytest.approx(score)
+        each = [expected(truth[rows], prediction[rows], k)["hard_dice"] for rows in own]
+        assert [by_subject.each[subject][name] for subject in "abc"] == pytest.approx(each)
+        assert by_subject.mean[name] == pytest.approx(np.mean(each))
+        assert by_subject.standard_deviation[name] == pytest.approx(np.std(each, ddof=1))
+        assert by_subject.worst[name] == pytest.approx(min(each))
+    foreground = [np.mean([present(by_subject.each[subject][name]) for name in NAMES[1:]]) for subject in "abc"]
+    assert by_subject.worst["foreground mean"] == pytest.approx(min(foreground))
+    assert by_subject.standard_deviation["foreground mean"] == pytest.approx(np.std(foreground, ddof=1))
+    pooled = scores.hard_dice_pooled
+    assert pooled["foreground mean"] == pytest.approx(np.mean([present(pooled[name]) for name in NAMES[1:]]))
+    assert (scores.slices, scores.subjects) == (6, 3)
+
+
+def test_slices_are_ranked_by_the_foreground_classes_they_have() -> None:
+    truth, prediction = np.zeros((2, 3, 2, 4), np.uint8)  # the first slice has only background: NaN
+    truth[1, 0] = prediction[1, 0] = 1  # CSF alone, right
+    truth[2, 0], prediction[2, 0, :2] = 2, 2  # half of the gray matter missed
+    pairs = [Slice("1", k, Path(), Path()) for k in range(3)]
+    found = evaluated(pairs, {"1": "a"}, list(zip(truth, truth, strict=True)), list(prediction), None)
+    ranking = finished_result(found).ranking
+    assert np.isnan(ranking[0])
+    assert ranking[1:].tolist() == pytest.approx([1.0, 2 * 2 / 6])
+
+
 def test_tissue_is_measured_by_scan_in_ml(written: tuple[Evaluated, Path]) -> None:
     evaluation, folder = written
     rows = table(folder / "tissue.csv")
@@ -182,15 +215,9 @@ def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated() ->
 
 
 def test_splits_without_a_class_are_evaluated_to_the_end(tmp_path: Path) -> None:
-    tree = write_tree(tmp_path / "bare", cases={"train": ("1", "2"), "validate": ("3",), "test": ("4",)}, slices=4)
-    (tree / "keras_png_slices_test" / "case_5_slice_0.nii.png").hardlink_to(
-        tree / "keras_png_slices_test" / "case_4_slice_0.nii.png"
-    )
-    (tree / "keras_png_slices_seg_test" / "seg_5_slice_0.nii.png").hardlink_to(
-        tree / "keras_png_slices_seg_test" / "seg_4_slice_0.nii.png"
-    )
-    from PIL import Image
-
+    tree = write_tree(tmp_path / "bare", cases={"train": ("1", "2"), "validate": ("3",), "test": ("4", "5")}, slices=4)
+    for path in tree.glob("*_test/*_5_slice_[123].*"):
+        path.unlink()
     for label in (*folders(tree, "validate")[1].iterdir(), *folders(tree, "test")[1].iterdir()):
         pixels = np.minimum(np.asarray(Image.open(label)), 170)
         label.unlink()

@@ -14,7 +14,7 @@ from jax import export as jax_export
 from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data.batches import Source
 from oasis_jax.data.slices import encode_png, find_slices, folders
-from oasis_jax.evaluation import score
+from oasis_jax.evaluation import counting
 from oasis_jax.inference import ensemble
 from oasis_jax.inference.label import label
 from oasis_jax.inference.segment import Segmenter
@@ -147,9 +147,9 @@ def test_predict_gives_the_labels_of_evaluate_pixel_by_pixel(runs: tuple[Run, Ru
     mesh = sharding.make_mesh(8)
     networks = ensemble.load([runs[0]], mesh, mirror=mirror)
     slices, _ = find_slices(data, "test")
-    step = score.compiled_eval_step(SETTINGS, networks.apply(), mesh)
+    step = counting.compiled_eval_step(SETTINGS, networks.apply(), mesh)
     source = Source(slices, SETTINGS.data)
-    _, wanted = score.score(step, networks.params, source, SETTINGS.data, 8, mesh)
+    _, wanted = counting.count_slices(step, networks.params, source, SETTINGS.data, 8, mesh)
     segmenter = Segmenter.load([runs[0]], mirror=mirror, batch=8)
     inputs = [read_input(InputFile(pair.image, pair.image.stem), segmenter.framing) for pair in slices]
     segmentations = label(inputs, segmenter, keep_probabilities=False)
@@ -196,7 +196,7 @@ def test_every_command_averages_and_reports_it(runs: tuple[Run, Run], data: Path
     card = json.loads((tmp_path / "model/card.json").read_text())
     assert card["averaged"] == metrics["averaged"]
     assert card["input"]["shape"] == ["batch", *SIZE, 3]
-    assert card["input"]["neighbours"]["on_each_side"] == 1
+    assert card["sees"]["neighbours_on_each_side"] == 1
     assert set(card["scores"]) == {"test"}
     lowered = bytearray((tmp_path / "model" / card["model"]["file"]).read_bytes())
     grey = np.random.default_rng(2).integers(0, 256, (2, *SIZE, 3)).astype(np.uint8)

@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from oasis_jax.metrics.agreement import agreement, icc_a1
 
@@ -23,17 +21,6 @@ def test_limits_of_the_published_example() -> None:
     deviation = float(meters.high - meters.bias) / 1.96
     assert round(deviation, 1) == 38.8
     assert meters.low + meters.high == pytest.approx(2 * meters.bias)
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(3, 20), st.integers(2, 4))
-def test_icc_from_variance_components(seed: int, n: int, k: int) -> None:
-    # The share of the subjects' variance in all of it, each component from its expected mean square.
-    ratings = np.random.default_rng(seed).normal(size=(n, k)) + np.arange(n)[:, None] + np.arange(k)
-    msr, msc = k * ratings.mean(1).var(ddof=1), n * ratings.mean(0).var(ddof=1)
-    total = ratings.var() * n * k
-    mse = (total - msr * (n - 1) - msc * (k - 1)) / ((n - 1) * (k - 1))
-    subject, rater = (msr - mse) / k, (msc - mse) / n
-    assert icc_a1(ratings) == pytest.approx(subject / (subject + rater + mse))
 
 
 def test_equal_volumes_agree_and_doubled_ones_do_not() -> None:

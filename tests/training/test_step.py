@@ -12,7 +12,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from oasis_jax.config import Augment, Model
-from oasis_jax.evaluation import score
+from oasis_jax.evaluation import counting
 from oasis_jax.network import unet
 from oasis_jax.runs.state import TrainState
 from oasis_jax.system import sharding
@@ -151,11 +151,13 @@ def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the
 def test_eval_step_scores_each_slice() -> None:
     _, apply = unet.network(CONFIG)
     batch = batches()[0]
-    out = jax.jit(partial(score.eval_step, apply=apply))(start().params, batch)
+    out = jax.jit(partial(counting.eval_step, apply=apply))(start().params, batch)
     assert out["prediction"].dtype == jnp.uint8
-    np.testing.assert_array_equal(out["confusion"].sum((1, 2)), SIZE[0] * SIZE[1])
+    np.testing.assert_array_equal(out["table"].confusion.sum((1, 2)), SIZE[0] * SIZE[1])
     for b in range(BATCH):
         for k in range(4):
             both = (np.asarray(out["prediction"][b]) == k) & (batch["label"][b] == k)
-            assert out["confusion"][b, k, k] == both.sum()
-    np.testing.assert_array_equal(out["true"], np.stack([(batch["label"] == k).sum((1, 2)) for k in range(4)], 1))
+            assert out["table"].confusion[b, k, k] == both.sum()
+    np.testing.assert_array_equal(
+        out["table"].soft.true, np.stack([(batch["label"] == k).sum((1, 2)) for k in range(4)], 1)
+    )

@@ -195,8 +195,10 @@ def test_values_that_cannot_be_used_give_a_note(tmp_path: Path) -> None:
     assert "100 % of its voxels" in read_volume(save(tmp_path / "b.nii", np.full((24, 24, 4), -9, np.int16))).notes[0]
     ringing = np.where(values < 0, -0.01, values).astype(np.float32)
     assert not read_volume(save(tmp_path / "c.nii", ringing)).notes
-    values[0, 0] = 1e300
-    assert "4 voxel(s) are not finite numbers, or too large" in read_volume(save(tmp_path / "d.nii", values)).notes[0]
+    values[0, 0] = np.nan, np.inf, 1e300, 1
+    volume = read_volume(save(tmp_path / "d.nii", values))
+    assert "3 voxel(s) are not finite numbers, or too large" in volume.notes[0]
+    assert (volume.nonfinite, volume.values[0, 0].tolist()) == (3, [0, 0, 0, 1])
 
 
 NUMBERS = st.floats(-1, 1).map(lambda x: round(x, 3))

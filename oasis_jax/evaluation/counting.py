@@ -1,4 +1,4 @@
-"""One forward pass over all slices of a split, and the counts of each slice, for validation and evaluation."""
+"""One forward pass over slices, and the loss and the counts of each slice, for validation and evaluation."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int64, Shaped, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from oasis_jax import classes
 from oasis_jax.config import Config, Data
 from oasis_jax.data.batches import Batch, Source, evaluation_batches
 from oasis_jax.data.slices import Slice
+from oasis_jax.evaluation.scores import plain
 from oasis_jax.geometry import Spacing
 from oasis_jax.metrics import calibration, overlap
 from oasis_jax.metrics.calibration import BinCounts
@@ -26,11 +27,12 @@ from oasis_jax.system import console, sharding
 
 
 class SliceTable(NamedTuple):
-    """Losses and counts with a row for each slice, in the order of the split."""
+    """Losses and counts with a row for each slice, on the host or on devices."""
 
-    loss: Float32[np.ndarray, " slices"]
-    confusion: Int64[np.ndarray, "slices 4 4"]
-    """Pixels by true class (row) and predicted class (column)."""
+    loss: Any
+    """float32 `(slices,)`."""
+    confusion: Any
+    """Pixels by true class (row) and predicted class (column), int32 `(slices, 4, 4)`."""
     soft: overlap.Overlap
     """Soft sums, each float32 `(slices, 4)`."""
     bins: BinCounts
@@ -68,34 +70,28 @@ class Evaluated(NamedTuple):
 
 
 def eval_step(params: Params, batch: Batch, *, apply: Apply, cross_entropy: float = 0.0) -> dict[str, Any]:
-    """Score each slice of a batch.
+    """The loss and the counts of each slice of a batch.
 
     Returns:
-        `loss` float32 `(B,)`; `confusion` int32 `(B, 4, 4)` by true class (row) and predicted class (column); the soft
-        sums `intersection`, `predicted` and `true`, float32 `(B, 4)`; the calibration sums `pixels`, `confidence` and
-        `correct`, `(B, 15)`; `prediction` uint8 `(B, H, W)`; `index` and `valid` of the batch.
+        `table`, a `SliceTable`; `prediction`, the predicted classes, uint8 `(B, H, W)`; `index` and `valid` of the
+        batch.
     """
-    logits = apply(params, batch["image"])
-    return score_logits(logits, batch["label"], cross_entropy) | {"index": batch["index"], "valid": batch["valid"]}
+    table, prediction = slice_counts(apply(params, batch["image"]), batch["label"], cross_entropy)
+    return {"table": table, "prediction": prediction, "index": batch["index"], "valid": batch["valid"]}
 
 
-def score_logits(
+def slice_counts(
     logits: Float[Array, "batch height width 4"], label: UInt8[Array, "batch height width"], cross_entropy: float
-) -> dict[str, Any]:
-    """Score each slice from logits, or from logarithms of probabilities: `eval_step` without `index` and `valid`."""
+) -> tuple[SliceTable, UInt8[Array, "batch height width"]]:
+    """The table and the predicted classes of slices, from logits or from logarithms of probabilities."""
     losses, sums = slice_losses(logits, label, cross_entropy)
     prediction = logits.argmax(-1).astype(jnp.uint8)
-    return {
-        "loss": losses,
-        "confusion": overlap.confusion(prediction, label),
-        **sums._asdict(),
-        **calibration.bin_counts(jax.nn.softmax(logits), label)._asdict(),
-        "prediction": prediction,
-    }
+    bins = calibration.bin_counts(jax.nn.softmax(logits), label)
+    return SliceTable(losses, overlap.confusion(prediction, label), sums, bins), prediction
 
 
 EvalStep = Callable[..., dict[str, Any]]
-"""From parameters and a batch to the scores of its slices: `eval_step` with its settings."""
+"""From parameters and a batch to the counts of its slices: `eval_step` with its settings."""
 
 
 def compiled_eval_step(config: Config, apply: unet.Apply, mesh: jax.sharding.Mesh) -> EvalStep:
@@ -103,7 +99,7 @@ def compiled_eval_step(config: Config, apply: unet.Apply, mesh: jax.sharding.Mes
     return sharding.compile_step(partial(eval_step, apply=apply, cross_entropy=config.optim.cross_entropy), mesh)
 
 
-def score(
+def count_slices(
     eval_step: EvalStep,
     params: unet.Params,
     source: Source,
@@ -131,35 +127,29 @@ def score(
     on_devices = sharding.to_devices(batches, mesh)
     count = -(-len(source) // batch)
     tracked = on_devices if title is None else console.track(on_devices, count, title)
-    outputs = [jax.device_get(eval_step(params, device_batch)) for device_batch in tracked]
-    merged = {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
-    keep = merged["valid"].nonzero()[0]
-    rows = keep[np.argsort(merged["index"][keep])]
-    assert np.array_equal(merged["index"][rows], np.arange(len(source)))
-    return tabulate({name: values[rows] for name, values in merged.items()}), merged["prediction"][rows]
+    found = joined([jax.device_get(eval_step(params, device_batch)) for device_batch in tracked])
+    keep = found["valid"].nonzero()[0]
+    rows = keep[np.argsort(found["index"][keep])]
+    assert np.array_equal(found["index"][rows], np.arange(len(source)))
+    return jax.tree.map(lambda values: values[rows], found["table"]), found["prediction"][rows]
 
 
-def tabulate(outputs: dict[str, Shaped[np.ndarray, "slices ..."]]) -> SliceTable:
-    """Make the table of slices from the outputs of `score_logits`."""
-    soft = overlap.Overlap(*(outputs[name] for name in overlap.Overlap._fields))
-    bins = BinCounts(*(outputs[name] for name in BinCounts._fields))
-    return SliceTable(outputs["loss"], outputs["confusion"].astype(np.int64), soft, bins)
+def joined(parts: Sequence[Any]) -> Any:
+    """One record of arrays with the rows of several such records on the host, one after the other."""
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def headline(table: SliceTable) -> Validation:
+def validation_scores(table: SliceTable) -> Validation:
     """The scores that a validation reports."""
     pooled = table.confusion.sum(0)
     error = calibration.expected_calibration_error(BinCounts(*(part.sum(0, dtype=np.float64) for part in table.bins)))
     confidence = calibration.mean_confidence(table.bins)
     return Validation(
         loss=float(table.loss.mean(dtype=np.float64)),
-        calibration_error=None if np.isnan(error) else float(error),
+        calibration_error=plain(error),
         lowest_confidence=None if np.isnan(confidence).all() else float(np.nanpercentile(confidence, 1)),
         soft_dice=tuple(overlap.dice(table.soft).mean(0, dtype=np.float64).tolist()),
-        **{
-            name: tuple(None if np.isnan(value) else float(value) for value in overlap_score(pooled))
-            for name, overlap_score in OVERLAP.items()
-        },
+        **{name: tuple(map(plain, score(pooled))) for name, score in OVERLAP.items()},
     )
 
 
