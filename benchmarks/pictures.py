@@ -106,18 +106,17 @@ def main() -> None:
     for name, failure in FAILURES.items():
         values, truth = failure.change(*head)
         segmentation, summary = labelled(segmenter, values)
-        answer, shown = segmentation.classes[failure.plane], summary.slices[failure.plane]
+        answer = segmentation.classes[failure.plane]
         image = np.clip(values[..., failure.plane], 0, 255).astype(np.uint8)
         true = truth[..., failure.plane]
         picture = overlays.panel([(image, true)], answer[None])
         overlays.write_picture(arguments.output / "failures" / f"{name}.png", picture)
         table = np.zeros((classes.COUNT, classes.COUNT), int)
         np.add.at(table, (true, answer), 1)
-        height = "unknown" if shown.height is None else f"{shown.height:.2f}"
         dice = [f"{score:.4f}" for score in overlap.hard_dice(table)[1:]]
         notes = [re.split("[,:]", note)[0] for note in summary.notes]
-        rows.append([failure.title, height, *dice, "; ".join(notes) or "none"])
-    print(figures.markdown(["phantom", "height", *classes.NAMES[1:], "notes"], rows))
+        rows.append([failure.title, str(failure.plane), *dice, "; ".join(notes) or "none"])
+    print(figures.markdown(["phantom", "slice", *classes.NAMES[1:], "notes"], rows))
 
 
 if __name__ == "__main__":

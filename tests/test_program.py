@@ -64,7 +64,7 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
     assert facts["slice_cut"]["axis"] == "axial"
     assert set(facts["slice_looks"]) == {"mean", "deviation"}
     assert devices(finished) == next(count for count in (4, 2, 1) if count <= len(os.sched_getaffinity(0)))
-    kinds = [(row.step, row.kind) for row in lines(finished)]
+    kinds = [(row.step, row.numbers.kind) for row in lines(finished)]
     assert [step for step, kind in kinds if kind == "train"] == list(range(1, STEPS + 1))
     assert [step for step, kind in kinds if kind == "validate"] == [4, 8, 12]
     with Image.open(finished / "curves.png") as curves:
@@ -78,7 +78,7 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
 
 
 def test_the_best_checkpoint_is_the_one_of_lowest_validation_loss_and_is_what_is_evaluated(finished: Path) -> None:
-    losses = {row.step: row.numbers.loss for row in lines(finished) if row.kind == "validate"}
+    losses = {row.step: row.numbers.loss for row in lines(finished) if row.numbers.kind == "validate"}
     metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
     assert metrics["step"] == min(losses, key=losses.__getitem__)
     assert metrics["scores"]["slices"] == 16

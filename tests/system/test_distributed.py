@@ -36,7 +36,7 @@ def lines(run: Path) -> list[Row]:
 def assert_same_training(run: Path, other: Path) -> None:
     """The same losses, gradient norms and parameters, to 1e-5."""
     ours, theirs = lines(run), lines(other)
-    assert [(row.step, row.kind) for row in ours] == [(row.step, row.kind) for row in theirs]
+    assert [(row.step, row.numbers.kind) for row in ours] == [(row.step, row.numbers.kind) for row in theirs]
     for name in ("loss", "gradient_norm"):
         values, wanted = ([getattr(row.numbers, name, 0) for row in rows] for rows in (ours, theirs))
         np.testing.assert_allclose(values, wanted, atol=1e-5)
