@@ -73,7 +73,7 @@ def file_summary(segmentation: Segmentation, trained: Trained) -> FileSummary:
         trained: how the slices of training were cut, and their range of intensities.
 
     Raises:
-        UserError: the labels are more than any head holds.
+        UserError: the labels of a network that saw every height are more than any head holds.
     """
     file, axis = segmentation.input, trained.cut.axis
     counts = np.stack([np.bincount(classes.ravel(), minlength=COUNT) for classes in segmentation.classes])
@@ -83,10 +83,10 @@ def file_summary(segmentation: Segmentation, trained: Trained) -> FileSummary:
     millilitres = areas.sum(0) * gap / 1000 if gap is not None and len(areas) > 1 else None
     total = 0.0 if millilitres is None else float(millilitres.sum())
     slab = None if gap is None or trained.cut.heights is None else _SLAB.format(*trained.cut.heights)
-    if total > _LARGEST_BRAIN:
+    if total > _LARGEST_BRAIN and slab is None:
         raise UserError(
             f"{file.source.path} would have {total / 1000:.1f} l of brain and CSF, more than any head has: "
-            f"{slab or 'is it a T1 scan of a head, without noise around it?'}"
+            "is it a T1 scan of a head, without noise around it?"
         )
     unlike, differences = _unlike(segmentation, trained)
     notes = [*file.notes, *([slab] if slab else []), *_map_notes(segmentation), *differences]

@@ -16,7 +16,7 @@ SHIPPED = {
     ),
     pretrained.MODELS["pretrained-slices"]: (
         "slices that lie as those of OASIS, in its atlas; for research only",
-        [_OASIS, "phantoms"],
+        [_OASIS],
     ),
 }
 """By the folder of a model that comes with the program: what it is for, and its data, in place of their folders."""

@@ -191,8 +191,8 @@ def test_more_labels_than_a_head_holds_are_refused(tmp_path: Path) -> None:
     whole: Any = full.input._replace(head=np.ones((150, 130, 130), bool), frames=np.zeros((150, 16, 16, 1), np.uint8))
     with pytest.raises(UserError, match=r"scan\.nii would have 2\.5 l of brain and CSF, more than any head has"):
         file_summary(full._replace(input=whole), EVERY)
-    with pytest.raises(UserError, match=r"more than any head has: the network was trained on slices from 0\.50 to"):
-        file_summary(full._replace(input=whole), SLAB)
+    notes = file_summary(full._replace(input=whole), SLAB).notes  # what lies outside the slab is expected to be wrong
+    assert any(note.startswith("the network was trained on slices from 0.50 to") for note in notes)
 
 
 def test_the_network_looks_at_the_whole_box_and_not_at_a_window_in_it() -> None:
