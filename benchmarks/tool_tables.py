@@ -29,6 +29,10 @@ COLIN_HEAD = [
     *("tool", "brain mask", *SHORT, *(f"{name}, upper" for name in SHORT)),
     *("outside the brain", "seconds", "MiB"),
 ]
+FIFTHS = tuple(f"{place} fifth" for place in ("first", "second", "third", "fourth", "last"))
+"""Of the heights that FAST labels in a scan, from below."""
+
+FIFTHS_HEAD = ["ours, against FAST", *SHORT]
 PAIRED_HEAD = ["ours minus", "against", *SHORT]
 
 Score = Callable[[np.ndarray], np.ndarray]
@@ -120,6 +124,11 @@ def scans_row(name: str, needs: str, runs: Sequence[Labelled]) -> list[str]:
     fast, experts = _by_person(runs, "FAST"), _by_person(runs, "experts")
     dice = [*_scored(dice_of_tissues, fast), *_scored(dice_of_matter, experts)]
     return [name, needs, *dice, *_scored(csf_found, experts), *_scored(outside, fast), _rescan(runs), *_took(runs)]
+
+
+def fifth_row(name: str, runs: Sequence[Labelled]) -> list[str]:
+    """The row of one of `FIFTHS`."""
+    return [name, *_scored(dice_of_tissues, _by_person(runs, name))]
 
 
 def colin_row(name: str, mask: str, run: Labelled) -> list[str]:

@@ -33,14 +33,18 @@ import figures
 import nibabel as nib
 import numpy as np
 import tyro
+from nibabel import orientations
 from tool_tables import (
     COLIN_HEAD,
+    FIFTHS,
+    FIFTHS_HEAD,
     PAIRED_HEAD,
     SCANS_HEAD,
     UNCOUNTED,
     Labelled,
     colin_row,
     count,
+    fifth_row,
     paired_row,
     scans_row,
 )
@@ -110,7 +114,7 @@ class Arguments:
     """Colin27: its T1 image and its map."""
     weights: Path = Path("multiaxial")
     """Folder of the four networks of MultiAxial."""
-    model: str = "pretrained-heads"
+    model: str = "pretrained"
     """Our model, as oasis_jax.predict takes it."""
 
 
@@ -131,12 +135,27 @@ def voxels(path: Path) -> np.ndarray:
     return np.asarray(image.dataobj).astype(np.uint8)
 
 
+def fifths(fast: Path) -> dict[str, np.ndarray]:
+    """The labels of FAST in each fifth of the heights that it labels; other voxels do not count."""
+    image: Any = nib.load(fast)  # type: ignore[attr-defined]
+    directions = orientations.io_orientation(image.affine)
+    axis = int(np.flatnonzero(directions[:, 0] == 2)[0])
+    truth = voxels(fast)
+    planes = np.moveaxis(truth, axis, 0)
+    upward = np.flatnonzero(planes.any((1, 2)))[:: int(directions[axis, 1])]
+    parts = {}
+    for name, part in zip(FIFTHS, np.array_split(upward, len(FIFTHS)), strict=True):
+        parts[name] = np.full_like(truth, UNCOUNTED)
+        np.moveaxis(parts[name], axis, 0)[part] = planes[part]
+    return parts
+
+
 def find_scans(folder: Path) -> list[Scan]:
     """The scans in a folder, sorted by subject and case."""
     scans = []
     for image in sorted(folder.glob("*/*/SS.nii.gz")):
         fast, experts = (image.with_name(f"{name}.nii.gz") for name in ("tissues", "classified"))
-        truths = {"FAST": voxels(fast), "experts": voxels(experts)}
+        truths = {"FAST": voxels(fast), "experts": voxels(experts)} | fifths(fast)
         scans.append(Scan(image.parents[1].name, image.parent.name, image, fast, truths))
     if not scans:
         raise UserError(f"{folder} holds no SUBJECT/CASE/SS.nii.gz: name the folder of the scans.")
@@ -199,7 +218,7 @@ def title(tool: Tool, arguments: Arguments) -> str:
 
 
 def scans_tables(tools: Sequence[Tool], arguments: Arguments) -> list[str]:
-    """The table of the scans, and that of our scores minus those of each other tool."""
+    """The table of the scans, our scores by height, and our scores minus those of each other tool."""
     scans = find_scans(arguments.scans)
     runs = {tool: [compared(scan, *label(tool, scan, arguments)) for scan in scans] for tool in tools}
     fast = [compared(scan, scan.mask, {}) for scan in scans]
@@ -214,7 +233,12 @@ def scans_tables(tools: Sequence[Tool], arguments: Arguments) -> list[str]:
         for name, theirs in others.items()
         if name != truth
     ]
-    return [figures.markdown(SCANS_HEAD, rows), figures.markdown(PAIRED_HEAD, pairs)]
+    ours = [fifth_row(name, runs[OURS]) for name in FIFTHS]
+    return [
+        figures.markdown(SCANS_HEAD, rows),
+        figures.markdown(FIFTHS_HEAD, ours),
+        figures.markdown(PAIRED_HEAD, pairs),
+    ]
 
 
 def colin_table(colin: tuple[Path, Path], tools: Sequence[Tool], arguments: Arguments) -> list[str]:

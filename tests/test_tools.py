@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tools
 from scipy import io
-from tool_tables import Labelled, paired_row
+from tool_tables import UNCOUNTED, Labelled, paired_row
 from tools import LABELS, Tool
 
 from oasis_jax.system.errors import UserError
@@ -78,7 +78,7 @@ def test_the_scores_of_each_tool_are_pooled_over_scans_and_compared_with_ours(pr
     fast = next(row for row in rows if row[0].startswith("FSL FAST"))
     assert fast[2:9] == ["1.000", "1.000", "1.000", "0.800", "0.667", "0.500", "0.000"]
     assert fast[9:] == ["CSF 0.0 (0.0)<br>GM 0.0 (0.0)<br>WM 0.0 (0.0)", "-", "-"]
-    ours = next(row for row in rows if row[0].startswith("ours (pretrained-heads"))
+    ours = next(row for row in rows if row[0].startswith("ours (pretrained"))
     assert ours[1:9] == ["brain mask", *fast[2:9]]
     assert "left out: absent, masker." in text
     assert rows[-4:] == [
@@ -87,6 +87,18 @@ def test_the_scores_of_each_tool_are_pooled_over_scans_and_compared_with_ours(pr
         ["other", "experts", "-", "+0.133", "+0.095"],
         ["FAST", "experts", "-", "+0.000", "+0.000"],
     ]
+
+
+def test_a_fifth_is_that_of_the_heights_that_fast_labels(tmp_path: Path) -> None:
+    labels = np.zeros((1, 12, 2), np.uint8)
+    labels[0, 1:11] = np.arange(20).reshape(10, 2) % 3 + 1
+    downward = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+    nib.save(nib.Nifti1Image(labels, downward), tmp_path / "tissues.nii.gz")  # type: ignore[attr-defined]
+    parts = tools.fifths(tmp_path / "tissues.nii.gz")
+    for k, part in enumerate(parts.values()):
+        (planes,) = np.nonzero((part != UNCOUNTED).any((0, 2)))
+        assert planes.tolist() == [9 - 2 * k, 10 - 2 * k]
+        assert np.array_equal(part[:, planes], labels[:, planes])
 
 
 def test_eight_people_get_an_interval_and_a_test() -> None:
