@@ -32,7 +32,7 @@ from oasis_jax.data.slices import write_png
 from oasis_jax.geometry import AXES, Axis
 from oasis_jax.inference.label import Segmentation, label
 from oasis_jax.inference.segment import Labels, Segmenter
-from oasis_jax.prediction import outputs
+from oasis_jax.prediction import images
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes import cut
 from oasis_jax.volumes.cut import read_input, read_inputs
@@ -306,7 +306,7 @@ def test_a_prediction_that_a_job_runner_ends_while_labels_are_written_has_their_
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [save(tmp_path / f"{name}.nii", brain((37, 50, 4))[0]) for name in "abc"]
-    begun, ended, write = Event(), Event(), outputs.write_overlay
+    begun, ended, write = Event(), Event(), images.write_overlay
 
     def slow(*one: Any) -> None:
         begun.set()
@@ -326,7 +326,7 @@ def test_a_prediction_that_a_job_runner_ends_while_labels_are_written_has_their_
             assert begun.wait(60)
 
     monkeypatch.setattr("oasis_jax.prediction.pipeline.label", stream)
-    monkeypatch.setattr(outputs, "write_overlay", slow)
+    monkeypatch.setattr(images, "write_overlay", slow)
     monkeypatch.setattr("oasis_jax.inference.label._AHEAD", 0)
     monkeypatch.setattr(Segmenter, "load", lambda *runs, **rest: stand_in(forward))
     done = command("predict", finished, *paths, "--output", tmp_path / "out")
@@ -345,7 +345,7 @@ def test_a_full_disk_ends_the_prediction_and_what_was_written_is_in_the_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [save(tmp_path / f"{name}.nii", brain((37, 50, 4))[0]) for name in "abcdef"]
-    tried, write = [], outputs.write_overlay
+    tried, write = [], images.write_overlay
 
     def full(path: Path, *rest: Any) -> None:
         tried.append(path.name)
@@ -353,7 +353,7 @@ def test_a_full_disk_ends_the_prediction_and_what_was_written_is_in_the_tables(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(path, *rest)
 
-    monkeypatch.setattr(outputs, "write_overlay", full)
+    monkeypatch.setattr(images, "write_overlay", full)
     with pytest.raises(OSError, match="No space left"):
         predict_with(stand_in(), paths, tmp_path / "out")
     assert len(tried) < len(paths)

@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from oasis_jax.config import SPLITS, Split
-from oasis_jax.data.build import Rule, cut_study
+from oasis_jax.data.cut_study import Rule, cut_study
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.heads import tree as heads
 from oasis_jax.data.heads.label_map import STANDARD, read_table

@@ -1,4 +1,4 @@
-"""Swap left and right: mirror the rows about the middle row of a head."""
+"""Swap left and right: mirror the rows about the middle row of a head. `ensemble` averages over mirror images."""
 
 from typing import Any
 

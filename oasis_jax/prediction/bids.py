@@ -13,7 +13,7 @@ from oasis_jax import __version__
 from oasis_jax.classes import FOREGROUND, NAMES
 from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.prediction import outputs, tables
+from oasis_jax.prediction import images, tables
 from oasis_jax.prediction.results import Form
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import plain_name, write_text
@@ -94,7 +94,7 @@ def _write(found: Segmentation, folder: Path, axis: Axis, *, values: tuple[int, 
     meaning = "; ".join(f"{value} {name}" for value, name in sorted(zip(values, NAMES, strict=True)))
 
     def save(name: str, content: np.ndarray, what: str, meaning: str = "") -> None:
-        outputs.save_slices(folder / f"{name}.nii.gz", content, axis, volume, meaning)
+        images.save_slices(folder / f"{name}.nii.gz", content, axis, volume, meaning)
         about = {"Description": what, "Sources": [origin], "SpatialReference": origin, "Manual": False}
         write_text(folder / f"{name}.json", _json(about))
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from oasis_jax.classes import SHORT
 from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.prediction import outputs, pages, record, tables
+from oasis_jax.prediction import images, pages, record, tables
 from oasis_jax.prediction.record import Record, Settings
 from oasis_jax.prediction.summary import FileSummary, file_summary
 from oasis_jax.runs.trained import Trained
@@ -29,7 +29,7 @@ class Form(NamedTuple):
     """Of a folder: the texts of the files that say how to read its results, by name."""
 
 
-PLAIN = Form(outputs.names, outputs.write, outputs.common)
+PLAIN = Form(images.names, images.write, images.common)
 """Results have the names of their inputs."""
 
 
@@ -120,7 +120,7 @@ class Destination:
                 (self.folder / name).unlink()
         record.write(self.folder, file, begun)
         self.form.write(found, self.folder, axis)
-        outputs.write_overlay(self.folder / f"{file.name}{pages.OVERLAY}", found, axis)
+        images.write_overlay(self.folder / f"{file.name}{pages.OVERLAY}", found, axis)
         if found.input.volume is not None:
             page = pages.volume_page(found, found.input.volume, summary, axis)
             write_text(self.folder / f"{file.name}{pages.PAGE}", page)

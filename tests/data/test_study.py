@@ -11,7 +11,7 @@ from helpers import assert_mistake, brain, command, patterns, save
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oasis_jax.data.build import Rule, cut_scan
+from oasis_jax.data.cut_study import Rule, cut_scan
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import read_pair
 from oasis_jax.data.study import LabelValues, Scan, pair_scans, split_subjects

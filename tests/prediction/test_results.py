@@ -20,7 +20,7 @@ from oasis_jax import predict
 from oasis_jax.data.slices import write_png
 from oasis_jax.inference.segment import Labels, Segmenter
 from oasis_jax.prediction import pages, record, tables
-from oasis_jax.prediction.outputs import LABELS
+from oasis_jax.prediction.images import LABELS
 from oasis_jax.prediction.record import Settings
 from oasis_jax.prediction.results import Destination
 from oasis_jax.prediction.summary import FileSummary, SliceSummary

@@ -17,7 +17,7 @@ from PIL import Image
 from oasis_jax.data.appearance import MEASURES
 from oasis_jax.geometry import Axis, Cut
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.prediction import outputs, voxels
+from oasis_jax.prediction import images, voxels
 from oasis_jax.prediction.pages import volume_page
 from oasis_jax.prediction.summary import file_summary
 from oasis_jax.runs.trained import Trained
@@ -270,7 +270,7 @@ def test_the_picture_of_a_volume_is_upright_with_the_left_of_the_head_on_its_rig
     axis: Axis, spacing: Spacing, tmp_path: Path
 ) -> None:
     file = segmented(tmp_path, spacing, axis=axis)
-    outputs.write_overlay(tmp_path / "head_overlay.png", file, axis)
+    images.write_overlay(tmp_path / "head_overlay.png", file, axis)
     with Image.open(tmp_path / "head_overlay.png") as picture:
         shown = np.asarray(picture)
     columns, rows = file.input.head.shape[1:]

@@ -17,7 +17,7 @@ from oasis_jax import train
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import write_png
 from oasis_jax.evaluation.record import Metrics, read_record
-from oasis_jax.prediction import outputs
+from oasis_jax.prediction import images
 from oasis_jax.report import tables
 from oasis_jax.system import files
 from oasis_jax.system.errors import explain
@@ -131,7 +131,7 @@ def test_an_array_on_a_full_disk_says_so(tmp_path: Path) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
         with pytest.raises(OSError, match="File too large") as caught:
-            outputs._save_array(tmp_path / "a.npy", np.zeros(1 << 16, np.float32))
+            images._save_array(tmp_path / "a.npy", np.zeros(1 << 16, np.float32))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert explain(caught.value) is not None

@@ -1,4 +1,4 @@
-"""The files of a prediction beside its tables and pages: label maps, probabilities and pictures."""
+"""The files of one input: its label map, its probabilities and its picture; `results` says which are written."""
 
 import io
 from functools import partial
