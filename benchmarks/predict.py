@@ -23,6 +23,8 @@ import jax
 import numpy as np
 
 from oasis_jax import pretrained
+from oasis_jax.data.phantoms.volume import draw_volume
+from oasis_jax.data.volume import write_head
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
@@ -30,7 +32,17 @@ from oasis_jax.volumes.cut import read_inputs
 from oasis_jax.volumes.finding import find_inputs
 
 COPIES, TURNS = 4, 3
+SIZE = 256
+"""Voxels of the phantom along each axis."""
 MEASURE = Path(__file__).parent / "tools" / "measure.py"
+
+
+def write_large_head(path: Path) -> Path:
+    """A phantom, with air around it."""
+    image, classes = draw_volume()
+    pads = [((SIZE - n) // 2, SIZE - n - (SIZE - n) // 2) for n in image.shape]
+    write_head(path, np.pad(image.round().astype(np.int16), pads), np.pad(classes, pads))
+    return path
 
 
 def frames_of(source: Path, segmenter: Segmenter) -> Counter[tuple[int, int]]:
@@ -72,9 +84,7 @@ def main() -> None:
     segmenter = Segmenter.load([Run.load(pretrained.run_path(model))])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = Path(given[0]) if given else folder / "head.nii.gz"
-        if not given:
-            subprocess.run([sys.executable, "-m", "oasis_jax.data", "phantom", "--volume", str(source)], check=True)
+        source = Path(given[0]) if given else write_large_head(folder / "head.nii.gz")
         sources = [folder / f"{copy}-{source.name}" for copy in range(COPIES)]
         for copy in sources:
             (shutil.copytree if source.is_dir() else shutil.copy)(source, copy)
