@@ -68,7 +68,7 @@ class Arguments:
     mirror: bool = False
     """Average the probabilities of each slice and its mirror image."""
     with_: Annotated[tuple[RunPath, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
-    """Average them over these runs too."""
+    """Average the probabilities over these runs too."""
     output: Path | None = None
     """Folder to write to. None: RUN/evaluation/SPLIT, with what was averaged in its name; ./pretrained-SPLIT for
     pretrained."""

@@ -30,21 +30,22 @@ from oasis_jax.volumes.nifti import check_orientation
 
 @dataclass(frozen=True)
 class Arguments:
-    """Label PNG slices and NIfTI volumes with the best checkpoint of a run."""
+    """Label PNG slices and volumes (NIfTI, MGH, Analyze) with the best checkpoint of a run."""
 
     run: tyro.conf.Positional[RunPath]
     """Run folder, file of weights, or pretrained or pretrained-slices, the models that come with the program."""
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
-    """PNG files, NIfTI or Analyze volumes, and folders of them; or a BIDS folder, whose T1w files are labelled."""
+    """PNG files, volumes, and folders of them; or a BIDS folder, whose T1w files are labelled."""
     output: Path
     """Folder for what is written; made when absent."""
     probabilities: bool = False
     """Write the probability of each class too."""
     values: Literal["own", "bids"] = "own"
-    """What label volumes of a BIDS folder hold: 1 CSF, 2 gray matter, 3 white matter; or bids: 3, 1, 2."""
+    """What label volumes of a BIDS folder hold: 1 CSF, 2 gray matter, 3 white matter; or bids: 3, 1, 2. Leave it out for
+    other inputs."""
     overwrite: bool = False
     """Label all inputs, and replace files that the output folder holds already."""
-    part: str = "1/1"
+    part: Annotated[str, tyro.conf.arg(metavar="I/N")] = "1/1"
     """Label one of several equal parts of the inputs: 2/10 is the second of ten. For the jobs of a cluster."""
     json: bool = False
     """Print a line of JSON for each input."""
@@ -53,7 +54,7 @@ class Arguments:
     mirror: bool = False
     """Average the probabilities of each slice and its mirror image: better, and twice as slow."""
     with_: Annotated[tuple[RunPath, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
-    """Average them over these runs too."""
+    """Average the probabilities over these runs too."""
     batch: int | None = None
     """Slices at a time. None: 8 for a CPU, 64 for each accelerator."""
 

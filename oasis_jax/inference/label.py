@@ -93,6 +93,7 @@ def _keep_brain(found: Segmentation) -> None:
     """Make what hangs on to no brain background: bits of scalp and neck that the network took for tissue."""
     beside = ~brain_piece(found.classes > 0)
     found.classes[beside] = 0
+    found.confidence[~found.classes.any(axis=(1, 2))] = 1
     if found.probabilities is not None:
         found.probabilities[beside] = BACKGROUND
 

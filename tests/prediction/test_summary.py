@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from checked import present
-from helpers import blob, brain, save, stand_in
+from helpers import blob, brain, by_grey, save, stand_in
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -175,7 +175,9 @@ def test_bits_that_hang_on_to_no_brain_become_background(tmp_path: Path) -> None
     values, truth = brain((60, 60, 40))
     values[3:7, 28:34, 15:22] = 120  # a bit of scalp, in a head that reaches from here to the brain
     values[7:19, 30, 18] = 60
-    one = labelled(save(tmp_path / "a.nii", values), of_every_height())
+    doubt = replace(of_every_height(), forward=lambda frames: by_grey(frames)._replace(confidence=np.full(4, 0.5)))
+    one = labelled(save(tmp_path / "a.nii", values), doubt)
+    assert np.array_equal(one.confidence, np.where(one.classes.any((1, 2)), 0.5, 1))
     beside = np.moveaxis(truth == 0, 2, 0)
     beside[:, 14:] = False  # where the thread ends, a voxel may stay
     assert not one.classes[beside].any()
