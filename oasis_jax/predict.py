@@ -41,7 +41,7 @@ class Arguments:
     probabilities: bool = False
     """Write the probability of each class too."""
     values: Literal["own", "bids"] = "own"
-    """What label volumes of a BIDS folder hold: 1 CSF, 2 gray matter, 3 white matter; or bids: 3, 1, 2. Leave it out for
+    """What label volumes of a BIDS folder hold: 1 CSF, 2 gray matter, 3 white matter; or bids: 3, 1, 2. Not for
     other inputs."""
     overwrite: bool = False
     """Label all inputs, and replace files that the output folder holds already."""

@@ -98,7 +98,7 @@ class Rebuild:
 
 @dataclass(frozen=True)
 class Volumes:
-    """Make a tree of slices from T1 volumes and their label volumes (NIfTI, MGH, Analyze), split at random by subject."""
+    """Make a tree of slices from T1 volumes and their label volumes (NIfTI, MGH, Analyze), split by subject."""
 
     root: tyro.conf.Positional[Path]
     """Folder to make; it must not exist yet."""

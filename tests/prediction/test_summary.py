@@ -175,6 +175,8 @@ def test_bits_that_hang_on_to_no_brain_become_background(tmp_path: Path) -> None
     values, truth = brain((60, 60, 40))
     values[3:7, 28:34, 15:22] = 120  # a bit of scalp, in a head that reaches from here to the brain
     values[7:19, 30, 18] = 60
+    values[28:32, 26:30, 35:39] = 120  # and one above the brain
+    values[30, 28, 30:35] = 60
     doubt = replace(of_every_height(), forward=lambda frames: by_grey(frames)._replace(confidence=np.full(4, 0.5)))
     one = labelled(save(tmp_path / "a.nii", values), doubt)
     assert np.array_equal(one.confidence, np.where(one.classes.any((1, 2)), 0.5, 1))
