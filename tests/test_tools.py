@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import tool_scans
 import tools
 from scipy import io
 from tool_tables import UNCOUNTED, Labelled, paired_row
@@ -94,7 +95,7 @@ def test_a_fifth_is_that_of_the_heights_that_fast_labels(tmp_path: Path) -> None
     labels[0, 1:11] = np.arange(20).reshape(10, 2) % 3 + 1
     downward = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
     nib.save(nib.Nifti1Image(labels, downward), tmp_path / "tissues.nii.gz")  # type: ignore[attr-defined]
-    parts = tools.fifths(tmp_path / "tissues.nii.gz")
+    parts = tool_scans.fifths(tmp_path / "tissues.nii.gz")
     for k, part in enumerate(parts.values()):
         (planes,) = np.nonzero((part != UNCOUNTED).any((0, 2)))
         assert planes.tolist() == [9 - 2 * k, 10 - 2 * k]
