@@ -3,14 +3,14 @@
 import json
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
 import tyro
 
 from oasis_jax.evaluation.comparison import paired, read_evaluations
 from oasis_jax.evaluation.result import CAUTIONS
 from oasis_jax.metrics.bootstrap import FEWEST_SUBJECTS
-from oasis_jax.pretrained import RunPath
+from oasis_jax.pretrained import MoreRuns
 from oasis_jax.report import tables
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import records
@@ -22,7 +22,7 @@ from oasis_jax.system.errors import UserError, run_command
 class Arguments:
     """Compare the first run with each of the others, and with the baselines, subject by subject."""
 
-    runs: Annotated[tuple[RunPath, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
+    runs: tyro.conf.Positional[MoreRuns]
     """Run folders, each evaluated on the split before; with one run, it is compared with the baselines alone."""
     split: Literal["train", "validate", "test", "volumes"] | None = None
     """Which evaluation of each run. None: the split that the first run's config names."""
@@ -31,7 +31,7 @@ class Arguments:
 
 
 def main() -> None:
-    arguments = command_line(Arguments, prog="python -m oasis_jax.compare", config=(tyro.conf.FlagCreatePairsOff,))
+    arguments = command_line(Arguments, prog="python -m oasis_jax.compare")
     if not arguments.runs:
         raise UserError("Name at least one run folder.")
     split = arguments.split or Run.load(arguments.runs[0]).config.train.evaluate

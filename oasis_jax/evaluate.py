@@ -19,7 +19,7 @@ from oasis_jax.evaluation.split import evaluate_split
 from oasis_jax.evaluation.volumes import evaluate_volumes
 from oasis_jax.inference import ensemble
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.pretrained import RunPath
+from oasis_jax.pretrained import MoreRuns, RunPath
 from oasis_jax.report.write import write_evaluation
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
@@ -36,7 +36,7 @@ class SplitArguments:
     """train, validate or test. None: the one the run's config names."""
     data_root: Annotated[Path | None, tyro.conf.arg(aliases=("--data.root",))] = None
     """Folder of the slices. None: the one of training."""
-    distributed: tyro.conf.FlagCreatePairsOff[bool] = False
+    distributed: bool = False
     """Share the work with the other processes of this job, each started with this command (docs/devices.md)."""
 
 
@@ -67,7 +67,7 @@ class Arguments:
     """Evaluate the checkpoint of this step, not the best one."""
     mirror: bool = False
     """Average the probabilities of each slice and its mirror image."""
-    with_: Annotated[tuple[RunPath, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
+    with_: Annotated[MoreRuns, tyro.conf.arg(name="with")] = ()
     """Average the probabilities over these runs too."""
     output: Path | None = None
     """Folder to write to. None: RUN/evaluation/SPLIT, with what was averaged in its name; ./pretrained-SPLIT for

@@ -27,7 +27,7 @@ from oasis_jax.evaluation.record import read_metrics
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
-from oasis_jax.pretrained import RunPath
+from oasis_jax.pretrained import MoreRuns, RunPath
 from oasis_jax.runs.description import describe
 from oasis_jax.runs.folder import Run, versions
 from oasis_jax.runs.trained import lowest_confidence
@@ -59,7 +59,7 @@ class Arguments:
     """Folder to make; it must not exist yet."""
     mirror: bool = False
     """Average the probabilities of each slice and its mirror image inside the file."""
-    with_: Annotated[tuple[RunPath, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
+    with_: Annotated[MoreRuns, tyro.conf.arg(name="with")] = ()
     """Put these runs into the file too: it gives the mean of their probabilities."""
     weights: bool = False
     """Write the parameters alone, as float16: a small folder that the commands of this program take as a run."""

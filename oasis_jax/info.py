@@ -88,7 +88,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def main() -> None:
-    arguments = command_line(Arguments, prog="python -m oasis_jax.info", config=(tyro.conf.FlagCreatePairsOff,))
+    arguments = command_line(Arguments, prog="python -m oasis_jax.info")
     about = describe_all(Run.load(arguments.run))
     print(*([json.dumps(about, indent=1, allow_nan=False)] if arguments.json else _lines(about)), sep="\n")
 

@@ -18,7 +18,7 @@ from oasis_jax.prediction.pipeline import label_files
 from oasis_jax.prediction.record import Settings
 from oasis_jax.prediction.results import PLAIN, Destination, Form
 from oasis_jax.prediction.summary import FileSummary, screen_line
-from oasis_jax.pretrained import RunPath
+from oasis_jax.pretrained import MoreRuns, RunPath
 from oasis_jax.runs.checkpoints import digest
 from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, sharding
@@ -34,15 +34,14 @@ class Arguments:
 
     run: tyro.conf.Positional[RunPath]
     """Run folder, file of weights, or pretrained or pretrained-slices, the models that come with the program."""
-    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
+    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...", help_behavior_hint="")]
     """PNG files, volumes, and folders of them; or a BIDS folder, whose T1w files are labelled."""
     output: Path
     """Folder for what is written; made when absent."""
     probabilities: bool = False
     """Write the probability of each class too."""
     values: Literal["own", "bids"] = "own"
-    """What label volumes of a BIDS folder hold: 1 CSF, 2 gray matter, 3 white matter; or bids: 3, 1, 2. Not for
-    other inputs."""
+    """What label volumes of a BIDS folder hold: 1 CSF, 2 gray matter, 3 white matter; or bids: 3, 1, 2."""
     overwrite: bool = False
     """Label all inputs, and replace files that the output folder holds already."""
     part: Annotated[str, tyro.conf.arg(metavar="I/N")] = "1/1"
@@ -53,7 +52,7 @@ class Arguments:
     """Where the axes of volumes lead, such as RAS or LPI, for files whose header does not say it."""
     mirror: bool = False
     """Average the probabilities of each slice and its mirror image: better, and twice as slow."""
-    with_: Annotated[tuple[RunPath, ...], tyro.conf.arg(name="with", metavar="RUN...")] = ()
+    with_: Annotated[MoreRuns, tyro.conf.arg(name="with")] = ()
     """Average the probabilities over these runs too."""
     batch: int | None = None
     """Slices at a time. None: 8 for a CPU, 64 for each accelerator."""
@@ -143,7 +142,7 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def main() -> None:
-    arguments = command_line(Arguments, prog="python -m oasis_jax.predict", config=(tyro.conf.FlagCreatePairsOff,))
+    arguments = command_line(Arguments, prog="python -m oasis_jax.predict")
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # as job runners send it: the tables are written first
         signal.signal(signal.SIGTERM, _end)
     run = Run.load(arguments.run)

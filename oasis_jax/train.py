@@ -75,6 +75,7 @@ def parse(words: list[str]) -> Arguments:
         args=words[1:] if named else words,
         prog="python -m oasis_jax.train [EXPERIMENT]",
         description=_HELP,
+        config=(),  # an experiment may set a flag that the user clears
     )
     config.validate(arguments.config)
     return arguments

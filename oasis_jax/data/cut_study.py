@@ -34,7 +34,7 @@ class Rule:
     """Height of the first slice: 0 is the base of the labelled brain, 1 its top. OASIS slices start half-way up."""
     extent: float = 32.0
     """How far up from there the slices reach, mm, but not beyond the brain."""
-    every_height: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    every_height: bool = False
     """Cut all slices that show the head, from the neck to the vertex, whatever --start and --extent say."""
     frame: Size = (256, 256)
     """Rows and columns of the slices, multiples of 16, 1 mm each; the scans are centred in them."""

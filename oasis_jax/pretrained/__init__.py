@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 FOLDER = Path(__file__).parent
@@ -26,3 +27,6 @@ RunPath = Annotated[
     ),
 ]
 """The type of a run in a command's arguments."""
+
+MoreRuns = Annotated[tuple[RunPath, ...], tyro.conf.arg(metavar="RUN...", help_behavior_hint="")]
+"""Any number of them."""

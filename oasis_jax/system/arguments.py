@@ -12,11 +12,13 @@ from oasis_jax.system.errors import UserError
 def command_line(kind: Any, **options: Any) -> Any:
     """Parse the command line into a `kind`. Further options go to `tyro.cli`.
 
+    A flag is `--name`; it has the form `--no-name` too where `config` says so, as `()`.
+
     Raises:
         UserError: a path is in the home of an unknown user.
         SystemExit: the arguments do not fit; tyro has printed why.
     """
-    return local(tyro.cli(kind, **options))
+    return local(tyro.cli(kind, **{"config": (tyro.conf.FlagCreatePairsOff,), **options}))
 
 
 def local(value: Any) -> Any:
