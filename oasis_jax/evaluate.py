@@ -114,7 +114,7 @@ def evaluate(arguments: Arguments) -> None:
 
 def _on_split(runs: Sequence[Run], arguments: Arguments, split: str) -> Result:
     config = runs[0].config
-    if runs[0].weights is not None and config.data.root is not None and not config.data.root.is_dir():
+    if runs[0].weights and config.data.root and not (arguments.slices.data_root or config.data.root.is_dir()):
         raise UserError(f"{runs[0].name} comes without slices: give the folder of yours with --data-root.")
     tree = open_data(config.data, (split,))
     recorded = runs[0].provenance["data_fingerprints"].get(split)

@@ -32,9 +32,8 @@ def volume_page(file: Segmentation, volume: Volume, summary: FileSummary, axis: 
         axis: the plane of its slices.
     """
     data, voxels = packed(file, volume, axis)
-    first, step = data["origin"][data["axis"]], data["stride"][data["axis"]]
-    rows = summary.slices[first::step][: data["size"][data["axis"]]]
-    data |= {"classes": template.CLASSES, "texts": [f"{axis.title()} {_sentence(row)}" for row in rows]}
+    texts = {row.number: f"{axis.title()} {_sentence(row)}" for row in summary.slices}
+    data |= {"classes": template.CLASSES, "texts": [texts[number] for number in data["numbers"][data["axis"]]]}
     thinned = f" One in {' x '.join(map(str, data['stride']))} voxels is shown." if max(data["stride"]) > 1 else ""
     unit, values = summary.amounts
     return template.render(

@@ -94,7 +94,8 @@ class Destination:
         for name in there:
             if known.outputs.get(name) != record.digest([self.folder / name]):
                 raise UserError(
-                    f"{self.folder / name} is not as the program wrote it: keep it elsewhere, or add --overwrite."
+                    f"{self.folder / name} is not as the program wrote it, so it stays, and {tables.TISSUE} has the "
+                    "amounts from before: move it elsewhere, or add --overwrite."
                 )
         whole = set(self.names(file, self.probabilities)) <= set(there)
         if whole and known.settings == settings and known.input == record.seen(file, settings.neighbours):

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float64
 
 from oasis_jax.classes import COUNT, SHORT
 from oasis_jax.data import appearance
+from oasis_jax.geometry import AXES
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
@@ -37,6 +38,7 @@ class SliceSummary:
     """The values of one slice in the tables."""
 
     number: int
+    """Of the plane along the file's own axis, from 0; a PNG slice has 0."""
     unlike_training: bool
     """Whether its intensities or the confidence of its labels are outside the range of training."""
     confidence: float
@@ -96,9 +98,10 @@ def file_summary(segmentation: Segmentation, trained: Trained) -> FileSummary:
         notes += brain_notes(areas.sum(1), gap, axis)
         if len(areas) * gap >= BRAIN_MM and total < _SMALLEST_BRAIN:
             notes.append(f"{total:.0f} ml of brain and CSF were found, less than any adult has: it may be no head")
+    numbers = [0] if file.volume is None else file.volume.numbers(AXES.index(axis))
     slices = [
-        SliceSummary(k, bool(unlike[k]), float(segmentation.confidence[k]), tuple(map(float, areas[k])))
-        for k in range(len(areas))
+        SliceSummary(number, bool(unlike[k]), float(segmentation.confidence[k]), tuple(map(float, areas[k])))
+        for k, number in enumerate(numbers)
     ]
     return FileSummary(file.source.shown, tuple(slices), millilitres, tuple(notes))
 

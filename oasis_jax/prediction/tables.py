@@ -37,7 +37,7 @@ def write(folder: Path, summaries: Sequence[FileSummary], settings: Settings) ->
     lines = [_tissue_line(summary, settings) for summary in summaries]
     _continue(folder / TISSUE, TISSUE_COLUMNS, lines)  # first: whoever finds it knows that a prediction wrote the rest
     rows = [
-        [summary.file, row.number, row.unlike_training, round(row.confidence, 4), *row.areas]
+        [summary.file, row.number, row.unlike_training, round(row.confidence, 4), *(round(a, 2) for a in row.areas)]
         for summary in summaries
         for row in summary.slices
     ]

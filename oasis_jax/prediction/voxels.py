@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Shaped
+from nibabel import affines
 from scipy import ndimage
 
 from oasis_jax.geometry import AXES, Axis
@@ -34,12 +35,15 @@ def packed(file: Segmentation, volume: Volume, axis: Axis) -> tuple[dict[str, An
     step = _step([part.stop - part.start for part in box], volume.spacing)
     thinned = tuple(slice(part.start, part.stop, n) for part, n in zip(box, step, strict=True))
     shown = classes[thinned]
+    affine = volume.affine @ affines.from_matvec(np.diag(step), [part.start for part in box])
     voxels = tinted(volume_grey(volume.values[thinned]), shown)
     data = {
         "size": list(shown.shape),
         "mm": [mm * n for mm, n in zip(volume.spacing, step, strict=True)],
-        "origin": [part.start for part in box],
         "stride": step,
+        "numbers": [list(volume.numbers(axis)[part]) for axis, part in enumerate(thinned)],
+        "order": volume.ornt[:, 0].astype(int).tolist(),
+        "affine": affine[:3].tolist(),
         "first": [(part.start + part.stop - 1) // 2 for part in _box(shown)],  # in the middle of the brain
         "axis": AXES.index(axis),
     }

@@ -87,7 +87,7 @@ function draw(view) {
 
   const ends = flip(view) < 0 ? [...letters[across]].reverse() : letters[across];
   [...ends, letters[up][1], letters[up][0]].forEach((letter, k) => { view.rims[k].textContent = letter; });
-  view.text.textContent = `${name} slice ${data.origin[through] + data.stride[through] * cross[through]}`;
+  view.text.textContent = `${name} slice ${data.numbers[through][cross[through]]}`;
   canvas.setAttribute("aria-label", `${view.text.textContent}: ${ends[0]} on the left, ${ends[1]} on the right`);
   view.slider.value = cross[through];
 }
@@ -108,7 +108,10 @@ function show() {
     : "Neurological convention: the left side of the head is on the left of the axial and coronal views.";
   const at = cross.reduce((sum, n, axis) => sum + n * strides[axis], 0);
   const {name} = data.classes[voxels[at] >> 6];
-  $("numbers").textContent = `At the cross-hair: ${name}. ${data.texts[cross[data.axis]]}`;
+  const voxel = data.order.map(axis => data.numbers[axis][cross[axis]]);
+  const there = data.affine.map(([x, y, z, shift]) => (x * cross[0] + y * cross[1] + z * cross[2] + shift).toFixed(1));
+  const spot = `voxel ${voxel.join(", ")} of the file, ${there.join(", ")} mm`;
+  $("numbers").textContent = `At the cross-hair: ${name}, ${spot}. ${data.texts[cross[data.axis]]}`;
 }
 
 function update() {  // at most once for each picture that the screen shows

@@ -98,7 +98,9 @@ def _in_folder(folder: Path) -> tuple[list[InputFile], Problems]:
     if not files and not problems:
         first = next((path for path in sorted(folder.glob("[!.]*")) if path.is_file()), folder)
         kind = _other_kind(first)
-        mend = f"; {first.name} is {kind}" if kind else ": name another folder"
+        inside = any(path.is_dir() for path in folder.glob("[!.]*"))
+        mend = f", and folders in it are not searched: name {folder / '*'}" if inside else ": name another folder"
+        mend = f"; {first.name} is {kind}" if kind else mend
         problems[folder] = f"{folder} holds no PNG file and no volume{mend}"
     return files, problems
 

@@ -78,6 +78,12 @@ class Volume(NamedTuple):
         """Volume of a voxel of any shape, mm^3."""
         return abs(float(np.linalg.det(self.own_affine[:3, :3])))
 
+    def numbers(self, axis: int) -> range:
+        """The file's own numbers, from 0, of the voxels along X, Y or Z, from the left, back or lower end on."""
+        own = int(np.flatnonzero(self.ornt[:, 0] == axis)[0])
+        upward = range(self.values.shape[axis])
+        return upward if self.ornt[own, 1] > 0 else upward[::-1]
+
     @property
     def rectangular(self) -> bool:
         """Whether the sides of a voxel are at right angles."""
@@ -144,11 +150,12 @@ def write_volume(path: Path, values: Num[np.ndarray, "x y z *classes"], like: Vo
     fields, affine = like.fields, like.own_affine
     kind = nib.Nifti2Image if isinstance(fields, nib.Nifti2Header) else nib.Nifti1Image
     header = kind.header_class()
+    header.set_xyzt_units("mm")  # as an unknown unit is read
     if isinstance(fields, nib.Nifti1Header):  # not MGH, nor Analyze, whose orientation only the user knows
         for name in _GEOMETRY:
             header[name] = fields[name]
         header["pixdim"][:4] = fields["pixdim"][:4]
-        header["xyzt_units"] = int(fields["xyzt_units"]) & 7  # without the unit of time
+        header["xyzt_units"] = int(fields["xyzt_units"]) & 7 or header["xyzt_units"]  # without the unit of time
         affine = fields.get_best_affine()
     header["descrip"] = b"oasis_jax"
     image = kind(values, affine, header, dtype=values.dtype)
@@ -186,7 +193,7 @@ def thickness_notes(volume: Volume, axis: Axis, trained: float | None = None) ->
     *pixel, gap = slice_spacing(volume, axis)
     others = "those of OASIS 1 mm" if trained is None else f"those of training {trained:g} mm"
     notes = [f"its slices are {gap:.1f} mm apart, {others}"] if gap > max(_THICK, trained or 0) else []
-    return notes + ([f"its pixels are {max(pixel):.1f} mm wide, those of OASIS 1 mm"] if max(pixel) > _THICK else [])
+    return notes + ([f"its pixels are {max(pixel):.1f} mm wide, those of training 1 mm"] if max(pixel) > _THICK else [])
 
 
 def slice_spacing(volume: Volume, axis: Axis) -> tuple[float, float, float]:

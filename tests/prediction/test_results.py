@@ -106,7 +106,7 @@ def test_labels_that_somebody_corrected_stay(start: Start, tmp_path: Path) -> No
     labelled, (problem,) = start(weights=1.0)
     assert (nothing, labelled) == ([], ["a", "c"])
     assert named == problem
-    assert "out/b_labels.nii.gz is not as the program wrote it: keep it elsewhere, or add --overwrite" in problem
+    assert "out/b_labels.nii.gz is not as the program wrote it, so it stays" in problem
     assert (tmp_path / "out/b_labels.nii.gz").read_bytes() == b"by hand"
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import open_page
-from checked import present
+from checked import load, present
 from helpers import save
+from nibabel.affines import apply_affine
 from PIL import Image
 
 from oasis_jax.data.appearance import MEASURES
@@ -24,7 +25,7 @@ from oasis_jax.runs.trained import Trained
 from oasis_jax.volumes.cut import read_input
 from oasis_jax.volumes.finding import InputFile
 from oasis_jax.volumes.frame import Framing, volume_grey
-from oasis_jax.volumes.nifti import planes
+from oasis_jax.volumes.nifti import own_axes, planes, stacked
 
 EXTENT = (72, 96, 84)
 """mm of the volume."""
@@ -55,6 +56,12 @@ def page_of(file: Segmentation, axis: Axis = "axial") -> str:
 
 def data_of(page: str) -> dict[str, Any]:
     return json.loads(page.split('id="data">')[1].split("</script>")[0])
+
+
+def low(data: dict[str, Any], axis: int) -> int:
+    """Planes of the volume to the left of those on the page, behind them, or below them."""
+    first, *_, last = data["numbers"][axis]
+    return first if first < last else round(EXTENT[axis] / data["mm"][axis]) - 1 - first
 
 
 def open_views(page: str, folder: Path) -> Any:
@@ -89,7 +96,7 @@ def show_mark(tab: Any, page: str) -> None:
     """Move the cross-hair into the mark by the sliders, and show labels at full strength."""
     data = data_of(page)
     for name, axis in (("sagittal", 0), ("coronal", 1), ("axial", 2)):
-        voxel = int((MARK[axis][0] + 4) / data["mm"][axis]) - data["origin"][axis]
+        voxel = int((MARK[axis][0] + 4) / data["mm"][axis]) - low(data, axis)
         tab.fill(f"#{name} input", str(voxel))
     tab.fill("#labels", "100")
     drawn(tab)
@@ -98,7 +105,19 @@ def show_mark(tab: Any, page: str) -> None:
 def where_mark_is(data: dict[str, Any], axis: int) -> np.ndarray:
     """The low and the high end of the mark from the middle of the views, as shares of their side."""
     extent = np.multiply(data["size"], data["mm"])
-    return (np.array(MARK[axis]) - data["origin"][axis] * data["mm"][axis] - extent[axis] / 2) / extent.max()
+    return (np.array(MARK[axis]) - low(data, axis) * data["mm"][axis] - extent[axis] / 2) / extent.max()
+
+
+def check_place(text: str, file: Segmentation, axis: Axis, path: Path) -> None:
+    """The voxel that the page names has the label that it names, in the file's own order, and lies at these mm."""
+    shown = present(
+        re.search(r"cross-hair: white matter, voxel (.*) of the file, (.*) mm\..* slice (\d+)", text)
+    )
+    voxel, mm = (np.array(list(map(float, numbers.split(", ")))) for numbers in shown.groups()[:2])
+    labels = own_axes(stacked(file.classes, axis), present(file.input.volume))
+    assert labels[tuple(voxel.astype(int))] == 3
+    assert int(shown[3]) in voxel
+    assert np.allclose(apply_affine(present(load(path).affine), voxel), mm, atol=0.051)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +132,13 @@ def where_mark_is(data: dict[str, Any], axis: int) -> np.ndarray:
 def test_left_is_left_the_nose_is_up_and_proportions_are_true(
     way: str, spacing: Spacing, axis: Axis, tmp_path: Path
 ) -> None:
-    page = page_of(segmented(tmp_path, spacing, way, axis), axis)
+    file = segmented(tmp_path, spacing, way, axis)
+    page = page_of(file, axis)
     data = data_of(page)
     x, y, z = (where_mark_is(data, k) for k in range(3))  # x is below 0, on the left of the head; y and z above
     with open_views(page, tmp_path) as tab:
         show_mark(tab, page)
-        assert "At the cross-hair: white matter." in tab.text_content("#numbers")
+        check_place(tab.text_content("#numbers"), file, axis, tmp_path / "head.nii.gz")
         for convention, key, ends, across in (("Radiological", "r", "RL", -x[::-1]), ("Neurological", "u", "LR", x)):
             tab.keyboard.press(key)
             drawn(tab)
@@ -136,8 +156,7 @@ def test_left_is_left_the_nose_is_up_and_proportions_are_true(
 
 def test_a_click_a_finger_and_keys_move_the_cross_hair_of_all_views(tmp_path: Path) -> None:
     page = page_of(segmented(tmp_path))
-    x, y, z = data_of(page)["origin"]
-    first = np.add(data_of(page)["first"], (x, y, z))
+    first = [numbers[k] for numbers, k in zip(data_of(page)["numbers"], data_of(page)["first"], strict=True)]
     with open_views(page, tmp_path) as tab:
         at(tab, f"{first[2]} {first[1]} {first[0]}")
         show_mark(tab, page)
@@ -232,14 +251,14 @@ def test_the_page_holds_grey_levels_and_exact_labels_of_the_box_around_the_head(
     file = segmented(tmp_path, (1, 1, 3), "PSR")
     page, volume = page_of(file), present(file.input.volume)
     data, bytes_ = data_of(page), unpacked(page)
-    box = tuple(slice(first, first + n) for first, n in zip(data["origin"], data["size"], strict=True))
+    box = tuple(slice(low(data, axis), low(data, axis) + n) for axis, n in enumerate(data["size"]))
     classes = np.moveaxis(file.classes, 0, 2)
     assert np.array_equal(bytes_ >> 6, classes[box])
     assert (bytes_ >> 6 > 0).sum() == (classes > 0).sum()
     assert np.array_equal(bytes_ & 63, volume_grey(volume.values[box]) >> 2)
     assert 0 < box[1].start < box[1].stop < classes.shape[1], "cut to the head"
     texts = [int(present(re.match(r"Axial slice (\d+)", text))[1]) for text in data["texts"]]
-    assert texts == list(range(data["origin"][2], data["origin"][2] + data["size"][2]))
+    assert texts == data["numbers"][2]
 
 
 def test_a_page_of_16_million_voxels_of_noise_stays_below_20_mb_and_a_larger_one_shows_fewer(
