@@ -97,7 +97,7 @@ def cut_scan(scan: Scan, split: str, rule: Rule) -> Case:
     heights = (numbers[[0, -1]] - base) / (top - base)
     origin = {"image": scan.image, "label": scan.label, "first_slice": int(numbers[0]), "slices": len(numbers)}
     origin |= {"row_mm": f"{rows.spacing:.4g}", "column_mm": f"{columns.spacing:.4g}", "slice_mm": f"{gap:.4g}"}
-    notes = (*image.notes, *gap_notes(head), *thickness_notes(image, rule.axis))
+    notes = (*image.notes, *gap_notes(head, image.numbers(rule.axis)), *thickness_notes(image, rule.axis))
     return Case(
         scan.case,
         scan.subject,

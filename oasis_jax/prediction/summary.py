@@ -7,7 +7,6 @@ from jaxtyping import Bool, Float64
 
 from oasis_jax.classes import COUNT, SHORT
 from oasis_jax.data import appearance
-from oasis_jax.geometry import AXES
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.runs.trained import Trained
 from oasis_jax.system.errors import UserError
@@ -98,7 +97,7 @@ def file_summary(segmentation: Segmentation, trained: Trained) -> FileSummary:
         notes += brain_notes(areas.sum(1), gap, axis)
         if len(areas) * gap >= BRAIN_MM and total < _SMALLEST_BRAIN:
             notes.append(f"{total:.0f} ml of brain and CSF were found, less than any adult has: it may be no head")
-    numbers = [0] if file.volume is None else file.volume.numbers(AXES.index(axis))
+    numbers = [0] if file.volume is None else file.volume.numbers(axis)
     slices = [
         SliceSummary(number, bool(unlike[k]), float(segmentation.confidence[k]), tuple(map(float, areas[k])))
         for k, number in enumerate(numbers)

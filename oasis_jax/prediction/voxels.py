@@ -41,7 +41,7 @@ def packed(file: Segmentation, volume: Volume, axis: Axis) -> tuple[dict[str, An
         "size": list(shown.shape),
         "mm": [mm * n for mm, n in zip(volume.spacing, step, strict=True)],
         "stride": step,
-        "numbers": [list(volume.numbers(axis)[part]) for axis, part in enumerate(thinned)],
+        "numbers": [list(volume.numbers(axis)[part]) for axis, part in zip(AXES, thinned, strict=True)],
         "order": volume.ornt[:, 0].astype(int).tolist(),
         "affine": affine[:3].tolist(),
         "first": [(part.start + part.stop - 1) // 2 for part in _box(shown)],  # in the middle of the brain

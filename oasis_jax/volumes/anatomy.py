@@ -1,6 +1,7 @@
 """Where the head and the brain lie in a volume, from intensities and labels alone."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -93,22 +94,22 @@ def find_head(planes: Real[np.ndarray, "planes rows columns"]) -> Head:
     return Head(rows, columns, mask, tuple(gaps), beside)
 
 
-def head_notes(head: Head) -> list[str]:
-    """Notes for the user on how the head was found in a volume."""
+def head_notes(head: Head, numbers: Sequence[int]) -> list[str]:
+    """Notes for the user on how the head was found in a volume; `numbers` are those of its planes in its file."""
     if not head.mask.any():
         return ["no head was found in it, so nothing is labelled"]
-    notes = gap_notes(head)
+    notes = gap_notes(head, numbers)
     if head.beside > _NOTED:
         notes.append(f"bright parts apart from the head ({100 * head.beside:.0f} % of its size) are not labelled")
     return notes
 
 
-def gap_notes(head: Head) -> list[str]:
-    """A note on the planes within a head that show nothing, or nearly nothing."""
+def gap_notes(head: Head, numbers: Sequence[int]) -> list[str]:
+    """A note on the planes within a head that show nothing, or nearly nothing; by their numbers in the file."""
     if not head.gaps:
         return []
-    numbers = ", ".join(map(str, head.gaps[:8])) + (" ..." if head.gaps[8:] else "")
-    return [f"slices within the head are black or nearly black (counted from 0: {numbers})"]
+    named = ", ".join(str(numbers[k]) for k in head.gaps[:8]) + (" ..." if head.gaps[8:] else "")
+    return [f"slices within the head are black or nearly black (counted from 0: {named})"]
 
 
 def _gaps(bright: np.ndarray) -> list[int]:

@@ -85,7 +85,7 @@ def cut_volume(file: InputFile, volume: Volume, framing: Framing) -> Input:
     grey = volume_grey(values)
     place, place_notes = place_head((sides[0].mm, sides[1].mm), (head.rows, head.columns), framing)
     frames = cut_frames(grey, place, gap, framing)
-    notes = (*volume.notes, *head_notes(head), *_background_notes(values, head.mask))
+    notes = (*volume.notes, *head_notes(head, volume.numbers(framing.axis)), *_background_notes(values, head.mask))
     notes += (*thickness_notes(volume, framing.axis, framing.gap), *place_notes)
     return Input(file, frames, head.mask, place, sides, volume, notes)
 

@@ -78,10 +78,11 @@ class Volume(NamedTuple):
         """Volume of a voxel of any shape, mm^3."""
         return abs(float(np.linalg.det(self.own_affine[:3, :3])))
 
-    def numbers(self, axis: int) -> range:
-        """The file's own numbers, from 0, of the voxels along X, Y or Z, from the left, back or lower end on."""
-        own = int(np.flatnonzero(self.ornt[:, 0] == axis)[0])
-        upward = range(self.values.shape[axis])
+    def numbers(self, axis: Axis) -> range:
+        """The numbers, from 0, that slices have in the file, from the left, the back or the lower end on."""
+        k = AXES.index(axis)
+        own = int(np.flatnonzero(self.ornt[:, 0] == k)[0])
+        upward = range(self.values.shape[k])
         return upward if self.ornt[own, 1] > 0 else upward[::-1]
 
     @property

@@ -110,9 +110,7 @@ def where_mark_is(data: dict[str, Any], axis: int) -> np.ndarray:
 
 def check_place(text: str, file: Segmentation, axis: Axis, path: Path) -> None:
     """The voxel that the page names has the label that it names, in the file's own order, and lies at these mm."""
-    shown = present(
-        re.search(r"cross-hair: white matter, voxel (.*) of the file, (.*) mm\..* slice (\d+)", text)
-    )
+    shown = present(re.search(r"cross-hair: white matter, voxel (.*) of the file, (.*) mm\..* slice (\d+)", text))
     voxel, mm = (np.array(list(map(float, numbers.split(", ")))) for numbers in shown.groups()[:2])
     labels = own_axes(stacked(file.classes, axis), present(file.input.volume))
     assert labels[tuple(voxel.astype(int))] == 3

@@ -140,7 +140,7 @@ def test_a_black_slice_does_not_divide_the_head() -> None:
     values = np.zeros((12, 60, 60), np.float32)
     values[1:11, 10:50, 10:50] = 100
     whole = find_head(values)
-    assert not head_notes(whole)
+    assert not head_notes(whole, range(12))
     for dim in (0.0, 0.02):
         gap = values.copy()
         gap[7] *= dim
@@ -150,7 +150,9 @@ def test_a_black_slice_does_not_divide_the_head() -> None:
         assert (head.rows, head.columns) == (whole.rows, whole.columns)
         assert head.mask[7].any() == (dim > 0)
         assert np.array_equal(head.mask[7], whole.mask[7]) == (dim > 0)
-        assert head_notes(head) == ["slices within the head are black or nearly black (counted from 0: 7)"]
+        said = "slices within the head are black or nearly black (counted from 0: {})".format
+        assert head_notes(head, range(12)) == [said(7)]
+        assert head_notes(head, range(12)[::-1]) == [said(4)], "in a file that runs downward"
 
 
 def test_every_piece_of_head_size_is_head_and_the_rest_gives_a_note() -> None:
@@ -162,11 +164,11 @@ def test_every_piece_of_head_size_is_head_and_the_rest_gives_a_note() -> None:
     assert head.mask[1:11, 4:26, 10:50].all()
     assert head.mask[1:11, 34:50, 10:50].all()
     assert not head.mask[:, 54:].any()
-    assert "apart from the head (2 % of its size)" in head_notes(head)[0]
+    assert "apart from the head (2 % of its size)" in head_notes(head, range(12))[0]
     for value in (7.0, 0.0, -7.0):
         nothing = find_head(np.full((3, 30, 30), value))
         assert not nothing.mask.any()
-        assert head_notes(nothing) == ["no head was found in it, so nothing is labelled"]
+        assert head_notes(nothing, range(12)) == ["no head was found in it, so nothing is labelled"]
 
 
 def test_noise_in_the_air_is_no_part_beside_the_head() -> None:
@@ -176,7 +178,7 @@ def test_noise_in_the_air_is_no_part_beside_the_head() -> None:
     noisy = np.where((values == 0) & air, 30, values)
     noisy[:, 16:104, 16:104] = values[:, 16:104, 16:104]  # no speck touches the head
     head = find_head(noisy)
-    assert not head_notes(head)
+    assert not head_notes(head, range(12))
     assert head.beside == 0
     assert (head.rows, head.columns) == (find_head(values).rows, find_head(values).columns)
 
