@@ -118,3 +118,5 @@ def test_what_to_evaluate_first_names_the_data_where_only_the_user_knows_it(
         assert_mistake(done, f"pretrained has no evaluation on {split}: {evaluate} pretrained {options}")
     done = command("evaluate", "pretrained", "--split", "test")
     assert_mistake(done, "pretrained comes without slices: give the folder of yours with --data-root.")
+    done = command("evaluate", "pretrained", "--split", "test", "--data-root", "nosuch")
+    assert_mistake(done, "nosuch", "is not a folder")

@@ -200,10 +200,11 @@ def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
     (folder / "deeper.png").mkdir()
     (tmp_path / "secret.png").touch()
     (tmp_path / "empty").mkdir()
+    (tmp_path / "study/sub-1").mkdir(parents=True)
     (folder / "out.png").symlink_to(tmp_path / "secret.png")
     (folder / "in.png").symlink_to(folder / "z.png")
     (folder / "gone.png").symlink_to(folder / "nowhere")
-    others = [tmp_path / "missing.png", folder / "notes.txt", tmp_path / "secret.png", tmp_path / "empty"]
+    others = [tmp_path / "missing.png", folder / "notes.txt", tmp_path / "secret.png", tmp_path / "empty", tmp_path / "study"]
     found, problems = find_inputs([folder, *others])
     names = ["a.nii.png", "b.png", latin, "d.hdr", "e.img", "f.NII.GZ", "in.png", "out.png"]
     assert [one.path.name for one in found] == names
@@ -214,7 +215,8 @@ def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
         others[0]: "does not exist",
         others[1]: "is no PNG file and no volume",
         others[2]: f"is the same file as {folder / 'out.png'}: only that one is labelled",
-        others[3]: "holds no PNG file and no volume",
+        others[3]: "holds no PNG file and no volume: name another folder",
+        others[4]: f"holds no PNG file and no volume, and folders in it are not searched: name {others[4]}/*",
     }
     assert problems.keys() == sentences.keys()
     for path, sentence in sentences.items():
@@ -241,7 +243,9 @@ def test_tables_and_pictures_tell_of_slices_and_volumes(tmp_path: Path) -> None:
     assert float(volume["CSF_ml"]) == pytest.approx((classes == 1).sum() / 1000, abs=0.01)
     assert "the network was trained on slices from 0.30 to 0.70" in volume["notes"]
     with (out / "slices.csv").open(newline="") as file:
-        assert [row["slice"] for row in csv.DictReader(file)] == ["0", "0", "1", "2"]
+        _, *rows = csv.DictReader(file)
+    assert [row["slice"] for row in rows] == ["2", "1", "0"], "upward, and the file runs downward"
+    assert [float(row["CSF_mm2"]) for row in rows] == [(classes[:, int(row["slice"])] == 1).sum() for row in rows]
     assert "2\tgray matter\t#E69F00" in (out / "labels.tsv").read_text()
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
