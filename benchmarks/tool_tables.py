@@ -131,6 +131,12 @@ def fifth_row(name: str, runs: Sequence[Labelled]) -> list[str]:
     return [name, *_scored(dice_of_tissues, _by_person(runs, name))]
 
 
+def each_row(runs: Sequence[Labelled]) -> list[str]:
+    """The row of one scan that each tool labelled: Dice of gray and white matter with the labels of the experts."""
+    dice = [", ".join(f"{value:.3f}" for value in dice_of_matter(run.counts["experts"])) for run in runs]
+    return [f"{runs[0].subject} {runs[0].case}", *dice]
+
+
 def colin_row(name: str, mask: str, run: Labelled) -> list[str]:
     """The row of a tool on Colin27."""
     whole, upper = (_by_person([run], truth) for truth in ("map", "upper map"))

@@ -43,6 +43,7 @@ from tool_tables import (
     Labelled,
     colin_row,
     count,
+    each_row,
     fifth_row,
     paired_row,
     scans_row,
@@ -157,7 +158,7 @@ def title(tool: Tool, arguments: Arguments) -> str:
 
 
 def scans_tables(tools: Sequence[Tool], arguments: Arguments) -> list[str]:
-    """The table of the scans, our scores by height, and our scores minus those of each other tool."""
+    """The table of the scans, our scores by height, those minus each other tool's, and the scores of each scan."""
     scans = find_scans(arguments.scans)
     runs = {tool: [compared(scan, *label(tool, scan, arguments)) for scan in scans] for tool in tools}
     fast = [compared(scan, scan.mask, {}) for scan in scans]
@@ -173,10 +174,12 @@ def scans_tables(tools: Sequence[Tool], arguments: Arguments) -> list[str]:
         if name != truth
     ]
     ours = [fifth_row(name, runs[OURS]) for name in FIFTHS]
+    each = [each_row(same) for same in zip(*runs.values(), fast, strict=True)]
     return [
         figures.markdown(SCANS_HEAD, rows),
         figures.markdown(FIFTHS_HEAD, ours),
         figures.markdown(PAIRED_HEAD, pairs),
+        figures.markdown(["GM, WM, experts", *(tool.name for tool in runs), "FAST"], each),
     ]
 
 

@@ -82,12 +82,14 @@ def test_the_scores_of_each_tool_are_pooled_over_scans_and_compared_with_ours(pr
     ours = next(row for row in rows if row[0].startswith("ours (pretrained"))
     assert ours[1:9] == ["brain mask", *fast[2:9]]
     assert "left out: absent, masker." in text
-    assert rows[-4:] == [
+    assert rows[-8:-4] == [
         ["---"] * 5,
         ["other", "FAST", "+0.111", "+0.143", "+0.111"],
         ["other", "experts", "-", "+0.133", "+0.095"],
         ["FAST", "experts", "-", "+0.000", "+0.000"],
     ]
+    same = "0.800, 0.667"  # 2*2/(2+3), 2*1/(2+1)
+    assert rows[-2:] == [["person 1", same, "0.500, 0.500", same], ["person 2", same, same, same]]
 
 
 def test_a_fifth_is_that_of_the_heights_that_fast_labels(tmp_path: Path) -> None:

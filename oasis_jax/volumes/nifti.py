@@ -194,7 +194,7 @@ def thickness_notes(volume: Volume, axis: Axis, trained: float | None = None) ->
     *pixel, gap = slice_spacing(volume, axis)
     others = "those of OASIS 1 mm" if trained is None else f"those of training {trained:g} mm"
     notes = [f"its slices are {gap:.1f} mm apart, {others}"] if gap > max(_THICK, trained or 0) else []
-    return notes + ([f"its pixels are {max(pixel):.1f} mm wide, those of training 1 mm"] if max(pixel) > _THICK else [])
+    return notes + ([f"its pixels are {max(pixel):.1f} mm wide; networks see 1 mm"] if max(pixel) > _THICK else [])
 
 
 def slice_spacing(volume: Volume, axis: Axis) -> tuple[float, float, float]:
