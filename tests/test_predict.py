@@ -204,7 +204,8 @@ def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
     (folder / "out.png").symlink_to(tmp_path / "secret.png")
     (folder / "in.png").symlink_to(folder / "z.png")
     (folder / "gone.png").symlink_to(folder / "nowhere")
-    others = [tmp_path / "missing.png", folder / "notes.txt", tmp_path / "secret.png", tmp_path / "empty", tmp_path / "study"]
+    missing, secret, empty, study = (tmp_path / name for name in ("missing.png", "secret.png", "empty", "study"))
+    others = [missing, folder / "notes.txt", secret, empty, study]
     found, problems = find_inputs([folder, *others])
     names = ["a.nii.png", "b.png", latin, "d.hdr", "e.img", "f.NII.GZ", "in.png", "out.png"]
     assert [one.path.name for one in found] == names
