@@ -4,6 +4,8 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +30,13 @@ _VERSION = 3
 def cases(seed: int = 0, track: Tracker = silent) -> Iterator[Case]:
     """The slices of the subjects of all splits; the same seed gives the same pixels."""
     splits = [split for split, count in SUBJECTS.items() for _ in range(count)]
-    for subject, split in track(enumerate(splits), len(splits), "Drawing phantoms"):
-        head = make_head(np.random.default_rng([seed, subject]))
-        slices = [draw_slice(head, GAP * k, np.random.default_rng([seed, subject, k])) for k in range(SLICES)]
-        name = f"{subject + 1:03d}"
-        yield Case(name, name, split, slices, gap=GAP)
+    with ThreadPoolExecutor() as pool:
+        for subject, split in track(enumerate(splits), len(splits), "Drawing phantoms"):
+            head = make_head(np.random.default_rng([seed, subject]))
+            keys = [np.random.default_rng([seed, subject, k]) for k in range(SLICES)]
+            slices = pool.map(partial(draw_slice, head), GAP * np.arange(SLICES), keys)
+            name = f"{subject + 1:03d}"
+            yield Case(name, name, split, list(slices), gap=GAP)
 
 
 def default_tree(track: Tracker = silent) -> Path:

@@ -1,5 +1,7 @@
 """A whole made-up head as a NIfTI volume with its labels, for users without a scan."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +33,11 @@ def draw_volume(
     heights = np.interp(np.arange(_LOWEST, _HIGHEST, gap), _HEIGHTS["mm"], _HEIGHTS["drawn"])
     values = np.zeros((*VIEW, len(heights)), np.float32)
     labels = np.zeros((*VIEW, len(heights)), np.uint8)
-    for k in track(range(len(heights)), len(heights), "Drawing a head"):
-        values[..., k], labels[..., k] = draw_plane(head, float(heights[k]), np.random.default_rng([seed, 0, k]))
+    keys = [np.random.default_rng([seed, 0, k]) for k in range(len(heights))]
+    with ThreadPoolExecutor() as pool:
+        planes = pool.map(partial(draw_plane, head), map(float, heights), keys)
+        for k, plane in enumerate(track(planes, len(heights), "Drawing a head")):
+            values[..., k], labels[..., k] = plane
     return values, labels
 
 
