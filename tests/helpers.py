@@ -78,8 +78,8 @@ def evaluated(
     table = volumes.count(np.stack([truth for _, truth in slices]), np.stack(sure), 0.0)
     surfaces = None
     if spacing is not None:
-        both = [(truth, prediction) for (_, truth), prediction in zip(slices, predictions, strict=True)]
-        surfaces = surface.table(both, itertools.repeat(spacing[:2]))
+        both = zip(slices, predictions, strict=True)
+        surfaces = surface.table(surface.row(truth, prediction, spacing[:2]) for (_, truth), prediction in both)
     return Evaluated(pairs, subjects, slices, predictions, table, surfaces, dict.fromkeys(subjects, spacing))
 
 

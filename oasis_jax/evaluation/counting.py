@@ -1,6 +1,6 @@
 """One forward pass over slices, and the loss and the counts of each slice, for validation and evaluation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -107,7 +107,7 @@ def count_slices(
     batch: int,
     mesh: jax.sharding.Mesh,
     title: str | None = None,
-) -> tuple[SliceTable, UInt8[np.ndarray, "slices rows columns"]]:
+) -> Iterator[tuple[SliceTable, UInt8[np.ndarray, "slices rows columns"]]]:
     """Run a compiled `eval_step` once over every slice of a source.
 
     Args:
@@ -119,19 +119,18 @@ def count_slices(
         mesh: devices of the step.
         title: what stands beside a bar of the progress; None: no bar.
 
-    Returns:
-        The table, and the predicted classes; rows are in the order of the source.
+    Yields:
+        The table and the predicted classes of the next slices, in the order of the source; `joined` puts them together.
     """
     processes = jax.process_index(), jax.process_count()
     batches = evaluation_batches(source, data, batch=batch, processes=processes)
     on_devices = sharding.to_devices(batches, mesh)
     count = -(-len(source) // batch)
-    tracked = on_devices if title is None else console.track(on_devices, count, title)
-    found = joined([jax.device_get(eval_step(params, device_batch)) for device_batch in tracked])
-    keep = found["valid"].nonzero()[0]
-    rows = keep[np.argsort(found["index"][keep])]
-    assert np.array_equal(found["index"][rows], np.arange(len(source)))
-    return jax.tree.map(lambda values: values[rows], found["table"]), found["prediction"][rows]
+    for device_batch in on_devices if title is None else console.track(on_devices, count, title):
+        found = jax.device_get(eval_step(params, device_batch))
+        keep = found["valid"].nonzero()[0]
+        rows = keep[np.argsort(found["index"][keep])]  # a batch holds the rows of one process after those of another
+        yield jax.tree.map(lambda values, rows=rows: values[rows], (found["table"], found["prediction"]))
 
 
 def joined(parts: Sequence[Any]) -> Any:

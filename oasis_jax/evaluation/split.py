@@ -1,5 +1,8 @@
 """Evaluate networks on the slices of a split."""
 
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 
 from oasis_jax.data.batches import Source
@@ -31,7 +34,7 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
     for run in networks.runs:
         unet.check_frame(run.config.model, tree.size)
     batch = -(-config.train.batch // mesh.size) * mesh.size  # as in training, rounded up to share it among all devices
-    table, predictions = counting.count_slices(
+    counted = counting.count_slices(
         counting.compiled_eval_step(config, networks.apply(), mesh),
         networks.params,
         source,
@@ -41,11 +44,16 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
         f"Evaluating {split}",
     )
     spacing = {pair.case: tree.spacing[pair.case] for pair in pairs}
+    in_plane = [mm[:2] for pair in pairs if (mm := spacing[pair.case]) is not None]
     surfaces = None
-    if None not in spacing.values():
-        both = ((source[i][1], prediction) for i, prediction in enumerate(predictions))
-        in_plane = [present[:2] for pair in pairs if (present := spacing[pair.case]) is not None]
-        surfaces = surface.table(console.track(both, len(pairs), "Surfaces"), in_plane)
+    if len(in_plane) == len(pairs):
+        counted, compared = itertools.tee(counted)
+        predicted = (prediction for _, predictions in compared for prediction in predictions)
+        truth = (source[i][1] for i in range(len(pairs)))
+        with ThreadPoolExecutor() as pool:  # which begins as soon as the network has labelled a slice
+            rows = pool.map(surface.row, truth, predicted, in_plane)
+            surfaces = surface.table(console.track(rows, len(pairs), "Surfaces"))
+    table, predictions = counting.joined(list(counted))
     evaluated = Evaluated(pairs, tree.subjects, source, list(predictions), table, surfaces, spacing)
     return finish(
         networks,

@@ -51,10 +51,13 @@ def confusion(histograms: Int64[np.ndarray, "slices 4 256"], method: Method) -> 
 
 def otsu(counts: Int[np.ndarray, "slices 256"]) -> Int[np.ndarray, "slices 256"]:
     """Two thresholds for each slice that maximise the variance between three classes (Otsu 1979)."""
-    return np.stack([_otsu(slice_counts) for slice_counts in counts])
+    pairs = np.triu_indices(_LEVELS, 1)
+    return np.stack([_otsu(slice_counts, *pairs) for slice_counts in counts])
 
 
-def _otsu(counts: Int[np.ndarray, "256"]) -> Int[np.ndarray, "256"]:
+def _otsu(
+    counts: Int[np.ndarray, "256"], low: Int[np.ndarray, " pairs"], high: Int[np.ndarray, " pairs"]
+) -> Int[np.ndarray, "256"]:
     """Try all pairs of thresholds; of equally good pairs the first wins."""
     levels = np.arange(_LEVELS)
     # Number of pixels, and sum of their grey levels, up to each level.
@@ -63,7 +66,6 @@ def _otsu(counts: Int[np.ndarray, "256"]) -> Int[np.ndarray, "256"]:
     def class_term(weight: np.ndarray, moment: np.ndarray) -> np.ndarray:
         return moment**2 / np.maximum(weight, 1)
 
-    low, high = np.triu_indices(_LEVELS, 1)
     between = class_term(weight[low], moment[low]) + class_term(weight[high] - weight[low], moment[high] - moment[low])
     between += class_term(weight[-1] - weight[high], moment[-1] - moment[high])
     best = between.argmax()
@@ -78,13 +80,15 @@ def mixture(counts: Int[np.ndarray, "slices 256"]) -> Int[np.ndarray, "slices 25
     higher although the classes fit the tissues less well.
     """
     levels, mean = np.arange(_LEVELS, dtype=np.float64), np.zeros((len(counts), 3, 1))
-    probability = np.stack([otsu(counts) == k for k in FOREGROUND], axis=1).astype(np.float64)
+    start = otsu(counts)
+    probability = np.stack([start == k for k in FOREGROUND], axis=1).astype(np.float64)
     for _ in range(_MAX_ROUNDS):
         mass = probability * counts[:, None]
         weight = np.maximum(mass.sum(-1, keepdims=True), 1e-9)
         previous, mean = mean, (mass * levels).sum(-1, keepdims=True) / weight
-        variance = (mass * (levels - mean) ** 2).sum((1, 2), keepdims=True) / weight.sum(1, keepdims=True)
-        log_density = np.log(weight) - 0.5 * (levels - mean) ** 2 / np.maximum(variance, _MIN_VARIANCE)
+        square = (levels - mean) ** 2
+        variance = (mass * square).sum((1, 2), keepdims=True) / weight.sum(1, keepdims=True)
+        log_density = np.log(weight) - 0.5 * square / np.maximum(variance, _MIN_VARIANCE)
         probability = np.exp(log_density - log_density.max(1, keepdims=True))
         probability /= probability.sum(1, keepdims=True)
         if np.abs(mean - previous).max() < _TOLERANCE:

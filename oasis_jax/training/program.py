@@ -151,9 +151,9 @@ def _validation(settings: Config, source: Source, eval_step: EvalStep, mesh: jax
     shown = sorted({round(i * (len(source) - 1) / (_PANEL - 1)) for i in range(_PANEL)})
 
     def validate(state: TrainState) -> tuple[Validation, UInt8[np.ndarray, "rows columns 3"]]:
-        table, classes = counting.count_slices(
-            eval_step, state.params, source, settings.data, settings.train.batch, mesh
-        )
+        batch = settings.train.batch
+        counted = counting.count_slices(eval_step, state.params, source, settings.data, batch, mesh)
+        table, classes = counting.joined(list(counted))
         return counting.validation_scores(table), overlays.panel([source[i] for i in shown], classes[shown])
 
     return validate

@@ -96,7 +96,7 @@ def test_per_subject_scores_are_those_of_all_its_pixels(written: tuple[Evaluated
             assert int(rows[subject, name]["slices"]) == count
             for score, value in expected(truth, prediction, k).items():
                 assert float(rows[subject, name][score]) == pytest.approx(value, abs=1e-6)
-        sides = surface.table(zip(truth, prediction, strict=True), [(1.0, 1.0)] * len(own))
+        sides = surface.table(surface.row(*pair, (1.0, 1.0)) for pair in zip(truth, prediction, strict=True))
         csf = rows[subject, "CSF"]
         assert float(csf["surface_dice"]) == pytest.approx(sides.near[:, 0].sum() / sides.size[:, 0].sum(), abs=1e-6)
         assert float(csf["hd95_mm"]) == pytest.approx(sides.hausdorff[:, 0].mean(), abs=1e-6)

@@ -149,7 +149,8 @@ def test_predict_gives_the_labels_of_evaluate_pixel_by_pixel(runs: tuple[Run, Ru
     slices, _ = find_slices(data, "test")
     step = counting.compiled_eval_step(SETTINGS, networks.apply(), mesh)
     source = Source(slices, SETTINGS.data)
-    _, wanted = counting.count_slices(step, networks.params, source, SETTINGS.data, 8, mesh)
+    counted = counting.count_slices(step, networks.params, source, SETTINGS.data, 8, mesh)
+    _, wanted = counting.joined(list(counted))
     segmenter = Segmenter.load([runs[0]], mirror=mirror, batch=8)
     inputs = [read_input(InputFile(pair.image, pair.image.stem), segmenter.framing) for pair in slices]
     segmentations = label(inputs, segmenter, keep_probabilities=False)

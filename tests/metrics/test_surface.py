@@ -1,4 +1,3 @@
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -65,7 +64,7 @@ def test_a_class_that_one_side_lacks_is_infinitely_far_and_one_that_both_lack_is
 def test_slices_are_compared_one_by_one_and_a_subject_is_scored_from_their_sums() -> None:
     rng = np.random.default_rng(0)
     truth, prediction = rng.integers(0, 4, (2, 3, 9, 11), np.uint8)
-    table = surface.table(zip(truth, prediction, strict=True), itertools.repeat((1.0, 2.0)))
+    table = surface.table(surface.row(*pair, (1.0, 2.0)) for pair in zip(truth, prediction, strict=True))
     for i in range(3):
         for own, whole in zip(surface.row(truth[i], prediction[i], (1.0, 2.0)), table, strict=True):
             assert np.array_equal(own, whole[i])
