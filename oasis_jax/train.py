@@ -3,11 +3,14 @@
 import argparse
 import runpy
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
+
+from oasis_jax.system import memory
+
+if __name__ == "__main__":
+    memory.use_large_pages()  # before anything is imported that takes seconds
 
 import tyro
 
@@ -15,7 +18,7 @@ from oasis_jax import config
 from oasis_jax.config import Config
 from oasis_jax.pretrained import run_path
 from oasis_jax.runs.folder import Run
-from oasis_jax.system import memory, records, sharding
+from oasis_jax.system import records, sharding
 from oasis_jax.system.arguments import command_line, local
 from oasis_jax.system.distributed import initialize
 from oasis_jax.system.errors import UserError, run_command
@@ -94,10 +97,8 @@ def _default_settings(words: list[str]) -> Config:
     return Config() if init in (None, "None") else start.settings(Run.load(local(run_path(init))))
 
 
-def main(understood: Callable[[], object] = lambda: None) -> None:
-    """Train as the command line says; `understood` is called once it is read, before JAX looks for devices."""
+def main() -> None:
     arguments = parse(sys.argv[1:])
-    understood()
     if not arguments.distributed:  # other processes may share the cores
         sharding.divide_cpu(arguments.config.train.batch)
     with initialize(arguments.distributed, arguments):
@@ -118,7 +119,9 @@ Examples:
   python -m oasis_jax.train --init pretrained --data.root DIR --run runs/tuned"""
 
 
-cli = partial(run_command, partial(main, memory.use_large_pages))
+def cli() -> None:
+    memory.use_large_pages()
+    run_command(main)
 
 
 if __name__ == "__main__":

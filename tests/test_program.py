@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -181,6 +182,7 @@ def test_a_moved_run_evaluates_on_moved_data_from_its_folder_alone(
     shutil.rmtree(run / "evaluation")
     done = launch("evaluate", run, "--data-root", moved)
     assert done.returncode == 0, done.stderr
+    assert re.search(r"Evaluating test.* (\d+)/\1 .*\nSurfaces.* 16/16 ", done.stderr), "one bar after the other"
     ours, theirs = (json.loads((r / "evaluation/test/metrics.json").read_text()) for r in (run, finished))
     assert ours["scores"] == theirs["scores"]
     table = (run / "evaluation/test/per_slice.csv").read_text().splitlines()

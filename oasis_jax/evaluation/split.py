@@ -51,7 +51,8 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
         predicted = (prediction for _, predictions in compared for prediction in predictions)
         truth = (source[i][1] for i in range(len(pairs)))
         with ThreadPoolExecutor() as pool:  # which begins as soon as the network has labelled a slice
-            rows = pool.map(surface.row, truth, predicted, in_plane)
+            # Predictions first: `map` asks them once more than there are, which closes their bar before the next opens.
+            rows = pool.map(lambda ours, true, mm: surface.row(true, ours, mm), predicted, truth, in_plane)
             surfaces = surface.table(console.track(rows, len(pairs), "Surfaces"))
     table, predictions = counting.joined(list(counted))
     evaluated = Evaluated(pairs, tree.subjects, source, list(predictions), table, surfaces, spacing)

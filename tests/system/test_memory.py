@@ -25,8 +25,9 @@ print(json.dumps([os.getpid(), sys.argv[1:], os.environ.get("GLIBC_TUNABLES")]))
         ("", SAY, 1),
         ("glibc.malloc.check=0", SAY, 1),
         (None, f"import sys; sys.argv = ['train', *sys.argv[1:]]\n{SAY}", 1),
+        (None, f"import sys; sys.orig_argv[-2] = 'other'\n{SAY}", 1),
     ],
-    ids=["anew", "empty", "chosen", "called by other code"],
+    ids=["anew", "empty", "chosen", "other program", "other words"],
 )
 def test_it_starts_anew_once_unless_the_user_chose(
     chosen: str | None, program: str, starts: int, tmp_path: Path
