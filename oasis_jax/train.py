@@ -120,7 +120,7 @@ Examples:
 
 
 def cli() -> None:
-    memory.use_large_pages()
+    memory.use_large_pages()  # as `oasis-train` it comes here first
     run_command(main)
 
 
