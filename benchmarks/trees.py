@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oasis_jax.data.slices import Slice, folders, slice_names, write_png
+from oasis_jax.data.slices import Slice, folders, slice_of, write_png
 
 SLICES = 32
 """Slices per case, as in OASIS."""
@@ -15,15 +15,13 @@ def repeat(root: Path, pairs: Sequence[Slice], counts: Mapping[str, int]) -> Pat
     """Make a tree with `counts` slices in its splits, 32 per case. Its files are links to `pairs`, in turn."""
     case = 0
     for split, count in counts.items():
-        images, masks = folders(root, split)
-        for folder in (images, masks):
+        for folder in folders(root, split):
             folder.mkdir(parents=True)
         for i in range(count):
             case += i % SLICES == 0
-            image_name, label_name = slice_names(str(case), i % SLICES)
-            pair = pairs[i % len(pairs)]
-            (images / image_name).symlink_to(pair.image.resolve())
-            (masks / label_name).symlink_to(pair.label.resolve())
+            pair, link = pairs[i % len(pairs)], slice_of(root, split, str(case), i % SLICES)
+            link.image.symlink_to(pair.image.resolve())
+            link.label.symlink_to(pair.label.resolve())
     return root
 
 

@@ -10,7 +10,7 @@ from oasis_jax.config import Data
 from oasis_jax.data import appearance
 from oasis_jax.data.dataset import Dataset, load_dataset, shared_subjects
 from oasis_jax.data.phantoms.tree import default_tree
-from oasis_jax.data.slices import folders_of, two_spellings
+from oasis_jax.data.slices import folders, two_spellings
 from oasis_jax.geometry import Size, central
 from oasis_jax.system import console, distributed
 from oasis_jax.system.errors import UserError
@@ -34,7 +34,7 @@ def open_data(data: Data, splits: tuple[str, ...]) -> Dataset:
     trees = [_spaced(tree, data) for tree in trees]
     joined = _join(trees) if len(trees) > 1 else trees[0]
     parts = {split: tuple(len(tree.splits.get(split, ())) for tree in trees) for split in joined.splits}
-    if missing := [folders_of(split)[0] for split in splits if split not in joined.splits]:
+    if missing := [folders(joined.root, split)[0].name for split in splits if split not in joined.splits]:
         raise UserError(f"None of the joined folders has {missing[0]}: join one that has it.")
     distributed.assert_equal(joined.fingerprints, f"does not have the same slices in {' and '.join(map(str, roots))}")
     return replace(joined, parts=parts)

@@ -43,26 +43,15 @@ class Slice(NamedTuple):
     label: Path
 
 
-def folders_of(split: str) -> tuple[str, str]:
-    """Name of the image folder and of the label folder of a split."""
-    return f"keras_png_slices_{split}", f"keras_png_slices_seg_{split}"
-
-
 def folders(root: Path, split: str) -> tuple[Path, Path]:
     """The image folder and the label folder of a split."""
-    images, masks = folders_of(split)
-    return root / images, root / masks
-
-
-def slice_names(case: str, number: int) -> tuple[str, str]:
-    """Name of the image file and of the label file of a slice."""
-    return f"case_{case}_slice_{number}.nii.png", f"seg_{case}_slice_{number}.nii.png"
+    return root / f"keras_png_slices_{split}", root / f"keras_png_slices_seg_{split}"
 
 
 def slice_of(root: Path, split: str, case: str, number: int) -> Slice:
     """The files of a slice in a tree."""
-    (images, labels), (image_name, label_name) = folders(root, split), slice_names(case, number)
-    return Slice(case, number, images / image_name, labels / label_name)
+    (images, labels), name = folders(root, split), f"{case}_slice_{number}.nii.png"
+    return Slice(case, number, images / f"case_{name}", labels / f"seg_{name}")
 
 
 def check_sides(frame: Size) -> None:

@@ -3,9 +3,10 @@
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 from oasis_jax.config import SPLITS
-from oasis_jax.data.slices import folders_of, slice_names
+from oasis_jax.data.slices import slice_of
 
 SLICES = 32
 """Slices of every case, numbered from 0."""
@@ -54,10 +55,10 @@ def published() -> Manifest:
     """
     cases = {f"{number:03d}": split for split in SPLITS for number in _numbers(_CASES[split])}
     names = [
-        f"{folder}/{name}"
+        str(path)
         for case, split in cases.items()
         for k in range(SLICES)
-        for folder, name in zip(folders_of(split), slice_names(case, k), strict=True)
+        for path in slice_of(Path(), split, case, k)[2:]
     ]
     content = (resources.files("oasis_jax.data.published") / "published.bin").read_bytes()
     digests = [content[start : start + DIGEST] for start in range(0, len(content), DIGEST)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from oasis_jax.config import SPLITS
 from oasis_jax.data.published.manifest import Manifest, digest
-from oasis_jax.data.slices import folders_of
+from oasis_jax.data.slices import folders
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
 
@@ -51,22 +51,22 @@ def verify(root: Path, manifest: Manifest, track: Tracker = silent) -> dict[str,
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: name the one that holds keras_png_slices_train.")
-    folders = [folder for split in SPLITS for folder in folders_of(split) if (root / folder).is_dir()]
-    if not folders:
+    here = [folder for split in SPLITS for folder in folders(root, split) if folder.is_dir()]
+    if not here:
         raise UserError(f"{root} holds no keras_png_slices_* folder: name the folder that does.")
-    present = [f"{folder}/{name}" for folder in folders for name in sorted(os.listdir(root / folder)) if name[0] != "."]
+    present = [f"{folder.name}/{name}" for folder in here for name in sorted(os.listdir(folder)) if name[0] != "."]
     known = [name for name in present if name in manifest.digests]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         results = pool.map(lambda name: _digest(root / name), known)
         digests = dict(zip(known, track(results, len(known), "Verifying"), strict=True))
     verdicts = {}
     for split in dict.fromkeys(manifest.cases.values()):
-        here = tuple(f"{folder}/" for folder in folders_of(split))
-        expected = {name: wanted for name, wanted in manifest.digests.items() if name.startswith(here)}
+        places = tuple(f"{folder.name}/" for folder in folders(root, split))
+        expected = {name: wanted for name, wanted in manifest.digests.items() if name.startswith(places)}
         verdicts[split] = Verdict(
             files=len(expected),
             missing=[name for name in expected if name not in digests],
-            extra=[name for name in present if name.startswith(here) and name not in expected],
+            extra=[name for name in present if name.startswith(places) and name not in expected],
             different=[name for name, wanted in expected.items() if digests.get(name, wanted) != wanted],
         )
     return verdicts

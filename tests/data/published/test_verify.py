@@ -14,7 +14,7 @@ from oasis_jax.data import __main__ as program
 from oasis_jax.data.published import manifest
 from oasis_jax.data.published.manifest import Manifest
 from oasis_jax.data.published.verify import verify
-from oasis_jax.data.slices import folders_of
+from oasis_jax.data.slices import folders
 
 FACTS = GENUINE / "keras_png_manifest.tsv"
 
@@ -40,7 +40,7 @@ def test_the_published_set_has_the_published_numbers() -> None:
     splits = list(known.cases.values())
     assert {split: splits.count(split) for split in splits} == {"train": 302, "validate": 35, "test": 17}
     for split, files in {"train": 9664, "validate": 1120, "test": 544}.items():
-        for folder in folders_of(split):
+        for folder in folders(Path(), split):
             assert sum(name.startswith(f"{folder}/") for name in known.digests) == files
     assert len(set(known.digests.values())) == 22_656
     assert len(known.rescanned) == 13
