@@ -82,7 +82,6 @@ def _join(trees: Sequence[Dataset]) -> Dataset:
         raise UserError(f"Two of the joined folders are named {twice[0]}: rename one, as the name stands before cases.")
     if len(axes := {tree.cut.axis for tree in trees}) > 1:
         raise UserError(f"The joined folders show {' and '.join(sorted(axes))} slices: join folders of one plane.")
-    trees = [_named(tree) for tree in trees]
     size = max(tree.size[0] for tree in trees), max(tree.size[1] for tree in trees)
     tops, bottoms, lefts, rights = zip(*(_extent(tree, size) for tree in trees), strict=True)
     heights = [tree.cut.heights for tree in trees]
@@ -93,31 +92,28 @@ def _join(trees: Sequence[Dataset]) -> Dataset:
         trees[0],
         size=size,
         extent=(min(tops), max(bottoms), min(lefts), max(rights)),
-        splits={split: tuple(pair for tree in trees for pair in tree.splits.get(split, ())) for split in splits},
-        subjects={case: subject for tree in trees for case, subject in tree.subjects.items()},
+        splits={
+            split: tuple(
+                pair._replace(case=_named(tree, pair.case)) for tree in trees for pair in tree.splits.get(split, ())
+            )
+            for split in splits
+        },
+        subjects={_named(tree, case): subject for tree in trees for case, subject in tree.subjects.items()},
         fingerprints={split: _fingerprint(trees, split) for split in splits},
         ranges={
             split: reduce(appearance.union, (tree.ranges[split] for tree in trees if split in tree.ranges))
             for split in splits
         },
         cut=replace(trees[0].cut, heights=None if every else (min(low for low, _ in known), max(h for _, h in known))),
-        spacing={case: mm for tree in trees for case, mm in tree.spacing.items()},
+        spacing={_named(tree, case): mm for tree in trees for case, mm in tree.spacing.items()},
     )
     _check_subjects(joined)
     return joined
 
 
-def _named(tree: Dataset) -> Dataset:
-    """A tree with its name before each case."""
-    name = tree.root.name
-    splits = {
-        split: tuple(pair._replace(case=f"{name}-{pair.case}") for pair in pairs)
-        for split, pairs in tree.splits.items()
-    }
-    subjects, spacing = (
-        {f"{name}-{case}": value for case, value in values.items()} for values in (tree.subjects, tree.spacing)
-    )
-    return replace(tree, splits=splits, subjects=subjects, spacing=spacing)
+def _named(tree: Dataset, case: str) -> str:
+    """A case among those of other trees: with the name of its tree before it."""
+    return f"{tree.root.name}-{case}"
 
 
 def _extent(tree: Dataset, size: Size) -> tuple[int, int, int, int]:
@@ -128,10 +124,8 @@ def _extent(tree: Dataset, size: Size) -> tuple[int, int, int, int]:
 
 
 def _fingerprint(trees: Sequence[Dataset], split: str) -> str:
-    digest = hashlib.sha256()
-    for tree in trees:
-        digest.update(f"{tree.root.name} {tree.fingerprints.get(split)} {len(tree.splits.get(split, ()))}\n".encode())
-    return digest.hexdigest()
+    lines = (f"{tree.root.name} {tree.fingerprints.get(split)} {len(tree.splits.get(split, ()))}\n" for tree in trees)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _check_subjects(joined: Dataset) -> None:
