@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,18 +19,19 @@ from oasis_jax.data import appearance
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.slices import Problem, Slice
 from oasis_jax.geometry import Size
-from oasis_jax.system import cache
+from oasis_jax.system import cache, records
 from oasis_jax.system.console import Tracker
 from oasis_jax.system.files import write_text
 from oasis_jax.volumes.other_kinds import other_kind
 from oasis_jax.volumes.png import LARGEST
 
 
-class Contents(NamedTuple):
+@dataclass(frozen=True)
+class Contents:
     """What the files of a split hold."""
 
-    sizes: dict[Size, int]
-    """Number of files of each (rows, columns)."""
+    sizes: tuple[tuple[Size, int], ...]
+    """Each (rows, columns), and how many files have it."""
     extent: tuple[int, int, int, int]
     """First and last row, first and last column with a label above background, over all slices; first > last if there
     is none."""
@@ -37,7 +39,7 @@ class Contents(NamedTuple):
     """The appearance of the images."""
     fingerprint: str
     """SHA-256 over names and contents of all files, in order."""
-    problems: list[Problem]
+    problems: tuple[Problem, ...]
 
 
 _EMPTY_EXTENT = (2**31, -1, 2**31, -1)
@@ -56,7 +58,7 @@ def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker)
     if stamp and not contents.problems:
         try:
             stamp.parent.mkdir(parents=True, exist_ok=True)
-            write_text(stamp, json.dumps(contents._asdict() | {"sizes": [*contents.sizes.items()]}))
+            write_text(stamp, json.dumps(records.to_json(contents)))
         except OSError as error:
             cache.cannot_be_used(error)
     return contents
@@ -64,12 +66,8 @@ def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker)
 
 def _recall(stamp: Path) -> Contents | None:
     try:
-        found = json.loads(stamp.read_text(encoding="utf-8"))
-        sizes = {(int(rows), int(columns)): int(count) for (rows, columns), count in found["sizes"]}
-        top, bottom, left, right = map(int, found["extent"])
-        ranges = {name: (float(low), float(high)) for name, (low, high) in found["ranges"].items()}
-        return Contents(sizes, (top, bottom, left, right), ranges, str(found["fingerprint"]), [])
-    except (OSError, ValueError, KeyError, TypeError):
+        return records.from_json(Contents, json.loads(stamp.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
         return None  # no stamp, or a damaged one: check again
 
 
@@ -88,11 +86,11 @@ def _check(split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
     problems = problems or _empty_problems(split, seen, any(file.shows for file in files))
     tops, bottoms, lefts, rights = zip(*(file.extent for file in files), strict=True)
     return Contents(
-        sizes=Counter(file.size for file in files if file.size),
+        sizes=tuple(Counter(file.size for file in files if file.size).items()),
         extent=(min(tops), max(bottoms), min(lefts), max(rights)),
         ranges=appearance.ranges([file.measures for file in files if file.measures]),
         fingerprint=digest.hexdigest(),
-        problems=problems,
+        problems=tuple(problems),
     )
 
 

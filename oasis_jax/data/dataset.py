@@ -48,17 +48,12 @@ class Dataset:
 def load_dataset(
     root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silent, shown: int = 20, partial: bool = False
 ) -> Dataset:
-    """Index and check a tree. The pixels of a split that passed before and did not change are not read again.
+    """Index and check some splits of a tree. Pixels that passed before and did not change are not read again.
 
-    Args:
-        root: the folder that holds the split folders.
-        splits: the splits to load; others are ignored.
-        track: shows progress over the files.
-        shown: how many problems of one kind to list; the others are counted.
-        partial: some of the splits may be missing or empty, as other trees have them.
+    With `partial`, some of the splits may be missing or empty, as other trees have them.
 
     Raises:
-        UserError: lists every problem of layout and pixels.
+        UserError: lists the problems of layout and pixels: of each kind as many as `shown`; the others are counted.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: name the one that holds keras_png_slices_train.")
@@ -78,7 +73,7 @@ def load_dataset(
     problems += _size_problems(contents)
     if problems:
         raise UserError(_listing(root, problems, shown))
-    (size,) = {size for content in contents.values() for size in content.sizes}
+    (size,) = {size for content in contents.values() for size, _ in content.sizes}
     tops, bottoms, lefts, rights = zip(*(content.extent for content in contents.values()), strict=True)
     return Dataset(
         root=root,
@@ -99,7 +94,7 @@ def _cut(root: Path) -> tuple[Cut, list[Problem]]:
         return Cut(), []
     try:
         return parse_cut(json.loads(record.read_text(encoding="utf-8"))), []
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except ValueError:
         return Cut(), [("unreadable", f'{CUT}: it needs "axis", two "heights" and optionally three "spacing"')]
 
 
@@ -147,7 +142,7 @@ def shared_subjects(index: Index, subjects: dict[str, str]) -> dict[str, list[st
 
 
 def _size_problems(contents: dict[str, Contents]) -> list[Problem]:
-    sizes = dict.fromkeys(size for content in contents.values() for size in content.sizes)
+    sizes = dict.fromkeys(size for content in contents.values() for size, _ in content.sizes)
     problems = []
     for rows, columns in sizes:
         if rows % STRIDE or columns % STRIDE:
@@ -158,7 +153,7 @@ def _size_problems(contents: dict[str, Contents]) -> list[Problem]:
         problems += [
             ("slices of different sizes", f"{split}: {count} files of {rows}x{columns}")
             for split, content in contents.items()
-            for (rows, columns), count in content.sizes.items()
+            for (rows, columns), count in content.sizes
         ]
     return problems
 
