@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from scipy import ndimage
 
+from oasis_jax.volumes.frame import centre
+
 VIEW = (176, 208)
 """Field of view of an OASIS scan, drawn here and padded with zeros to 256x256."""
-
-_PADS = ((40, 40), (24, 24))
 
 _SECTIONS = (-98.0, 74.0)
 """Heights of the lowest and the highest section of the brain that are drawn; beyond them, it closes like a cone."""
@@ -90,7 +90,7 @@ def draw_slice(
     noisy, label = draw_plane(head, height, rng)
     # First divide: a number divided by itself is exactly 1, so the brightest pixel is exactly 255.
     image = np.floor(255 * (noisy / noisy.max())).astype(np.uint8)
-    return np.pad(image, _PADS), np.pad(label, _PADS)
+    return centre(image, (256, 256)), centre(label, (256, 256))
 
 
 def draw_plane(
@@ -194,12 +194,7 @@ def _depth(head: Head, across: np.ndarray, along: np.ndarray, height: float) -> 
 
 
 def _cortex_distance(
-    head: Head,
-    inside: np.ndarray,
-    angle: np.ndarray,
-    across: np.ndarray,
-    along: np.ndarray,
-    height: float,
+    head: Head, inside: np.ndarray, angle: np.ndarray, across: np.ndarray, along: np.ndarray, height: float
 ) -> np.ndarray:
     """Distance to the nearest outer surface of the brain, which includes sulci and the fissure between the halves."""
     depth = np.clip(inside, 0, None)
