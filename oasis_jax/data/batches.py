@@ -5,7 +5,7 @@ A batch is a dict: `image` float32 `(B, H, W, C)`, each slice between its neighb
 and, only if augmentation needs it, `brain` bool `(B, H, W, C)`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,7 @@ from jaxtyping import Array, UInt8
 
 from oasis_jax.config import Data, Method
 from oasis_jax.data.normalise import normalise
-from oasis_jax.data.slices import Slice, read_pair
+from oasis_jax.data.slices import Pair, Slice, read_pair
 from oasis_jax.geometry import Size
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.frame import centre
@@ -23,9 +23,6 @@ from oasis_jax.volumes.neighbours import neighbour_rows
 
 Batch = dict[str, Array]
 """On devices."""
-
-Pair = tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]
-"""Grey levels and classes of a slice."""
 
 HostBatch = dict[str, Any]
 """On the host: numpy arrays."""
@@ -39,10 +36,8 @@ class Source(Sequence[Any]):
     because to check a more precise one, a type checker would read slices from disk.
     """
 
-    def __init__(
-        self, slices: Sequence[Slice], data: Data, read: Callable[[Slice], Pair] = read_pair, size: Size | None = None
-    ):
-        self._slices, self._read, self._size = slices, read, size
+    def __init__(self, slices: Sequence[Slice], data: Data, size: Size | None = None):
+        self._slices, self._size = slices, size
         self._pair = cache(self._padded) if data.cache else self._padded
         self._channels = neighbour_rows([(pair.case, pair.number) for pair in slices], data.neighbours)
 
@@ -53,7 +48,7 @@ class Source(Sequence[Any]):
         return self._pair(int(index))  # for a cache, an integer of numpy is another one
 
     def _padded(self, index: Any) -> Pair:
-        image, classes = self._read(self._slices[index])
+        image, classes = read_pair(self._slices[index])
         if self._size in (None, image.shape):
             return image, classes
         return centre(image, self._size), centre(classes, self._size)
@@ -105,7 +100,7 @@ def train_batches(
     """
     rank, count = processes
     check_batch(len(source), batch, count)
-    order = _order(len(source), batch, seed, _shares(data.shares, parts) if data.shares else None)
+    order = _order(len(source), batch, seed, data.shares, parts)
 
     def load(index: int) -> HostBatch:  # not a partial: Grain prints what it maps, and would print every cached slice
         return _load(source, data.normalise, index, brain)
@@ -115,27 +110,22 @@ def train_batches(
     return iter(batches[start:].to_iter_dataset(_read_options(data)))
 
 
-def _order(slices: int, batch: int, seed: int, shares: Sequence[tuple[int, float]] | None) -> grain.MapDataset:
-    """The rows of one epoch; with shares (slices and share of each tree), those of a training without end."""
-    if shares is None:
+def _order(
+    slices: int, batch: int, seed: int, shares: Sequence[float] | None, parts: Sequence[int]
+) -> grain.MapDataset:
+    """The rows of one epoch; with a share for each tree, those of a training without end."""
+    if not shares:
         return grain.MapDataset.range(slices).seed(seed % 2**31).shuffle()[: slices // batch * batch]
-    ends = np.cumsum([count for count, _ in shares])
-    trees = [
-        grain.MapDataset.range(int(end) - count, int(end)).seed((seed + k) % 2**31).shuffle().repeat()
-        for k, (end, (count, share)) in enumerate(zip(ends, shares, strict=True))
-        if share
-    ]
-    total = sum(share for _, share in shares)
-    return grain.MapDataset.mix(trees, [share / total for _, share in shares if share])
-
-
-def _shares(shares: Sequence[float], parts: Sequence[int]) -> list[tuple[int, float]]:
-    """The slices and the share of each tree that trains."""
     if len(shares) != len(parts):
         raise UserError(f"data.shares has {len(shares)} number(s) for {len(parts)} folder(s): give one for each.")
     if empty := [k for k, (count, share) in enumerate(zip(parts, shares, strict=True), 1) if share and not count]:
         raise UserError(f"Folder {empty[0]} of data.shares has no training slices: give it the share 0.")
-    return list(zip(parts, shares, strict=True))
+    trees = [
+        grain.MapDataset.range(int(end) - count, int(end)).seed((seed + k) % 2**31).shuffle().repeat()
+        for k, (end, count, share) in enumerate(zip(np.cumsum(parts), parts, shares, strict=True))
+        if share
+    ]
+    return grain.MapDataset.mix(trees, [share / sum(shares) for share in shares if share])
 
 
 def evaluation_batches(

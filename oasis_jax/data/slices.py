@@ -30,6 +30,9 @@ _NO_TEST = (
     "--splits train validate (data check)"
 )
 
+Pair = tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]
+"""Grey levels, and classes 0 to 3, of a slice."""
+
 Problem = tuple[str, str]
 """The kind of a problem, and its place."""
 
@@ -94,8 +97,8 @@ def two_spellings(names: Iterable[str]) -> list[str]:
     return [", ".join(sorted(spellings)) for spellings in alike.values() if len(spellings) > 1]
 
 
-def read_pair(pair: Slice) -> tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]:
-    """Decode a slice: grey levels, and classes 0 to 3.
+def read_pair(pair: Slice) -> Pair:
+    """Decode a slice.
 
     Raises:
         UserError: a file was removed or damaged after the tree was checked.
@@ -137,16 +140,14 @@ def _names(folder: Path, prefix: str) -> tuple[dict[tuple[str, int], str], list[
     """The file name of each (case, number) in a folder, and the problems of the names."""
     names: dict[tuple[str, int], str] = {}
     problems: list[Problem] = []
-    with os.scandir(folder) as entries:
-        listed = {e.name: e.is_file() for e in entries if e.name.lower().endswith(".png") and e.name[0] != "."}
-    problems += [("unreadable", f"{folder.name}/{name}: no file") for name, is_file in listed.items() if not is_file]
-    for name in sorted(name for name, is_file in listed.items() if is_file):
-        match = _NAME.fullmatch(name)
-        if not match or not name.startswith(prefix):
-            problems.append((f"not named {prefix}CASE_slice_K.nii.png", f"{folder.name}/{name}"))
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        place, match = f"{folder.name}/{entry.name}", _NAME.fullmatch(entry.name)
+        if entry.name[0] == "." or not entry.name.lower().endswith(".png"):
             continue
-        key = match["case"], int(match["number"])
-        if key in names:
-            problems.append(("two files for one slice", f"{folder.name}/{names[key]} and {name}"))
-        names[key] = name
+        if not entry.is_file():
+            problems.append(("unreadable", f"{place}: no file"))
+        elif not match or not entry.name.startswith(prefix):
+            problems.append((f"not named {prefix}CASE_slice_K.nii.png", place))
+        elif (first := names.setdefault((match["case"], int(match["number"])), entry.name)) != entry.name:
+            problems.append(("two files for one slice", f"{folder.name}/{first} and {entry.name}"))
     return names, problems

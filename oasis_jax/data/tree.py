@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from oasis_jax import overlays
 from oasis_jax.config import SPLITS
-from oasis_jax.data.slices import folders, read_pair, slice_of, write_pair
+from oasis_jax.data.slices import Pair, folders, read_pair, slice_of, write_pair
 from oasis_jax.geometry import OASIS_HEIGHTS, Axis, Cut, write_cut
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import atomic_folder, csv_text, printable, write_text
@@ -36,8 +36,8 @@ class Case:
     name: str
     subject: str
     split: str
-    slices: Sequence[tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]]
-    """Grey levels and classes 0 to 3 of each, upward through the head."""
+    slices: Sequence[Pair]
+    """Upward through the head."""
     heights: tuple[float, float] | None = OASIS_HEIGHTS
     """Of the first and the last slice, as in `geometry.Cut`; None if all that show the head are there."""
     gap: float = 1.0
@@ -62,10 +62,7 @@ def write_tree(root: Path, cases: Iterable[Case | Broken], axis: Axis = "axial")
     Beside the slices lie `subjects.csv`, `cut.json` (for prediction), `contact_sheet.png` and, if cases have an origin,
     `volumes.csv`.
 
-    Args:
-        root: the tree.
-        cases: one or more. Each is written before the next is asked for.
-        axis: the plane that the slices show.
+    There must be a case. Each is written before the next is asked for.
 
     Returns:
         The cases that were written, without their slices, and a sentence about each scan that is broken.

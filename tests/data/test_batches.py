@@ -2,6 +2,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import write_tree
@@ -16,15 +17,14 @@ from oasis_jax.system.errors import UserError
 DATA = Data(normalise="scale")
 
 
-def fake(count: int, data: Data = DATA, kind: type[Source] = Source) -> Source:
+class Fake(Source):
     """Slices of cases of five, whose grey level is their row."""
-    slices = [Slice(str(i // 5), i % 5, Path(str(i)), Path()) for i in range(count)]
 
-    def read(pair: Slice) -> Pair:
-        row = int(pair.image.name)
-        return np.full((16, 16), row, np.uint8), np.full((16, 16), row % 4, np.uint8)
+    def __init__(self, count: int, data: Data = DATA) -> None:
+        super().__init__([Slice(str(i // 5), i % 5, Path(), Path()) for i in range(count)], data)
 
-    return kind(slices, data, read)
+    def _padded(self, index: int) -> Pair:
+        return np.full((16, 16), index, np.uint8), np.full((16, 16), index % 4, np.uint8)
 
 
 def indices(batches: Any, count: int) -> list[list[int]]:
@@ -32,7 +32,7 @@ def indices(batches: Any, count: int) -> list[list[int]]:
 
 
 def training(count: int = 23, batch: int = 4, seed: int = 5, **more: Any) -> Any:
-    return train_batches(fake(count), DATA, batch=batch, seed=seed, **more)
+    return train_batches(Fake(count), DATA, batch=batch, seed=seed, **more)
 
 
 def test_every_epoch_is_another_permutation_of_whole_batches() -> None:
@@ -73,8 +73,8 @@ def test_a_batch_has_the_contracted_types() -> None:
 
 def test_neighbours_are_channels_of_training_and_evaluation() -> None:
     data = Data(normalise="scale", neighbours=2)
-    train = next(train_batches(fake(23, data), data, batch=4, seed=0, brain=True))
-    evaluation = list(evaluation_batches(fake(23, data), data, batch=4))
+    train = next(train_batches(Fake(23, data), data, batch=4, seed=0, brain=True))
+    evaluation = list(evaluation_batches(Fake(23, data), data, batch=4))
     for batch in [train, *evaluation]:
         for image, label, row in zip(batch["image"], batch["label"], batch["index"], strict=True):
             first, last = row // 5 * 5, min(row // 5 * 5 + 4, 22)
@@ -90,7 +90,7 @@ def test_evaluation_gives_every_slice_once_in_order(count: int, processes: int) 
     steps = -(-count // 4)
     rows: list[int] = []
     for rank in range(processes):
-        batches = list(evaluation_batches(fake(count), DATA, batch=4, processes=(rank, processes)))
+        batches = list(evaluation_batches(Fake(count), DATA, batch=4, processes=(rank, processes)))
         assert len(batches) == steps
         for batch in batches:
             assert len(batch["index"]) == 4 // processes
@@ -127,25 +127,20 @@ def test_a_file_that_breaks_during_training_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["scale", "zscore"])
 def test_normalise_is_the_same_in_numpy_and_jax(method: Any) -> None:
-    import jax.numpy as jnp
-
     grey = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype(np.uint8)
     ours = normalise(grey, method)
     assert ours.dtype == np.float32
     np.testing.assert_allclose(ours, normalise(jnp.asarray(grey), method), atol=1e-6)
-    if method == "zscore":
-        np.testing.assert_allclose(ours.mean((1, 2)), 0, atol=1e-5)
-        np.testing.assert_allclose(ours.std((1, 2)), 1, atol=1e-4)
-        assert not normalise(np.zeros((1, 4, 4, 1), np.uint8), method).any()
+    assert not normalise(np.zeros((1, 4, 4, 1), np.uint8), method).any()
 
 
 def test_cached_slices_are_not_printed_when_an_iterator_starts() -> None:
-    class Mute(Source):
+    class Mute(Fake):
         def __repr__(self) -> str:
             raise AssertionError("printing thousands of slices takes seconds")
 
-    next(train_batches(fake(8, kind=Mute), DATA, batch=4, seed=0))
-    next(evaluation_batches(fake(8, kind=Mute), DATA, batch=4))
+    next(train_batches(Mute(8), DATA, batch=4, seed=0))
+    next(evaluation_batches(Mute(8), DATA, batch=4))
 
 
 def test_a_slice_is_normalised_exactly_and_alike_alone_and_between_its_neighbours() -> None:

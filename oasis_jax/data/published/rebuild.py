@@ -11,11 +11,12 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Real, UInt8
+from jaxtyping import Real
 from nibabel import imageglobals
 
 from oasis_jax.classes import COUNT
 from oasis_jax.data.published.manifest import SLICES, Manifest
+from oasis_jax.data.slices import Pair
 from oasis_jax.data.tree import Broken, Case, write_tree
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError, describe
@@ -36,13 +37,9 @@ _HEADER = re.compile(r"(OAS1_\d{4}_MR\d)_mpr_n\d+_anon_111_t88_(gfc|masked_gfc_f
 def rebuild(
     root: Path, discs: Sequence[Path], manifest: Manifest, track: Tracker = silent
 ) -> tuple[list[Case], list[str]]:
-    """Write the tree `root`, and return what `write_tree` does.
+    """Write the tree `root` from folders that hold discs of OASIS-1, and return what `write_tree` does.
 
-    Args:
-        root: the folder to make.
-        discs: folders that hold discs of OASIS-1. Of a scan that lies there twice, the last one counts.
-        manifest: the set to rebuild.
-        track: shows progress over the scans.
+    Of a scan that lies there twice, the last one counts.
 
     Raises:
         UserError: `root` exists, a disc is not a folder, no scan of the set lies there, or as `write_tree`.
@@ -71,8 +68,8 @@ def rebuild(
     return write_tree(root, cases())
 
 
-def _slices(image: Path, labels: Path) -> list[tuple[UInt8[np.ndarray, "256 256"], UInt8[np.ndarray, "256 256"]]]:
-    """The published slices of a scan.
+def _slices(image: Path, labels: Path) -> list[Pair]:
+    """The published slices of a scan, 256x256.
 
     Raises:
         Exception: as `_planes`, or the labels are no classes.
