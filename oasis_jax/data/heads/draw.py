@@ -9,6 +9,7 @@ gray, white matter) whose mean intensity is nearest to its own, before texture, 
 divided by its brightness. Ventricles are CSF.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -77,6 +78,7 @@ class Style(NamedTuple):
 STYLE = Style()
 
 
+@partial(jax.jit, static_argnames="size")
 def draw(
     key: Key[Array, ""], head: HeadMap, style: Style, size: tuple[int, int, int]
 ) -> tuple[Float[Array, "x y z"], UInt8[Array, "x y z"]]:

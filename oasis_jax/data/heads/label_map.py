@@ -52,11 +52,7 @@ def read_table(path: Path) -> Table:
 
 
 def read_map(path: Path, table: Table) -> HeadMap:
-    """Read a label map of a head.
-
-    Args:
-        path: a volume of whole numbers, as for `read_volume`.
-        table: what its values stand for.
+    """Read a label map of a head: a volume of whole numbers, as for `read_volume`.
 
     Returns:
         The map in voxels of 1 mm, cut to the head and padded to multiples of 32 voxels, so that most maps share one
@@ -116,14 +112,11 @@ def _check(path: Path, structure: np.ndarray) -> None:
     small = structure[::2, ::2, ::2]
     cerebellum = np.isin(small, [k for k, name in enumerate(NAMES) if name.startswith("cerebellum")])
     if cerebellum.any():
-        forward, up = (_centre(small == NAMES.index("cortex")) - _centre(cerebellum))[1:]
+        cortex = ndimage.center_of_mass(small == NAMES.index("cortex"))
+        _, forward, up = np.subtract(cortex, ndimage.center_of_mass(cerebellum))
         if up <= 0 or forward <= 0:
             where = "above" if up <= 0 else "in front of"
             raise UserError(f"{path} has its cerebellum {where} its cortex: its header gives the wrong directions.")
-
-
-def _centre(mask: np.ndarray) -> np.ndarray:
-    return np.array(ndimage.center_of_mass(mask))
 
 
 def _beyond(brain: Bool[np.ndarray, "x y z"]) -> UInt8[np.ndarray, "x y z"]:

@@ -28,8 +28,6 @@ _NECK = 60
 _AIR = 25
 """Highest grey level of a slice that shows nothing but noise."""
 
-_drawn = jax.jit(draw, static_argnames="size")
-
 
 class DrawnHead(NamedTuple):
     """A scan of a drawn head in RAS order and voxels of 1 mm."""
@@ -73,20 +71,14 @@ def splits_of(maps: Collection[str], validate: Collection[str], test: Collection
 
 
 def head_key(seed: int, name: str, number: int) -> Key[Array, ""]:
-    """The random key of a head. Other maps and other numbers do not change it.
-
-    Args:
-        seed: of the whole tree.
-        name: of the map.
-        number: of the head among those of the map.
-    """
+    """The random key of a head, by its number among those of the map. Other maps do not change it."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode())), number)
 
 
 def draw_head(key: Key[Array, ""], head: HeadMap, style: Style = STYLE) -> DrawnHead:
     """Draw a scan with space around the map on all sides."""
     x, y, z = (n + 2 * _MARGIN for n in head.structure.shape)
-    image, classes = _drawn(key, head, style=style, size=(x, y, z))
+    image, classes = draw(key, head, style, size=(x, y, z))
     return DrawnHead(volume_grey(np.asarray(image)), np.asarray(classes))
 
 
@@ -100,23 +92,20 @@ def cases(
     frame: Size,
     track: Tracker = silent,
 ) -> Iterator[Case]:
-    """The axial slices of heads, from the neck to the vertex. A map is a subject.
+    """The axial slices of heads, as many for each map, from the neck to the vertex. A map is a subject.
 
-    Args:
-        maps: the file of each map, by name.
-        splits: the split of each map.
-        table: what the values of the maps stand for.
-        heads: how many heads to draw from each map.
-        seed: random seed; the same seed gives the same pixels.
-        frame: (rows, columns) of the slices.
-        track: shows progress over the heads.
+    The same seed gives the same pixels.
 
     Raises:
         UserError: as `read_map`.
     """
     drawn = draw_heads(maps, table, heads, seed)
     for (name, number), head in track(drawn, len(maps) * heads, "Drawing heads"):
-        yield Case(f"{name}-{number}", name, splits[name], _framed(head, frame), heights=None)
+        brain = np.flatnonzero(head.classes.any((0, 1)))
+        shown = np.flatnonzero((head.image > _AIR).any((0, 1)))
+        numbers = range(max(int(shown[0]), int(brain[0]) - _NECK), int(shown[-1]) + 1)
+        slices = [(centre(head.image[..., k], frame), centre(head.classes[..., k], frame)) for k in numbers]
+        yield Case(f"{name}-{number}", name, splits[name], slices, heights=None)
 
 
 def draw_heads(
@@ -127,11 +116,3 @@ def draw_heads(
         head = read_map(path, table)
         for number in range(heads):
             yield (name, number), draw_head(head_key(seed, name, number), head)
-
-
-def _framed(head: DrawnHead, frame: Size) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The axial slices that show head, from the neck upward, and their classes."""
-    brain = np.flatnonzero(head.classes.any((0, 1)))
-    shown = np.flatnonzero((head.image > _AIR).any((0, 1)))
-    numbers = range(max(int(shown[0]), int(brain[0]) - _NECK), int(shown[-1]) + 1)
-    return [(centre(head.image[..., k], frame), centre(head.classes[..., k], frame)) for k in numbers]
