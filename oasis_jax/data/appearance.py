@@ -14,7 +14,6 @@ _BACKGROUND_GREY = 25
 _MARGIN = 0.25
 """How far a slice may lie outside the range of training, in widths of that range, and still count as alike."""
 
-
 _OUTER = 0.5
 """Percent of the slices at either end that do not count, such as the vertex, where some bright scalp is all."""
 

@@ -51,14 +51,7 @@ class Rule:
 def cut_study(
     scans: Sequence[Scan], splits: Mapping[str, str], rule: Rule, track: Tracker = silent
 ) -> Iterator[Case | Broken]:
-    """Cut every scan.
-
-    Args:
-        scans: to cut.
-        splits: the split of each subject.
-        rule: how to cut them.
-        track: shows progress over the scans.
-    """
+    """Cut every scan, for the split of its subject."""
     for scan in track(scans, len(scans), "Cutting volumes"):
         try:
             yield cut_scan(scan, splits[scan.subject], rule)

@@ -104,12 +104,9 @@ def pair_scans(images: str, label_volumes: str) -> list[Scan]:
 
 
 def split_subjects(scans: Sequence[Scan], fractions: tuple[float, float, float], seed: int) -> dict[str, str]:
-    """The split of each subject: drawn at random with a random seed.
+    """The split of each subject, drawn at random. The same seed gives the same splits.
 
-    Args:
-        scans: of all subjects.
-        fractions: shares of train, validate and test. 0 leaves a split empty, others get one subject or more.
-        seed: random seed.
+    `fractions` are the shares of train, validate and test. 0 leaves a split empty, others get one subject or more.
 
     Raises:
         UserError: fewer subjects than splits, or fractions that are negative or do not add up to 1.
@@ -134,12 +131,7 @@ def split_subjects(scans: Sequence[Scan], fractions: tuple[float, float, float],
 
 
 def classes_on(image: Volume, truth: Volume, values: Values) -> UInt8[np.ndarray, "x y z"]:
-    """The class of each voxel of a volume, in RAS order.
-
-    Args:
-        image: the T1 volume.
-        truth: its label volume.
-        values: the values that stand for each class.
+    """The class of each voxel of a T1 volume, in RAS order, from its label volume `truth`.
 
     Raises:
         UserError: the label volume does not belong to the image, or has values that belong to no class.
@@ -158,7 +150,7 @@ def classes_of(
 
     Args:
         path: what errors call the values.
-        stored: the values.
+        stored: of a label volume.
         values: those that stand for each class.
         rounding: of values that were stored as scaled whole numbers; they are rounded within this error.
 

@@ -24,10 +24,7 @@ def draw_volume(
 ) -> tuple[Float32[np.ndarray, "176 208 planes"], UInt8[np.ndarray, "176 208 planes"]]:
     """Intensities and classes 0 to 3 of a head in RAS order; the same seed gives the same voxels.
 
-    Args:
-        seed: of the head.
-        gap: distance of the axial planes, mm; their pixels are 1 mm.
-        track: shows progress over the planes.
+    The axial planes are `gap` mm apart; their pixels are 1 mm.
     """
     head = make_head(np.random.default_rng([seed, 0]))
     heights = np.interp(np.arange(_LOWEST, _HIGHEST, gap), _HEIGHTS["mm"], _HEIGHTS["drawn"])
