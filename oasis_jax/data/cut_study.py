@@ -83,21 +83,15 @@ def cut_scan(scan: Scan, split: str, rule: Rule) -> Case:
         numbers = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
     place = fit((rows.mm, columns.mm), (head.rows, head.columns), rule.frame, rule.frame)
     if place.frame != rule.frame:
-        needed = f"{place.frame[0]} {place.frame[1]}"
+        needed = " ".join(map(str, place.frame))
         raise UserError(f"The head in {scan.image} does not fit into the slices: set --frame {needed}.")
     shares = [resample(labels[numbers] == k, rows.to_mm(), columns.to_mm()) for k in range(COUNT)]
     pairs = zip(volume_grey(values)[numbers], np.argmax(shares, axis=0).astype(np.uint8), strict=True)
-    heights = (numbers[[0, -1]] - base) / (top - base)
+    slices = [(put(grey, place), put(classes, place)) for grey, classes in pairs]
+    lowest, highest = (float(number - base) / (top - base) for number in (numbers[0], numbers[-1]))
+    heights = None if rule.every_height else (lowest, highest)
     origin = {"image": scan.image, "label": scan.label, "first_slice": int(numbers[0]), "slices": len(numbers)}
     origin |= {"row_mm": f"{rows.spacing:.4g}", "column_mm": f"{columns.spacing:.4g}", "slice_mm": f"{gap:.4g}"}
-    notes = (*image.notes, *gap_notes(head, image.numbers(rule.axis)), *thickness_notes(image, rule.axis))
-    return Case(
-        scan.case,
-        scan.subject,
-        split,
-        [(put(grey, place), put(classes, place)) for grey, classes in pairs],
-        heights=None if rule.every_height else (float(heights[0]), float(heights[1])),
-        gap=gap,
-        origin=origin,
-        notes=[f"{scan.image}: {note}" for note in notes],
-    )
+    said = (*image.notes, *gap_notes(head, image.numbers(rule.axis)), *thickness_notes(image, rule.axis))
+    notes = [f"{scan.image}: {note}" for note in said]
+    return Case(scan.case, scan.subject, split, slices, heights, gap, origin, notes)

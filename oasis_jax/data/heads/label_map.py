@@ -42,9 +42,8 @@ def read_table(path: Path) -> Table:
             try:
                 value, structure = int(row["value"]), row["structure"].strip()
             except (KeyError, ValueError, AttributeError):
-                raise UserError(
-                    f"{path}, line {number}: give the columns value (a whole number) and structure."
-                ) from None
+                wanted = "give the columns value (a whole number) and structure."
+                raise UserError(f"{path}, line {number}: {wanted}") from None
             if structure not in STRUCTURES:
                 raise UserError(f"{path}, line {number}: {structure!r} is not one of {', '.join(NAMES)}.")
             table[value] = structure

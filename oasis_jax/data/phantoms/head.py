@@ -77,15 +77,9 @@ def make_head(rng: np.random.Generator) -> Head:
 def draw_slice(
     head: Head, height: float, rng: np.random.Generator
 ) -> tuple[UInt8[np.ndarray, "256 256"], UInt8[np.ndarray, "256 256"]]:
-    """Draw one slice like those of OASIS: its brightest pixel is 255, in a frame of 256x256.
+    """Draw one slice like those of OASIS, with noise: grey levels, of which the brightest is 255, and classes 0 to 3.
 
-    Args:
-        head: the head.
-        height: millimetres above the lowest slice of the quickstart's phantoms, 0 to 40.
-        rng: gives the noise.
-
-    Returns:
-        Grey levels 0 to 255 and classes 0 to 3.
+    Its height is in millimetres above the lowest slice of the quickstart's phantoms, 0 to 40.
     """
     noisy, label = draw_plane(head, height, rng)
     # First divide: a number divided by itself is exactly 1, so the brightest pixel is exactly 255.
@@ -96,15 +90,9 @@ def draw_slice(
 def draw_plane(
     head: Head, height: float, rng: np.random.Generator
 ) -> tuple[Float64[np.ndarray, "176 208"], UInt8[np.ndarray, "176 208"]]:
-    """Draw one plane as a scanner measures it.
+    """Draw one plane as a scanner measures it: intensities from 0, at most about 250, and classes 0 to 3.
 
-    Args:
-        head: the head.
-        height: as for `draw_slice`, from -156 (below the head) to 110 (above it).
-        rng: gives the noise.
-
-    Returns:
-        Intensities from 0, at most about 250, and classes 0 to 3, both of the size `VIEW`.
+    Its height is as for `draw_slice`, from -156 (below the head) to 110 (above it).
     """
     across, along = _head_coordinates(head, height)
     inside, angle = _depth(head, across, along, height)

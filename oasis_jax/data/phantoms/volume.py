@@ -11,12 +11,10 @@ from oasis_jax.data.phantoms.head import VIEW, draw_plane, make_head
 from oasis_jax.data.volume import write_head
 from oasis_jax.system.console import Tracker, silent
 
-_LOWEST, _HIGHEST = -92.0, 92.0
-"""Heights of the field of view, mm above the lowest slice of the quickstart's phantoms."""
-
 _HEIGHTS = {"mm": (-92.0, -12.0, 40.0, 92.0), "drawn": (-156.0, -12.0, 40.0, 110.0)}
-"""Heights in the volume, and heights of the sections drawn there. `draw_plane` is made for the range in the middle; a
-head is shorter below and rounder above than it would draw it."""
+"""Heights in the volume, mm above the lowest slice of the quickstart's phantoms, and heights of the sections drawn
+there. `draw_plane` is made for the range in the middle; a head is shorter below and rounder above than it would draw
+it."""
 
 
 def draw_volume(
@@ -27,7 +25,8 @@ def draw_volume(
     The axial planes are `gap` mm apart; their pixels are 1 mm.
     """
     head = make_head(np.random.default_rng([seed, 0]))
-    heights = np.interp(np.arange(_LOWEST, _HIGHEST, gap), _HEIGHTS["mm"], _HEIGHTS["drawn"])
+    lowest, *_, highest = _HEIGHTS["mm"]
+    heights = np.interp(np.arange(lowest, highest, gap), _HEIGHTS["mm"], _HEIGHTS["drawn"])
     values = np.zeros((*VIEW, len(heights)), np.float32)
     labels = np.zeros((*VIEW, len(heights)), np.uint8)
     keys = [np.random.default_rng([seed, 0, k]) for k in range(len(heights))]
