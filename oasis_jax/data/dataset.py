@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from oasis_jax.config import SPLITS, STRIDE
@@ -61,16 +62,12 @@ def load_dataset(
         splits = [s for s in splits if any(any(f.glob("*.png")) for f in folders(root, s) if f.is_dir())] or splits
     layouts = {split: find_slices(root, split) for split in splits}
     index: Index = {split: pairs for split, (pairs, _) in layouts.items()}
-    problems = [problem for _, layout_problems in layouts.values() for problem in layout_problems]
     subjects, subject_problems = _subjects(root, index)
-    problems += subject_problems
-    shared = shared_subjects(index, subjects)
-    problems += [("subject in two splits", f"{subject}: {', '.join(names)}") for subject, names in shared.items()]
     cut, cut_problems = _cut(root)
-    problems += cut_problems
     contents = {split: checks.check_pixels(root, split, pairs, track) for split, pairs in index.items() if pairs}
-    problems += [problem for content in contents.values() for problem in content.problems]
-    problems += _size_problems(contents)
+    layout_problems = chain.from_iterable(found for _, found in layouts.values())
+    pixel_problems = chain.from_iterable(content.problems for content in contents.values())
+    problems = [*layout_problems, *subject_problems, *cut_problems, *pixel_problems, *_size_problems(contents)]
     if problems:
         raise UserError(_listing(root, problems, shown))
     (size,) = {size for content in contents.values() for size, _ in content.sizes}
@@ -117,6 +114,8 @@ def _subjects(root: Path, index: Index) -> tuple[dict[str, str], list[Problem]]:
         subjects[case] = min(names)
     mend = "use one spelling in subjects.csv, or rename one if they are two subjects"
     problems += [("subject in two spellings", f"{names}: {mend}") for names in two_spellings(subjects.values())]
+    shared = shared_subjects(index, subjects)
+    problems += [("subject in two splits", f"{subject}: {', '.join(names)}") for subject, names in shared.items()]
     return subjects, problems
 
 
