@@ -106,8 +106,6 @@ def test_cached_slices_are_the_same_and_are_read_once(tmp_path: Path) -> None:
         np.testing.assert_array_equal(a, b)
     pairs[0].image.unlink()
     np.testing.assert_array_equal(cached[0][0], before[0][0])
-    with pytest.raises(UserError, match="Put the files back"):
-        files[0]
 
 
 def test_batches_that_cannot_be_are_refused() -> None:
@@ -121,7 +119,7 @@ def test_a_file_that_breaks_during_training_is_named(tmp_path: Path) -> None:
     pairs = load_dataset(write_tree(tmp_path / "tree", slices=1)).splits["train"]
     batches = train_batches(Source(pairs, Data(cache=False)), DATA, batch=2, seed=0)
     pairs[1].image.unlink()
-    with pytest.raises(UserError, match="case_2_slice_0"):
+    with pytest.raises(UserError, match=r"case_2_slice_0.*Put the files back"):
         next(batches)
 
 

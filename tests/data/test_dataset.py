@@ -85,6 +85,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     CASE.format(5): (lambda path: blank(path, kind=np.uint16), "PNG of mode I;16"),
     CASE.format(6): (lambda path: blank(path, (16, 2064)), "far larger than a slice (1)"),
     CASE.format(7): (dead_link, "no file"),
+    CASE.format("010"): (blank, "two files for one slice (1)"),
     CASE.format(12): (blank, "image without label (1)"),
     SEG.format(8): (wrong_value, "label values other than 0, 85, 170, 255 (1)"),
     SEG.format(9): (lambda path: blank(path, (64, 64)), "slices of different sizes"),
@@ -112,11 +113,7 @@ def test_all_problems_are_listed_at_once(root: Path, monkeypatch: pytest.MonkeyP
     for name, (_, said) in DAMAGE.items():
         assert said in str(caught.value)
         assert name.rpartition("_1_")[2] in str(caught.value) or said == "slices of different sizes"
-    for said in (
-        "subject in two splits (1):\n    1: train, test",
-        "seg_train/seg_1_slice_8.nii.png: 86",
-        "1 files of 64x64",
-    ):
+    for said in ("subject in two splits (1):\n    1: train, test", "seg_1_slice_8.nii.png: 86", "1 files of 64x64"):
         assert said in str(caught.value)
 
 

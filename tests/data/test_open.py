@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from helpers import write_tree
 
-from oasis_jax.config import Config, Data
+from oasis_jax.config import Data
 from oasis_jax.data.batches import Source, train_batches
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.data.open import open_data
 from oasis_jax.data.slices import folders, read_pair
-from oasis_jax.geometry import Cut, Spacing, write_cut
+from oasis_jax.geometry import Cut, Spacing, common, write_cut
 from oasis_jax.system.errors import UserError
 
 
@@ -120,22 +120,18 @@ def test_each_tree_gets_its_share_of_a_training(tmp_path: Path) -> None:
         drawn(replace(data, shares=(1.0,)), 2)
 
 
-def spacing(settings: Config) -> Spacing | None:
-    (mm,) = set(open_data(settings.data, ("test",)).spacing.values())
-    return mm
+def spacing(data: Data) -> Spacing | None:
+    return common(opened(data, "test").spacing.values())
 
 
 def test_the_spacing_in_a_tree_takes_precedence_over_the_setting(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = Config(data=Data(root=write_tree(tmp_path / "tree"), spacing_mm=(2.0, 2.0, None)))
-    assert spacing(settings) == (2.0, 2.0, None)
-    assert spacing(replace(settings, data=replace(settings.data, spacing_mm=None))) is None
+    data = Data(root=write_tree(tmp_path / "tree"), spacing_mm=(2.0, 2.0, None))
+    assert spacing(data) == (2.0, 2.0, None)
+    assert spacing(replace(data, spacing_mm=None)) is None
     write_cut(tmp_path / "tree", Cut(spacing=(0.9, 0.9, 3.0)))
-    usual = replace(settings, data=replace(settings.data, spacing_mm=Data().spacing_mm))
-    assert spacing(usual) == (0.9, 0.9, 3.0)
+    assert spacing(Data(root=data.root)) == (0.9, 0.9, 3.0)
     assert "Note" not in capsys.readouterr().err  # nobody asked for another one
-    assert spacing(settings) == (0.9, 0.9, 3.0)
-    note = " ".join(capsys.readouterr().err.split())
-    assert "its pixels are 0.9 0.9 3.0 mm" in note
-    assert "data.spacing_mm is not used" in note
+    assert spacing(data) == (0.9, 0.9, 3.0)
+    assert "its pixels are 0.9 0.9 3.0 mm; data.spacing_mm is not used." in capsys.readouterr().err
