@@ -15,7 +15,6 @@ from oasis_jax.data.tree import Case
 from oasis_jax.geometry import Size
 from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
-from oasis_jax.volumes.finding import natural
 from oasis_jax.volumes.frame import centre, volume_grey
 from oasis_jax.volumes.nifti import is_volume
 
@@ -38,7 +37,7 @@ class DrawnHead(NamedTuple):
 
 
 def find_maps(path: Path) -> dict[str, Path]:
-    """The label maps of a folder, or one map, by their names without endings, in natural order.
+    """The label maps of a folder, or one map, by their names without endings, in the order of names.
 
     Raises:
         UserError: there is none, or two have one name.
@@ -47,7 +46,7 @@ def find_maps(path: Path) -> dict[str, Path]:
         raise UserError(f"{path} does not exist: name a label map or a folder of them.")
     files = [f for f in path.iterdir() if is_volume(f) and f.name[0] != "."] if path.is_dir() else [path]
     maps: dict[str, Path] = {}
-    for file in sorted(files, key=lambda f: natural(f.name)):
+    for file in sorted(files):
         name = file.name.split(".")[0]
         if name in maps:
             raise UserError(f"{maps[name]} and {file} would have one name: rename one.")
