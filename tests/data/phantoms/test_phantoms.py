@@ -12,12 +12,9 @@ from oasis_jax.data.phantoms import head, tree, volume
 from oasis_jax.network.unet import check_frame
 
 
-def head_of(case: int) -> head.Head:
-    return head.make_head(np.random.default_rng([0, case]))
-
-
 def draw(case: int, height: float) -> tuple[np.ndarray, np.ndarray]:
-    return head.draw_slice(head_of(case), height, np.random.default_rng([0, case, int(height)]))
+    drawn = head.make_head(np.random.default_rng([0, case]))
+    return head.draw_slice(drawn, height, np.random.default_rng([0, case, int(height)]))
 
 
 @pytest.mark.parametrize("height", [0.0, 16.0, 30.0])

@@ -121,46 +121,34 @@ def link_scan(discs: Path, place: Path, name: str) -> Path:
     return place / name
 
 
-def replace(scan: Path, end: str, content: Callable[[bytes], bytes]) -> None:
-    """Write a file of a scan anew."""
-    (path,) = scan.rglob(f"*_t88_{end}")
-    before = path.read_bytes()
-    path.unlink()
-    path.write_bytes(content(before))
-
-
-def complex_values(scan: Path) -> None:
-    replace(scan, "gfc.hdr", lambda _: header_of(SHAPE, np.complex64))
-    replace(scan, "gfc.img", lambda _: bytes(8 * int(np.prod(SHAPE))))
-
-
-def without_labels(scan: Path) -> None:
-    replace(scan, "masked_gfc_fseg.img", lambda content: bytes(len(content)))
-
-
-HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "0100": (lambda scan: replace(scan, "gfc.img", lambda content: content[:-1000]), r"Expected \d+ bytes, got"),
+HARMS: dict[str, tuple[dict[str, Callable[[bytes], bytes]], str]] = {
+    "0100": ({"gfc.img": lambda content: content[:-1000]}, r"Expected \d+ bytes, got"),
     "0101": (
-        lambda scan: replace(scan, "gfc.hdr", lambda _: header_of((32767, 32767, 32767), np.int16)),
+        {"gfc.hdr": lambda _: header_of((32767, 32767, 32767), np.int16)},
         "has 32767x32767x32767 voxels, not 176x208x176; get the disc again",
     ),
-    "0102": (lambda scan: replace(scan, "gfc.hdr", lambda _: bytes(range(256)) + bytes(92)), "cannot be used"),
-    "0103": (complex_values, "has values that are not real numbers"),
-    "0104": (
-        lambda scan: replace(scan, "masked_gfc_fseg.img", lambda content: bytes([1]) * len(content)),
-        "its labels are not 0, 1, 2, 3",
+    "0102": ({"gfc.hdr": lambda _: bytes(range(256)) + bytes(92)}, "cannot be used"),
+    "0103": (
+        {"gfc.hdr": lambda _: header_of(SHAPE, np.complex64), "gfc.img": lambda content: 4 * content},
+        "has values that are not real numbers",
     ),
-    "0105": (without_labels, "its labels are not 0, 1, 2, 3"),
+    "0104": ({"masked_gfc_fseg.img": lambda content: bytes([1]) * len(content)}, "its labels are not 0, 1, 2, 3"),
+    "0105": ({"masked_gfc_fseg.img": lambda content: bytes(len(content))}, "its labels are not 0, 1, 2, 3"),
 }
-"""What is done to each scan, and what its sentence says."""
+"""What each scan has in some of its files, and what its sentence says."""
 
 
 def test_a_broken_subject_gets_one_sentence_and_does_not_stop_the_others(
     discs: Path, known: Manifest, tmp_path: Path
 ) -> None:
     link_scan(discs, tmp_path / "disc1", "OAS1_0001_MR1")
-    for name, (harm, _) in HARMS.items():
-        harm(link_scan(discs, tmp_path / "disc1", f"OAS1_{name}_MR1"))
+    for name, (harms, _) in HARMS.items():
+        scan = link_scan(discs, tmp_path / "disc1", f"OAS1_{name}_MR1")
+        for end, harm in harms.items():
+            (path,) = scan.rglob(f"*_t88_{end}")
+            content = harm(path.read_bytes())
+            path.unlink()
+            path.write_bytes(content)
     larger = Manifest(known.cases | {name[1:]: "train" for name in HARMS}, known.digests)
     cases, problems = rebuild(tmp_path / "tree", [tmp_path / "disc1"], larger)
     shutil.rmtree(tmp_path)  # 300 MB
