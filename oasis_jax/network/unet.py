@@ -49,15 +49,7 @@ class Network(NamedTuple):
 
 def network(config: Model) -> Network:
     """Build the network that a config describes."""
-    module = ImprovedUNet(
-        stem=config.stem,
-        levels=config.levels,
-        instance_norm=config.norm == "instance",
-        pre_activation=config.pre_activation,
-        linear_segmentation=config.segmentation == "1x1",
-        dropout=config.dropout,
-        dtype=jnp.dtype(config.dtype),
-    )
+    module = ImprovedUNet(config)
 
     def init(key: Array, shape: tuple[int, int, int]) -> Params:
         return module.init(key, jnp.zeros((1, *shape)))["params"]
@@ -67,14 +59,10 @@ def network(config: Model) -> Network:
         image: Float[Array, "batch height width channels"],
         dropout_keys: Key[Array, " batch"] | None = None,
     ) -> Float[Array, "batch height width 4"]:
-        if config.crop is None:
-            return logits(params, image, dropout_keys)
-        rows, columns = central(image.shape[1:3], config.crop)
-        pads = [(part.start, side - part.stop) for part, side in zip((rows, columns), image.shape[1:3], strict=True)]
-        return _pad_background(logits(params, image[:, rows, columns], dropout_keys), pads)
-
-    def logits(params: Params, image: Array, dropout_keys: Array | None) -> Array:
-        return cast(Array, module.apply({"params": params}, image, dropout_keys))
+        size = image.shape[1:3]
+        window = central(size, config.crop)
+        logits = cast(Array, module.apply({"params": params}, image[:, *window], dropout_keys))
+        return logits if config.crop is None else _pad_background(logits, window, size)
 
     return Network(init, apply)
 
@@ -82,24 +70,18 @@ def network(config: Model) -> Network:
 class ImprovedUNet(nn.Module):
     """A residual encoder, a decoder with localisation modules, and segmentation layers whose outputs are added up."""
 
-    stem: int
-    levels: int
-    instance_norm: bool
-    pre_activation: bool
-    linear_segmentation: bool
-    dropout: float
-    dtype: Any
+    config: Model
 
     @nn.compact
     def __call__(self, image: Array, dropout_keys: Array | None = None) -> Array:
-        *skips, bottom = self._encoder(image.astype(self.dtype), dropout_keys)
+        *skips, bottom = self._encoder(image.astype(self.config.dtype), dropout_keys)
         return self._conv(classes.COUNT, "logits", kernel=1)(self._decoder(bottom, skips)).astype(jnp.float32)
 
     def _encoder(self, x: Array, dropout_keys: Array | None) -> list[Array]:
         """The features of each level, from the finest to the coarsest."""
         features = []
-        for level in range(self.levels):
-            x = self._block(x, self.stem * 2**level, f"encoder{level}_conv", stride=1 if level == 0 else 2)
+        for level in range(self.config.levels):
+            x = self._block(x, self.config.stem * 2**level, f"encoder{level}_conv", stride=1 if level == 0 else 2)
             x = self._context(x, level, dropout_keys)
             features.append(x)
         return features
@@ -109,14 +91,14 @@ class ImprovedUNet(nn.Module):
         total = None
         for level, skip in reversed(list(enumerate(skips))):
             width = skip.shape[-1]
-            x = Conv(width, self.dtype, upsample_conv, name=f"decoder{level}_up")(x)
+            x = Conv(width, self.config.dtype, upsample_conv, name=f"decoder{level}_up")(x)
             x = jnp.concatenate([x, skip], axis=-1)
             if level > 0:
                 x = self._block(x, width, f"decoder{level}_localisation1")
                 x = self._block(x, width, f"decoder{level}_localisation2", kernel=1)
             else:
                 x = self._block(x, 2 * width, "decoder0_conv")
-            if level < self.levels - 2:
+            if level < self.config.levels - 2:
                 scores = self._segmentation(x, f"decoder{level}_segmentation")
                 total = scores if total is None else upsample(total) + scores
         assert total is not None
@@ -125,18 +107,16 @@ class ImprovedUNet(nn.Module):
     def _context(self, x: Array, level: int, dropout_keys: Array | None) -> Array:
         """The context module: a convolution, dropout and a convolution, added to the input."""
         name, features = f"encoder{level}_context", x.shape[-1]
-        if self.pre_activation:
-            y = self._conv(features, f"{name}_conv1")(self._norm_act(x, f"{name}_conv1"))
-            y = self._drop(y, level, dropout_keys)
-            y = self._conv(features, f"{name}_conv2")(self._norm_act(y, f"{name}_conv2"))
-        else:
-            y = self._block(x, features, f"{name}_conv1")
-            y = self._drop(y, level, dropout_keys)
-            y = self._block(y, features, f"{name}_conv2")
-        return x + y
+
+        def half(x: Array, name: str) -> Array:
+            if self.config.pre_activation:
+                return self._conv(features, name)(self._norm_act(x, name))
+            return self._block(x, features, name)
+
+        return x + half(self._drop(half(x, f"{name}_conv1"), level, dropout_keys), f"{name}_conv2")
 
     def _segmentation(self, x: Array, name: str) -> Array:
-        if self.linear_segmentation:
+        if self.config.segmentation == "1x1":
             return self._conv(classes.COUNT, name, kernel=1)(x)
         return nn.leaky_relu(self._conv(classes.COUNT, name)(x), LEAKY_SLOPE)
 
@@ -144,17 +124,17 @@ class ImprovedUNet(nn.Module):
         return self._norm_act(self._conv(features, name, kernel, stride)(x), name)
 
     def _conv(self, features: int, name: str, kernel: int = 3, stride: int = 1) -> "Conv":
-        return Conv(features, self.dtype, partial(convolution.conv, stride=stride), kernel, name=name)
+        return Conv(features, self.config.dtype, partial(convolution.conv, stride=stride), kernel, name=name)
 
     def _norm_act(self, x: Array, name: str) -> Array:
-        if self.instance_norm:
-            x = nn.InstanceNorm(epsilon=1e-5, dtype=self.dtype, name=f"{name}_norm")(x)
+        if self.config.norm == "instance":
+            x = nn.InstanceNorm(epsilon=1e-5, dtype=jnp.dtype(self.config.dtype), name=f"{name}_norm")(x)
         return nn.leaky_relu(x, LEAKY_SLOPE)
 
     def _drop(self, x: Array, level: int, dropout_keys: Array | None) -> Array:
-        if dropout_keys is None or self.dropout == 0:
+        if dropout_keys is None or self.config.dropout == 0:
             return x
-        return dropout(x, jax.vmap(partial(jax.random.fold_in, data=level))(dropout_keys), self.dropout)
+        return dropout(x, jax.vmap(partial(jax.random.fold_in, data=level))(dropout_keys), self.config.dropout)
 
 
 class Conv(nn.Module):
@@ -173,8 +153,9 @@ class Conv(nn.Module):
         return self.convolve(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)
 
 
-def _pad_background(logits: Array, pads: list[tuple[int, int]]) -> Array:
-    """Pad logits with certain background: so many rows and columns before and after."""
+def _pad_background(logits: Array, window: tuple[slice, ...], size: tuple[int, ...]) -> Array:
+    """Logits of a frame, (rows, columns), of which the network sees a window: certain background around it."""
+    pads = [(part.start, side - part.stop) for part, side in zip(window, size, strict=True)]
     padded = jnp.pad(logits[..., 1:], ((0, 0), *pads, (0, 0)), constant_values=-_BACKGROUND_LOGIT)
     background = jnp.pad(logits[..., :1], ((0, 0), *pads, (0, 0)))
     return jnp.concatenate([background, padded], axis=-1)
