@@ -34,19 +34,13 @@ def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, 
 
 def _backward(stride: int, operands: tuple[Array, Array], change: Array) -> tuple[Array, Array]:
     x, kernel = operands
-
-    def of_input() -> Array:
-        return jax.vjp(lambda x: _convolve(x, kernel, "SAME", stride), x)[1](change)[0]
-
-    def of_kernel() -> Array:
-        return jax.vjp(lambda kernel: _convolve(x, kernel, "SAME", stride), kernel)[1](change)[0]
-
+    plain = jax.vjp(partial(_convolve, padding="SAME", stride=stride), x, kernel)[1]
     if stride == 2:
         on_cpu = partial(_input_gradient_of_stride_2, change, kernel)
-        return jax.lax.platform_dependent(cpu=on_cpu, default=of_input), of_kernel()
+        return jax.lax.platform_dependent(cpu=on_cpu, default=lambda: plain(change)[0]), plain(change)[1]
     one_tap = kernel.shape[:2] == (1, 1)
     on_cpu = partial(_kernel_gradient_of_1x1 if one_tap else _kernel_gradient_of_3x3, x, change)
-    return of_input(), jax.lax.platform_dependent(cpu=on_cpu, default=of_kernel)
+    return plain(change)[0], jax.lax.platform_dependent(cpu=on_cpu, default=lambda: plain(change)[1])
 
 
 conv.defvjp(_forward, _backward)
@@ -59,9 +53,8 @@ def _convolve(x: Array, kernel: Array, padding: str | tuple[tuple[int, int], ...
 
 def _kernel_gradient_of_1x1(x: Array, change: Array) -> Array:
     """One product for each slice, then their sum. One product over all pixels takes XLA several times longer."""
-    return (
-        jnp.einsum("nhwc,nhwo->nco", x, change, preferred_element_type=jnp.float32).sum(0)[None, None].astype(x.dtype)
-    )
+    products = jnp.einsum("nhwc,nhwo->nco", x, change, preferred_element_type=jnp.float32)
+    return products.sum(0)[None, None].astype(x.dtype)
 
 
 def _kernel_gradient_of_3x3(x: Array, change: Array) -> Array:
