@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from typing import Any
 
 
 def open_streams() -> None:
@@ -12,30 +13,18 @@ def open_streams() -> None:
     os.close(number)
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
-    screen = sys.stderr.buffer if sys.stderr else open(2, "wb", closefd=False)  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    encoding = sys.stderr.encoding if sys.stderr else None
-    sys.stderr = _Screen(screen, encoding, "backslashreplace", line_buffering=True)
+    number, encoding = (sys.stderr.fileno(), sys.stderr.encoding) if sys.stderr else (2, None)
+    screen = io.BufferedWriter(_Screen(number, "wb", closefd=False))
+    sys.stderr = io.TextIOWrapper(screen, encoding, "backslashreplace", line_buffering=True)
 
 
-class _Screen(io.TextIOWrapper):
-    """Standard error that drops its output once it cannot be written any more."""
+class _Screen(io.FileIO):
+    """Standard error, which loses what cannot be written."""
 
-    def write(self, text: str, /) -> int:
+    def write(self, data: Any, /) -> int | None:
         try:
-            return super().write(text)
+            return super().write(data)
         except OSError:
-            self._silence()
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            super().flush()
-        except OSError:
-            self._silence()
-
-    def _silence(self) -> None:
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, self.fileno())
-        os.close(null)
+            return len(data)
