@@ -26,7 +26,6 @@ from oasis_jax.data.normalise import normalise
 from oasis_jax.evaluation.record import read_metrics
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Segmenter
-from oasis_jax.network import unet
 from oasis_jax.pretrained import MoreRuns, RunPath
 from oasis_jax.runs.description import describe
 from oasis_jax.runs.folder import Run, versions
@@ -97,8 +96,6 @@ def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str,
     Raises:
         UserError: no validated checkpoint, or none that is sound; a damaged evaluation.
     """
-    for run in runs:
-        unet.check_frame(run.config.model, run.size)
     networks = Segmenter.load(runs, mirror=mirror).ensemble
     lowered = lower(networks)
     content = _card(networks, lowered)
