@@ -88,10 +88,7 @@ def lower(networks: Ensemble) -> bytes:
 def export(runs: Sequence[Run], output: Path, mirror: bool = False) -> dict[str, Any]:
     """Write the best checkpoints of runs to a new folder, whole or not at all; return the content of its card.
 
-    Args:
-        runs: one run, or several whose probabilities are averaged.
-        output: the folder.
-        mirror: average over mirror images too.
+    Probabilities are averaged over the runs, with `mirror` over mirror images too.
 
     Raises:
         UserError: no validated checkpoint, or none that is sound; a damaged evaluation.

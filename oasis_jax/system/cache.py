@@ -9,9 +9,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-_SPACE = 1 << 20
-"""Bytes that must be free."""
-
 
 def folder() -> Path | None:
     """`$OASIS_JAX_CACHE`, or `$XDG_CACHE_HOME/oasis_jax`, or `~/.cache/oasis_jax`.
@@ -22,8 +19,8 @@ def folder() -> Path | None:
     try:
         cache = Path(named) if named else Path(above or Path.home() / ".cache") / "oasis_jax"
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=cache) as file:  # os.access does not notice a full disk
-            file.write(bytes(_SPACE))
+        with tempfile.TemporaryFile(dir=cache) as file:
+            file.write(bytes(1 << 20))  # os.access does not notice a full disk
         return cache
     except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
         cannot_be_used(error)

@@ -31,12 +31,8 @@ def initialize(wanted: bool, command: object) -> Iterator[None]:
     Enter it before anything else asks JAX for devices. A process that fails says why and ends (`run_command`). The
     others fail at the next value that they exchange with it, or JAX ends them when it no longer hears from it.
 
-    Args:
-        wanted: whether there are other processes: `--distributed`.
-        command: the arguments of this process; the others must have the same.
-
     Raises:
-        UserError: no cluster, or wrong numbers.
+        UserError: no cluster, or wrong numbers; or a process was started with another `command`, its arguments.
     """
     if not wanted:
         yield
@@ -104,7 +100,11 @@ def _join() -> None:
     """Join the other processes; process 0 runs the coordinator."""
     jax.config.update("jax_enable_preemption_service", False)  # its handler of SIGTERM would replace ours
     # Where a process never comes or a port is in use, JAX crashes without an exception.
-    late = threading.Timer(JOIN_SECONDS, leave, (_LATE, 2))
+    sentence = (
+        "error: The processes did not find each other in time: start all of them, and check that they can reach the "
+        "address of process 0."
+    )
+    late = threading.Timer(JOIN_SECONDS, leave, (sentence, 2))
     try:
         address, *numbers = map(os.environ.get, ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"))
         count, mine = (int(number) if number else None for number in numbers)
@@ -113,17 +113,11 @@ def _join() -> None:
         late.start()
         jax.distributed.initialize(num_processes=count, process_id=mine, initialization_timeout=2 * JOIN_SECONDS)
     except Exception as error:  # the software of a cluster may raise anything
-        raise UserError(_NOT_JOINED.format(str(error).partition("\n")[0])) from error
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"--distributed cannot join the other processes ({reason}): start each under Slurm, Open MPI, Kubernetes "
+            "or on a TPU pod, or set JAX_COORDINATOR_ADDRESS (HOST:PORT of process 0), JAX_NUM_PROCESSES and "
+            "JAX_PROCESS_ID (from 0) for each."
+        ) from error
     finally:
         late.cancel()
-
-
-_LATE = (
-    "error: The processes did not find each other in time: start all of them, and check that they can reach the "
-    "address of process 0."
-)
-
-_NOT_JOINED = (
-    "--distributed cannot join the other processes ({}): start each under Slurm, Open MPI, Kubernetes or on a TPU pod, "
-    "or set JAX_COORDINATOR_ADDRESS (HOST:PORT of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID (from 0) for each."
-)

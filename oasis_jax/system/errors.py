@@ -11,9 +11,6 @@ from typing import NoReturn
 
 from oasis_jax.system import streams
 
-_GARBAGE = 10_000
-"""New objects between two collections of garbage: tracing makes many that stay. Python's own value is 700 or 2,000."""
-
 
 class UserError(Exception):
     """A mistake that the user can correct. The message names the thing and says how to correct it."""
@@ -44,7 +41,7 @@ def run_command(command: Callable[[], None]) -> None:
     A `UserError` or a failing disk gives a sentence on stderr and status 2, Ctrl-C gives status 130.
     """
     streams.open_streams()
-    gc.set_threshold(_GARBAGE)
+    gc.set_threshold(10_000)  # tracing makes many objects that stay; Python collects after 700 or 2,000 new ones
     try:
         try:
             command()

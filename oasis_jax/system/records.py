@@ -1,18 +1,16 @@
 """Records (frozen dataclasses) as plain JSON values and back. Reading checks all types."""
 
 import dataclasses
-import sys
 import types
 import typing
 from pathlib import Path
+from sys import float_info
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import AbstractArray
 
 Record = TypeVar("Record")
-
-_LARGEST = sys.float_info.max
 
 
 def to_json(value: Any) -> Any:
@@ -34,12 +32,7 @@ def from_json(kind: type[Record], values: Any, name: str | None = None) -> Recor
     A field may be a record, a finite number, a string, a bool, a path, a `Literal`, an array with a shape of jaxtyping,
     any of these or None, or a tuple or a dict of them. A dict whose keys are a `Literal` has an entry for each. Axes of
     one name have one length in the whole record. A field with a default value may be missing. Unknown entries are
-    ignored.
-
-    Args:
-        kind: the class of the record.
-        values: what `to_json` made of one.
-        name: of the record, for errors; None: the name of the class.
+    ignored. Errors call the record `name`, or by its class.
 
     Raises:
         ValueError: an entry is missing, or has another type; or what the record itself raises.
@@ -69,7 +62,7 @@ def _read(kind: Any, value: Any, name: str, axes: dict[str, int]) -> Any:
         return _read_array(kind, value, name, axes)
     if kind is Path and isinstance(value, str):
         return Path(value)
-    if kind is float and isinstance(value, int | float) and type(value) is not bool and abs(value) <= _LARGEST:
+    if kind is float and isinstance(value, int | float) and type(value) is not bool and abs(value) <= float_info.max:
         return float(value)
     if type(value) is kind and kind is not float:
         return value

@@ -21,8 +21,6 @@ AXIS = "data"
 _AHEAD = 2
 """Number of batches on their way to the devices before they are asked for."""
 
-_CPU_DEVICES = (8, 4, 2, 1)
-
 _SETTINGS = {
     "jax_enable_x64": False,
     "jax_numpy_rank_promotion": "allow",
@@ -46,8 +44,8 @@ def divide_cpu(batch: int = 8) -> None:
     number: Any = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]  # JAX makes it when it is imported
     if number == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        counts = (count for count in _CPU_DEVICES if count <= cores and batch % count == 0)
-        jax.config.update("jax_num_cpu_devices", next(counts))
+        count = next(count for count in (8, 4, 2, 1) if count <= cores and batch % count == 0)
+        jax.config.update("jax_num_cpu_devices", count)
 
 
 def configure_jax() -> None:
