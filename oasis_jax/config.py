@@ -195,14 +195,10 @@ def validate(config: Config) -> Config:
     return config
 
 
-def from_json(values: Any, name: str = "config") -> Config:
-    """Build a config from the values of `records.to_json`.
+def from_json(values: dict[str, Any], name: str = "config") -> Config:
+    """Build a config from the values of `records.to_json`; errors call it `name`.
 
     A missing setting did not exist yet when the values were written. It gets its default, which changes nothing.
-
-    Args:
-        values: what it made of a config.
-        name: of the config, for errors.
 
     Raises:
         UserError: a setting does not exist in this version, a part is missing, or a value has the wrong type.
@@ -216,13 +212,11 @@ def from_json(values: Any, name: str = "config") -> Config:
         raise UserError(f"{error}.") from error
 
 
-def _flat(values: Any, name: str = "") -> dict[str, Any]:
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
     """Single values by their names, such as "data.root"."""
-    if not isinstance(values, dict):
-        return {name: values}
     flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{name}.{key}" if name else key)
+    for part, value in values.items():
+        flat |= {f"{part}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {part: value}
     return flat
 
 
