@@ -60,9 +60,7 @@ def lock_file(handle: int, wait: bool = False) -> str | None:
     """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        raise
-    except PermissionError as error:  # how CIFS says the same
+    except (BlockingIOError, PermissionError) as error:  # CIFS says the second
         raise BlockingIOError from error
     except OSError as error:  # whatever else: a disk that fails says so again when something is written
         return error.strerror
