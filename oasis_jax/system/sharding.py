@@ -36,10 +36,8 @@ _SETTINGS = {
 def divide_cpu(batch: int = 8) -> None:
     """Let JAX see a CPU as 8, 4 or 2 devices, if it has so many cores: together they are faster than one.
 
-    Call it before JAX looks for devices. A number that the user chose (`JAX_NUM_CPU_DEVICES`) stays.
-
-    Args:
-        batch: slices that the devices share evenly.
+    They share a batch of slices evenly. Call it before JAX looks for devices. A number that the user chose
+    (`JAX_NUM_CPU_DEVICES`) stays.
     """
     number: Any = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]  # JAX makes it when it is imported
     if number == -1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
@@ -107,11 +105,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 def compile_step(step: Callable, mesh: Mesh, more: int = 0, **options: Any) -> Callable:
     """`jit` of `step(state, batch, ...)`: each device takes its part of the batch, and has all of everything else.
 
-    Args:
-        step: the function; its results are on every device.
-        mesh: the devices.
-        more: number of arguments after the batch.
-        options: those of `jit`.
+    Results are on every device. `more` is the number of arguments after the batch; `options` are those of `jit`.
     """
     same = replicated(mesh)
     return jax.jit(step, in_shardings=(same, batch_sharding(mesh), *[same] * more), out_shardings=same, **options)
