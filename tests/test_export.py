@@ -7,22 +7,20 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import PATIENCE, REPOSITORY, SIZE, assert_mistake, blob, command, create_run, evaluated, finished_result
+from helpers import PATIENCE, REPOSITORY, SIZE, assert_mistake, blob, blocks, command, create_run
 from jax import export as jax_export
 
 from oasis_jax import export
 from oasis_jax.config import Config, Data, Model
 from oasis_jax.data.normalise import normalise
-from oasis_jax.data.slices import Slice
-from oasis_jax.evaluation import record
 from oasis_jax.inference.ensemble import Ensemble
+from oasis_jax.inference.segment import Segmenter
 from oasis_jax.network import unet
 from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints
 from oasis_jax.runs.folder import Run
@@ -30,13 +28,7 @@ from oasis_jax.runs.state import TrainState
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.neighbours import neighbour_rows
 
-SETTINGS = Config(data=Data(root=Path("/private/folder/of_slices")), model=Model(stem=2, levels=3, crop=(32, 48)))
-FACTS = {
-    "data_fingerprints": {"train": "abc", "validate": "def", "test": "ghi"},
-    "slice_size": list(SIZE),
-    "slice_cut": {"axis": "axial", "heights": [0.3, 0.7]},
-}
-BEST, OTHER = 3, 7
+FACTS = {"data_fingerprints": {}, "slice_size": list(SIZE)}
 
 ONLY_JAX = """
 import sys
@@ -51,26 +43,10 @@ sys.meta_path.insert(0, Absent())
 ABSENT = {"oasis_jax", "flax", "orbax", "grain", "optax", "PIL", "jaxtyping", "tyro", "rich", "matplotlib"}
 
 
-def parameters(settings: Config, step: int) -> unet.Params:
-    """Initial ones: zero biases, which XLA leaves out where it knows them, round otherwise than any others."""
-    init, _ = unet.network(settings.model)
-    return jax.jit(init, static_argnums=1)(jax.random.key(step), (*SIZE, settings.data.channels))
-
-
-def make_run(folder: Path, settings: Config = SETTINGS) -> Path:
-    """What training leaves, without the training: two checkpoints, the earlier one better."""
-    made = create_run(replace(settings, run=folder), FACTS)
-    for step, loss in ((BEST, 0.25), (OTHER, 0.5)):
-        params = parameters(settings, step)
-        now = TrainState(jnp.asarray(step, jnp.int32), params, {"count": jnp.zeros(1)})
-        Checkpoints(made.checkpoints).save(now, loss)
-    image, truth = blob(np.random.default_rng(0))
-    found = evaluated([Slice("1", 0, Path(), Path())], {"1": "anna"}, [(image, truth)], [truth])
-    for split, step in (("validate", OTHER), ("test", BEST)):
-        made.evaluation(split).mkdir(parents=True)
-        metrics = finished_result(found, split=split, step=step).metrics
-        (made.evaluation(split) / "metrics.json").write_text(record.text(metrics))
-    return folder
+def untrained(run: Run) -> Ensemble:
+    """The zero biases of initial parameters, which XLA leaves out where it knows them, round otherwise than others."""
+    params = jax.jit(unet.network(run.config.model).init, static_argnums=1)(jax.random.key(0), run.shape)
+    return Ensemble((run,), (CheckpointInfo(1, 0.25, {}),), (params,), mirror=False)
 
 
 def damage(path: Path) -> None:
@@ -79,8 +55,8 @@ def damage(path: Path) -> None:
     path.write_bytes(content)
 
 
-def damage_checkpoint(trained: Path, step: int) -> None:
-    damage(max((trained / f"checkpoints/{step}/params").rglob("*"), key=lambda p: p.stat().st_size * p.is_file()))
+def damage_checkpoint(run: Run, step: int) -> None:
+    damage(max((run.checkpoints / f"{step}/params").rglob("*"), key=lambda p: p.stat().st_size * p.is_file()))
 
 
 def slices(count: int) -> np.ndarray:
@@ -88,30 +64,24 @@ def slices(count: int) -> np.ndarray:
     return np.stack([blob(rng)[0] for _ in range(count)])
 
 
-def probabilities(settings: Config, grey: np.ndarray) -> np.ndarray:
+def probabilities(networks: Ensemble, grey: np.ndarray) -> np.ndarray:
     """Of the network itself, its parameters an argument."""
+    settings = networks.runs[0].config
     _, apply = unet.network(settings.model)
 
     def answer(params: unet.Params, grey: jax.Array) -> jax.Array:
         return jax.nn.softmax(apply(params, normalise(grey, settings.data.normalise)))
 
-    channels = grey.reshape(*grey.shape[:3], -1)
-    return np.asarray(jax.jit(answer)(parameters(settings, BEST), channels))
+    return np.asarray(jax.jit(answer)(jax.device_get(networks.params[0]), grey.reshape(*grey.shape[:3], -1)))
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run; do not change it."""
-    return make_run(tmp_path_factory.mktemp("export") / "trained")
-
-
-@pytest.fixture(scope="module")
-def artefact(trained: Path) -> Path:
+def artefact(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the command made of the run, where the page's example looks for it; do not change it."""
-    folder = trained.parent / "my_model"
-    done = command("export", trained, "--output", folder)
+    folder = tmp_path_factory.mktemp("export") / "my_model"
+    done = command("export", finished, "--output", folder)
     assert done.returncode == 0, done.stderr
-    assert f"step {BEST}, with scores of test" in done.stdout
+    assert re.search(r"the checkpoint of step \d+, with scores of .*test", done.stdout)
     return folder
 
 
@@ -120,27 +90,29 @@ def run_example(cwd: Path, more: str = "", neighbours: bool = False) -> subproce
 
     It compiles as this process does, and divides its threads as this one does, so that rounding is the same.
     """
-    examples = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/export.md").read_text(), re.DOTALL)
-    assert len(examples) == 2
-    code = ONLY_JAX.format(names=ABSENT) + "\n".join(examples[: 1 + neighbours]) + more
+    first, second = blocks(REPOSITORY / "docs/export.md", "python")
+    code = ONLY_JAX.format(names=ABSENT) + first + (second if neighbours else "") + more
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=cwd, timeout=PATIENCE,
         env=os.environ | {"JAX_NUM_CPU_DEVICES": str(jax.device_count())},
     )  # fmt: skip
 
 
-def test_the_pages_example_answers_as_the_model_for_batches_of_any_size(artefact: Path, tmp_path: Path) -> None:
+def test_the_pages_example_answers_as_the_model_for_batches_of_any_size(
+    finished: Path, artefact: Path, tmp_path: Path
+) -> None:
     grey = slices(8)
     np.save(tmp_path / "slices.npy", grey)
     shutil.copytree(artefact, tmp_path / "my_model")
     save = "np.savez('answers.npz', *(segment(np.load('slices.npy')[:n]) for n in (1, 3, 8)))\n"
     done = run_example(tmp_path, save + f"assert not {ABSENT} & sys.modules.keys()")
     assert done.returncode == 0, done.stderr
+    networks = Segmenter.load([Run.load(finished)]).ensemble
     with np.load(tmp_path / "answers.npz") as answers:
         for answer, n in zip(answers.values(), (1, 3, 8), strict=True):
             assert answer.dtype == np.float32
             assert np.ptp(answer, axis=(0, 1, 2)).min() > 0.1  # not the same everywhere anyhow
-            np.testing.assert_allclose(answer, probabilities(SETTINGS, grey[:n]), rtol=0, atol=1e-6)
+            np.testing.assert_allclose(answer, probabilities(networks, grey[:n]), rtol=0, atol=1e-6)
     damage(tmp_path / "my_model/model.jax_export")
     done = run_example(tmp_path)
     assert done.returncode == 1
@@ -149,19 +121,23 @@ def test_the_pages_example_answers_as_the_model_for_batches_of_any_size(artefact
 
 
 def test_the_pages_example_of_a_network_with_neighbours_answers_as_the_network(tmp_path: Path) -> None:
-    settings = Config(data=Data(neighbours=2), model=Model(stem=2, levels=3, crop=None))
-    export.export([Run.load(make_run(tmp_path / "run", settings))], tmp_path / "my_model")
+    settings = Config(tmp_path / "run", Data(neighbours=2), model=Model(stem=2, levels=3, crop=None))
+    run = create_run(settings, FACTS)
+    networks = untrained(run)
+    saved = TrainState(jnp.asarray(1, jnp.int32), networks.params[0], {"count": jnp.zeros(1)})
+    Checkpoints(run.checkpoints).save(saved, 0.25)
+    export.export([run], tmp_path / "my_model")
     head = slices(5)
     np.save(tmp_path / "head.npy", head)
     save = "np.save('answer.npy', segment(with_neighbours(np.load('head.npy'), reach)))"
     done = run_example(tmp_path, save, neighbours=True)
     assert done.returncode == 0, done.stderr
     seen = head[neighbour_rows([("1", k) for k in range(len(head))], 2)]
-    expected = probabilities(settings, np.moveaxis(seen, 1, -1))
+    expected = probabilities(networks, np.moveaxis(seen, 1, -1))
     np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), expected, rtol=0, atol=1e-6)
 
 
-def test_the_card_tells_all_that_a_user_needs(trained: Path, artefact: Path) -> None:
+def test_the_card_tells_all_that_a_user_needs(finished: Path, artefact: Path) -> None:
     card = json.loads((artefact / "card.json").read_text())
     content = (artefact / card["model"]["file"]).read_bytes()
     assert card["model"]["sha256"] == hashlib.sha256(content).hexdigest()
@@ -169,54 +145,55 @@ def test_the_card_tells_all_that_a_user_needs(trained: Path, artefact: Path) -> 
     assert card["input"]["shape"] == ["batch", *SIZE]
     assert card["output"]["shape"] == ["batch", *SIZE, 4]
     assert card["averaged"] is None
-    about = json.loads(command("info", trained, "--json").stdout)
+    about = json.loads(command("info", finished, "--json").stdout)
     for name in ("name", "network", "sees", "classes", "trained_on", "checkpoint"):
         assert card[name] == about[name]
-    assert card["trained_on"]["data"] == ["of_slices"]
-    assert card["checkpoint"]["step"] == BEST
-    assert card["scores"] == {"test": json.loads((trained / "evaluation/test/metrics.json").read_text())}
+    assert card["trained_on"]["data"] == ["tree with spaces é"]
+    assert card["scores"]["test"] == json.loads((finished / "evaluation/test/metrics.json").read_text())
     assert card["config"]["model"]["stem"] == 2
     assert {"jax", "flax"} <= set(card["exported"]["versions"])
     assert {path.name for path in artefact.iterdir()} == {"card.json", card["model"]["file"]}
 
 
-def test_the_artefact_does_not_tell_where_things_lay(artefact: Path) -> None:
+def test_the_artefact_does_not_tell_where_things_lay(finished: Path, data: Path, artefact: Path) -> None:
     for path in artefact.iterdir():
-        for secret in (REPOSITORY, Path(jax.__file__).parent.parent, "/private/folder", artefact.parent):
+        for secret in (REPOSITORY, Path(jax.__file__).parent.parent, data.parent, finished.parent, artefact.parent):
             assert str(secret).encode() not in path.read_bytes()
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        Config(model=Model(stem=2, levels=3, crop=None, dtype="bfloat16")),
+        Config(model=Model(stem=2, levels=3, crop=(32, 48), dtype="bfloat16")),
         Config(model=Model(stem=2, levels=3, crop=None, norm="none", dropout=0.3), data=Data(normalise="scale")),
     ],
 )
 def test_every_kind_of_network_exports(settings: Config) -> None:
-    alone = Run(Path("run"), settings, FACTS)
-    card = CheckpointInfo(BEST, 0.25, {})
-    networks = Ensemble((alone,), (card,), (parameters(settings, BEST),), mirror=False)
-    lowered = export.lower(networks)
-    answer = jax_export.deserialize(bytearray(lowered)).call(slices(2))
+    networks = untrained(Run(Path("run"), settings, FACTS))
+    answer = jax_export.deserialize(bytearray(export.lower(networks))).call(slices(2))
     assert answer.dtype == jnp.float32
-    np.testing.assert_allclose(answer, probabilities(settings, slices(2)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(answer, probabilities(networks, slices(2)), rtol=0, atol=1e-6)
 
 
-def test_each_mistake_is_named_and_leaves_nothing(trained: Path, artefact: Path, tmp_path: Path) -> None:
+def test_each_mistake_is_named_and_leaves_nothing(finished: Path, artefact: Path, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in artefact.iterdir()}
-    assert_mistake(command("export", trained, "--output", artefact), "exists already: name a new folder")
+    assert_mistake(command("export", finished, "--output", artefact), "exists already: name a new folder")
     assert {path.name: path.read_bytes() for path in artefact.iterdir()} == before
     output = tmp_path / "out" / "model"
-    shutil.copytree(trained, tmp_path / "copy")
-    copy = Run.load(tmp_path / "copy")
-    damage_checkpoint(copy.folder, BEST)
-    card = export.export([copy], tmp_path / "next best")
-    assert card["checkpoint"]["step"] == OTHER
+    shutil.copytree(finished, tmp_path / "copy")
+    run = Run.load(tmp_path / "copy")
+    best, *others = Checkpoints(run.checkpoints).by_loss()
+    damage_checkpoint(run, best.step)
+    run.evaluation("validate").mkdir(exist_ok=True)
+    metrics = json.loads((run.evaluation("test") / "metrics.json").read_text()) | {"step": others[0].step}
+    (run.evaluation("validate") / "metrics.json").write_text(json.dumps(metrics))
+    card = export.export([run], tmp_path / "next best")
+    assert card["checkpoint"]["step"] == others[0].step
     assert set(card["scores"]) == {"validate"}  # the evaluation of test is of the other checkpoint
     content = bytearray((tmp_path / "next best" / card["model"]["file"]).read_bytes())
     assert jax_export.deserialize(content).nr_devices == 1  # though four restored it
-    damage_checkpoint(copy.folder, OTHER)
-    with pytest.raises(UserError, match=f"checkpoint of step {OTHER} in .* is damaged"):
-        export.export([copy], output)
+    for other in others:
+        damage_checkpoint(run, other.step)
+    with pytest.raises(UserError, match=f"checkpoint of step {others[-1].step} in .* is damaged"):
+        export.export([run], output)
     assert not output.parent.exists()
