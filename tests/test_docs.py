@@ -2,7 +2,6 @@
 
 import html
 import re
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 import table
 from forked import MODULES
-from helpers import REPOSITORY, blocks, brain, pasted, save
+from helpers import REPOSITORY, blocks, brain, launch, pasted, save
 
 from oasis_jax import config
 from oasis_jax.system.arguments import command_line
@@ -48,13 +47,9 @@ def test_commands_were_found() -> None:
     assert {one.values[0] for one in LINES} == set(MODULES)
 
 
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=REPOSITORY)
-
-
 def test_the_drivers_example_runs_and_agrees() -> None:
     (example,) = blocks(REPOSITORY / "docs/drivers.md", "python")
-    done = run(example)
+    done = launch(code=example)
     assert done.returncode == 0, done.stderr
     losses = done.stdout.split()
     assert len(losses) == 3
@@ -72,7 +67,9 @@ assert set(labels.millilitres) == {"CSF", "gray matter", "white matter"}
 assert labels.affine.shape == (4, 4)
 """
     scan = save(tmp_path / "scan.nii.gz", brain((37, 50, 26))[0], way="SRA")
-    done = run(example.replace('"pretrained"', repr(str(finished))).replace('"scan.nii.gz"', repr(str(scan))) + more)
+    for name, path in (("pretrained", finished), ("scan.nii.gz", scan)):
+        example = example.replace(f'"{name}"', repr(str(path)))
+    done = launch(code=example + more)
     assert done.returncode == 0, done.stderr
 
 

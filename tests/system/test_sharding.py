@@ -1,11 +1,10 @@
 """Devices: how many a command takes from a CPU."""
 
 import os
-import subprocess
-import sys
 
 import pytest
-from helpers import environ
+from forked import start_process
+from helpers import environ, finish
 
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
@@ -37,10 +36,8 @@ def test_each_core_of_a_cpu_is_a_device_unless_the_batch_or_the_user_asks_for_an
     if len(os.sched_getaffinity(0)) < cores:
         pytest.skip("This machine has one core.")
     environment = {k: v for k, v in environ().items() if k != "JAX_NUM_CPU_DEVICES"} | chosen
-    words = [sys.executable, "-c", COUNT, str(cores), str(batch)]
-    assert subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split() == [
-        str(devices)
-    ]
+    done = finish(start_process([str(cores), str(batch)], COUNT, environment, None))
+    assert done.stdout == f"{devices}\n", done.stderr
 
 
 def test_a_batch_that_the_devices_cannot_share_is_refused() -> None:

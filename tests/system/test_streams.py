@@ -1,6 +1,5 @@
 """Commands as a shell starts them: console commands, Ctrl-C, and streams that are closed, full or gone."""
 
-import os
 import subprocess
 import sys
 import tomllib
@@ -8,13 +7,7 @@ from pathlib import Path
 
 import pytest
 from forked import MODULES
-from helpers import PATIENCE, REPOSITORY, assert_mistake
-
-
-def run_code(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
-    line = [sys.executable, "-c", code]
-    return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=False, env=variables)
+from helpers import REPOSITORY, assert_mistake, launch
 
 
 def test_ctrl_c_is_said_and_removes_unfinished_files(tmp_path: Path) -> None:
@@ -29,7 +22,7 @@ def fill(part):
 
 errors.run_command(lambda: files.atomic_folder(Path({str(tmp_path / "made")!r}), fill))
 """
-    done = run_code(code)
+    done = launch(code=code)
     assert (done.returncode, done.stdout) == (130, ""), done
     assert done.stderr == "Interrupted. What was saved stays.\n"
     assert not list(tmp_path.iterdir())
@@ -51,12 +44,12 @@ def test_closed_and_full_streams_make_no_traceback(closed: str, data: Path, tmp_
 def test_each_command_has_a_console_command() -> None:
     scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
     assert scripts == {f"oasis-{name}": f"{module}:cli" for name, module in MODULES.items()}
-    done = run_code("from oasis_jax.data.__main__ import cli; import sys; sys.argv[1:] = ['check', 'none']; cli()")
+    done = launch(code="from oasis_jax.data.__main__ import cli; import sys; sys.argv[1:] = ['check', 'none']; cli()")
     assert_mistake(done, "is not a folder")
 
 
 def test_the_package_lists_its_commands() -> None:
     code = "import runpy, sys; sys.argv[1:] = WORDS; runpy.run_module('oasis_jax', run_name='__main__')"
-    listing = run_code(code.replace("WORDS", "[]")).stdout
+    listing = launch(code=code.replace("WORDS", "[]")).stdout
     assert all(f"python -m oasis_jax.{name} " in listing for name in MODULES)
-    assert run_code(code.replace("WORDS", "['--version']")).stdout.startswith("oasis_jax ")
+    assert launch(code=code.replace("WORDS", "['--version']")).stdout.startswith("oasis_jax ")
