@@ -26,8 +26,9 @@ print(json.dumps([os.getpid(), sys.argv[1:], os.environ.get("GLIBC_TUNABLES")]))
         ("glibc.malloc.check=0", SAY, 1),
         (None, f"import sys; sys.argv = ['train', *sys.argv[1:]]\n{SAY}", 1),
         (None, f"import sys; sys.orig_argv[-2] = 'other'\n{SAY}", 1),
+        (None, "", 1),
     ],
-    ids=["anew", "empty", "chosen", "other program", "other words"],
+    ids=["anew", "empty", "chosen", "other program", "other words", "no file"],
 )
 def test_it_starts_anew_once_unless_the_user_chose(
     chosen: str | None, program: str, starts: int, tmp_path: Path
@@ -35,17 +36,11 @@ def test_it_starts_anew_once_unless_the_user_chose(
     environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
     environment |= {"PYTHONPATH": str(REPOSITORY)} | ({} if chosen is None else {"GLIBC_TUNABLES": chosen})
     (tmp_path / "say.py").write_text(program)
-    line = [sys.executable, "-X", "utf8", "say.py", "a b", "--option"]
+    start = ["say.py"] if program else ["-c", SAY]
+    line = [sys.executable, "-X", "utf8", *start, "a b", "--option"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as process:
         said, _ = process.communicate(timeout=60)
     *started, last = said.splitlines()
     assert started == ["started"] * starts
     wanted = "glibc.malloc.hugetlb=1" if starts == 2 else chosen
     assert json.loads(last) == [process.pid, ["a b", "--option"], wanted]
-
-
-def test_a_program_without_a_file_is_left_alone() -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
-    done = subprocess.run([sys.executable, "-c", SAY], capture_output=True, text=True, env=environment, cwd=REPOSITORY)
-    started, last = done.stdout.splitlines()
-    assert (started, json.loads(last)[1:]) == ("started", [[], None])
