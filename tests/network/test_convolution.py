@@ -71,17 +71,14 @@ def test_upsampling_and_a_convolution_at_low_resolution_are_the_plain_way(
 
 def test_a_gradient_in_bfloat16_is_added_up_in_float32() -> None:
     rng = np.random.default_rng(0)
-    # All values have one sign and are added row by row: each of the 256 parts is below the precision of their bfloat16
-    # sum.
+    # All values have one sign, and rows are added: each of the 256 is below the precision of their bfloat16 sum.
     x, change = (jnp.asarray(rng.uniform(0.5, 1, (2, 256, 8, 4)), jnp.bfloat16) for _ in range(2))
     for side in (1, 3):
-        kernel = jnp.zeros((side, side, 4, 4), jnp.bfloat16)
+        kernel = jnp.zeros((side, side, 4, 4))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(convolution, "_BLOCK_BYTES", x.nbytes // 256)
-            ours = jax.vjp(lambda k: conv(x, k), kernel)[1](change)[0]
-        exact = jax.vjp(lambda k: plain(x.astype("float32"), k), kernel.astype("float32"))[1](change.astype("float32"))[
-            0
-        ]
+            (ours,) = jax.vjp(partial(conv, x), kernel.astype("bfloat16"))[1](change)
+        (exact,) = jax.vjp(partial(plain, x.astype("float32")), kernel)[1](change.astype("float32"))
         assert ours.dtype == jnp.bfloat16
         # bfloat16 has 8 binary digits, so a unit in the last place is 1/128.
         np.testing.assert_allclose(ours.astype("float32"), exact, rtol=1 / 128)
@@ -95,9 +92,7 @@ def test_the_module_has_the_parameters_of_a_convolution_and_its_values(way, dtyp
     theirs = nn.Conv(3, (3, 3), padding="SAME", dtype=dtype, kernel_init=nn.initializers.glorot_uniform())
     inputs = upsample(x) if way is upsample_conv else x
     params, wanted = ours.init(jax.random.key(3), x), theirs.init(jax.random.key(3), inputs)
-    assert jax.tree.structure(params) == jax.tree.structure(wanted)
-    for ours_leaf, theirs_leaf in zip(jax.tree.leaves(params), jax.tree.leaves(wanted), strict=True):
-        np.testing.assert_array_equal(ours_leaf, theirs_leaf)
+    jax.tree.map(np.testing.assert_array_equal, params, wanted)
     params = jax.tree.map(lambda p: p + 0.1, params)
     y, wanted = jnp.asarray(ours.apply(params, x)), jnp.asarray(theirs.apply(params, inputs))
     assert y.dtype == wanted.dtype == dtype
