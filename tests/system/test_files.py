@@ -5,13 +5,15 @@ import json
 import os
 import resource
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from checked import present
-from helpers import assert_mistake, blob, command, launch, write_tree
+from helpers import assert_mistake, blob, command, environ, write_tree
 
 from oasis_jax import train
 from oasis_jax.data.dataset import load_dataset
@@ -105,14 +107,13 @@ def test_names_that_are_no_utf_8_are_evaluated(latin: Path, finished: Path, tmp_
     assert json.dumps(r"Ren\xe9 $x$") in (run / "evaluation/test/report.html").read_text(encoding="utf-8")
 
 
-def test_names_that_are_no_utf_8_are_labelled(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_are_no_utf_8_are_labelled(finished: Path, tmp_path: Path) -> None:
     image, _ = blob(np.random.default_rng(0))
     (tmp_path / "in").mkdir()
     for name in (f"{BAD}.png", "é.png"):
         write_png(tmp_path / "in" / name, image)
-    for name, value in PLAIN.items():
-        monkeypatch.setenv(name, value)
-    done = launch("predict", finished, tmp_path / "in", "--output", tmp_path / "out")
+    line = [sys.executable, "-m", "oasis_jax.predict", finished, tmp_path / "in", "--output", tmp_path / "out"]
+    done = subprocess.run(line, env=environ() | PLAIN, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / f"{BAD}_labels.png").is_file()
     with (tmp_path / "out" / "tissue.csv").open(encoding="utf-8", newline="") as file:
