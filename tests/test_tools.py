@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tool_scans
 import tools
+from helpers import save
 from scipy import io
 from tool_tables import UNCOUNTED, Labelled, paired_row
 from tools import LABELS, Tool
@@ -32,9 +33,7 @@ MASKER = Tool("masker", "", ("numpy",), ("-c", COPY, "{image}.brain.nii.gz", LAB
 def write(path: Path, voxels: list[int], shape: tuple[int, int, int] = (2, 2, 2)) -> Path:
     """A file of voxels of 1 ml."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = np.array(voxels, np.uint8).reshape(shape)
-    nib.save(nib.Nifti1Image(values, np.diag([10, 10, 10, 1])), path)  # type: ignore[attr-defined]
-    return path
+    return save(path, np.array(voxels, np.uint8).reshape(shape), (10, 10, 10))
 
 
 @pytest.fixture
