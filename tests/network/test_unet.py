@@ -27,12 +27,9 @@ def test_the_originals_network_has_the_documented_number_of_parameters() -> None
     "config",
     [
         SMALL,
-        replace(SMALL, levels=5),
-        replace(SMALL, norm="instance"),
-        replace(SMALL, norm="instance", pre_activation=True),
-        replace(SMALL, segmentation="1x1"),
-        replace(SMALL, dtype="bfloat16", norm="instance"),
-        replace(SMALL, crop=(16, 32)),
+        replace(SMALL, levels=5, segmentation="1x1"),
+        replace(SMALL, norm="instance", pre_activation=True, crop=(16, 32)),
+        replace(SMALL, norm="instance", dtype="bfloat16"),
     ],
 )
 def test_every_option_gives_float32_logits_and_gradients_to_all_parameters(config: Model) -> None:
