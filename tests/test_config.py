@@ -1,6 +1,6 @@
-import dataclasses
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -10,7 +10,7 @@ import pytest
 from helpers import REPOSITORY
 
 from oasis_jax import config
-from oasis_jax.config import Config
+from oasis_jax.config import Config, Train
 from oasis_jax.system import records
 from oasis_jax.system.errors import UserError
 from oasis_jax.train import load_experiment
@@ -68,8 +68,8 @@ def test_the_paper_experiment_has_the_schedule_and_the_penalty_of_the_paper() ->
     ],
 )
 def test_each_value_out_of_range_is_named(part: str, name: str, value: object) -> None:
-    settings = dataclasses.replace(Config(), **{part: dataclasses.replace(getattr(Config(), part), **{name: value})})
-    settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, batch=0))
+    settings = replace(Config(), train=Train(batch=0))
+    settings = replace(settings, **{part: replace(getattr(settings, part), **{name: value})})
     with pytest.raises(UserError, match=f"{part}.{name} is ") as caught:
         config.validate(settings)
     assert "train.batch is 0 and must be at least 1" in str(caught.value)  # all wrong values are named
@@ -77,11 +77,9 @@ def test_each_value_out_of_range_is_named(part: str, name: str, value: object) -
 
 def test_differences_name_what_changes_a_result_and_nothing_else() -> None:
     first = Config()
-    moved = dataclasses.replace(
-        first, run=Path("elsewhere"), data=dataclasses.replace(first.data, root=Path("d"), cache=False, threads=5)
-    )
+    moved = replace(first, run=Path("elsewhere"), data=replace(first.data, root=Path("d"), cache=False, threads=5))
     assert config.differences(first, moved) == []
-    other = dataclasses.replace(first, optim=dataclasses.replace(first.optim, learning_rate=0.5))
+    other = replace(first, optim=replace(first.optim, learning_rate=0.5))
     assert config.differences(first, other) == [f"optim.learning_rate: {first.optim.learning_rate} -> 0.5"]
 
 
