@@ -92,8 +92,8 @@ def prediction(segmenter: Segmenter, values: np.ndarray) -> np.ndarray:
     brain = np.flatnonzero(segmentation.classes.any((1, 2)))
     planes = [brain[len(brain) * place // 8] for place in (1, 3, 5, 7)]
     images = np.clip(values, 0, 255).astype(np.uint8)
-    slices = [(overlays.upright(images[..., k]), overlays.upright(segmentation.classes[k])) for k in planes]
-    return overlays.mosaic([overlays.beside(overlays.lettered(grey, "axial"), one) for grey, one in slices], columns=2)
+    tiles = [overlays.tile(images[..., k], segmentation.classes[k], "axial") for k in planes]
+    return overlays.mosaic(tiles, columns=2)
 
 
 def main() -> None:

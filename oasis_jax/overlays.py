@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from oasis_jax.classes import COLOURS, FOREGROUND
@@ -21,48 +21,28 @@ def tinted(image: UInt8[np.ndarray, "*shape"], classes: UInt8[np.ndarray, "*shap
     return (image >> 2) | (classes << 6)
 
 
-def beside(
-    image: UInt8[np.ndarray, "rows columns"], classes: UInt8[np.ndarray, "rows columns"]
-) -> UInt8[np.ndarray, "rows width"]:
-    """The slice, and on its right the slice with its colours, as indices into `PALETTE`: `(H, 2 W)`."""
-    return np.concatenate([image >> 2, tinted(image, classes)], axis=1)
+def tile(
+    image: UInt8[np.ndarray, "rows columns"], classes: UInt8[np.ndarray, "rows columns"], axis: Axis
+) -> UInt8[np.ndarray, "columns width"]:
+    """A slice of a RAS volume as radiologists look at it, and on its right the same with its colours.
 
-
-def overlay(
-    image: UInt8[np.ndarray, "rows columns"], classes: UInt8[np.ndarray, "rows columns"]
-) -> UInt8[np.ndarray, "rows width 3"]:
-    """The same as RGB `(H, 2 W, 3)`."""
-    return PALETTE[beside(image, classes)]
-
-
-def upright(plane: Shaped[np.ndarray, "rows columns"]) -> Shaped[np.ndarray, "columns rows"]:
-    """A plane of a RAS volume as radiologists look at it: nose or crown up, and the right of the head on the left.
-
-    In a sagittal plane, the nose is on the left.
+    Nose or crown are up, and the right of the head is on the left; in a sagittal slice, the nose is on the left. The
+    upper corners of the grey slice have the letters R and L, or A and P if it is sagittal. A line at its right rim
+    keeps its letters apart from those of its neighbour in a mosaic. Indices into `PALETTE`: `(W, 2 H)`.
     """
-    return plane.T[::-1, ::-1]
-
-
-def lettered(image: UInt8[np.ndarray, "rows columns"], axis: Axis) -> UInt8[np.ndarray, "rows columns"]:
-    """An upright slice with R and L in its upper corners, or A and P if it is sagittal.
-
-    A line at its right rim keeps its letters apart from those of its neighbour in a mosaic.
-    """
+    image, classes = (plane.T[::-1, ::-1] for plane in (image, classes))
     drawn, (rows, columns) = Image.fromarray(image), image.shape
     pen, (left, right) = ImageDraw.Draw(drawn), "AP" if axis == "sagittal" else "RL"
     size = max(8, rows // 14)
     pen.text((2, 2), left, fill=255, anchor="lt", font_size=size)
     pen.text((columns - 4, 2), right, fill=255, anchor="rt", font_size=size)
     pen.line((columns - 1, 0, columns - 1, rows), fill=64)
-    return np.asarray(drawn)
+    lettered = np.asarray(drawn)
+    return np.concatenate([lettered >> 2, tinted(lettered, classes)], axis=1)
 
 
-def _palette() -> UInt8[np.ndarray, "256 3"]:
-    grey = np.repeat(np.arange(64)[:, None] * 255 // 63, 3, axis=1)
-    return np.concatenate([grey, *(grey // 2 + COLOURS[k] // 2 for k in FOREGROUND)]).astype(np.uint8)
-
-
-PALETTE = _palette()
+_GREY = np.repeat(np.arange(64)[:, None] * 255 // 63, 3, axis=1)
+PALETTE = np.concatenate([_GREY, *(_GREY // 2 + COLOURS[k] // 2 for k in FOREGROUND)]).astype(np.uint8)
 """RGB of 64 greys for background, then of 64 tinted greys for each class of the foreground."""
 
 
@@ -71,10 +51,10 @@ def panel(
     predictions: UInt8[np.ndarray, "slices rows columns"],
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Draw a few slices as RGB `(N H, 3 W, 3)`: in each row the image, then the truth and the prediction over it."""
-    rows = []
+    tiles = []
     for (image, truth), prediction in zip(slices, predictions, strict=True):
-        rows.append(np.concatenate([overlay(image, truth), overlay(image, prediction)[:, image.shape[1] :]], axis=1))
-    return np.concatenate(rows)
+        tiles += [image >> 2, tinted(image, truth), tinted(image, prediction)]
+    return PALETTE[mosaic(tiles, columns=3)]
 
 
 def mosaic(

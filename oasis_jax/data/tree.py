@@ -116,9 +116,8 @@ def _strip(root: Path, case: Case, count: int, axis: Axis) -> UInt8[np.ndarray, 
     numbers = np.unique((np.arange(0.5, _SLICES) / _SLICES * count).astype(int)).tolist()
     tiles = []
     for number in numbers:
-        pair = read_pair(slice_of(root, case.split, case.name, number))
-        image, classes = map(overlays.upright, pair)
-        tiles.append(overlays.beside(overlays.lettered(image, axis), classes))
+        image, classes = read_pair(slice_of(root, case.split, case.name, number))
+        tiles.append(overlays.tile(image, classes, axis))
     tiles += [np.zeros_like(tiles[0])] * (_SLICES - len(tiles))
     slices = np.concatenate(tiles, axis=1)
     title = Image.new("L", (slices.shape[1], _TITLE))

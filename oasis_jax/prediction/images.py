@@ -64,11 +64,9 @@ def write_overlay(path: Path, found: Segmentation, axis: Axis) -> None:
     if found.input.volume is None:
         picture = overlays.tinted(*_shown_slice(found, 0))
     else:
-        brain, tiles = np.flatnonzero(found.classes.any(axis=(1, 2))).tolist() or [*range(len(found.classes))], []
-        for i in np.linspace(0, len(brain) - 1, min(_TILES, len(brain))).round().astype(int):
-            grey, classes = map(overlays.upright, _shown_slice(found, brain[i]))
-            tiles.append(overlays.beside(overlays.lettered(grey, axis), classes))
-        picture = overlays.mosaic(tiles, columns=4)
+        brain = np.flatnonzero(found.classes.any(axis=(1, 2))).tolist() or [*range(len(found.classes))]
+        shown = np.linspace(0, len(brain) - 1, min(_TILES, len(brain))).round().astype(int)
+        picture = overlays.mosaic([overlays.tile(*_shown_slice(found, brain[i]), axis) for i in shown], columns=4)
     atomic_write(path, partial(overlays.write_picture, pixels=picture))
 
 
