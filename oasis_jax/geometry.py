@@ -1,7 +1,6 @@
 """How slices lie in a head: the plane they show, their size, their spacing, and how a tree of them was cut."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,13 +13,6 @@ Size = tuple[int, int]
 
 Spacing = tuple[float, float, float | None]
 """mm from one row, one column and one slice to the next; None if the distance of slices is unknown."""
-
-
-def common(spacings: Iterable[Spacing | None]) -> Spacing | None:
-    """The spacing that all cases share; None if they differ, or if it is unknown."""
-    different = set(spacings)
-    return different.pop() if len(different) == 1 else None
-
 
 Axis = Literal["sagittal", "coronal", "axial"]
 """The plane that slices show; its index is the axis of a RAS volume along which they are stacked."""

@@ -22,7 +22,6 @@ from oasis_jax.evaluation.scores import (
     plain,
 )
 from oasis_jax.evaluation.tissue import tissue_scores
-from oasis_jax.geometry import common
 from oasis_jax.inference import ensemble
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.metrics import aggregate, baselines, bootstrap, calibration, surface
@@ -63,7 +62,7 @@ def finish(
         fingerprint: SHA-256 of the data.
         caveats: sentences that a reader of the scores must know.
     """
-    averaged = networks.averaged
+    averaged, spacings = networks.averaged, set(evaluated.spacing.values())
     about = EvaluationRecord(
         run=networks.runs[0].name,
         data=data,
@@ -71,7 +70,7 @@ def finish(
         step=networks.checkpoints[0].step,
         averaged=averaged,
         data_fingerprint=fingerprint,
-        spacing_mm=common(evaluated.spacing.values()),
+        spacing_mm=spacings.pop() if len(spacings) == 1 else None,  # that of all cases
     )
     counts = _subject_counts(about, evaluated)
     scores = _scores(evaluated, counts, (*caveats, *([] if averaged is None else [ensemble.sentence(averaged)])))
