@@ -81,7 +81,7 @@ def cut_scan(scan: Scan, split: str, rule: Rule) -> Case:
     else:
         first = int(base + rule.start * (top - base))
         numbers = np.arange(first, min(first + max(1, round(rule.extent / gap)), top + 1))
-    place = fit((rows.mm, columns.mm), (head.rows, head.columns), rule.frame, rule.frame)
+    place = fit((rows.mm, columns.mm), head.box, rule.frame, rule.frame)
     if place.frame != rule.frame:
         needed = " ".join(map(str, place.frame))
         raise UserError(f"The head in {scan.image} does not fit into the slices: set --frame {needed}.")

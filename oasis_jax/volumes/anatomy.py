@@ -55,9 +55,8 @@ _MARGIN = 2
 class Head(NamedTuple):
     """Where the head lies in a stack of planes."""
 
-    rows: slice
-    columns: slice
-    """The box around it in all planes; empty if there is no head."""
+    box: tuple[slice, slice]
+    """The rows and columns that show it in any plane; empty if there is no head."""
     mask: Bool[np.ndarray, "planes rows columns"]
     """The head, what it encloses in each plane, and 4 pixels around it."""
     gaps: tuple[int, ...] = ()
@@ -69,29 +68,30 @@ class Head(NamedTuple):
 def find_head(planes: Real[np.ndarray, "planes rows columns"]) -> Head:
     """Find the head: the largest connected pieces brighter than the background.
 
-    A black plane within the head does not divide it. A nearly black plane shows the head where its neighbours show it;
-    a black plane shows none.
-
-    Args:
-        planes: intensities, pixels of 1 mm.
+    Pixels of `planes`, intensities, are 1 mm wide. A black plane within the head does not divide it. A nearly black
+    plane shows the head where its neighbours show it; a black plane shows none.
     """
-    thin = planes[:, ::2, ::2]  # a quarter of the work; the box is widened by the pixel that this may lose
+    thin = planes[:, ::2, ::2]  # a quarter of the work
     positive = thin[thin > 0]
     dark = max(float(np.percentile(thin, 2)), 0.0)
     bright = float(np.percentile(positive, 99)) if positive.size else np.inf
     body = thin > dark + _BACKGROUND_SHARE * (bright - dark)
     gaps = _gaps(body.sum(axis=(1, 2)))
-    head, beside = _pieces(np.delete(body, gaps, axis=0))
+    kept, numbers = np.delete(np.arange(len(body)), gaps), np.arange(len(body))
+    head, beside = _pieces(body[kept])
     if not head.any():
-        return Head(slice(0, 0), slice(0, 0), np.zeros(planes.shape, bool))
-    head = _refilled(head, gaps, np.any(thin > 0, axis=(1, 2)))
-    rows, columns = (_doubled(np.any(head, axis=(0, other)), planes.shape[3 - other]) for other in (2, 1))
-    flat = np.zeros((3, 3, 3), bool)
-    flat[1] = ndimage.generate_binary_structure(2, 1)
+        return Head((slice(0, 0), slice(0, 0)), np.zeros(planes.shape, bool))
+    # A gap shows what its nearest neighbours show, if it shows anything at all.
+    head = head[np.searchsorted(kept, numbers, "right") - 1] | head[np.searchsorted(kept, numbers)]
+    head &= np.any(thin > 0, axis=(1, 2), keepdims=True)
+    (inside,) = ndimage.find_objects(head.any(axis=0).astype(np.uint8))
+    sides = zip(inside, planes.shape[1:], strict=True)
+    row, column = (slice(max(2 * s.start - 1, 0), min(2 * s.stop, n)) for s, n in sides)  # wider by what thinning lost
+    flat = ndimage.generate_binary_structure(2, 1)[None]
     near = ndimage.binary_dilation(head, flat, iterations=_MARGIN)
-    filled = np.stack([np.asarray(ndimage.binary_fill_holes(plane)) for plane in near])
+    filled = np.asarray(ndimage.binary_fill_holes(near, flat))
     mask = filled.repeat(2, axis=1).repeat(2, axis=2)[:, : planes.shape[1], : planes.shape[2]]
-    return Head(rows, columns, mask, tuple(gaps), beside)
+    return Head((row, column), mask, tuple(gaps), beside)
 
 
 def head_notes(head: Head, numbers: Sequence[int]) -> list[str]:
@@ -132,18 +132,6 @@ def _pieces(body: np.ndarray) -> tuple[np.ndarray, float]:
     return is_head[pieces], (parts - head) / max(1, head)
 
 
-def _refilled(head: np.ndarray, gaps: list[int], shown: np.ndarray) -> np.ndarray:
-    """The head with the gaps put back: each like its nearest neighbours, if it shows anything at all."""
-    kept = np.setdiff1d(np.arange(len(shown)), gaps)
-    out = np.zeros((len(shown), *head.shape[1:]), bool)
-    out[kept] = head
-    for k in gaps:
-        if shown[k]:
-            above = int(np.searchsorted(kept, k))
-            out[k] = head[above - 1] | head[above]
-    return out
-
-
 def brain_piece(labelled: Bool[np.ndarray, "planes rows columns"]) -> Bool[np.ndarray, "planes rows columns"]:
     """The largest connected piece of what is labelled, without what hangs on to it by less than two voxels.
 
@@ -161,12 +149,6 @@ def brain_piece(labelled: Bool[np.ndarray, "planes rows columns"]) -> Bool[np.nd
     out = np.zeros_like(labelled)
     out[used] = largest & solid
     return out
-
-
-def _doubled(used: np.ndarray, size: int) -> slice:
-    """The range of a thinned axis as a range of the whole axis, which has `size` pixels."""
-    numbers = np.flatnonzero(used)
-    return slice(max(2 * int(numbers[0]) - 1, 0), min(2 * int(numbers[-1]) + 2, size))
 
 
 def brain_span(brain: Real[np.ndarray, " slices"], spacing: float, axis: Axis) -> tuple[float, int] | None:

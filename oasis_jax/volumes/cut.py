@@ -83,7 +83,7 @@ def cut_volume(file: InputFile, volume: Volume, framing: Framing) -> Input:
     values, sides, gap = planes_in_mm(volume, framing.axis)
     head = find_head(values)
     grey = volume_grey(values)
-    place, place_notes = place_head((sides[0].mm, sides[1].mm), (head.rows, head.columns), framing)
+    place, place_notes = place_head((sides[0].mm, sides[1].mm), head.box, framing)
     frames = cut_frames(grey, place, gap, framing)
     notes = (*volume.notes, *head_notes(head, volume.numbers(framing.axis)), *_background_notes(values, head.mask))
     notes += (*thickness_notes(volume, framing.axis, framing.gap), *place_notes)
@@ -97,7 +97,7 @@ def _read_png(file: InputFile, framing: Framing) -> Input:
     place, notes = middle((sides[0].own, sides[1].own), framing.frame), ()
     if grey.shape != framing.frame:  # a slice of the trained size stays where the slices of training are
         head = find_head(grey[None])
-        place, notes = place_head((sides[0].own, sides[1].own), (head.rows, head.columns), framing)
+        place, notes = place_head((sides[0].own, sides[1].own), head.box, framing)
     if not grey.any():
         notes = ("it is black, so nothing is labelled",)
     head = np.full((1, *grey.shape), grey.any())  # the network labels the slice as it is, as in an evaluation

@@ -90,17 +90,17 @@ def _file(path: Path) -> tuple[list[InputFile], Problems]:
 def _in_folder(folder: Path) -> tuple[list[InputFile], Problems]:
     files: list[InputFile] = []
     problems: Problems = {}
-    for name in sorted(os.listdir(folder), key=_in_order):
+    for name in sorted(os.listdir(folder), key=lambda name: [natural(part) for part in re.split(r"(\d+)", name)]):
         path = folder / name
         if not (name.startswith(".") or stem(name) is None or path.is_dir()):
             found, unusable = _file(path)
             files, problems = files + found, problems | unusable
     if not files and not problems:
-        first = next((path for path in sorted(folder.glob("[!.]*")) if path.is_file()), folder)
-        kind = _other_kind(first)
-        inside = any(path.is_dir() for path in folder.glob("[!.]*"))
-        mend = f", and folders in it are not searched: name {folder / '*'}" if inside else ": name another folder"
-        mend = f"; {first.name} is {kind}" if kind else mend
+        inside = sorted(folder.glob("[!.]*"))
+        first = next((path for path in inside if path.is_file()), folder)
+        searched = f", and folders in it are not searched: name {folder / '*'}"
+        mend = searched if any(path.is_dir() for path in inside) else ": name another folder"
+        mend = f"; {first.name} is {kind}" if (kind := _other_kind(first)) else mend
         problems[folder] = f"{folder} holds no PNG file and no volume{mend}"
     return files, problems
 
@@ -114,11 +114,6 @@ def _other_kind(path: Path) -> str | None:
     return None
 
 
-def _in_order(name: str) -> list[tuple[int, int, str]]:
-    """Sort key of a file's name: numbers in it by value."""
-    return [natural(part) for part in re.split(r"(\d+)", name)]
-
-
 def natural(case: str) -> tuple[int, int, str]:
     """Sort key: numbers before words, numbers by value, so 2 comes before 10."""
     return (0, int(case), case) if case.isdecimal() else (1, 0, case)
@@ -126,7 +121,7 @@ def natural(case: str) -> tuple[int, int, str]:
 
 def stem(name: str) -> str | None:
     """A file's name without its ending; None for other kinds of file."""
-    for ending in (".nii.png", ".png", ".nii.gz", *SUFFIXES):
+    for ending in (".nii.png", ".png", *SUFFIXES):
         if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)]
     return None

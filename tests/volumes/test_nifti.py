@@ -129,7 +129,7 @@ def test_the_head_is_the_largest_piece_and_what_it_encloses() -> None:
     values[1:5, 16:20, 30:36] = 0  # a ventricle
     values[0, 2:4, 2:4] = 90  # a speck of noise
     head = find_head(values)
-    ends = (head.rows.start, head.rows.stop, head.columns.start, head.columns.stop)
+    ends = [end for side in head.box for end in (side.start, side.stop)]
     assert np.abs(np.subtract(ends, (10, 30, 20, 50))).max() <= 1
     assert not head.mask[[0, 5]].any()
     assert head.mask[1:5, 10:30, 20:50].all()
@@ -147,7 +147,7 @@ def test_a_black_slice_does_not_divide_the_head() -> None:
         head = find_head(gap)
         assert head.gaps == (7,)
         assert np.array_equal(np.delete(head.mask, 7, axis=0), np.delete(whole.mask, 7, axis=0))
-        assert (head.rows, head.columns) == (whole.rows, whole.columns)
+        assert head.box == whole.box
         assert head.mask[7].any() == (dim > 0)
         assert np.array_equal(head.mask[7], whole.mask[7]) == (dim > 0)
         said = "slices within the head are black or nearly black (counted from 0: {})".format
@@ -180,7 +180,7 @@ def test_noise_in_the_air_is_no_part_beside_the_head() -> None:
     head = find_head(noisy)
     assert not head_notes(head, range(12))
     assert head.beside == 0
-    assert (head.rows, head.columns) == (find_head(values).rows, find_head(values).columns)
+    assert head.box == find_head(values).box
 
 
 def test_a_volume_that_ends_inside_the_brain_is_distinguished_from_a_whole_one() -> None:
