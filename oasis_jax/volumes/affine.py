@@ -20,7 +20,7 @@ _FIELD = 1000.0
 _UNITS = {0: ("no unit; mm is assumed", 1.0), 1: ("metre", 1000.0), 2: ("mm", 1.0), 3: ("micron", 0.001)}
 """The unit of length of each code in a header: its name, and its length in mm."""
 
-_SKEW = 0.01
+SKEW = 0.01
 """Cosine of the angle between two sides from which on a voxel is not rectangular: 0.6 degrees off."""
 
 _FLAT = 0.05
@@ -34,13 +34,9 @@ _SAME_PLACE = 1.0
 def read_affine(
     path: Path, fields: Any, shape: tuple[int, int, int], orientation: str | None
 ) -> Float64[np.ndarray, "4 4"]:
-    """The matrix from voxel numbers to mm.
+    """The matrix from voxel numbers to mm, from a nibabel header. Errors call the file `path`.
 
-    Args:
-        path: the file, for errors.
-        fields: its nibabel header.
-        shape: numbers of voxels.
-        orientation: directions of its axes, such as "RAS", for a header that does not give them.
+    `orientation` gives the directions of the axes, such as "RAS", for a header that does not give them.
 
     Raises:
         UserError: the matrix or its unit is damaged, no head has such a size, or the orientation is unknown.
@@ -75,13 +71,8 @@ def read_affine(
     return scale @ np.linalg.inv(orientations.inv_ornt_aff(ornt, shape))
 
 
-def is_rectangular(affine: Float64[np.ndarray, "4 4"]) -> bool:
-    """Whether the sides of a voxel are at right angles."""
-    return _skew(affine) < _SKEW
-
-
-def _skew(affine: np.ndarray) -> float:
-    """The largest cosine between two sides of a voxel."""
+def skew(affine: Float64[np.ndarray, "4 4"]) -> float:
+    """The largest cosine between two sides of a voxel; below `SKEW` it is rectangular."""
     sides = affine[:3, :3] / affines.voxel_sizes(affine)
     return float(np.abs(sides.T @ sides - np.eye(3)).max())
 
@@ -105,8 +96,8 @@ def place_notes(fields: Any, shape: tuple[int, int, int], affine: Float64[np.nda
         if not np.allclose(sizes, own, rtol=0.01):
             pixdim, sform = _by(sizes, ".3g"), _by(own, ".3g")
             notes.append(f"its header says {pixdim} for its voxels (pixdim) and its sform {sform}, which counts")
-    if not is_rectangular(affine):
-        angle = math.degrees(math.acos(min(1.0, _skew(affine))))
+    if (cosine := skew(affine)) >= SKEW:
+        angle = math.degrees(math.acos(min(1.0, cosine)))
         notes.append(f"its voxels are not rectangular, two of their sides meet at {angle:.0f} degrees")
     return notes
 

@@ -11,7 +11,7 @@ from nibabel.spatialimages import SpatialImage
 
 from oasis_jax.geometry import AXES, Axis
 from oasis_jax.system.errors import UserError
-from oasis_jax.volumes.affine import is_placed, is_rectangular, place_notes, read_affine
+from oasis_jax.volumes.affine import SKEW, is_placed, place_notes, read_affine, skew
 from oasis_jax.volumes.header import read_file, read_image, scaling
 
 SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh", ".hdr", ".img")
@@ -88,7 +88,7 @@ class Volume(NamedTuple):
     @property
     def rectangular(self) -> bool:
         """Whether the sides of a voxel are at right angles."""
-        return is_rectangular(self.own_affine)
+        return skew(self.own_affine) < SKEW
 
     @property
     def rounding(self) -> float:
@@ -236,11 +236,8 @@ def same_grid(a: Volume, b: Volume) -> bool:
 
 def check_orientation(orientation: str | None) -> None:
     """Raise `UserError` unless three letters name each direction once."""
-    pairs = ("LR", "PA", "IS")
-    letters = (orientation or "").upper()
-    if orientation is not None and (
-        len(letters) != 3 or not all(sum(letter in pair for letter in letters) == 1 for pair in pairs)
-    ):
+    letters = "RAS" if orientation is None else orientation.upper()
+    if sorted(letters.translate(str.maketrans("LPI", "RAS"))) != sorted("RAS"):
         raise UserError(f"--orientation is {orientation} and must name three directions, such as RAS or LPI.")
 
 
