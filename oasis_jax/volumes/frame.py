@@ -118,12 +118,7 @@ def place_head(size: Size, box: tuple[slice, slice], framing: Framing) -> tuple[
     """Where the planes of a head lie in a frame, and notes for the user.
 
     A network that sees frames of any size gets the box around the head. Another one gets a frame of training, or a
-    larger one if it would not see the whole head in it.
-
-    Args:
-        size: of the planes.
-        box: the rows and columns that hold the head.
-        framing: how the network was trained.
+    larger one if it would not see the whole head in it. `box` is the rows and columns that hold the head.
     """
     if framing.window is None:
         smallest = (STRIDE, STRIDE)
@@ -162,17 +157,17 @@ def cut_frames(
     planes: UInt8[np.ndarray, "planes rows columns"], place: Place, gap: float, framing: Framing
 ) -> UInt8[np.ndarray, "planes height width channels"]:
     """Frames of planes that are `gap` mm apart; the neighbours of each are as far away as in training."""
-    neighbours, step = framing.neighbours, 1.0 if framing.gap is None else framing.gap / gap
-    frames = np.empty((len(planes), *place.frame, 2 * neighbours + 1), np.uint8)
-    for channel, distance in enumerate(range(-neighbours, neighbours + 1)):
-        for k in range(len(planes)):
-            position = min(max(k + distance * step, 0), len(planes) - 1)
-            low, share = int(position), position % 1
-            if min(share, 1 - share) < _SAME_PLANE:
-                plane = planes[round(position)]
-            else:
-                plane = ((1 - share) * planes[low] + share * planes[low + 1]).astype(np.uint8)
-            frames[k, ..., channel] = put(plane, place)
+    step = 1.0 if framing.gap is None else framing.gap / gap
+    steps = step * np.arange(-framing.neighbours, framing.neighbours + 1)
+    positions = (np.arange(len(planes))[:, None] + steps).clip(0, len(planes) - 1)
+    frames = np.empty((len(planes), *place.frame, len(steps)), np.uint8)
+    for (k, channel), position in np.ndenumerate(positions):
+        low, share = int(position), float(position % 1)
+        if min(share, 1 - share) < _SAME_PLANE:
+            plane = planes[round(position)]
+        else:
+            plane = ((1 - share) * planes[low] + share * planes[low + 1]).astype(np.uint8)
+        frames[k, ..., channel] = put(plane, place)
     return frames
 
 
