@@ -54,15 +54,10 @@ class Input(NamedTuple):
 
 
 def read_input(file: InputFile, framing: Framing, orientation: str | None = None) -> Input:
-    """Read a file and cut it into frames.
-
-    Args:
-        file: the file.
-        framing: how the network that will see the frames was trained.
-        orientation: directions of the axes, such as "RAS", for a volume whose header does not give them.
+    """Read a file and cut it into frames; `orientation` as for `read_volume`.
 
     Raises:
-        UserError: as `read_grey` and `read_volume`.
+        UserError: as `read_grey`, `read_volume` and `cut_volume`.
     """
     if not is_volume(file.path):
         return _read_png(file, framing)
@@ -70,12 +65,7 @@ def read_input(file: InputFile, framing: Framing, orientation: str | None = None
 
 
 def cut_volume(file: InputFile, volume: Volume, framing: Framing) -> Input:
-    """Cut a volume into frames.
-
-    Args:
-        file: where the volume comes from.
-        volume: the volume.
-        framing: how the network that will see the frames was trained.
+    """Cut a volume, which comes from a file, into frames.
 
     Raises:
         UserError: as `planes_in_mm`.
@@ -134,10 +124,7 @@ def read_inputs(
     orientation: str | None,
     fail: Callable[[Path, str], object],
 ) -> Iterator[Input]:
-    """Read files ahead of their use, in order. `fail` gets each path that cannot be used, and a sentence about it.
-
-    Other arguments are those of `read_input`.
-    """
+    """Read files ahead of their use, in order. `fail` gets each path that cannot be used, and a sentence about it."""
     read = partial(read_input, framing=framing, orientation=orientation)
     with ThreadPoolExecutor(2) as pool:
         for file, reading in ahead(partial(pool.submit, read), files, _AHEAD):
