@@ -48,17 +48,11 @@ class Framing(NamedTuple):
 
 
 def quantise(values: Real[np.ndarray, "rows columns"]) -> UInt8[np.ndarray, "rows columns"]:
-    """Grey levels of one slice: `floor(255 * value / largest value)`; negative values become 0.
+    """Grey levels of one slice: `floor(255 * value / largest value)`, from finite intensities of any unit.
 
-    Args:
-        values: intensities of any unit, finite.
-
-    Returns:
-        The brightest pixel is 255; all are 0 if no value is above 0.
+    Negative values become 0. The brightest pixel is 255; all are 0 if no value is above 0.
     """
-    top = float(values.max(initial=0))
-    if top <= 0:
-        return np.zeros(values.shape, np.uint8)
+    top = float(values.max(initial=0)) or 1.0
     # First multiply, then divide: a number divided by itself is exactly 1, so the brightest pixel is exactly 255.
     return np.floor(np.maximum(values, 0).astype(np.float64) * 255 / top).astype(np.uint8)
 
@@ -150,7 +144,7 @@ def take(
 
 def centre(pixels: Shaped[np.ndarray, "rows columns"], size: Size) -> Shaped[np.ndarray, "height width"]:
     """Pad with zeros, or cut off evenly, to `size`."""
-    return put(pixels, middle((pixels.shape[0], pixels.shape[1]), size))
+    return put(pixels, middle(pixels.shape, size))
 
 
 def cut_frames(
@@ -173,10 +167,6 @@ def cut_frames(
 
 def _overlap(size: tuple[int, ...], place: Place) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """The part of the frame that shows the plane, and the part of the plane that it shows."""
-    inside, outside = [], []
-    for s, f, offset in zip(size, place.frame, place.offset, strict=True):
-        last = max(min(offset + s, f), 0)
-        first = min(max(offset, 0), last)
-        inside.append(slice(first, last))
-        outside.append(slice(first - offset, last - offset))
-    return tuple(inside), tuple(outside)
+    sides = list(zip(size, place.frame, place.offset, strict=True))  # slices end where an array ends
+    inside = tuple(slice(max(offset, 0), max(offset + s, 0)) for s, _, offset in sides)
+    return inside, tuple(slice(max(-offset, 0), max(f - offset, 0)) for _, f, offset in sides)
