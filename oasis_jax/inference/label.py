@@ -12,7 +12,7 @@ from oasis_jax.geometry import Size
 from oasis_jax.inference.segment import Labels, Segmenter
 from oasis_jax.system.ahead import ahead
 from oasis_jax.volumes.anatomy import brain_piece
-from oasis_jax.volumes.cut import BACKGROUND, Input, own_classes, own_probabilities
+from oasis_jax.volumes.cut import BACKGROUND, Input, own_pixels
 
 _AHEAD = 2
 """Number of batches that devices compute before the host reads the labels of the first one."""
@@ -81,9 +81,9 @@ def _fill_slice(found: Segmentation, number: int, labels: Labels, row: int) -> N
     """
     found.confidence[number] = np.asarray(labels.confidence)[row]
     if found.probabilities is None and all(side.own == side.mm for side in found.input.sides):
-        found.classes[number] = own_classes(found.input, number, np.asarray(labels.classes)[row])
+        found.classes[number] = own_pixels(found.input, number, np.asarray(labels.classes)[row])
         return
-    probabilities = own_probabilities(found.input, number, np.asarray(labels.probabilities)[row])
+    probabilities = own_pixels(found.input, number, np.asarray(labels.probabilities)[row])
     found.classes[number] = probabilities.argmax(-1)
     if found.probabilities is not None:
         found.probabilities[number] = probabilities

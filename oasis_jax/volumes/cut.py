@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Shaped, UInt8
 
 from oasis_jax.system.ahead import ahead
 from oasis_jax.system.errors import UserError, describe
@@ -73,7 +74,7 @@ def cut_volume(file: InputFile, volume: Volume, framing: Framing) -> Input:
     values, sides, gap = planes_in_mm(volume, framing.axis)
     head = find_head(values)
     grey = volume_grey(values)
-    place, place_notes = place_head((sides[0].mm, sides[1].mm), head.box, framing)
+    place, place_notes = place_head(grey.shape[1:], head.box, framing)
     frames = cut_frames(grey, place, gap, framing)
     notes = (*volume.notes, *head_notes(head, volume.numbers(framing.axis)), *_background_notes(values, head.mask))
     notes += (*thickness_notes(volume, framing.axis, framing.gap), *place_notes)
@@ -83,39 +84,30 @@ def cut_volume(file: InputFile, volume: Volume, framing: Framing) -> Input:
 def _read_png(file: InputFile, framing: Framing) -> Input:
     grey = read_grey(file.path)
     images, neighbour_notes = _neighbour_images(file.path, grey, framing.neighbours)
-    sides = Grid(grey.shape[0], 1.0), Grid(grey.shape[1], 1.0)
-    place, notes = middle((sides[0].own, sides[1].own), framing.frame), ()
+    place, notes = middle(grey.shape, framing.frame), ()
     if grey.shape != framing.frame:  # a slice of the trained size stays where the slices of training are
-        head = find_head(grey[None])
-        place, notes = place_head((sides[0].own, sides[1].own), head.box, framing)
+        place, notes = place_head(grey.shape, find_head(grey[None]).box, framing)
     if not grey.any():
         notes = ("it is black, so nothing is labelled",)
     head = np.full((1, *grey.shape), grey.any())  # the network labels the slice as it is, as in an evaluation
     frames = np.stack([put(image, place) for image in images], axis=-1)[None]
+    sides = Grid(grey.shape[0], 1.0), Grid(grey.shape[1], 1.0)
     return Input(file, frames, head, place, sides, None, (*notes, *neighbour_notes))
 
 
 def _neighbour_images(path: Path, grey: np.ndarray, reach: int) -> tuple[list[np.ndarray], list[str]]:
     """The slices around a PNG slice; the slice itself, and a note, for each neighbour that cannot be used."""
-    files, notes = {path: grey}, []
     paths = neighbour_files(path, reach)
-    for other in paths:
-        if other not in files:
-            files[other] = _like(other, grey)
-            if files[other] is grey:
-                notes.append(f"its neighbour {other.name} cannot be used, so the slice itself stands in for it")
-    if reach and len(files) == 1:
+    images, notes = {path: grey}, []
+    for other in dict.fromkeys(paths):
+        with suppress(UserError):
+            if other not in images and (image := read_grey(other)).shape == grey.shape:
+                images[other] = image
+        if other not in images:
+            notes.append(f"its neighbour {other.name} cannot be used, so the slice itself stands in for it")
+    if reach and {*paths} == {path}:
         notes.append("no neighbouring slice lies beside it, so the slice itself stands in for its neighbours")
-    return [files[other] for other in paths], notes
-
-
-def _like(path: Path, grey: np.ndarray) -> np.ndarray:
-    """The grey levels of a file if it can be read and has the size of `grey`; otherwise `grey` itself."""
-    try:
-        other = read_grey(path)
-    except UserError:
-        return grey
-    return other if other.shape == grey.shape else grey
+    return [images.get(other, grey) for other in paths], notes
 
 
 def read_inputs(
@@ -136,22 +128,18 @@ def read_inputs(
                 yield item
 
 
-def own_classes(
-    item: Input, number: int, classes: UInt8[np.ndarray, "height width"]
-) -> UInt8[np.ndarray, "rows columns"]:
-    """The classes of one frame on the pixels of the file's own slice, if these are 1 mm wide too."""
-    plane = take(classes, item.place, item.head.shape[1:], 0)
-    plane[~item.head[number]] = 0
-    return plane
+def own_pixels(
+    item: Input, number: int, framed: Shaped[np.ndarray, "height width *channels"]
+) -> Shaped[np.ndarray, "rows columns *channels"]:
+    """Classes or probabilities of one frame, on the pixels of the file's own slice; around the head is background.
 
-
-def own_probabilities(
-    item: Input, number: int, probabilities: Float32[np.ndarray, "height width 4"]
-) -> Float32[np.ndarray, "rows columns 4"]:
-    """The probabilities of one frame on the pixels of the file's own slice."""
-    rows, columns = item.sides
-    plane = take(probabilities, item.place, item.head.shape[1:], BACKGROUND)
-    plane[~item.head[number]] = BACKGROUND
+    Classes stay in pixels of 1 mm: they cannot be resampled.
+    """
+    (rows, columns), background = item.sides, BACKGROUND if framed.ndim == 3 else 0
+    plane = take(framed, item.place, item.head.shape[1:], background)
+    plane[~item.head[number]] = background
+    if framed.ndim == 2:
+        return plane
     return np.moveaxis(resample(np.moveaxis(plane, -1, 0), rows.from_mm(), columns.from_mm()), 0, -1)
 
 
