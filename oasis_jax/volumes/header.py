@@ -62,7 +62,9 @@ def read_file(path: Path) -> tuple[Any, Float32[np.ndarray, "i j k"], list[str]]
         with _open(voxels) as stream, np.errstate(all="ignore"):  # a damaged header; its values are checked
             fields, notes = _fields(path, block, _SINGLE if head == voxels else _PAIR)
             shape = _shape(path, fields)
-            first, dtype = _first(fields), fields.get_data_dtype()
+            # A NIfTI header may leave the place of its voxels open.
+            first = int(fields.get_data_offset()) or (fields.single_vox_offset if head == voxels else 0)
+            dtype = fields.get_data_dtype()
             most = voxels.stat().st_size * (_SQUEEZE if isinstance(stream, gzip.GzipFile) else 1)
             if first < 0 or first + math.prod(shape) * dtype.itemsize > most:
                 raise EOFError
@@ -161,8 +163,3 @@ def _shape(path: Path, fields: Any) -> tuple[int, int, int]:
     if fields.get_data_dtype().kind not in "iuf":
         raise UserError(f"{path} holds {fields.get_data_dtype()}, not one real number a voxel: convert it first.")
     return shape
-
-
-def _first(fields: Any) -> int:
-    """The byte of its file at which the first voxel begins."""
-    return int(fields.get_data_offset()) or (fields.single_vox_offset if getattr(fields, "is_single", False) else 0)
