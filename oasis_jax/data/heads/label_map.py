@@ -6,7 +6,6 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, UInt8
-from nibabel import affines
 from scipy import ndimage
 
 from oasis_jax.data.heads.draw import HeadMap
@@ -62,7 +61,7 @@ def read_map(path: Path, table: Table) -> HeadMap:
     """
     volume = read_volume(path)
     structure = _structures(path, volume.values, table)
-    structure = _to_mm(structure, affines.voxel_sizes(volume.affine))
+    structure = _to_mm(structure, volume.spacing)
     _check(path, structure)
     inside = ndimage.find_objects((structure != _AIR).astype(np.uint8))[0]
     structure = structure[inside]
@@ -87,7 +86,7 @@ def _structures(path: Path, values: np.ndarray, table: Table) -> UInt8[np.ndarra
     return indices[np.searchsorted(known, rounded)]
 
 
-def _to_mm(structure: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+def _to_mm(structure: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     """The map in voxels of 1 mm: the nearest voxel, as structures cannot be averaged."""
     for axis, mm in enumerate(spacing):
         size = structure.shape[axis]
