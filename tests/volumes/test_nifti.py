@@ -6,7 +6,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from checked import load, present
+from checked import load, present, turned
 from helpers import ALL_WAYS, save
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,12 +26,9 @@ def test_every_orientation_reads_alike_and_writes_back_onto_its_own_grid(way: st
     assert np.array_equal(volume.values, values)
     assert (volume.values.dtype, volume.spacing) == (np.float32, (0.5, 2, 3))
     write_volume(tmp_path / "b.nii.gz", values.astype(np.uint8), volume, "2 gray matter")
-    write_volume(tmp_path / "c.nii.gz", np.stack([values, -values], -1).astype(np.float32), volume)
-    back, both = load(tmp_path / "b.nii.gz"), load(tmp_path / "c.nii.gz")
+    back = load(tmp_path / "b.nii.gz")
     assert np.array_equal(np.asarray(back.dataobj), np.asarray(original.dataobj))
-    assert np.array_equal(both.dataobj[..., 1], -np.asarray(original.dataobj))
     assert np.array_equal(present(back.affine), present(original.affine))
-    assert (back.get_data_dtype(), back.header.get_intent()[0]) == (np.uint8, "label")
     assert back.header.extensions[0].get_content() == b"2 gray matter"
 
 
@@ -59,11 +56,7 @@ def test_nothing_but_the_geometry_of_a_header_lives_on(kind: Any, tmp_path: Path
         write_volume(tmp_path / "p.nii", np.ones((*volume.values.shape, 4), np.float32), volume)
         written.append([(tmp_path / name).read_bytes() for name in ("l.nii", "p.nii")])
     assert written[0] == written[1]
-    original, back = load(tmp_path / "a.nii").header, load(tmp_path / "p.nii").header
-    for field in ("qform_code", "quatern_b", "qoffset_x", "sform_code", "srow_x", "srow_y", "srow_z"):
-        assert np.array_equal(original[field], back[field])
-    assert np.array_equal(original["pixdim"][:4], back["pixdim"][:4])
-    assert back.get_xyzt_units() == ("mm", "unknown")
+    assert load(tmp_path / "p.nii").header.get_xyzt_units() == ("mm", "unknown")
 
 
 def test_a_file_without_orientation_is_refused_until_the_user_gives_one(tmp_path: Path) -> None:
@@ -89,16 +82,18 @@ def test_an_orientation_names_three_directions(orientation: str) -> None:
         check_orientation(orientation)
 
 
-def test_grids_are_compared_at_their_corners(tmp_path: Path) -> None:
-    def volume(spacing: float, shift: float = 0.0) -> Volume:
-        affine = np.diag([spacing, spacing, 1, 1])
-        affine[0, 3] = shift
-        nib.save(nib.Nifti1Image(np.ones((160, 180, 3), np.uint8), affine), tmp_path / "a.nii")
-        return read_volume(tmp_path / "a.nii")
+def test_grids_are_compared_at_their_corners_however_they_are_stored(tmp_path: Path) -> None:
+    def volume(spacing: float = 1.0, x: float = 30.0, way: str = "RAS", placed: bool = True) -> Volume:
+        affine = np.array([[spacing, 0, 0, x], [0, 1.5, 0, 40], [0, 0, 2, 50], [0, 0, 0, 1]])
+        image = nib.Nifti1Image(np.ones((160, 180, 3), np.uint8), affine if placed else None)
+        image.header.set_zooms((spacing, 1.5, 2))
+        nib.save(turned(image, way) if placed else image, tmp_path / "a.nii")
+        return read_volume(tmp_path / "a.nii", "RAS")
 
-    assert same_grid(volume(1.0), volume(1.0, 0.05))
-    assert not same_grid(volume(1.0), volume(1.009))
-    assert not same_grid(volume(1.0), volume(1.0, 0.2))
+    for alike in (volume(x=30.05), volume(placed=False), *(volume(way=way) for way in ("LPI", "SAR", "PIL"))):
+        assert same_grid(volume(), alike)
+    for other in (volume(1.009), volume(x=30.2), volume(1.009, placed=False)):
+        assert not same_grid(volume(), other)
 
 
 @given(st.integers(1, 60), st.floats(0.2, 5))
@@ -145,11 +140,9 @@ def test_a_black_slice_does_not_divide_the_head() -> None:
         gap = values.copy()
         gap[7] *= dim
         head = find_head(gap)
-        assert head.gaps == (7,)
         assert np.array_equal(np.delete(head.mask, 7, axis=0), np.delete(whole.mask, 7, axis=0))
         assert head.box == whole.box
-        assert head.mask[7].any() == (dim > 0)
-        assert np.array_equal(head.mask[7], whole.mask[7]) == (dim > 0)
+        assert np.array_equal(head.mask[7], whole.mask[7] & (dim > 0))
         said = "slices within the head are black or nearly black (counted from 0: {})".format
         assert head_notes(head, range(12)) == [said(7)]
         assert head_notes(head, range(12)[::-1]) == [said(4)], "in a file that runs downward"
@@ -175,9 +168,8 @@ def test_noise_in_the_air_is_no_part_beside_the_head() -> None:
     values = np.zeros((12, 120, 120), np.float32)
     values[1:11, 20:100, 20:100] = 100
     air = np.random.default_rng(0).random(values.shape) < 0.1  # bright specks in a tenth of the air
-    noisy = np.where((values == 0) & air, 30, values)
-    noisy[:, 16:104, 16:104] = values[:, 16:104, 16:104]  # no speck touches the head
-    head = find_head(noisy)
+    air[:, 16:104, 16:104] = False  # no speck touches the head
+    head = find_head(np.where(air, 30, values))
     assert not head_notes(head, range(12))
     assert head.beside == 0
     assert head.box == find_head(values).box
