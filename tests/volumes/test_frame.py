@@ -11,12 +11,9 @@ SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)
 
 
 @given(hnp.arrays(np.int16, SHAPES))
-def test_quantise_scales_the_brightest_to_255_and_keeps_the_order(values: np.ndarray) -> None:
+def test_quantise_scales_the_brightest_to_255(values: np.ndarray) -> None:
     grey = quantise(values)
     assert (grey.dtype, grey.shape) == (np.uint8, values.shape)
-    assert grey.max() == (255 if values.max() > 0 else 0)
-    order = values.ravel().argsort(kind="stable")
-    assert (np.diff(grey.ravel()[order].astype(int)) >= 0).all()
     exact = [255 * max(int(v), 0) // max(int(values.max()), 1) for v in values.ravel()]
     assert grey.ravel().tolist() == exact
 
