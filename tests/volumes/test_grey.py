@@ -50,19 +50,6 @@ def test_the_unit_of_intensities_does_not_matter(values: np.ndarray, factor: flo
     assert (np.diff(grey.ravel()[order].astype(int)) >= 0).all()
 
 
-def test_what_hangs_on_to_the_brain_by_a_thread_goes() -> None:
-    brain = np.sqrt(sum((n - 20) ** 2 for n in np.indices((40, 40, 40)))) < 10
-    neck = np.zeros_like(brain)
-    neck[2:7, 18:23, 18:23] = True
-    thread = np.zeros_like(brain)
-    thread[6:12, 20, 20] = True
-    speck = np.zeros_like(brain)
-    speck[35, 35, 35] = True
-    kept = brain_piece(brain | neck | thread | speck)
-    assert not (brain & ~kept).any()
-    assert np.count_nonzero(kept & ~brain) <= 3  # the end of the thread
-
-
 def test_a_blank_plane_does_not_divide_a_brain() -> None:
     brain = np.sqrt(sum((n - 20) ** 2 for n in np.indices((40, 40, 40)))) < 10
     brain[18:20] = False

@@ -8,11 +8,10 @@ from helpers import write_tree
 from PIL import Image
 
 from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.slices import encode_png, folders
+from oasis_jax.data.slices import folders
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.finding import find_inputs
 from oasis_jax.volumes.nifti import read_volume
-from oasis_jax.volumes.other_kinds import other_kind
 from oasis_jax.volumes.png import read_grey
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
@@ -42,11 +41,6 @@ def test_it_is_called_what_it_is_and_what_to_do(content: bytes, sentence: str, t
     with pytest.raises(UserError, match=r"unreadable \(1\)") as error:
         load_dataset(root)
     assert f"seg_2_slice_0.nii.png: it is {sentence}" in str(error.value)
-
-
-def test_an_image_is_of_no_other_kind(tmp_path: Path) -> None:
-    assert other_kind(encode_png(np.zeros((16, 16), np.uint8))) is None
-    assert other_kind(b"neither an image nor one of these") is None
 
 
 def test_a_series_that_must_be_converted_is_named(tmp_path: Path) -> None:
