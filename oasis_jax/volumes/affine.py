@@ -85,12 +85,10 @@ def place_notes(fields: Any, shape: tuple[int, int, int], affine: Float64[np.nda
         corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
         try:
             apart = affines.apply_affine(fields.get_sform() - fields.get_qform(), corners)
+            if not (mm := float(np.linalg.norm(apart, axis=1).max())) < _SAME_PLACE:  # NaN differs too
+                notes.append(f"its qform and its sform differ, by up to {mm:.3g}; its sform counts")
         except ValueError:
             notes.append("its qform is damaged; its sform counts")
-        else:
-            mm = float(np.linalg.norm(apart, axis=1).max())
-            differ = f"its qform and its sform differ, by up to {mm:.3g}; its sform counts"
-            notes += [] if mm < _SAME_PLACE else [differ]
     elif code_of(fields, "sform_code"):
         sizes, own = np.abs(fields["pixdim"][1:4]), affines.voxel_sizes(fields.get_sform())
         if not np.allclose(sizes, own, rtol=0.01):

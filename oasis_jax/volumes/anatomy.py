@@ -154,13 +154,8 @@ def brain_piece(labelled: Bool[np.ndarray, "planes rows columns"]) -> Bool[np.nd
 def brain_span(brain: Real[np.ndarray, " slices"], spacing: float, axis: Axis) -> tuple[float, int] | None:
     """The base and the top of the brain, as slice numbers; the base may lie between two slices.
 
-    Args:
-        brain: labelled area of each slice, in order.
-        spacing: distance of the slices, mm.
-        axis: in axial slices, what lies further than `BRAIN_MM` below the top does not count as brain.
-
-    Returns:
-        None if fewer than two slices show a brain.
+    `brain` is the labelled area of each slice, in order, and `spacing` their distance, mm. In axial slices, what lies
+    further than `BRAIN_MM` below the top does not count as brain. None if fewer than two slices show a brain.
     """
     shown = np.flatnonzero(brain > 0)
     if shown.size < 2:
@@ -186,11 +181,8 @@ def brain_notes(brain: Real[np.ndarray, " slices"], spacing: float, axis: Axis) 
 def narrows_upward(brain: Real[np.ndarray, " slices"]) -> bool:
     """Whether the sections of a brain change with height as those of an upright head do.
 
-    Args:
-        brain: labelled area of each axial slice, from the base to the top.
-
-    Returns:
-        True also if fewer than `_FEWEST` slices show a brain, for then its shape is not known.
+    `brain` is the labelled area of each axial slice, from the base to the top. True also if fewer than `_FEWEST` slices
+    show a brain, for then its shape is not known.
     """
     shown = np.flatnonzero(brain > _SMALL * brain.max(initial=0))
     if shown.size < _FEWEST:

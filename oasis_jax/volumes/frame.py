@@ -63,18 +63,13 @@ def volume_grey(values: Real[np.ndarray, "planes rows columns"]) -> UInt8[np.nda
     The bright end, 255, is the percentile 99.5 of the head: of voxels brighter than a tenth of that percentile of all
     voxels above 0. A vitamin capsule, an eye or a hot voxel is smaller than the rest, and fat still shows.
 
-    Args:
-        values: intensities of any unit, finite; negative ones become 0.
-
-    Returns:
-        `floor(255 * value / bright end)`, at most 255; all are 0 if no value is above 0.
+    Values are intensities of any unit, finite; negative ones become 0. The result is `floor(255 * value / bright end)`,
+    at most 255; all are 0 if no value is above 0.
     """
     thin = values[::2, ::2, ::2]
-    positive = thin[thin > 0]
+    positive = thin[thin > 0] if (thin > 0).any() else values[values > 0]
     if not positive.size:
-        positive = values[values > 0]
-        if not positive.size:
-            return np.zeros(values.shape, np.uint8)
+        return np.zeros(values.shape, np.uint8)
     top = np.percentile(positive, _BRIGHT)
     top = np.percentile(positive[positive > _HEAD * top], _BRIGHT).astype(np.float32)
     top = max(top, np.finfo(np.float32).tiny)  # so that shares of it are finite

@@ -187,10 +187,7 @@ def stacked(
 
 
 def thickness_notes(volume: Volume, axis: Axis, trained: float | None = None) -> list[str]:
-    """Notes on slices or pixels that are much coarser than the 1 mm of OASIS.
-
-    `trained` is the distance of the slices in training, mm.
-    """
+    """Notes on slices or pixels much coarser than the 1 mm of OASIS, or than `trained`, mm from slice to slice."""
     *pixel, gap = slice_spacing(volume, axis)
     others = "those of OASIS 1 mm" if trained is None else f"those of training {trained:g} mm"
     notes = [f"its slices are {gap:.1f} mm apart, {others}"] if gap > max(_THICK, trained or 0) else []
