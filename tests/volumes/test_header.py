@@ -54,8 +54,7 @@ def refusal(path: Path) -> str:
 def test_sizes_that_no_head_has_are_refused_by_spacing_and_unit(
     spacing: tuple[float, ...], unit: int, parts: tuple[str, ...], tmp_path: Path
 ) -> None:
-    path = changed(tmp_path / "a.nii", lambda f: f["xyzt_units"].fill(unit), np.diag([*spacing, 1.0]))
-    sentence = refusal(path)
+    sentence = refusal(changed(tmp_path / "a.nii", lambda f: f["xyzt_units"].fill(unit), np.diag([*spacing, 1.0])))
     assert all(part in sentence for part in ("voxels of a head are 0.1 to 20 mm", *parts))
 
 

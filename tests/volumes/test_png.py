@@ -17,24 +17,22 @@ from oasis_jax.volumes.png import read_grey
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 21
 
 
-def alike() -> dict[str, Image.Image]:
-    """Files that hold `GREY` without loss."""
-    grey = Image.fromarray(GREY)
-    return {
-        "grey": grey,
-        "colour": grey.convert("RGB"),
-        "alpha": grey.convert("RGBA"),
-        "grey and alpha": grey.convert("LA"),
-        "palette": grey.convert("RGB").quantize(16),
-        "black and white": Image.fromarray(GREY > 99),
-        "16-bit, small": Image.fromarray(GREY.astype(np.uint16)),
-        "16-bit, wide": Image.fromarray(GREY.astype(np.uint16) * 257),
-    }
+ALIKE = {
+    "grey": Image.fromarray(GREY),
+    "colour": Image.fromarray(GREY).convert("RGB"),
+    "alpha": Image.fromarray(GREY).convert("RGBA"),
+    "grey and alpha": Image.fromarray(GREY).convert("LA"),
+    "palette": Image.fromarray(GREY).convert("RGB").quantize(16),
+    "black and white": Image.fromarray(GREY > 99),
+    "16-bit, small": Image.fromarray(GREY.astype(np.uint16)),
+    "16-bit, wide": Image.fromarray(GREY.astype(np.uint16) * 257),
+}
+"""Images that hold `GREY` without loss."""
 
 
-@pytest.mark.parametrize("kind", alike())
+@pytest.mark.parametrize("kind", ALIKE)
 def test_what_can_be_converted_without_loss_is(kind: str, tmp_path: Path) -> None:
-    alike()[kind].save(tmp_path / "a.png")
+    ALIKE[kind].save(tmp_path / "a.png")
     grey = read_grey(tmp_path / "a.png")
     assert grey.dtype == np.uint8
     assert np.array_equal(grey, np.where(GREY > 99, 255, 0) if kind == "black and white" else GREY)
