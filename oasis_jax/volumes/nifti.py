@@ -124,9 +124,8 @@ def turn_image(path: Path, image: SpatialImage, orientation: str | None = None) 
 def _turned(
     path: Path, fields: Any, values: Float32[np.ndarray, "i j k"], notes: list[str], orientation: str | None
 ) -> Volume:
-    i, j, k = values.shape
-    affine = read_affine(path, fields, (i, j, k), orientation)
-    notes += place_notes(fields, (i, j, k), affine)
+    affine = read_affine(path, fields, values.shape, orientation)
+    notes += place_notes(fields, values.shape, affine)
     sound = (values > -_HUGE) & (values < _HUGE)
     nonfinite = int(values.size - sound.sum())
     if nonfinite:
