@@ -91,7 +91,7 @@ def rows(ours: Float64[np.ndarray, "subjects 5"], theirs: Float64[np.ndarray, "s
             name,
             *(f"{mean[k]:.4f}" for mean in means),
             f"{means[0][k] - means[1][k]:+.4f}",
-            "-" if interval is None else f"{interval.low[k]:+.4f} to {interval.high[k]:+.4f}",
+            "-" if interval is None else f"{interval[0, k]:+.4f} to {interval[1, k]:+.4f}",
             "-" if adjusted is None else f"{adjusted[k]:.2g}",
         ]
         for k, name in enumerate(classes.CLASSES)

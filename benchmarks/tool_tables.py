@@ -14,7 +14,6 @@ import numpy as np
 from oasis_jax import classes
 from oasis_jax.evaluation import tissue
 from oasis_jax.metrics import aggregate, bootstrap, overlap, significance
-from oasis_jax.metrics.bootstrap import Interval
 from oasis_jax.report import tables
 
 UNCOUNTED = 255
@@ -90,11 +89,11 @@ def _scored(score: Score, counts: np.ndarray) -> list[str]:
     return _with_ends(score(counts.sum(0)), bootstrap.interval(score, counts), "")
 
 
-def _with_ends(values: np.ndarray, interval: Interval | None, sign: str) -> list[str]:
+def _with_ends(values: np.ndarray, interval: np.ndarray | None, sign: str) -> list[str]:
     texts = [f"{value:{sign}.3f}" for value in values]
     if interval is None:
         return texts
-    ends = [f"{low:{sign}.3f} to {high:{sign}.3f}" for low, high in zip(interval.low, interval.high, strict=True)]
+    ends = [f"{low:{sign}.3f} to {high:{sign}.3f}" for low, high in zip(*interval, strict=True)]
     return [f"{text}<br>{both}" for text, both in zip(texts, ends, strict=True)]
 
 

@@ -84,9 +84,9 @@ def surface_score(sums: Float[np.ndarray, "*groups 2 3"]) -> Float[np.ndarray, "
     return add_foreground(np.concatenate([np.full((*values.shape[:-1], 1), np.nan), values], axis=-1))
 
 
-def ends_by_class(interval: bootstrap.Interval | None) -> Ends | None:
+def ends_by_class(interval: Float64[np.ndarray, "2 5"] | None) -> Ends | None:
     """The ends of an interval by class; None stays None."""
-    return None if interval is None else {"low": named(CLASSES, interval.low), "high": named(CLASSES, interval.high)}
+    return None if interval is None else {"low": named(CLASSES, interval[0]), "high": named(CLASSES, interval[1])}
 
 
 def _subject_counts(about: EvaluationRecord, evaluated: Evaluated) -> SubjectCounts:
@@ -178,7 +178,7 @@ def _calibration(bins: BinCounts, subjects: Sequence[str]) -> Calibration:
         confidence, accuracy = total.confidence / total.pixels, total.correct / total.pixels
     return Calibration(
         expected_error=plain(error(counts.sum(0))),
-        interval=None if interval is None else {"low": plain(interval.low), "high": plain(interval.high)},
+        interval=None if interval is None else named(("low", "high"), interval),
         pixels=tuple(int(x) for x in total.pixels),
         confidence=tuple(map(plain, confidence)),
         accuracy=tuple(map(plain, accuracy)),

@@ -12,17 +12,17 @@ def subjects(count: int, seed: int = 0) -> np.ndarray:
     return counts
 
 
-def drawn(count: int, seed: int, resamples: int) -> np.ndarray:
-    """How often each resample draws each subject."""
-    return np.random.default_rng(seed).multinomial(count, [1 / count] * count, resamples)
+def resampled_dice(counts: np.ndarray) -> np.ndarray:
+    """Dice of subjects drawn again, `(resamples, 4)`."""
+    times = np.random.default_rng(0).multinomial(len(counts), [1 / len(counts)] * len(counts), bootstrap.RESAMPLES)
+    return overlap.hard_dice(np.array([np.repeat(counts, drawn, axis=0).sum(0) for drawn in times]))
 
 
 def test_an_interval_is_of_pooled_scores_of_subjects_drawn_again() -> None:
     counts = subjects(9)
     counts[:, 2, :] = counts[:, :, 2] = 0
-    low, high = present(bootstrap.interval(overlap.hard_dice, counts, seed=3, resamples=200))
-    pools = [np.repeat(counts, times, axis=0).sum(0) for times in drawn(9, 3, 200)]
-    dice = np.array([overlap.hard_dice(pool) for pool in pools])
+    low, high = present(bootstrap.interval(overlap.hard_dice, counts))
+    dice = resampled_dice(counts)
     assert np.isnan(dice[:, 3]).any()  # resamples without the only subject that has the class
     assert np.isnan([low[2], high[2]]).all()
     for k in (0, 1, 3):
@@ -32,20 +32,15 @@ def test_an_interval_is_of_pooled_scores_of_subjects_drawn_again() -> None:
 
 def test_a_paired_interval_draws_the_same_subjects_for_both_runs() -> None:
     ours, theirs = subjects(9, 0), subjects(9, 1)
-    low, high = present(bootstrap.paired_interval(overlap.hard_dice, ours, theirs, seed=3, resamples=200))
-    both = [[np.repeat(run, times, axis=0).sum(0) for run in (ours, theirs)] for times in drawn(9, 3, 200)]
-    differences = [overlap.hard_dice(a)[1] - overlap.hard_dice(b)[1] for a, b in both]
+    low, high = present(bootstrap.paired_interval(overlap.hard_dice, ours, theirs))
+    differences = resampled_dice(ours)[:, 1] - resampled_dice(theirs)[:, 1]
     assert (low[1], high[1]) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
-    alike = bootstrap.paired_interval(overlap.hard_dice, ours, ours, resamples=50)
-    assert alike is not None
-    assert (alike.low[1], alike.high[1]) == (0, 0)
 
 
 @pytest.mark.parametrize(("count", "enough"), [(7, False), (8, True)])
 def test_below_eight_subjects_there_is_no_interval_and_no_test(count: int, enough: bool) -> None:
     counts, values = subjects(count), np.random.default_rng(0).random((2, count, 3))
-    assert (bootstrap.interval(overlap.hard_dice, counts, resamples=9) is not None) == enough
-    assert (bootstrap.paired_interval(overlap.hard_dice, counts, counts, resamples=9) is not None) == enough
+    assert (bootstrap.interval(overlap.hard_dice, counts) is not None) == enough
     assert (significance.wilcoxon(*values) is not None) == enough
 
 
