@@ -68,7 +68,7 @@ def row(
     for k in classes.FOREGROUND:
         sides = surface_distances(truth == k, prediction == k, spacing)
         near = sum(side.size[side.distance <= TOLERANCE].sum() for side in sides)
-        scores.append((hausdorff(*sides), near, sum(side.size.sum() for side in sides)))
+        scores.append((hausdorff(sides), near, sum(side.size.sum() for side in sides)))
     return SurfaceTable(*np.array(scores).T)
 
 
@@ -91,17 +91,18 @@ def surface_dice(near: Num[np.ndarray, "*groups"], size: Num[np.ndarray, "*group
         return np.asarray(near / size)
 
 
-def hausdorff(true: Distances, predicted: Distances, percentile: float = PERCENTILE) -> float:
-    """The larger of the two directed percentiles, in mm; with percentile 100 it is the Hausdorff distance.
+def hausdorff(sides: tuple[Distances, Distances]) -> float:
+    """The larger of the two directed percentiles, mm; NaN if both masks are empty, infinite if one is.
 
-    A directed percentile is the smallest distance within which that percentage of the surface's size lies.
-
-    Returns:
-        mm; NaN if both masks are empty, infinite if one is.
+    A directed percentile is the smallest distance within which `PERCENTILE` % of the surface's size lies.
     """
-    if not true.size.size and not predicted.size.size:
-        return np.nan
-    return max(_percentile(side, percentile) for side in (true, predicted) if side.size.size)
+    percentiles = []
+    for distance, size in sides:
+        if size.size:
+            share = size.cumsum() / size.sum()
+            place = min(np.searchsorted(share, PERCENTILE / 100), len(share) - 1)
+            percentiles.append(float(distance[place]))
+    return max(percentiles, default=np.nan)
 
 
 def surface_distances(
@@ -153,8 +154,3 @@ def _directed(border: np.ndarray, size: np.ndarray, other: np.ndarray, spacing: 
     # Equal distances are sorted by size, so that rounding of the sums does not depend on the order of the elements.
     order = np.lexsort((sizes, distances))
     return Distances(distances[order], sizes[order])
-
-
-def _percentile(side: Distances, percentile: float) -> float:
-    share = side.size.cumsum() / side.size.sum()
-    return float(side.distance[min(np.searchsorted(share, percentile / 100), len(share) - 1)])
