@@ -50,26 +50,18 @@ def confusion(histograms: Int64[np.ndarray, "slices 4 256"], method: Method) -> 
 
 
 def otsu(counts: Int[np.ndarray, "slices 256"]) -> Int[np.ndarray, "slices 256"]:
-    """Two thresholds for each slice that maximise the variance between three classes (Otsu 1979)."""
-    pairs = np.triu_indices(_LEVELS, 1)
-    return np.stack([_otsu(slice_counts, *pairs) for slice_counts in counts])
+    """Two thresholds for each slice that maximise the variance between three classes (Otsu 1979).
 
-
-def _otsu(
-    counts: Int[np.ndarray, "256"], low: Int[np.ndarray, " pairs"], high: Int[np.ndarray, " pairs"]
-) -> Int[np.ndarray, "256"]:
-    """Try all pairs of thresholds; of equally good pairs the first wins."""
-    levels = np.arange(_LEVELS)
+    It tries all pairs of thresholds; of equally good pairs the first wins.
+    """
+    levels, (low, high) = np.arange(_LEVELS), np.triu_indices(_LEVELS, 1)
+    found = []
     # Number of pixels, and sum of their grey levels, up to each level.
-    weight, moment = np.cumsum(counts, dtype=np.float64), np.cumsum(counts * levels, dtype=np.float64)
-
-    def class_term(weight: np.ndarray, moment: np.ndarray) -> np.ndarray:
-        return moment**2 / np.maximum(weight, 1)
-
-    between = class_term(weight[low], moment[low]) + class_term(weight[high] - weight[low], moment[high] - moment[low])
-    between += class_term(weight[-1] - weight[high], moment[-1] - moment[high])
-    best = between.argmax()
-    return 1 + (levels > low[best]).astype(np.int64) + (levels > high[best])
+    for sums in np.cumsum(np.stack([counts, counts * levels], axis=1), axis=-1, dtype=np.float64):
+        classes = sums[:, low], sums[:, high] - sums[:, low], sums[:, -1:] - sums[:, high]
+        best = np.sum([moment**2 / np.maximum(weight, 1) for weight, moment in classes], axis=0).argmax()
+        found.append(1 + (levels > low[best]).astype(np.int64) + (levels > high[best]))
+    return np.stack(found)
 
 
 def mixture(counts: Int[np.ndarray, "slices 256"]) -> Int[np.ndarray, "slices 256"]:
