@@ -44,8 +44,7 @@ def main() -> None:
     for table in (table for result in comparisons for table in tables.comparison_tables(result)):
         console.print(table)
     print(f"{data} Pooled scores, differences paired by subject.", *CAUTIONS.get(split, ()), sep="\n")
-    tests = [score.p for result in comparisons for score in result.scores.values() if score.p is not None]
-    if any(None in p.values() for p in tests):
+    if any(None in (score.p or {}).values() for result in comparisons for score in result.scores.values()):
         print(f"No p where fewer than {FEWEST_SUBJECTS} subjects have the class in both evaluations.")
     runs = compared[: len(arguments.runs)]
     if "surface_dice" in runs[0].counts and (others := [run.name for run in runs if "surface_dice" not in run.counts]):

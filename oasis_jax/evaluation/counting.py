@@ -155,6 +155,5 @@ def validation_scores(table: SliceTable) -> Validation:
 def slice_ranking(table: SliceTable) -> Float[np.ndarray, " slices"]:
     """Mean hard Dice of each slice over the foreground classes that truth or prediction has; NaN if they have none."""
     scores = hard_dice(table.confusion)[:, classes.FOREGROUND]
-    defined = ~np.isnan(scores)
     with np.errstate(invalid="ignore"):
-        return np.where(defined, scores, 0).sum(1) / defined.sum(1)
+        return np.nansum(scores, 1) / (~np.isnan(scores)).sum(1)

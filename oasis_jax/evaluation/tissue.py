@@ -67,13 +67,11 @@ def retest(
     pairs = [own[:2] for own in scans.values() if len(own) > 1]
     if not pairs:
         return None
-    return Retest(len(pairs), *(_difference(*np.moveaxis(amounts[pairs], 1, 0)) for amounts in (true, predicted)))
-
-
-def _difference(
-    first: Float64[np.ndarray, "subjects 3"], second: Float64[np.ndarray, "subjects 3"]
-) -> RetestDifference:
-    difference, mean = np.abs(second - first), (first + second) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        percent = (100 * difference / mean).mean(0)
-    return RetestDifference(named(TISSUES, difference.mean(0)), named(TISSUES, percent))
+    differences = []
+    for amounts in (true, predicted):
+        first, second = np.moveaxis(amounts[pairs], 1, 0)
+        difference, mean = np.abs(second - first), (first + second) / 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            percent = (100 * difference / mean).mean(0)
+        differences.append(RetestDifference(named(TISSUES, difference.mean(0)), named(TISSUES, percent)))
+    return Retest(len(pairs), *differences)

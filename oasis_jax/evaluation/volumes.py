@@ -121,14 +121,14 @@ def _evaluated(
     assert volume is not None
     assert probabilities is not None
     truth, mm = read_truth(scan, volume), slice_spacing(volume, axis)
-    rows = [surface.row(truth, found.classes, (mm[2], mm[0], mm[1]))] if volume.rectangular else []
+    in_3d = (mm[2], mm[0], mm[1])
     return Evaluated(
         pairs=[Slice(scan.case, k, scan.image, scan.label) for k in range(len(truth))],
         subjects={scan.case: scan.subject},
         slices=list(zip(volume_grey(planes(volume.values, axis)), truth, strict=True)),
         predictions=list(found.classes),
         table=count(truth, probabilities, cross_entropy),
-        surfaces=surface.table(rows) if rows else None,
+        surfaces=surface.table([surface.row(truth, found.classes, in_3d)]) if volume.rectangular else None,
         spacing={scan.case: mm},
         whole=True,
     )

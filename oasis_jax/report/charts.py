@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from oasis_jax import classes
 from oasis_jax.evaluation.scores import ByClass, Calibration, TissueScores
@@ -26,7 +26,8 @@ def subjects(dice: dict[str, ByClass]) -> str:
     for column, (k, name) in enumerate(zip(classes.FOREGROUND, classes.TISSUES, strict=True)):
         of_subject = {subject: value for subject, scores in dice.items() if (value := scores[name]) is not None}
         values = np.array(list(of_subject.values()))
-        offsets = _offsets(values)
+        # Multiples of the golden ratio, modulo 1, by rank: offsets of -0.2 to 0.2 that separate equal values.
+        offsets = 0.4 * ((values.argsort().argsort() * 0.618034) % 1 - 0.5)
         axes.plot(column + offsets, values, MARKS[k], color=COLOURS[k], alpha=0.75, markersize=6)
         if values.size:
             middle = np.median(values)
@@ -122,12 +123,6 @@ def _log_scale(axes: Any) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(Plain())
     axes.yaxis.set_minor_formatter(Plain(minor_thresholds=(1, 0.4)))
-
-
-def _offsets(values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-    """Sideways offsets, -0.2 to 0.2, that separate equal values: multiples of the golden ratio, modulo 1, by rank."""
-    rank = values.argsort().argsort()
-    return 0.4 * ((rank * 0.618034) % 1 - 0.5)
 
 
 def _subplots(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from oasis_jax import classes
 from oasis_jax.evaluation.comparison import SCORES, Comparison
@@ -144,10 +144,8 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 
 def _table(title: str, lines: list[TableRow]) -> Table:
     """A table with a column of names and a column for each of `classes.CLASSES`."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("")
-    for name in classes.CLASSES:
-        table.add_column(name, justify="right")
+    columns = [Column(name, justify="right") for name in classes.CLASSES]
+    table = Table("", *columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for name, cells in lines:
         table.add_row(name, *cells)
     return table
