@@ -43,12 +43,10 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoreComparison:
-    """A score of two evaluations. Differences are ours minus theirs."""
+    """A score of two evaluations, pooled. Differences are ours minus theirs."""
 
     ours: ByClass
-    """Pooled."""
     theirs: ByClass
-    """Pooled."""
     difference: ByClass
     interval: Ends | None
     """95 % interval of the difference; None below 8 subjects."""
@@ -62,14 +60,11 @@ class ScoreComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two evaluations of the same subjects."""
+    """Two evaluations of the same subjects: their names, and how many subjects there are."""
 
     ours: str
-    """Name of the first evaluation."""
     theirs: str
-    """Name of the second evaluation."""
     subjects: int
-    """Number of subjects."""
     scores: dict[str, ScoreComparison]
     """By the names of `SCORES`, for the scores that both evaluations have."""
 

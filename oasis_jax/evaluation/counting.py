@@ -108,23 +108,15 @@ def count_slices(
     mesh: jax.sharding.Mesh,
     title: str | None = None,
 ) -> Iterator[tuple[SliceTable, UInt8[np.ndarray, "slices rows columns"]]]:
-    """Run a compiled `eval_step` once over every slice of a source.
+    """Run a compiled `eval_step` once over every slice of a source, `batch` slices at a time in all processes together.
 
-    Args:
-        eval_step: the compiled step.
-        params: parameters on devices.
-        source: the slices.
-        data: settings of the data.
-        batch: slices in a batch, over all processes together.
-        mesh: devices of the step.
-        title: what stands beside a bar of the progress; None: no bar.
+    With a title, a bar shows the progress.
 
     Yields:
         The table and the predicted classes of the next slices, in the order of the source; `joined` puts them together.
     """
     processes = jax.process_index(), jax.process_count()
-    batches = evaluation_batches(source, data, batch=batch, processes=processes)
-    on_devices = sharding.to_devices(batches, mesh)
+    on_devices = sharding.to_devices(evaluation_batches(source, data, batch=batch, processes=processes), mesh)
     count = -(-len(source) // batch)
     for device_batch in on_devices if title is None else console.track(on_devices, count, title):
         found = jax.device_get(eval_step(params, device_batch))

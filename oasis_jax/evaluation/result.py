@@ -52,15 +52,9 @@ class Result(NamedTuple):
 def finish(
     networks: Ensemble, evaluated: Evaluated, *, data: str, split: str, fingerprint: str, caveats: Sequence[str] = ()
 ) -> Result:
-    """Compute all scores of an evaluation.
+    """Compute all scores of an evaluation; for data, split and fingerprint see `EvaluationRecord`.
 
-    Args:
-        networks: the networks that were evaluated.
-        evaluated: slices, predictions and their counts.
-        data: name of the data, shown in tables.
-        split: train, validate, test or volumes.
-        fingerprint: SHA-256 of the data.
-        caveats: sentences that a reader of the scores must know.
+    `caveats` are sentences that a reader of the scores must know.
     """
     averaged, spacings = networks.averaged, set(evaluated.spacing.values())
     about = EvaluationRecord(

@@ -98,29 +98,26 @@ class RetestDifference:
 
 @dataclass(frozen=True)
 class Retest:
-    """Subjects that were scanned more than once."""
+    """How many subjects were scanned more than once, and how their scans differ."""
 
     subjects: int
-    """Their number."""
     true: RetestDifference
     predicted: RetestDifference
 
 
 @dataclass(frozen=True)
 class TissueScores:
-    """Agreement between predicted and true amounts of tissue over scans; all amounts are in `unit`."""
+    """Agreement between predicted and true amounts of tissue over so many scans; all amounts are in `unit`."""
 
     unit: Unit
     of: str
     """The part of a scan that was measured, in words."""
     scans: int
-    """Number of scans."""
     bias: ByTissue
     """Mean of predicted minus true."""
     low: ByTissue
-    """Lower 95 % limit of agreement; None below 8 subjects."""
     high: ByTissue
-    """Upper 95 % limit of agreement; None below 8 subjects."""
+    """Limits of agreement, 95 %; None below 8 subjects."""
     icc: ByTissue
     """ICC(A,1), at most 1; None below 8 subjects."""
     retest: Retest | None
@@ -139,12 +136,10 @@ class BaselineScores:
 
 @dataclass(frozen=True)
 class Scores:
-    """All scores of an evaluation."""
+    """All scores of an evaluation of so many slices of so many subjects."""
 
     slices: int
-    """Number of slices."""
     subjects: int
-    """Number of subjects."""
     loss: float
     """The loss of training, mean over slices."""
     soft_dice_per_slice: ByClass

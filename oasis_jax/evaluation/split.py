@@ -18,14 +18,7 @@ from oasis_jax.system.files import plain_name
 
 
 def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source, mesh: jax.sharding.Mesh) -> Result:
-    """Evaluate one or several networks on a split.
-
-    Args:
-        networks: the networks; their probabilities are averaged.
-        tree: the data.
-        split: name of the split.
-        source: slices of the split.
-        mesh: devices that hold the parameters.
+    """Evaluate networks on the slices of a split; the devices of the mesh hold their parameters.
 
     Raises:
         UserError: the crop of a network does not fit the slices.

@@ -56,12 +56,8 @@ def retest(
     """The difference between the first two scans of each subject that was scanned more than once; None without any.
 
     The true amounts differ too, because the head has another position in the second scan, and because labels made by
-    software vary. A prediction that differs no more than the truth is as repeatable as the truth.
-
-    Args:
-        subjects: the subject of each scan.
-        true: amounts of CSF, gray matter and white matter in each scan.
-        predicted: the same, predicted.
+    software vary. A prediction that differs no more than the truth is as repeatable as the truth. Amounts are those of
+    CSF, gray matter and white matter.
     """
     scans = {subject: [i for i, name in enumerate(subjects) if name == subject] for subject in subjects}
     pairs = [own[:2] for own in scans.values() if len(own) > 1]

@@ -15,11 +15,7 @@ from oasis_jax.metrics.bootstrap import Score
 def sums(
     values: Shaped[np.ndarray, " rows *counts"], groups: Sequence[str]
 ) -> tuple[list[str], Num[np.ndarray, " groups *counts"]]:
-    """Add the rows of each group.
-
-    Args:
-        values: counts or lengths of each slice.
-        groups: the group of each row, for example its subject.
+    """Add the counts or lengths of the slices of each group, for example of each subject.
 
     Returns:
         The names of the groups, sorted, and their sums: float64 if `values` are floats, otherwise int64.

@@ -30,14 +30,7 @@ def agreement(
 
     The limits are `bias ± 1.96 s`, where s is the sample standard deviation of the S differences (divisor S - 1). If
     the differences are normal, about 95 % of them lie between the limits (Bland & Altman 1986, Lancet 327:307). For
-    `icc` see `icc_a1`.
-
-    Args:
-        true: true volumes, in any unit.
-        predicted: predicted volumes, in the same unit.
-
-    Returns:
-        Bias, limits and ICC. Limits and ICC are NaN below two subjects.
+    `icc` see `icc_a1`. Limits and ICC are NaN below two subjects.
     """
     difference = np.asarray(predicted, np.float64) - true
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -50,13 +43,8 @@ def icc_a1(ratings: Num[np.ndarray, "subjects raters *classes"]) -> Float[np.nda
     """ICC(A,1): two-way random effects, absolute agreement, single measure (McGraw & Wong 1996, table 4).
 
     `(MSR - MSE) / (MSR + (k - 1) MSE + k (MSC - MSE) / n)`, with the mean squares of the n subjects (rows, MSR), of the
-    k raters (columns, MSC) and of the residuals (MSE). Shrout & Fleiss (1979) call it ICC(2,1).
-
-    Args:
-        ratings: ratings of n subjects by k raters.
-
-    Returns:
-        At most 1; NaN below two subjects, or if all ratings are equal.
+    k raters (columns, MSC) and of the residuals (MSE). Shrout & Fleiss (1979) call it ICC(2,1). It is at most 1; NaN
+    below two subjects, or if all ratings are equal.
     """
     ratings = np.asarray(ratings, np.float64)
     n, k = ratings.shape[:2]

@@ -35,12 +35,7 @@ def histogram(
 
 
 def confusion(histograms: Int64[np.ndarray, "slices 4 256"], method: Method) -> Int64[np.ndarray, "slices 4 4"]:
-    """Confusion of a method on slices, from their histograms: pixels by true class (row) and predicted class (column).
-
-    Args:
-        histograms: number of pixels of each slice by true class and grey level.
-        method: one of `METHODS`.
-    """
+    """Pixels of slices by true class (row) and the class that a method gives them (column), from their histograms."""
     brain = histograms.copy()
     brain[:, 0] = 0
     classes = method(brain.sum(1))

@@ -48,20 +48,14 @@ def bin_counts(
 def expected_calibration_error(counts: BinCounts) -> Float[np.ndarray, "*groups"]:
     """Mean over pixels of `|accuracy - confidence|` of their bin, range 0 to 1 (Naeini et al. 2015; Guo et al. 2017).
 
-    The sum over bins of `(pixels in bin / pixels) |accuracy - confidence|`; NaN without pixels.
-
-    Args:
-        counts: numpy counts of any groups of slices, `(*groups, 15)`.
+    The sum over bins of `(pixels in bin / pixels) |accuracy - confidence|`, from counts on the host, `(*groups, 15)`;
+    NaN without pixels.
     """
     with np.errstate(invalid="ignore"):
         return np.asarray(np.abs(counts.correct - counts.confidence).sum(-1) / np.sum(counts.pixels, -1))
 
 
 def mean_confidence(counts: BinCounts) -> Float[np.ndarray, "*groups"]:
-    """Mean confidence of the pixels inside the brain, 0 to 1; NaN without pixels.
-
-    Args:
-        counts: numpy counts of any groups of slices, `(*groups, 15)`.
-    """
+    """Mean confidence of the pixels inside the brain, 0 to 1, from such counts; NaN without pixels."""
     with np.errstate(invalid="ignore"):
         return np.asarray(counts.confidence.sum(-1, dtype=np.float64) / counts.pixels.sum(-1))

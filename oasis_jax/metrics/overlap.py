@@ -34,15 +34,10 @@ def overlap(probability: Float[Array, "batch height width 4"], label: UInt8[Arra
 
 
 def dice(sums: Overlap, epsilon: float = EPSILON) -> Any:
-    """`2 I / (P + T + epsilon)` of each class, range 0 to 1.
+    """`2 I / (P + T + epsilon)` of each class, range 0 to 1: `(..., 4)`, of numpy or JAX as the sums.
 
-    Args:
-        sums: soft or hard sums, numpy or JAX arrays `(..., 4)`.
-        epsilon: 0 for hard sums: a class that is absent from truth and prediction then gives NaN. Leave such scores out
-            of means and count them.
-
-    Returns:
-        Scores `(..., 4)`.
+    Take 0 as epsilon for hard sums: a class that is absent from truth and prediction then gives NaN. Leave such scores
+    out of means and count them.
     """
     return 2 * sums.intersection / (sums.predicted + sums.true + epsilon)
 

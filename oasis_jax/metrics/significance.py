@@ -16,11 +16,8 @@ def wilcoxon(
 ) -> Float64[np.ndarray, " classes"] | None:
     """Two-sided p values of the signed-rank test (Wilcoxon 1945) on the paired scores of each class.
 
-    Zero differences are dropped. SciPy's defaults choose between the exact and the approximate distribution.
-
-    Args:
-        ours: scores of one run; NaN where undefined.
-        theirs: scores of the other run, for the same subjects in the same order.
+    The scores of two runs, NaN where undefined, are of the same subjects in the same order. Zero differences are
+    dropped. SciPy's defaults choose between the exact and the approximate distribution.
 
     Returns:
         1 if all differences are zero; NaN for a class that is defined in both runs for fewer than 8 subjects. None

@@ -50,19 +50,12 @@ class SurfaceTable(NamedTuple):
 
 
 def row(
-    truth: UInt8[np.ndarray, "*pixels"],
-    prediction: UInt8[np.ndarray, "*pixels"],
-    spacing: Sequence[float],
+    truth: UInt8[np.ndarray, "*pixels"], prediction: UInt8[np.ndarray, "*pixels"], spacing: Sequence[float]
 ) -> SurfaceTable:
-    """The surface scores of one slice or volume. A slice of 256x256 takes about 10 ms.
+    """The surface scores of one slice (rows, columns) or volume (slices, rows, columns): arrays of shape `(3,)`.
 
-    Args:
-        truth: true classes 0 to 3 of a slice (rows, columns) or a volume (slices, rows, columns).
-        prediction: predicted classes, in the same shape.
-        spacing: mm from one pixel to the next along each axis of the arrays.
-
-    Returns:
-        Arrays of shape `(3,)`.
+    They are of the true and the predicted classes, 0 to 3; `spacing` is mm from one pixel to the next along each axis.
+    A slice of 256x256 takes about 10 ms.
     """
     scores = []
     for k in classes.FOREGROUND:
@@ -80,12 +73,7 @@ def table(rows: Iterable[SurfaceTable]) -> SurfaceTable:
 def surface_dice(near: Num[np.ndarray, "*groups"], size: Num[np.ndarray, "*groups"]) -> Float64[np.ndarray, "*groups"]:
     """Normalised surface Dice, range 0 to 1: the share of both surfaces near the other (Nikolov et al. 2018).
 
-    Args:
-        near: size of the near part of both surfaces, summed over any groups of slices.
-        size: size of both surfaces, summed over the same groups.
-
-    Returns:
-        `near / size`; NaN if there is no surface.
+    It is `near / size`, both summed over the same groups of slices; NaN if there is no surface.
     """
     with np.errstate(invalid="ignore"):
         return np.asarray(near / size)
@@ -108,15 +96,9 @@ def hausdorff(sides: tuple[Distances, Distances]) -> float:
 def surface_distances(
     true: Bool[np.ndarray, "*pixels"], predicted: Bool[np.ndarray, "*pixels"], spacing: Sequence[float]
 ) -> tuple[Distances, Distances]:
-    """The distance of each element of one surface to the nearest element of the other, in both directions.
+    """Distances from the true surface to the predicted one, and back, of masks of one shape in 2 or 3 dimensions.
 
-    Args:
-        true: mask of 2 or 3 dimensions.
-        predicted: mask of the same shape.
-        spacing: mm from one pixel to the next along each axis.
-
-    Returns:
-        Distances from the true surface to the predicted one, and from the predicted surface to the true one.
+    `spacing` is that of `row`.
     """
     found = ndimage.find_objects((true | predicted).astype(np.uint8))
     box = found[0] if found else ()

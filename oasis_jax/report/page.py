@@ -17,12 +17,7 @@ from oasis_jax.system.files import printable
 
 
 def report(result: Result, curves: Path) -> str:
-    """The report as HTML.
-
-    Args:
-        result: the evaluation.
-        curves: picture of the training curves; left out if the file does not exist.
-    """
+    """The report as HTML, with the training curves of the file `curves` if it exists."""
     metrics = result.metrics
     title = f"{metrics.data}, {metrics.split}: {tables.size(metrics.scores)}"
     pixels = "spacing of the pixels unknown, or different in each volume"

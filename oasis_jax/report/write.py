@@ -14,10 +14,7 @@ from oasis_jax.system.files import atomic_folder, printable
 def write_evaluation(result: Result, folder: Path, curves: Path) -> None:
     """Write all files of an evaluation to a folder, which is replaced if it exists; print its table. Process 0 only.
 
-    Args:
-        result: the evaluation.
-        folder: the folder to write.
-        curves: picture of the training curves; left out of the report if the file does not exist.
+    The report shows the training curves of the file `curves` if it exists.
 
     Raises:
         OSError: the files cannot be written; the table is printed already.
