@@ -56,7 +56,7 @@ def _definitions() -> list[str]:
 
 
 def _data(result: Result) -> dict[str, Any]:
-    """The data that `slices.js` and `report.js` read."""
+    """The data that `report.js` reads."""
     evaluated, foreground = result.evaluated, result.ranking
     dice = overlap.hard_dice(evaluated.table.confusion)
     rows = []

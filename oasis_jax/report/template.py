@@ -16,7 +16,7 @@ TableRow = tuple[str, list[str]]
 """The name and the cells of a row of `table.html`."""
 
 CLASSES = [{"name": name, "colour": colour} for name, colour in zip(NAMES, COLOURS.tolist(), strict=True)]
-"""The classes, for `slices.js`."""
+"""The classes, for `page.js`."""
 
 ERROR = (204, 121, 167)
 """RGB of a wrong pixel: reddish purple of the Okabe-Ito palette. Colour-blind readers can see that it is no class."""
