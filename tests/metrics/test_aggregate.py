@@ -3,12 +3,6 @@ import numpy as np
 from oasis_jax.metrics import aggregate
 
 
-def test_rows_of_a_group_are_added_wherever_they_stand() -> None:
-    names, total = aggregate.sums(np.array([[1, 2], [10, 20], [100, 200]], np.int32), ["b", "a", "b"])
-    assert names == ["a", "b"]
-    assert total.tolist() == [[10, 20], [101, 202]]
-
-
 def test_sums_of_narrow_numbers_do_not_overflow() -> None:
     many = np.full((2**10, 1), 2**24 + 1, np.int32)
     assert aggregate.sums(many, ["a"] * len(many))[1].item() == 2**10 * (2**24 + 1)
