@@ -1,5 +1,6 @@
 """Pages in headless Chromium, 390 pixels wide and offline; tests that use it skip where there is none."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,11 @@ def open_page(path: Path, ready: str | None = "") -> Iterator[Any]:
         yield tab
         browser.close()
     assert not errors
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """What the scripts of a page read."""
+    return json.loads(page.split('id="data">')[1].split("</script>")[0])
 
 
 def settled(tab: Any, before: str) -> str:

@@ -1,14 +1,12 @@
 """The pages of a prediction: each needs no other file, shows all notes, and works on a phone."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from browser import open_page
+from browser import data_of, open_page
 from checked import present
 from helpers import FRAMING, brain, save, stand_in
 
@@ -38,10 +36,6 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segmentation, Fi
 
 def page_of(volume: Segmentation, summary: FileSummary) -> str:
     return pages.volume_page(volume, present(volume.input.volume), summary, "axial")
-
-
-def data_of(page: str) -> dict[str, Any]:
-    return json.loads(page.split('id="data">')[1].split("</script>")[0])
 
 
 def check_alone(page: str) -> None:

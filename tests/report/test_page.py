@@ -1,6 +1,5 @@
 """The report is one file that needs no other file, shows the correct scores, and works in a browser."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import open_page, pixels, settled
+from browser import data_of, open_page, pixels, settled
 from helpers import blob, evaluated, finished_result
 
 from oasis_jax.classes import CLASSES
@@ -45,11 +44,11 @@ def test_the_report_needs_no_other_file_and_no_name_becomes_markup(page: str) ->
     assert "<b>&bob" not in page
     assert "<i>mine" not in page
     assert "<u>r" not in page
-    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
-    assert [row["subject"] for row in data["slices"]][3] == "<b>&bob</b>"
-    wrong = [int(re.findall(r"(\d+) wrong pixels", row["text"])[0]) for row in data["slices"]]
+    slices = data_of(page)["slices"]
+    assert slices[3]["subject"] == "<b>&bob</b>"
+    wrong = [int(re.findall(r"(\d+) wrong pixels", row["text"])[0]) for row in slices]
     assert wrong == [0, 10, 20, 30, 40, 50, 60, 70, 0]
-    assert data["slices"][-1]["foreground"] is None
+    assert slices[-1]["foreground"] is None
     for value in evaluation().metrics.scores.hard_dice_pooled.values():
         assert f"<td>{value:.4f}</td>" in page
 

@@ -2,14 +2,13 @@
 
 import base64
 import gzip
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from browser import open_page
+from browser import data_of, open_page
 from checked import load, present
 from helpers import save
 from nibabel.affines import apply_affine
@@ -52,10 +51,6 @@ def segmented(folder: Path, spacing: Spacing = (1, 1, 1), way: str = "RAS", axis
 def page_of(file: Segmentation, axis: Axis = "axial") -> str:
     trained = Trained(Cut(axis, (0.3, 0.7)), dict.fromkeys(MEASURES, (0.0, 255.0)))
     return volume_page(file, present(file.input.volume), file_summary(file, trained), axis)
-
-
-def data_of(page: str) -> dict[str, Any]:
-    return json.loads(page.split('id="data">')[1].split("</script>")[0])
 
 
 def low(data: dict[str, Any], axis: int) -> int:
