@@ -1,4 +1,4 @@
-"""A whole evaluation: all scores of slices, subjects and scans, in the tables for users."""
+"""A whole evaluation: all scores of slices, subjects and scans, in the tables for users and the files for programs."""
 
 import csv
 import json
@@ -11,18 +11,20 @@ from checked import present
 from helpers import SMALL, blob, command, evaluated, finished_result, write_tree
 from PIL import Image
 
+from oasis_jax.classes import CLASSES, NAMES
 from oasis_jax.data.slices import Slice, folders
-from oasis_jax.evaluation import tissue
+from oasis_jax.evaluation import record, tissue
 from oasis_jax.evaluation.counting import Evaluated
-from oasis_jax.evaluation.record import SubjectCounts
+from oasis_jax.evaluation.record import Metrics, SubjectCounts, read_record
+from oasis_jax.evaluation.result import Result
 from oasis_jax.evaluation.scores import Scores
 from oasis_jax.geometry import Spacing
 from oasis_jax.metrics import agreement, surface
 from oasis_jax.report.write import write_evaluation
 from oasis_jax.system import records
+from oasis_jax.system.errors import UserError
 
 metrics_of = pytest.importorskip("sklearn.metrics")
-NAMES = ("background", "CSF", "gray matter", "white matter")
 
 
 def made_up(seed: int, cases: Sequence[tuple[str, str, int]], spacing: Spacing | None = (1.0, 1.0, 1.0)) -> Evaluated:
@@ -36,20 +38,19 @@ def made_up(seed: int, cases: Sequence[tuple[str, str, int]], spacing: Spacing |
     return evaluated(pairs, {case: subject for case, subject, _ in cases}, slices, predictions, spacing)
 
 
-def measure(evaluation: Evaluated) -> tuple[Scores, SubjectCounts]:
-    result = finished_result(evaluation)
-    return result.metrics.scores, result.counts
+def scores_of(evaluation: Evaluated) -> Scores:
+    return finished_result(evaluation).metrics.scores
 
 
 CASES = [("1", "anna", 3), ("2", "bob", 1), ("3", "anna", 2)]
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluated, Path]:
-    evaluation = made_up(0, CASES)
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
+    result = finished_result(made_up(0, CASES))
     folder = tmp_path_factory.mktemp("result") / "evaluation"
-    write_evaluation(finished_result(evaluation), folder, Path("nowhere"))
-    return evaluation, folder
+    write_evaluation(result, folder, Path("nowhere"))
+    return result, folder
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -64,9 +65,8 @@ def expected(truth: np.ndarray, prediction: np.ndarray, k: int) -> dict[str, flo
     return {name: getattr(metrics_of, f"{call}_score")(true, predicted) for name, call in names.items()}
 
 
-def test_per_slice_scores_are_those_of_the_pixels(written: tuple[Evaluated, Path]) -> None:
-    evaluation, folder = written
-    rows = table(folder / "per_slice.csv")
+def test_per_slice_scores_are_those_of_the_pixels(written: tuple[Result, Path]) -> None:
+    evaluation, rows = written[0].evaluated, table(written[1] / "per_slice.csv")
     assert len(rows) == 4 * len(evaluation.pairs)
     for i, (pair, (_, truth), prediction) in enumerate(
         zip(evaluation.pairs, evaluation.slices, evaluation.predictions, strict=True)
@@ -84,9 +84,9 @@ def test_per_slice_scores_are_those_of_the_pixels(written: tuple[Evaluated, Path
                 assert row["hd95_mm"] == row["surface_dice"] == ""
 
 
-def test_per_subject_scores_are_those_of_all_its_pixels(written: tuple[Evaluated, Path]) -> None:
-    evaluation, folder = written
-    rows = {(row["subject"], row["class"]): row for row in table(folder / "per_subject.csv")}
+def test_per_subject_scores_are_those_of_all_its_pixels(written: tuple[Result, Path]) -> None:
+    evaluation, each = written[0].evaluated, written[0].metrics.scores.hard_dice_per_subject.each
+    rows = {(row["subject"], row["class"]): row for row in table(written[1] / "per_subject.csv")}
     assert len(rows) == 8
     for subject, count in (("anna", 5), ("bob", 1)):
         own = [i for i, name in enumerate(evaluation.slice_subjects) if name == subject]
@@ -96,31 +96,28 @@ def test_per_subject_scores_are_those_of_all_its_pixels(written: tuple[Evaluated
             assert int(rows[subject, name]["slices"]) == count
             for score, value in expected(truth, prediction, k).items():
                 assert float(rows[subject, name][score]) == pytest.approx(value, abs=1e-6)
+            assert each[subject][name] == pytest.approx(float(rows[subject, name]["hard_dice"]), abs=1e-6)
         sides = surface.table(surface.row(*pair, (1.0, 1.0)) for pair in zip(truth, prediction, strict=True))
         csf = rows[subject, "CSF"]
         assert float(csf["surface_dice"]) == pytest.approx(sides.near[:, 0].sum() / sides.size[:, 0].sum(), abs=1e-6)
         assert float(csf["hd95_mm"]) == pytest.approx(sides.hausdorff[:, 0].mean(), abs=1e-6)
 
 
-def test_pooled_and_subject_scores_are_those_of_all_their_pixels_together() -> None:
-    evaluation = made_up(5, [("1", "a", 2), ("2", "b", 1), ("3", "c", 3)])
+def test_pooled_scores_are_those_of_all_pixels_and_statistics_are_over_subjects(written: tuple[Result, Path]) -> None:
+    evaluation, scores = written[0].evaluated, written[0].metrics.scores
     truth, prediction = np.stack([truth for _, truth in evaluation.slices]), np.stack(evaluation.predictions)
-    subjects, scores = np.array(evaluation.slice_subjects), measure(evaluation)[0]
-    by_subject, own = scores.hard_dice_per_subject, [subjects == name for name in "abc"]
     for k, name in enumerate(NAMES):
         for pooled, score in expected(truth, prediction, k).items():
             assert getattr(scores, f"{pooled}_pooled")[name] == pytest.approx(score)
-        each = [expected(truth[rows], prediction[rows], k)["hard_dice"] for rows in own]
-        assert [by_subject.each[subject][name] for subject in "abc"] == pytest.approx(each)
-        assert by_subject.mean[name] == pytest.approx(np.mean(each))
-        assert by_subject.standard_deviation[name] == pytest.approx(np.std(each, ddof=1))
-        assert by_subject.worst[name] == pytest.approx(min(each))
-    foreground = [np.mean([present(by_subject.each[subject][name]) for name in NAMES[1:]]) for subject in "abc"]
-    assert by_subject.worst["foreground mean"] == pytest.approx(min(foreground))
-    assert by_subject.standard_deviation["foreground mean"] == pytest.approx(np.std(foreground, ddof=1))
-    pooled = scores.hard_dice_pooled
-    assert pooled["foreground mean"] == pytest.approx(np.mean([present(pooled[name]) for name in NAMES[1:]]))
-    assert (scores.slices, scores.subjects) == (6, 3)
+    dice = scores.hard_dice_per_subject
+    for name in CLASSES:
+        values = [present(own[name]) for own in dice.each.values()]
+        assert dice.mean[name] == pytest.approx(np.mean(values))
+        assert dice.standard_deviation[name] == pytest.approx(np.std(values, ddof=1))
+        assert dice.worst[name] == pytest.approx(min(values))
+    for own in (scores.hard_dice_pooled, *dice.each.values()):
+        assert own["foreground mean"] == pytest.approx(np.mean([present(own[name]) for name in NAMES[1:]]))
+    assert (scores.slices, scores.subjects) == (6, 2)
 
 
 def test_slices_are_ranked_by_the_foreground_classes_they_have() -> None:
@@ -134,9 +131,8 @@ def test_slices_are_ranked_by_the_foreground_classes_they_have() -> None:
     assert ranking[1:].tolist() == pytest.approx([1.0, 2 * 2 / 6])
 
 
-def test_tissue_is_measured_by_scan_in_ml(written: tuple[Evaluated, Path]) -> None:
-    evaluation, folder = written
-    rows = table(folder / "tissue.csv")
+def test_tissue_is_measured_by_scan_in_ml(written: tuple[Result, Path]) -> None:
+    evaluation, rows = written[0].evaluated, table(written[1] / "tissue.csv")
     assert [(row["case"], row["subject"]) for row in rows[::3]] == [("1", "anna"), ("2", "bob"), ("3", "anna")]
     for row in rows:
         own = [i for i, pair in enumerate(evaluation.pairs) if pair.case == row["case"]]
@@ -150,13 +146,13 @@ def test_the_unit_depends_on_the_spacing() -> None:
     assert tissue.unit((0.5, 2.0, 4.0)) == ("ml", pytest.approx(0.004))
     assert tissue.unit((0.5, 2.0, None)) == ("cm²", pytest.approx(0.01))
     assert tissue.unit(None) == ("pixels", 1.0)
-    assert measure(made_up(0, CASES, None))[0].surfaces is None
-    assert measure(made_up(0, CASES, (2.0, 2.0, None)))[0].tissue.unit == "cm²"
+    assert scores_of(made_up(0, CASES, None)).surfaces is None
+    assert scores_of(made_up(0, CASES, (2.0, 2.0, None))).tissue.unit == "cm²"
 
 
 def test_agreement_is_over_scans_and_a_rescan_is_compared_with_the_first() -> None:
     cases = [*((str(i), f"s{i}", 2) for i in range(8)), ("9", "s0", 1)]
-    measured = measure(made_up(1, cases))[0].tissue
+    measured = scores_of(made_up(1, cases)).tissue
     true, predicted = (
         np.array([list(getattr(scan, side).values()) for scan in measured.each.values()])
         for side in ("true", "predicted")
@@ -172,7 +168,7 @@ def test_agreement_is_over_scans_and_a_rescan_is_compared_with_the_first() -> No
         assert list(side.mean_difference.values()) == pytest.approx(difference)
         percent = 100 * difference / ((values[0] + values[8]) / 2)
         assert list(side.percent.values()) == pytest.approx(percent)
-    few = measure(made_up(1, cases[:7]))[0].tissue
+    few = scores_of(made_up(1, cases[:7])).tissue
     assert few.retest is None
     assert None not in few.bias.values()
     assert few.low == few.high == few.icc == dict.fromkeys(NAMES[1:])
@@ -180,7 +176,7 @@ def test_agreement_is_over_scans_and_a_rescan_is_compared_with_the_first() -> No
 
 def test_from_eight_subjects_on_every_pooled_score_has_an_interval_that_holds_it() -> None:
     cases = [(str(i), f"s{i}", 2) for i in range(8)]
-    few, many = measure(made_up(2, cases[:7]))[0], measure(made_up(2, cases))[0]
+    few, many = scores_of(made_up(2, cases[:7])), scores_of(made_up(2, cases))
     for scores in (few, present(few.surfaces), *few.baselines.values()):
         assert set(scores.intervals.values()) == {None}
     for scores in (many, present(many.surfaces), *many.baselines.values()):
@@ -198,7 +194,8 @@ def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated() ->
     evaluation = made_up(3, CASES)
     slices = [(image, np.minimum(truth, 2)) for image, truth in evaluation.slices]
     predictions = [np.minimum(p, 2) for p in evaluation.predictions]
-    scores, counts = measure(evaluated(evaluation.pairs, evaluation.subjects, slices, predictions))
+    result = finished_result(evaluated(evaluation.pairs, evaluation.subjects, slices, predictions))
+    scores = result.metrics.scores
     dice, surfaces = scores.hard_dice_per_subject, present(scores.surfaces)
     for values in (scores.hard_dice_pooled, dice.mean, surfaces.surface_dice_pooled, scores.tissue.icc):
         assert values["white matter"] is None
@@ -207,11 +204,40 @@ def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated() ->
     assert surfaces.without_class["white matter"] == scores.slices_without_class["white matter"] == len(slices)
     assert scores.soft_dice_per_slice["white matter"] == 0
     assert present(scores.hard_dice_pooled["CSF"]) > 0.5
-    json.dumps(records.to_json([scores, counts]), allow_nan=False)
-    scores = measure(made_up(4, [("1", "anna", 1)]))[0]
+    assert record.text(result.metrics)
+    assert record.text(result.counts)
+    result = finished_result(made_up(4, [("1", "anna", 1)]))
+    scores = result.metrics.scores
     assert scores.hard_dice_per_subject.standard_deviation["CSF"] is None
     assert scores.tissue.low["CSF"] is None
-    json.dumps(records.to_json(scores), allow_nan=False)
+    assert record.text(result.metrics)
+
+
+def test_the_files_come_back_as_they_were(tmp_path: Path) -> None:
+    written = finished_result(made_up(6, [(str(i), f"s{i}", 1) for i in range(8)]), ("r", "q"))
+    metrics, subjects = tmp_path / "metrics.json", tmp_path / "subjects.json"
+    metrics.write_text(record.text(written.metrics))
+    subjects.write_text(record.text(written.counts))
+    assert read_record(Metrics, metrics) == written.metrics
+    assert written.metrics.averaged is not None
+    assert records.to_json(read_record(SubjectCounts, subjects)) == records.to_json(written.counts)
+
+
+def test_an_older_file_is_read_if_it_holds_all_required_fields_and_others_are_refused(
+    written: tuple[Result, Path], tmp_path: Path
+) -> None:
+    file, content = tmp_path / "metrics.json", records.to_json(written[0].metrics)
+    older = {name: value for name, value in content.items() if name not in ("schema", "averaged")}
+    file.write_text(json.dumps(older))
+    assert read_record(Metrics, file).scores == written[0].metrics.scores
+    for other, sentence in (
+        (content | {"schema": 2}, "Metrics.schema is 2 and must be 1"),
+        (older | {"step": "7"}, "Metrics.step is '7' and must be int"),
+        (older | {"scores": content["scores"] | {"baselines": {}}}, "Metrics.scores.baselines has no otsu"),
+    ):
+        file.write_text(json.dumps(other))
+        with pytest.raises(UserError, match=f"wrote it .{sentence}.: evaluate {tmp_path.name} again"):
+            read_record(Metrics, file)
 
 
 def test_splits_without_a_class_are_evaluated_to_the_end(tmp_path: Path) -> None:
@@ -230,12 +256,8 @@ def test_splits_without_a_class_are_evaluated_to_the_end(tmp_path: Path) -> None
     rows = table(run / "evaluation/test/per_subject.csv")
     assert [row["slices"] for row in rows if row["class"] == "CSF"] == ["4", "1"]
     assert (run / "evaluation/test/report.html").stat().st_size > 10_000
-    # With another spacing, or after scores of another version, the same command evaluates again.
-    metrics = run / "evaluation/test/metrics.json"
-    for spacing, damage in ((["2", "2", "None"], {}), (["2", "2", "None"], {"tissue": {}})):
-        content = json.loads(metrics.read_text())
-        metrics.write_text(json.dumps(content | {"scores": content["scores"] | damage}))
-        done = command("train", *words, "--train.epochs", "1", "--data.spacing-mm", *spacing)
-        assert done.returncode == 0, done.stderr
-        assert json.loads(metrics.read_text())["spacing_mm"] == [2, 2, None]
-        assert "cm² a scan" in done.stdout
+    # With another spacing, the same command evaluates again.
+    done = command("train", *words, "--train.epochs", "1", "--data.spacing-mm", "2", "2", "None")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "evaluation/test/metrics.json").read_text())["spacing_mm"] == [2, 2, None]
+    assert "cm² a scan" in done.stdout

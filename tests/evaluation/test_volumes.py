@@ -2,31 +2,24 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from checked import load, present
-from helpers import ALL_WAYS, assert_mistake, brain, by_grey, command, patterns, save, stand_in
+from helpers import ALL_WAYS, assert_mistake, brain, command, patterns, save, stand_in
 
-from oasis_jax.classes import Tissue
+from oasis_jax.classes import TISSUES
 from oasis_jax.data.study import Scan, classes_on
 from oasis_jax.evaluation import volumes
-from oasis_jax.evaluation.result import Result
-from oasis_jax.inference.segment import Labels
 from oasis_jax.metrics import surface
 from oasis_jax.report.write import write_evaluation
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.nifti import read_volume
 
-VALUES = ((0,), (1,), (2,), (3,))
-
-
-def evaluate(scans: list[Scan]) -> Result:
-    result, problems = volumes.evaluate_volumes(scans, stand_in(), values=VALUES, data="study")
-    assert not problems
-    return result
+evaluate = partial(volumes.evaluate_volumes, values=((0,), (1,), (2,), (3,)), data="study")
 
 
 def scan(folder: Path, name: str, subject: str, spacing: tuple[float, float, float], way: str, wrong: int = 0) -> Scan:
@@ -43,20 +36,20 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
         scan(tmp_path, "a", "x", (1.0, 1.0, 1.0), ALL_WAYS[5], wrong=2),
         scan(tmp_path, "b", "y", (1.0, 1.0, 2.0), ALL_WAYS[20]),
     ]
-    evaluation, metrics, _, _ = evaluate(scans)
-    scores = metrics.scores
+    result, problems = evaluate(scans, stand_in())
+    evaluation, scores = result.evaluated, result.metrics.scores
+    assert not problems
     assert evaluation.whole
+    found = present(evaluation.surfaces)
     assert [len([p for p in evaluation.pairs if p.case == case]) for case in ("x-a", "y-b")] == [30, 15]
     for i, (case, spacing) in enumerate((("x-a", (1.0, 1.0, 1.0)), ("y-b", (1.0, 1.0, 2.0)))):
         own = [k for k, pair in enumerate(evaluation.pairs) if pair.case == case]
         truth = np.stack([evaluation.slices[k][1] for k in own])
         predicted = np.stack([evaluation.predictions[k] for k in own])
         wanted = surface.row(truth, predicted, (spacing[2], *spacing[:2]))
-        assert evaluation.surfaces is not None
-        np.testing.assert_allclose(evaluation.surfaces.hausdorff[i], wanted.hausdorff)
-        np.testing.assert_allclose(evaluation.surfaces.near[i], wanted.near)
-        names: tuple[tuple[Tissue, int], ...] = (("CSF", 1), ("white matter", 3))
-        for name, k in names:
+        np.testing.assert_allclose(found.hausdorff[i], wanted.hausdorff)
+        np.testing.assert_allclose(found.near[i], wanted.near)
+        for k, name in enumerate(TISSUES, 1):
             amount = scores.tissue.each[case].true[name]
             assert amount == pytest.approx((truth == k).sum() * np.prod(spacing) / 1000)
         counts = np.bincount((4 * truth.astype(int) + predicted).ravel(), minlength=16).reshape(4, 4)
@@ -66,8 +59,7 @@ def test_counts_surfaces_and_millilitres_are_those_of_the_volumes(tmp_path: Path
     dice = scores.hard_dice_per_subject.each
     # The labels of x are shifted. The slices of y are thick, which only makes rings of tissue rough.
     assert present(dice["x"]["CSF"]) + 0.1 < present(dice["y"]["CSF"])
-    assert evaluation.surfaces is not None
-    assert evaluation.surfaces.hausdorff[0, 0] >= 1  # CSF of x
+    assert found.hausdorff[0, 0] >= 1  # CSF of x
 
 
 def test_the_command_writes_a_report_of_volumes_and_names_mistakes(finished: Path, study: Path) -> None:
@@ -105,30 +97,18 @@ def test_bad_scans_are_named_and_the_others_are_evaluated(tmp_path: Path) -> Non
     bad.label.write_bytes(b"no volume")
     far = scan(tmp_path, "d", "w", (1.0, 1.0, 1.0), "RAS")
     nib.save(nib.Nifti1Image(np.full((37, 50, 30), 9, np.uint8), np.eye(4)), far.label)
-    labelled = 0
-
-    def counting(frames: np.ndarray) -> Labels:
-        nonlocal labelled
-        labelled += len(frames)
-        return by_grey(frames)
-
-    def run(scans: list[Scan]) -> tuple[Result, list[str]]:
-        return volumes.evaluate_volumes(scans, stand_in(counting), values=VALUES, data="study")
-
-    result, problems = run([bad, sound, far, other])
+    result, problems = evaluate([bad, sound, far, other], stand_in())
     evaluation = result.evaluated
     assert "2 of 4 scans could not be evaluated and are left out." in result.metrics.scores.caveats
     assert evaluation.cases == ["x-a", "y-b"]
     assert set(evaluation.subjects) == {"x-a", "y-b"}
-    assert evaluation.surfaces is not None
-    assert len(evaluation.surfaces.hausdorff) == 2
+    assert len(present(evaluation.surfaces).hausdorff) == 2
     assert len(problems) == 2
     assert f"{bad.label} cannot be read as a volume" in problems[0]
     assert str(far.label) in problems[1]
-    labelled = 0
+    unasked = stand_in(lambda frames: pytest.fail("all labels are checked before the network runs"))
     with pytest.raises(UserError, match=r"(?s)None of the volumes.*no NIfTI.*which belong to no class"):
-        run([bad, far])
-    assert labelled == 0  # all labels are checked before the network runs
+        evaluate([bad, far], unasked)
 
 
 def test_a_sheared_volume_has_millilitres_but_no_surfaces(tmp_path: Path) -> None:
@@ -137,7 +117,7 @@ def test_a_sheared_volume_has_millilitres_but_no_surfaces(tmp_path: Path) -> Non
     affine[0, 1], affine[1, 2] = 0.1, 0.4  # within the slices, and from one to the next
     for name, array in (("i", values), ("l", truth)):
         nib.save(nib.Nifti1Image(array, affine), tmp_path / f"{name}.nii")
-    result = evaluate([Scan("s", "", tmp_path / "i.nii", tmp_path / "l.nii")])
+    result, _ = evaluate([Scan("s", "", tmp_path / "i.nii", tmp_path / "l.nii")], stand_in())
     scores = result.metrics.scores
     assert result.evaluated.surfaces is None
     assert scores.surfaces is None
