@@ -71,32 +71,21 @@ class Comparison:
 
 def paired(ours: Evaluation, theirs: Evaluation, subjects: Sequence[str]) -> Comparison:
     """Compare two evaluations of the same subjects, which have these names, in the same order."""
-    scores = {
-        name: _differences(score, ours.counts[name], theirs.counts[name], subjects)
-        for name, (_, score) in SCORES.items()
-        if name in ours.counts and name in theirs.counts
-    }
+    scores: dict[str, ScoreComparison] = {}
+    for name in [name for name in SCORES if name in ours.counts and name in theirs.counts]:
+        score, both = SCORES[name][1], (ours.counts[name], theirs.counts[name])
+        pooled, each = [score(counts.sum(0)) for counts in both], [score(counts) for counts in both]
+        p = significance.wilcoxon(*(values[:, classes.FOREGROUND] for values in each))
+        scores[name] = ScoreComparison(
+            ours=named(CLASSES, pooled[0]),
+            theirs=named(CLASSES, pooled[1]),
+            difference=named(CLASSES, pooled[0] - pooled[1]),
+            interval=ends_by_class(bootstrap.paired_interval(score, *both)),
+            p=None if p is None else named(TISSUES, p),
+            p_holm=None if p is None else named(TISSUES, significance.holm(p)),
+            each={subject: named(CLASSES, row) for subject, row in zip(subjects, each[0] - each[1], strict=True)},
+        )
     return Comparison(ours.name, theirs.name, len(subjects), scores)
-
-
-def _differences(
-    score: Score,
-    ours: Num[np.ndarray, "subjects ..."],
-    theirs: Num[np.ndarray, "subjects ..."],
-    subjects: Sequence[str],
-) -> ScoreComparison:
-    pooled = score(ours.sum(0)), score(theirs.sum(0))
-    each = score(ours), score(theirs)
-    p = significance.wilcoxon(*(values[:, classes.FOREGROUND] for values in each))
-    return ScoreComparison(
-        ours=named(CLASSES, pooled[0]),
-        theirs=named(CLASSES, pooled[1]),
-        difference=named(CLASSES, pooled[0] - pooled[1]),
-        interval=ends_by_class(bootstrap.paired_interval(score, ours, theirs)),
-        p=None if p is None else named(TISSUES, p),
-        p_holm=None if p is None else named(TISSUES, significance.holm(p)),
-        each={name: named(CLASSES, row) for name, row in zip(subjects, each[0] - each[1], strict=True)},
-    )
 
 
 def read_evaluations(folders: Sequence[Path], split: str) -> tuple[tuple[str, ...], list[Evaluation], str]:
