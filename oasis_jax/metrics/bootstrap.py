@@ -20,13 +20,10 @@ Score = Callable[[Num[np.ndarray, "..."]], Float[np.ndarray, "..."]]
 def interval(score: Score, counts: Num[np.ndarray, "subjects ..."]) -> Float64[np.ndarray, "2 ..."] | None:
     """95 % percentile bootstrap interval of a pooled score (Efron & Tibshirani 1993, chapter 13).
 
-    Each resample draws S of the S subjects with replacement, adds their counts and scores the sum; integers are exact
-    below 2**53. The ends are the 2.5th and 97.5th percentiles. For a mean over subjects, give counts `(S, 2, classes)`:
-    the score of each subject (0 if undefined), and whether it is defined; let `score` divide the two sums.
-
-    Args:
-        score: the score.
-        counts: sums over the slices of each subject.
+    Each resample draws S of the S subjects with replacement, adds their counts, which are sums over the slices of a
+    subject, and scores the sum; integers are exact below 2**53. The ends are the 2.5th and 97.5th percentiles. For a
+    mean over subjects, give counts `(S, 2, classes)`: the score of each subject (0 if undefined), and whether it is
+    defined; let `score` divide the two sums.
 
     Returns:
         The low and the high end of each score, without resamples in which it is undefined; NaN if it is in all. None

@@ -25,7 +25,15 @@ def wilcoxon(
     """
     if len(ours) < FEWEST_SUBJECTS:
         return None
-    return np.array([_wilcoxon(column[~np.isnan(column)]) for column in (ours - theirs).T])
+    from scipy import stats  # takes a second to import, and most commands do no test
+
+    test: Any = stats.wilcoxon
+    p = np.full(ours.shape[1], np.nan)
+    for k, column in enumerate((ours - theirs).T):
+        differences = column[~np.isnan(column)]
+        if len(differences) >= FEWEST_SUBJECTS:
+            p[k] = test(differences).pvalue if differences.any() else 1
+    return p
 
 
 def holm(p: Float[np.ndarray, " classes"]) -> Float64[np.ndarray, " classes"]:
@@ -38,14 +46,3 @@ def holm(p: Float[np.ndarray, " classes"]) -> Float64[np.ndarray, " classes"]:
     order = np.argsort(p)[: (~np.isnan(p)).sum()]
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
     return adjusted
-
-
-def _wilcoxon(differences: Float[np.ndarray, " subjects"]) -> float:
-    if len(differences) < FEWEST_SUBJECTS:
-        return np.nan
-    if not differences.any():
-        return 1.0
-    from scipy import stats  # takes a second to import, and most commands do no test
-
-    result: Any = stats.wilcoxon(differences)
-    return float(result.pvalue)
