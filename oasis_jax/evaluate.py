@@ -101,11 +101,7 @@ def evaluate(arguments: Arguments) -> None:
     split = "volumes" if whole else arguments.slices.split or runs[0].config.train.evaluate
     folder = _output_folder(runs, arguments, split)
     sharding.configure_jax()
-    problems: list[str] = []
-    if whole:
-        result, problems = _on_volumes(runs, arguments)
-    else:
-        result = _on_split(runs, arguments, split)
+    result, problems = _on_volumes(runs, arguments) if whole else (_on_split(runs, arguments, split), [])
     write_evaluation(result, folder, runs[0].curves)
     if problems:
         listing = "\n".join(f"  {problem}" for problem in problems)

@@ -27,15 +27,8 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
     for run in networks.runs:
         unet.check_frame(run.config.model, tree.size)
     batch = -(-config.train.batch // mesh.size) * mesh.size  # as in training, rounded up to share it among all devices
-    counted = counting.count_slices(
-        counting.compiled_eval_step(config, networks.apply(), mesh),
-        networks.params,
-        source,
-        config.data,
-        batch,
-        mesh,
-        f"Evaluating {split}",
-    )
+    step = counting.compiled_eval_step(config, networks.apply(), mesh)
+    counted = counting.count_slices(step, networks.params, source, config.data, batch, mesh, f"Evaluating {split}")
     spacing = {pair.case: tree.spacing[pair.case] for pair in pairs}
     in_plane = [mm[:2] for pair in pairs if (mm := spacing[pair.case]) is not None]
     surfaces = None
@@ -49,11 +42,5 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
             surfaces = surface.table(console.track(rows, len(pairs), "Surfaces"))
     table, predictions = counting.joined(list(counted))
     evaluated = Evaluated(pairs, tree.subjects, source, list(predictions), table, surfaces, spacing)
-    return finish(
-        networks,
-        evaluated,
-        data="phantoms" if config.data.root is None else plain_name(tree.root),
-        split=split,
-        fingerprint=tree.fingerprints[split],
-        caveats=CAUTIONS.get(split, ()),
-    )
+    data, fingerprint = "phantoms" if config.data.root is None else plain_name(tree.root), tree.fingerprints[split]
+    return finish(networks, evaluated, data=data, split=split, fingerprint=fingerprint, caveats=CAUTIONS.get(split, ()))
