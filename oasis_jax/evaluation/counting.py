@@ -63,11 +63,6 @@ class Evaluated(NamedTuple):
         """The subject of each slice."""
         return [self.subjects[pair.case] for pair in self.pairs]
 
-    @property
-    def cases(self) -> list[str]:
-        """Each case once, sorted."""
-        return sorted({pair.case for pair in self.pairs})
-
 
 def eval_step(params: Params, batch: Batch, *, apply: Apply, cross_entropy: float = 0.0) -> dict[str, Any]:
     """The loss and the counts of each slice of a batch.

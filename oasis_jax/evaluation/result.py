@@ -84,18 +84,18 @@ def ends_by_class(interval: Float64[np.ndarray, "2 5"] | None) -> Ends | None:
 
 
 def _subject_counts(about: EvaluationRecord, evaluated: Evaluated) -> SubjectCounts:
-    subjects, surfaces = evaluated.slice_subjects, None
+    subjects, cases, surfaces = evaluated.slice_subjects, sorted({pair.case for pair in evaluated.pairs}), None
     names, confusion = aggregate.sums(evaluated.table.confusion, subjects)
     histograms = np.stack([baselines.histogram(*evaluated.slices[i]) for i in range(len(evaluated.pairs))])
     if (table := evaluated.surfaces) is not None:
         finite = np.isfinite(table.hausdorff)
         pairs = (table.near, table.size), (np.where(finite, table.hausdorff, 0), finite)
-        rows = [evaluated.subjects[case] for case in evaluated.cases] if evaluated.whole else subjects
+        rows = [evaluated.subjects[case] for case in cases] if evaluated.whole else subjects
         surfaces = SurfaceSums(*(aggregate.sums(np.stack(pair, axis=1), rows)[1] for pair in pairs))
     return SubjectCounts(
         **vars(about),
         subjects=tuple(names),
-        spacing={case: evaluated.spacing[case] for case in evaluated.cases},
+        spacing={case: evaluated.spacing[case] for case in cases},
         confusion=confusion,
         surfaces=surfaces,
         baselines={

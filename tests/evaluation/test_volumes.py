@@ -100,7 +100,7 @@ def test_bad_scans_are_named_and_the_others_are_evaluated(tmp_path: Path) -> Non
     result, problems = evaluate([bad, sound, far, other], stand_in())
     evaluation = result.evaluated
     assert "2 of 4 scans could not be evaluated and are left out." in result.metrics.scores.caveats
-    assert evaluation.cases == ["x-a", "y-b"]
+    assert list(result.counts.spacing) == ["x-a", "y-b"]
     assert set(evaluation.subjects) == {"x-a", "y-b"}
     assert len(present(evaluation.surfaces).hausdorff) == 2
     assert len(problems) == 2
