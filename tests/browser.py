@@ -48,10 +48,10 @@ def settled(tab: Any, before: str) -> str:
     return tab.text_content("#numbers")
 
 
-def pixels(tab: Any, condition: str) -> int:
-    """How many pixels of the picture fulfil a condition on r, g, b."""
-    script = """condition => { const c = document.getElementById('picture');
+def pixels(tab: Any, condition: str, canvas: str = "#picture") -> int:
+    """How many pixels of a picture fulfil a condition on r, g, b."""
+    script = """([condition, canvas]) => { const c = document.querySelector(canvas);
         const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
         const test = new Function('r', 'g', 'b', 'return ' + condition); let n = 0;
         for (let i = 0; i < d.length; i += 4) n += test(d[i], d[i + 1], d[i + 2]); return n; }"""
-    return tab.evaluate(script, condition)
+    return tab.evaluate(script, [condition, canvas])

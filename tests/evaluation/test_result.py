@@ -241,9 +241,7 @@ def test_an_older_file_is_read_if_it_holds_all_required_fields_and_others_are_re
 
 
 def test_splits_without_a_class_are_evaluated_to_the_end(tmp_path: Path) -> None:
-    tree = write_tree(tmp_path / "bare", cases={"train": ("1", "2"), "validate": ("3",), "test": ("4", "5")}, slices=4)
-    for path in tree.glob("*_test/*_5_slice_[123].*"):
-        path.unlink()
+    tree = write_tree(tmp_path / "bare")
     for label in (*folders(tree, "validate")[1].iterdir(), *folders(tree, "test")[1].iterdir()):
         pixels = np.minimum(np.asarray(Image.open(label)), 170)
         label.unlink()
@@ -252,9 +250,7 @@ def test_splits_without_a_class_are_evaluated_to_the_end(tmp_path: Path) -> None
     words = ("--data.root", tree, "--run", run, *SMALL)
     done = command("train", *words, "--train.epochs", "1")
     assert done.returncode == 0, done.stderr
-    assert "white matter is absent from 5 slices, counted as soft Dice 0." in done.stdout
-    rows = table(run / "evaluation/test/per_subject.csv")
-    assert [row["slices"] for row in rows if row["class"] == "CSF"] == ["4", "1"]
+    assert "white matter is absent from 8 slices, counted as soft Dice 0." in done.stdout
     assert (run / "evaluation/test/report.html").stat().st_size > 10_000
     # With another spacing, the same command evaluates again.
     done = command("train", *words, "--train.epochs", "1", "--data.spacing-mm", "2", "2", "None")
