@@ -168,8 +168,7 @@ def _calibration(bins: BinCounts, subjects: Sequence[str]) -> Calibration:
         return calibration.expected_calibration_error(BinCounts(*np.moveaxis(sums, -2, 0)))
 
     interval, total = bootstrap.interval(error, counts), BinCounts(*counts.sum(0))
-    with np.errstate(invalid="ignore"):
-        confidence, accuracy = total.confidence / total.pixels, total.correct / total.pixels
+    confidence, accuracy = total.confidence / total.pixels, total.correct / total.pixels
     return Calibration(
         expected_error=plain(error(counts.sum(0))),
         interval=None if interval is None else named(("low", "high"), interval),
