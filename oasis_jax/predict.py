@@ -111,8 +111,8 @@ def _found(arguments: Arguments) -> tuple[Form, list[InputFile], Problems]:
     else:
         if len(arguments.inputs) > 1:
             raise UserError(f"{dataset} is a BIDS folder: name it alone.")
-        bids.check_values(arguments.output, arguments.values)
-        form, (files, problems) = bids.derivative(dataset, arguments.values), bids.find(dataset)
+        form = bids.derivative(dataset, arguments.output, arguments.values)
+        files, problems = bids.find(dataset)
     if not files:
         named = problems.values() or ["name PNG files, volumes or folders of them"]
         raise UserError(_listing("Nothing to label", named))

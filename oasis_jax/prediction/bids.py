@@ -54,27 +54,23 @@ def find(dataset: Path) -> tuple[list[InputFile], Problems]:
     return files, problems | unusable
 
 
-def check_values(folder: Path, values: str) -> None:
-    """Raise `UserError` if a folder is a derivative whose label volumes hold others of `VALUES`."""
-    others = [_label_table(VALUES[name]).encode() for name in VALUES if name != values]
+def derivative(dataset: Path, folder: Path, values: str) -> Form:
+    """The form of the derivative of a dataset in a folder; its label volumes hold one of `VALUES`.
+
+    Raises:
+        UserError: the folder is a derivative whose label volumes hold others of `VALUES`.
+    """
+    table = {name: tables.meanings(each, abbreviation=ABBREVIATIONS) for name, each in VALUES.items()}
+    others = [text.encode() for name, text in table.items() if name != values]
     if (folder / TABLE).is_file() and (folder / TABLE).read_bytes() in others:
         raise UserError(f"{folder} holds labels with other values than --values {values}: name another --output.")
-
-
-def derivative(dataset: Path, values: str) -> Form:
-    """The form of the derivative of a dataset; its label volumes hold one of `VALUES`."""
-    common = partial(_common, source=dataset, values=VALUES[values])
-    return Form(names, partial(_write, values=VALUES[values]), common)
+    return Form(names, partial(_write, values=VALUES[values]), _common(dataset, folder, table[values]))
 
 
 def names(file: InputFile, probabilities: bool) -> list[str]:
     """As `Form.names`; the entities of the T1w file (session, acquisition, run ...) are kept."""
     maps = [_named(file, "_dseg"), *(_probability(file, k) for k in FOREGROUND if probabilities)]
     return [f"{name}{ending}" for name in maps for ending in (".nii.gz", ".json")]
-
-
-def _label_table(values: tuple[int, ...]) -> str:
-    return tables.meanings(values, abbreviation=ABBREVIATIONS)
 
 
 def _named(file: InputFile, suffix: str) -> str:
@@ -108,9 +104,9 @@ def _json(content: dict[str, object]) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
-def _common(folder: Path, *, source: Path, values: tuple[int, ...]) -> dict[str, str]:
-    """As `Form.common`."""
-    name, link = plain_name(source), quote(os.path.relpath(source.resolve(), folder.resolve()))
+def _common(dataset: Path, folder: Path, table: str) -> dict[str, str]:
+    """As `Form.common`; `table` is the text of `dseg.tsv`."""
+    name, link = plain_name(dataset), quote(os.path.relpath(dataset.resolve(), folder.resolve()))
     about = {
         "Name": f"Tissue labels of {name}",
         "BIDSVersion": _VERSION,
@@ -120,7 +116,7 @@ def _common(folder: Path, *, source: Path, values: tuple[int, ...]) -> dict[str,
     }
     return {
         DESCRIPTION: _json(about),
-        TABLE: _label_table(values),
+        TABLE: table,
         ".bidsignore": "*.html\n*.csv\n*_overlay.png\n*_record.json\n",
         "README.md": f"# Tissue labels of {name}\n\n"
         f"`*_dseg.nii.gz` are label volumes ({TABLE} says what their values mean), `*_probseg.nii.gz` probabilities, "

@@ -12,7 +12,6 @@ from oasis_jax import overlays
 from oasis_jax.classes import NAMES, STEP
 from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.prediction import tables
 from oasis_jax.system.files import atomic_write
 from oasis_jax.volumes.finding import InputFile
 from oasis_jax.volumes.frame import take
@@ -20,8 +19,6 @@ from oasis_jax.volumes.nifti import Volume, is_volume, stacked, write_volume
 
 _TILES = 24
 """Maximum number of slices in the picture of a volume."""
-
-LABELS = "labels.tsv"
 
 
 def names(file: InputFile, probabilities: bool) -> list[str]:
@@ -49,11 +46,6 @@ def write(found: Segmentation, folder: Path, axis: Axis) -> None:
 def save_slices(path: Path, slices: np.ndarray, axis: Axis, like: Volume, meaning: str = "") -> None:
     """Write what was found for the slices of a volume, on its grid; `meaning` is that of the values of labels."""
     atomic_write(path, partial(write_volume, values=stacked(slices, axis), like=like, meaning=meaning))
-
-
-def common(folder: Path) -> dict[str, str]:
-    """The text of `labels.tsv`, by that name: the meaning of each label value in a folder."""
-    return {LABELS: tables.meanings(range(len(NAMES)))}
 
 
 def write_overlay(path: Path, found: Segmentation, axis: Axis) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from oasis_jax.classes import SHORT
+from oasis_jax.classes import COUNT, SHORT
 from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.prediction import images, pages, record, tables
@@ -25,11 +25,11 @@ class Form(NamedTuple):
     """Names of the files of one input, labels first; with its probabilities if True."""
     write: Callable[[Segmentation, Path, Axis], None]
     """Writes them to a folder."""
-    common: Callable[[Path], dict[str, str]]
-    """Of a folder: the texts of the files that say how to read its results, by name."""
+    common: dict[str, str]
+    """The texts of the files that say how to read the results in a folder, by name."""
 
 
-PLAIN = Form(images.names, images.write, images.common)
+PLAIN = Form(images.names, images.write, {"labels.tsv": tables.meanings(range(COUNT))})
 """Results have the names of their inputs."""
 
 
@@ -70,7 +70,7 @@ class Destination:
         if self.overwrite:
             return
         there = [name for file in files for name in self.there(file) if record.read(self.folder, file) is None]
-        common = [tables.TISSUE, tables.SLICES, *self.form.common(self.folder), pages.INDEX]
+        common = [tables.TISSUE, tables.SLICES, *self.form.common, pages.INDEX]
         if tables.read(self.folder / tables.TISSUE, tables.TISSUE_COLUMNS) is not None:  # it adds to the others' lines
             common = [tables.SLICES] if tables.read(self.folder / tables.SLICES, tables.SLICES_COLUMNS) is None else []
         there += [name for name in common if (self.folder / name).exists()]
@@ -155,7 +155,7 @@ class Destination:
             return 0, None
         with alone_in(self.folder) as without_locks:
             tables.write(self.folder, summaries, settings)
-            for name, text in self.form.common(self.folder).items():
+            for name, text in self.form.common.items():
                 write_text(self.folder / name, text)
             write_text(self.folder / pages.INDEX, pages.index_page(self.folder))
         return len(summaries), without_locks

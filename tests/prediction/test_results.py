@@ -19,8 +19,7 @@ from helpers import blob, brain, by_grey, command, predict_with, save, stand_in
 from oasis_jax import predict
 from oasis_jax.data.slices import write_png
 from oasis_jax.inference.segment import Labels, Segmenter
-from oasis_jax.prediction import pages, record, tables
-from oasis_jax.prediction.images import LABELS
+from oasis_jax.prediction import record, tables
 from oasis_jax.prediction.record import Settings
 from oasis_jax.prediction.results import Destination
 from oasis_jax.prediction.summary import FileSummary, SliceSummary
@@ -260,9 +259,9 @@ def test_predictions_that_end_together_lose_no_line(tmp_path: Path) -> None:
         list(pool.map(write, "abcdef"))
     expected = [f"{name}-{k}.png" for name in "abcdef" for k in range(5)]
     assert sorted(row["file"] for row in rows(tmp_path)) == expected
-    index = (tmp_path / pages.INDEX).read_text(encoding="utf-8")
+    index = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert all(name in index for name in expected)
-    written = {tables.TISSUE, tables.SLICES, LABELS, pages.INDEX}
+    written = {"tissue.csv", "slices.csv", "labels.tsv", "index.html"}
     assert {path.name for path in tmp_path.iterdir() if not path.name.endswith("_record.json")} == written
 
 
