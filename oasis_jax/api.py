@@ -99,15 +99,14 @@ def label(
         UserError: the scan cannot be read, its orientation is unknown, or it is no scan of a head.
     """
     check_orientation(orientation)
-    framing = model.framing
-    item = _read(scan, framing, spacing, orientation)
+    item = _read(scan, model.framing, spacing, orientation)
     (found,) = inference.label([item], model, probabilities)
     summary = file_summary(found, model.trained)
 
     def own(slices: np.ndarray) -> np.ndarray:
         if item.volume is None:
             return slices[0]
-        return np.ascontiguousarray(own_axes(stacked(slices, framing.axis), item.volume))
+        return np.ascontiguousarray(own_axes(stacked(slices, found.axis), item.volume))
 
     amounts = summary.millilitres
     return LabelledScan(

@@ -11,7 +11,6 @@ import numpy as np
 
 from oasis_jax import __version__
 from oasis_jax.classes import FOREGROUND, NAMES
-from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.prediction import images, tables
 from oasis_jax.prediction.results import Form
@@ -82,7 +81,7 @@ def _probability(file: InputFile, k: int) -> str:
     return re.sub(r"(_desc-[^_]*)?$", rf"_label-{ABBREVIATIONS[k]}\1", _named(file, ""), count=1) + "_probseg"
 
 
-def _write(found: Segmentation, folder: Path, axis: Axis, *, values: tuple[int, ...]) -> None:
+def _write(found: Segmentation, folder: Path, *, values: tuple[int, ...]) -> None:
     """As `Form.write`; the files hold `values` for the classes."""
     file, volume = found.input.source, found.input.volume
     assert volume is not None  # `find` gives no PNG files
@@ -90,7 +89,7 @@ def _write(found: Segmentation, folder: Path, axis: Axis, *, values: tuple[int, 
     meaning = "; ".join(f"{value} {name}" for value, name in sorted(zip(values, NAMES, strict=True)))
 
     def save(name: str, content: np.ndarray, what: str, meaning: str = "") -> None:
-        images.save_slices(folder / f"{name}.nii.gz", content, axis, volume, meaning)
+        images.save_slices(folder / f"{name}.nii.gz", content, found.axis, volume, meaning)
         about = {"Description": what, "Sources": [origin], "SpatialReference": origin, "Manual": False}
         write_text(folder / f"{name}.json", _json(about))
 

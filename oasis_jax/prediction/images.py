@@ -27,7 +27,7 @@ def names(file: InputFile, probabilities: bool) -> list[str]:
     return [f"{file.name}_labels{labels}", *([f"{file.name}_probabilities{arrays}"] if probabilities else [])]
 
 
-def write(found: Segmentation, folder: Path, axis: Axis) -> None:
+def write(found: Segmentation, folder: Path) -> None:
     """Write the label map of a file, and its probabilities if there are some; each appears whole or not at all."""
     volume, probabilities = found.input.volume, found.probabilities
     labels, shares = (folder / name for name in names(found.input.source, True))
@@ -38,9 +38,9 @@ def write(found: Segmentation, folder: Path, axis: Axis) -> None:
             atomic_write(shares, partial(_save_array, values=probabilities[0]))
     else:
         meaning = "; ".join(f"{k} {name}" for k, name in enumerate(NAMES))
-        save_slices(labels, found.classes, axis, volume, meaning)
+        save_slices(labels, found.classes, found.axis, volume, meaning)
         if probabilities is not None:
-            save_slices(shares, probabilities, axis, volume)
+            save_slices(shares, probabilities, found.axis, volume)
 
 
 def save_slices(path: Path, slices: np.ndarray, axis: Axis, like: Volume, meaning: str = "") -> None:
@@ -48,7 +48,7 @@ def save_slices(path: Path, slices: np.ndarray, axis: Axis, like: Volume, meanin
     atomic_write(path, partial(write_volume, values=stacked(slices, axis), like=like, meaning=meaning))
 
 
-def write_overlay(path: Path, found: Segmentation, axis: Axis) -> None:
+def write_overlay(path: Path, found: Segmentation) -> None:
     """Write the picture of a file: a PNG slice with its labels, or some slices of a volume, without and with labels.
 
     Slices of a volume are those that show brain, upright and lettered.
@@ -58,7 +58,7 @@ def write_overlay(path: Path, found: Segmentation, axis: Axis) -> None:
     else:
         brain = np.flatnonzero(found.classes.any(axis=(1, 2))).tolist() or [*range(len(found.classes))]
         shown = np.linspace(0, len(brain) - 1, min(_TILES, len(brain))).round().astype(int)
-        picture = overlays.mosaic([overlays.tile(*_shown_slice(found, brain[i]), axis) for i in shown], columns=4)
+        picture = overlays.mosaic([overlays.tile(*_shown_slice(found, brain[i]), found.axis) for i in shown], columns=4)
     atomic_write(path, partial(overlays.write_picture, pixels=picture))
 
 

@@ -6,7 +6,6 @@ Each page is one file with all its data that any browser opens, without a networ
 from pathlib import Path
 
 from oasis_jax.classes import NAMES, SHORT
-from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.prediction import tables
 from oasis_jax.prediction.summary import FileSummary, SliceSummary
@@ -14,7 +13,6 @@ from oasis_jax.prediction.voxels import packed
 from oasis_jax.report import template
 from oasis_jax.system.files import printable
 from oasis_jax.volumes.finding import stem
-from oasis_jax.volumes.nifti import Volume
 
 INDEX = "index.html"
 
@@ -22,17 +20,10 @@ PAGE, OVERLAY = "_view.html", "_overlay.png"
 """The page and the picture of a file have the name of its results and these suffixes."""
 
 
-def volume_page(file: Segmentation, volume: Volume, summary: FileSummary, axis: Axis) -> str:
-    """The page of a volume: its tissue, its notes, and three views of it.
-
-    Args:
-        file: the volume and its labels.
-        volume: its scan.
-        summary: its values in the tables.
-        axis: the plane of its slices.
-    """
-    data, voxels = packed(file, volume, axis)
-    texts = {row.number: f"{axis.title()} {_sentence(row)}" for row in summary.slices}
+def volume_page(found: Segmentation, summary: FileSummary) -> str:
+    """The page of a labelled volume: its tissue, its notes, and three views of it."""
+    data, voxels = packed(found)
+    texts = {row.number: f"{found.axis.title()} {_sentence(row)}" for row in summary.slices}
     data |= {"classes": template.CLASSES, "texts": [texts[number] for number in data["numbers"][data["axis"]]]}
     thinned = f" One in {' x '.join(map(str, data['stride']))} voxels is shown." if max(data["stride"]) > 1 else ""
     unit, values = summary.amounts

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oasis_jax.classes import COUNT, SHORT
-from oasis_jax.geometry import Axis
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.prediction import images, pages, record, tables
 from oasis_jax.prediction.record import Record, Settings
@@ -23,7 +22,7 @@ class Form(NamedTuple):
 
     names: Callable[[InputFile, bool], list[str]]
     """Names of the files of one input, labels first; with its probabilities if True."""
-    write: Callable[[Segmentation, Path, Axis], None]
+    write: Callable[[Segmentation, Path], None]
     """Writes them to a folder."""
     common: dict[str, str]
     """The texts of the files that say how to read the results in a folder, by name."""
@@ -109,7 +108,7 @@ class Destination:
             UserError: as `earlier`, or the labels are more than any head holds.
             OSError: the disk fails.
         """
-        file, axis = found.input.source, trained.cut.axis
+        file = found.input.source
         if (summary := self.earlier(file, settings)) is not None:
             return summary
         summary = file_summary(found, trained)
@@ -120,11 +119,10 @@ class Destination:
             for name in set(self.there(file)) - set(names):
                 (self.folder / name).unlink()
         record.write(self.folder, file, begun)
-        self.form.write(found, self.folder, axis)
-        images.write_overlay(self.folder / f"{file.name}{pages.OVERLAY}", found, axis)
+        self.form.write(found, self.folder)
+        images.write_overlay(self.folder / f"{file.name}{pages.OVERLAY}", found)
         if found.input.volume is not None:
-            page = pages.volume_page(found, found.input.volume, summary, axis)
-            write_text(self.folder / f"{file.name}{pages.PAGE}", page)
+            write_text(self.folder / f"{file.name}{pages.PAGE}", pages.volume_page(found, summary))
         digests = {name: record.digest([self.folder / name]) for name in names}
         record.write(self.folder, file, replace(begun, outputs=digests, summary=summary))
         return summary

@@ -69,14 +69,10 @@ class FileSummary:
 def file_summary(segmentation: Segmentation, trained: Trained) -> FileSummary:
     """Measure a labelled file: areas and volumes, and whether it looks like the training slices.
 
-    Args:
-        segmentation: the file and its labels.
-        trained: how the slices of training were cut, and their range of intensities.
-
     Raises:
         UserError: the labels of a network that saw every height are more than any head holds.
     """
-    file, axis = segmentation.input, trained.cut.axis
+    file, axis = segmentation.input, segmentation.axis
     counts = np.stack([np.bincount(classes.ravel(), minlength=COUNT) for classes in segmentation.classes])
     gap = None if file.volume is None else slice_spacing(file.volume, axis)[2]
     pixel = 1.0 if file.volume is None or gap is None else file.volume.voxel / gap

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Shaped
 from nibabel import affines
 from scipy import ndimage
 
-from oasis_jax.geometry import AXES, Axis
+from oasis_jax.geometry import AXES
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.overlays import tinted
 from oasis_jax.volumes.frame import volume_grey
@@ -22,19 +22,14 @@ _LARGEST = 2**24
 """Maximum number of voxels on a page, those of 256x256x256. Packed, they take 19 MB if they are nothing but noise."""
 
 
-def packed(file: Segmentation, volume: Volume, axis: Axis) -> tuple[dict[str, Any], str]:
-    """What `views.js` reads of a volume: how its voxels lie, and the voxels as base64 of gzip.
-
-    Args:
-        file: the volume and its labels.
-        volume: its scan.
-        axis: the plane of its slices.
-    """
-    classes = stacked(file.classes, axis)
-    box = _head_box(stacked(file.input.head, axis), volume)
+def packed(found: Segmentation) -> tuple[dict[str, Any], str]:
+    """What `views.js` reads of a labelled volume: how its voxels lie, and the voxels as base64 of gzip."""
+    volume = found.input.volume
+    assert volume is not None
+    box = _head_box(stacked(found.input.head, found.axis), volume)
     step = _step([part.stop - part.start for part in box], volume.spacing)
     thinned = tuple(slice(part.start, part.stop, n) for part, n in zip(box, step, strict=True))
-    shown = classes[thinned]
+    shown = stacked(found.classes, found.axis)[thinned]
     affine = volume.affine @ affines.from_matvec(np.diag(step), [part.start for part in box])
     voxels = tinted(volume_grey(volume.values[thinned]), shown)
     data = {
@@ -45,18 +40,13 @@ def packed(file: Segmentation, volume: Volume, axis: Axis) -> tuple[dict[str, An
         "order": volume.ornt[:, 0].astype(int).tolist(),
         "affine": affine[:3].tolist(),
         "first": [(part.start + part.stop - 1) // 2 for part in _box(shown)],  # in the middle of the brain
-        "axis": AXES.index(axis),
+        "axis": AXES.index(found.axis),
     }
     return data, base64.b64encode(gzip.compress(voxels.tobytes(), compresslevel=6, mtime=0)).decode()
 
 
 def _head_box(head: Bool[np.ndarray, "x y z"], volume: Volume) -> list[slice]:
-    """The voxels of a volume that show the head, with a margin.
-
-    Args:
-        head: where the head is, in pixels of 1 mm within slices.
-        volume: the scan.
-    """
+    """The voxels of a volume that show the head, with a margin; `head` has pixels of 1 mm within slices."""
     box = []
     for part, n, own, mm in zip(_box(head), head.shape, volume.values.shape, volume.spacing, strict=True):
         margin = round(_MARGIN / mm)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import data_of, open_page
-from checked import present
 from helpers import FRAMING, brain, save, stand_in
 
 from oasis_jax.data.appearance import MEASURES, Ranges
@@ -34,10 +33,6 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segmentation, Fi
     return volume, replace(summary, notes=("it is <i>strange</i>",))
 
 
-def page_of(volume: Segmentation, summary: FileSummary) -> str:
-    return pages.volume_page(volume, present(volume.input.volume), summary, "axial")
-
-
 def check_alone(page: str) -> None:
     """The page needs no other file and links only to the index, and no name became markup."""
     links = set(re.findall(r"(?:src|href)=\"?([^\"'\s>]+)", page)) | set(re.findall(r"url\(([^)]+)\)", page))
@@ -50,7 +45,7 @@ def test_the_page_of_a_volume_shows_every_slice_with_head_and_all_notes(
     labelled: tuple[Segmentation, FileSummary],
 ) -> None:
     volume, summary = labelled
-    page = page_of(volume, summary)
+    page = pages.volume_page(volume, summary)
     check_alone(page)
     texts = data_of(page)["texts"]
     assert len(texts) >= volume.input.head.any(axis=(1, 2)).sum()
@@ -60,7 +55,7 @@ def test_the_page_of_a_volume_shows_every_slice_with_head_and_all_notes(
         assert f"<td>{value:.1f}</td>" in page
     areas = [f"CSF {row.areas[0] / 100:.1f}" for row in summary.slices]
     assert all(areas[int(re.findall(r"slice (\d+)", text)[0])] in text for text in texts)
-    assert "Nothing was flagged" in page_of(volume, replace(summary, notes=()))
+    assert "Nothing was flagged" in pages.volume_page(volume, replace(summary, notes=()))
 
 
 def test_the_index_links_to_every_file_of_the_table(labelled: tuple[Segmentation, FileSummary], tmp_path: Path) -> None:

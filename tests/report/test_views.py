@@ -45,12 +45,12 @@ def segmented(folder: Path, spacing: Spacing = (1, 1, 1), way: str = "RAS", axis
     values = np.where(radius < 1, 100 + 30 * np.sin(places[1]), 0).astype(np.int16)
     framing = Framing((112, 112), (112, 112), axis)
     item = read_input(InputFile(save(folder / "head.nii.gz", values, spacing, way), "head"), framing)
-    return Segmentation(item, planes(classes, axis).copy(), None, np.ones(len(planes(classes, axis)), np.float32))
+    return Segmentation(item, axis, planes(classes, axis).copy(), None, np.ones(len(planes(classes, axis)), np.float32))
 
 
-def page_of(file: Segmentation, axis: Axis = "axial") -> str:
-    trained = Trained(Cut(axis, (0.3, 0.7)), dict.fromkeys(MEASURES, (0.0, 255.0)))
-    return volume_page(file, present(file.input.volume), file_summary(file, trained), axis)
+def page_of(file: Segmentation) -> str:
+    trained = Trained(Cut(file.axis, (0.3, 0.7)), dict.fromkeys(MEASURES, (0.0, 255.0)))
+    return volume_page(file, file_summary(file, trained))
 
 
 def low(data: dict[str, Any], axis: int) -> int:
@@ -126,7 +126,7 @@ def test_left_is_left_the_nose_is_up_and_proportions_are_true(
     way: str, spacing: Spacing, axis: Axis, tmp_path: Path
 ) -> None:
     file = segmented(tmp_path, spacing, way, axis)
-    page = page_of(file, axis)
+    page = page_of(file)
     data = data_of(page)
     x, y, z = (where_mark_is(data, k) for k in range(3))  # x is below 0, on the left of the head; y and z above
     with open_views(page, tmp_path) as tab:
@@ -259,7 +259,7 @@ def test_a_page_of_16_million_voxels_of_noise_stays_below_20_mb_and_a_larger_one
     volume = present(file.input.volume)._replace(values=noise)
     classes = np.broadcast_to(np.arange(256) // 64, noise.shape).astype(np.uint8)
     large = file._replace(input=file.input._replace(head=classes < 4, volume=volume), classes=classes)
-    _, text = voxels.packed(large, volume, "axial")
+    _, text = voxels.packed(large)
     assert len(text) < 20_000_000
     whole = data_of(page_of(file))
     monkeypatch.setattr(voxels, "_LARGEST", np.prod(whole["size"]) // 2)
@@ -279,7 +279,7 @@ def test_the_picture_of_a_volume_is_upright_with_the_left_of_the_head_on_its_rig
     axis: Axis, spacing: Spacing, tmp_path: Path
 ) -> None:
     file = segmented(tmp_path, spacing, axis=axis)
-    images.write_overlay(tmp_path / "head_overlay.png", file, axis)
+    images.write_overlay(tmp_path / "head_overlay.png", file)
     with Image.open(tmp_path / "head_overlay.png") as picture:
         shown = np.asarray(picture)
     columns, rows = file.input.head.shape[1:]
