@@ -24,7 +24,7 @@ from oasis_jax import classes
 from oasis_jax.config import SPLITS, Config
 from oasis_jax.data.normalise import normalise
 from oasis_jax.evaluation.record import read_metrics
-from oasis_jax.inference.ensemble import Ensemble
+from oasis_jax.inference.ensemble import Ensemble, suffix
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.pretrained import MoreRuns, RunPath
 from oasis_jax.runs.description import describe
@@ -133,7 +133,7 @@ def export_weights(run: Run, output: Path) -> int:
 def _card(networks: Ensemble, lowered: bytes) -> dict[str, Any]:
     """The content of `card.json`, with the scores of these very networks."""
     run, checkpoint = networks.runs[0], networks.checkpoints[0]
-    evaluations = read_metrics(run, SPLITS, networks.name).items()
+    evaluations = read_metrics(run, SPLITS, suffix(len(networks.runs), networks.mirror)).items()
     return {
         "schema": SCHEMA,
         "model": {

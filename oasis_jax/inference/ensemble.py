@@ -78,11 +78,6 @@ class Ensemble:
         members = [Member(run.name, info.step) for run, info in zip(self.runs, self.checkpoints, strict=True)]
         return Averaged(tuple(members), self.mirror)
 
-    @property
-    def name(self) -> str:
-        """As `suffix`."""
-        return suffix(len(self.runs), self.mirror)
-
 
 def suffix(runs: int, mirror: bool) -> str:
     """What the averaging over a number of runs adds to the name of an evaluation; empty for one network alone."""
