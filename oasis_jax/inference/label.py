@@ -40,12 +40,8 @@ def label(
 ) -> Iterator[Segmentation]:
     """Label files. A batch may hold slices of several files; a file is returned as soon as all its slices are labelled.
 
-    Args:
-        inputs: the files.
-        segmenter: the networks. All batches with one size of frame have the same number of slices, so the networks are
-            compiled once for each size.
-        keep_probabilities: return the probabilities too.
-        advance: called for each labelled slice with its share of its file.
+    All batches with one size of frame have the same number of slices, so the networks are compiled once for each size.
+    `advance` is called for each labelled slice with its share of its file.
     """
     framing = segmenter.framing
     groups = _grouped(inputs, framing.axis, segmenter.batch, keep_probabilities)

@@ -48,13 +48,12 @@ def index_page(folder: Path) -> str:
     page, the name of a PNG slice to its picture.
     """
     rows = tables.read(folder / tables.TISSUE, tables.TISSUE_COLUMNS) or []
-    names = [name.replace(" ", "_") for name in NAMES[1:]]
     body = []
     for row in rows:
         targets = [f"{stem(row['file'])}{suffix}" for suffix in (PAGE, OVERLAY)]
         page = next((target for target in targets if (folder / target).is_file()), None)
-        unit = "ml" if row[f"{names[0]}_ml"] else "cm2"
-        values = [f"{row[f'{name}_{unit}']} {unit.replace('2', '²')}" for name in names]
+        unit = "ml" if row[f"{tables.TISSUES[0]}_ml"] else "cm2"
+        values = [f"{row[f'{name}_{unit}']} {unit.replace('2', '²')}" for name in tables.TISSUES]
         body.append((row["file"], page, [row["slices"], *values, row["notes"] or "-"]))
     return template.render(
         "index.html",

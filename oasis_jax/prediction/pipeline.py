@@ -32,14 +32,8 @@ def label_files(
 ) -> tuple[int, Problems]:
     """Label files and write what belongs to each. The tables are written in the end, also at an interruption.
 
-    Inputs that an earlier call labelled alike are not labelled again.
-
-    Args:
-        files: the files.
-        segmenter: the networks.
-        destination: where results go.
-        settings: what the results depend on.
-        tell: called as soon as there is a result; also in other threads.
+    Inputs that an earlier call labelled alike are not labelled again. `tell` is called as soon as there is a result,
+    also in other threads.
 
     Returns:
         How many files have results, and what is wrong with the others.

@@ -53,15 +53,7 @@ class Destination:
         return [name for name in self.names(file, True) if (self.folder / name).exists()]
 
     def check(self, inputs: Sequence[InputFile], files: Sequence[InputFile]) -> None:
-        """Refuse to replace an input, or a file that no prediction wrote.
-
-        Args:
-            inputs: all that must stay.
-            files: those to label.
-
-        Raises:
-            UserError: a result has the name of such a file.
-        """
+        """Raise `UserError` if a result of `files` would replace one of all inputs, or what no prediction wrote."""
         names = [name for file in files for name in self.names(file, self.probabilities)]
         paths = {file.path.resolve() for file in inputs}
         if lost := [name for name in names if (self.folder / name).resolve() in paths]:

@@ -12,17 +12,17 @@ from oasis_jax.system.files import csv_text, printable, write_text
 
 TISSUE, SLICES = "tissue.csv", "slices.csv"
 
-_TISSUES = [name.replace(" ", "_") for name in NAMES[1:]]
+TISSUES = [name.replace(" ", "_") for name in NAMES[1:]]
 
 TISSUE_COLUMNS = [
     *("file", "slices"),
-    *(f"{name}_{unit}" for unit in ("ml", "cm2") for name in _TISSUES),
+    *(f"{name}_{unit}" for unit in ("ml", "cm2") for name in TISSUES),
     *("notes", "made_with"),
 ]
 
 SLICES_COLUMNS = [
     *("file", "slice", "unlike_training", "confidence"),
-    *(f"{name}_mm2" for name in _TISSUES),
+    *(f"{name}_mm2" for name in TISSUES),
 ]
 
 _DROPPED = {"slices_outside_trained_heights", "heights_added_up", "height", "in_trained_heights"}
