@@ -3,17 +3,18 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_mistake, blob, command, create_run
+from helpers import assert_mistake, command, create_run, write_tree
 from jax import export as jax_export
 
 from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data.batches import Source
-from oasis_jax.data.slices import encode_png, find_slices, folders
+from oasis_jax.data.slices import find_slices, folders, write_png
 from oasis_jax.evaluation import counting
 from oasis_jax.inference import ensemble
 from oasis_jax.inference.label import label
@@ -26,6 +27,7 @@ from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.cut import read_input
 from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.png import read_grey
 
 SIZE = (64, 80)
 SETTINGS = Config(
@@ -61,17 +63,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tree whose heads have a scalp outside the crop of the networks."""
-    root, rng = tmp_path_factory.mktemp("data") / "tree", np.random.default_rng(0)
-    for split, cases in {"train": "12", "validate": "3", "test": "45"}.items():
-        images, masks = folders(root, split)
-        images.mkdir(parents=True)
-        masks.mkdir()
-        for case in cases:
-            for k in range(4):
-                image, truth = (np.pad(part, ((8, 8), (8, 8))) for part in blob(rng))
-                image[2:5, 5:-5] = image[-5:-2, 5:-5] = 230
-                (images / f"case_{case}_slice_{k}.nii.png").write_bytes(encode_png(image))
-                (masks / f"seg_{case}_slice_{k}.nii.png").write_bytes(encode_png(truth * np.uint8(85)))
+    root = write_tree(tmp_path_factory.mktemp("data") / "tree", size=SIZE)
+    for path in folders(root, "test")[0].iterdir():
+        image = read_grey(path)
+        image[2:5, 5:-5] = image[-5:-2, 5:-5] = 230
+        write_png(path, image)
     return root
 
 
@@ -119,27 +115,21 @@ def test_the_crop_grows_with_the_frame(runs: tuple[Run, Run]) -> None:
 
 
 def test_runs_with_different_inputs_are_refused(runs: tuple[Run, Run], tmp_path: Path) -> None:
-    mesh = sharding.make_mesh(4)
-    others = {
-        r"trained on 0 neighbour\(s\) on each side": replace(SETTINGS, data=Data()),
-        "trained on slices normalised by scale": replace(SETTINGS, data=Data(neighbours=1, normalise="scale")),
-    }
-    for i, (sentence, settings) in enumerate(others.items()):
-        other = create_run(replace(settings, run=tmp_path / str(i)), DATA_PROVENANCE)
+    first, second = runs
+
+    def other(name: str, facts: dict[str, Any] = DATA_PROVENANCE, **settings: Any) -> Run:
+        return create_run(replace(SETTINGS, run=tmp_path / name, **settings), facts)
+
+    for networks, sentence in (
+        ([first, other("a", data=Data())], r"trained on 0 neighbour\(s\) on each side"),
+        ([first, other("b", data=Data(neighbours=1, normalise="scale"))], "trained on slices normalised by scale"),
+        ([first, other("c", DATA_PROVENANCE | {"slice_size": [64, 64]})], "of 64x64, .* on slices of 64x80: leave"),
+        ([first, second, first], "first would be averaged with itself: name another run after --with"),
+        ([other("d", augment=Augment(mirror_axis=5.0))], "is 5, far from the middle of slices with rows 0 to 63"),
+        ([other("e", augment=Augment(mirror_axis=70.0))], "mirror_axis is 70, but slices have rows 0 to 63"),
+    ):
         with pytest.raises(UserError, match=sentence):
-            ensemble.load([runs[0], other], mesh)
-    other = create_run(replace(SETTINGS, run=tmp_path / "size"), DATA_PROVENANCE | {"slice_size": [64, 64]})
-    with pytest.raises(UserError, match=r"slices of 64x64, .* on slices of 64x80: leave it out of --with"):
-        ensemble.load([runs[0], other], mesh)
-    with pytest.raises(UserError, match="first would be averaged with itself: name another run after --with"):
-        ensemble.load([runs[0], runs[1], runs[0]], mesh)
-    off = create_run(replace(SETTINGS, run=tmp_path / "off", augment=Augment(mirror_axis=5.0)), DATA_PROVENANCE)
-    with pytest.raises(UserError, match="mirror_axis is 5, far from the middle of slices with rows 0 to 63"):
-        ensemble.load([off], mesh, mirror=True)
-    axis = replace(SETTINGS, augment=Augment(mirror_axis=70.0))
-    other = create_run(replace(axis, run=tmp_path / "axis"), DATA_PROVENANCE)
-    with pytest.raises(UserError, match="mirror_axis is 70, but slices have rows 0 to 63"):
-        ensemble.load([other], mesh, mirror=True)
+            ensemble.load(networks, sharding.make_mesh(4), mirror=True)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -179,18 +169,11 @@ def test_every_command_averages_and_reports_it(runs: tuple[Run, Run], data: Path
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "elsewhere/metrics.json").read_text())["averaged"] is None
     assert not (first / "evaluation/test").exists()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/thesis.txt").touch()
-    assert_mistake(command(*words, "--output", tmp_path / "mine"), "mine exists and is not an evaluation")
-    assert (tmp_path / "mine/thesis.txt").exists()
+    assert_mistake(command(*words, "--output", data), "tree exists and is not an evaluation")
 
-    image = next(iter(sorted(folders(data, "test")[0].iterdir())))
-    lonely = tmp_path / "lonely.png"
-    lonely.write_bytes(image.read_bytes())
-    done = command("predict", first, image, lonely, "--output", tmp_path / "labels", *more)
+    done = command("predict", first, folders(data, "test")[0], "--output", tmp_path / "labels", *more)
     assert done.returncode == 0, done.stderr
-    assert "lonely.png: CSF" in done.stdout
-    assert "no neighbouring slice lies beside it" in done.stdout
+    assert all(part in (tmp_path / "labels/tissue.csv").read_text() for part in (" + ", ", mirror"))
 
     done = command("export", first, "--output", tmp_path / "model", *more)
     assert done.returncode == 0, done.stderr
