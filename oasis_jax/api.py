@@ -106,7 +106,7 @@ def label(
     def own(slices: np.ndarray) -> np.ndarray:
         if item.volume is None:
             return slices[0]
-        return np.ascontiguousarray(own_axes(stacked(slices, found.axis), item.volume))
+        return np.ascontiguousarray(own_axes(stacked(slices, item.axis), item.volume))
 
     amounts = summary.millilitres
     return LabelledScan(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from oasis_jax.geometry import Axis, Size
+from oasis_jax.geometry import Size
 from oasis_jax.inference.segment import Labels, Segmenter
 from oasis_jax.system.ahead import ahead
 from oasis_jax.volumes.anatomy import brain_piece
@@ -22,8 +22,6 @@ class Segmentation(NamedTuple):
     """A file with its labels."""
 
     input: Input
-    axis: Axis
-    """The plane of its slices."""
     classes: UInt8[np.ndarray, "slices rows columns"]
     """On the pixels of the file."""
     probabilities: Float32[np.ndarray, "slices rows columns 4"] | None
@@ -43,15 +41,15 @@ def label(
     All batches with one size of frame have the same number of slices, so the networks are compiled once for each size.
     `advance` is called for each labelled slice with its share of its file.
     """
-    framing = segmenter.framing
-    groups = _grouped(inputs, framing.axis, segmenter.batch, keep_probabilities)
+    whole_heads = segmenter.framing.window is None
+    groups = _grouped(inputs, segmenter.batch, keep_probabilities)
     for group, labels in ahead(partial(_segment, segmenter=segmenter), groups, _AHEAD):
         for row, (pending, number) in enumerate(group):
             _fill_slice(pending.found, number, labels, row)
             pending.left -= 1
             advance(1 / pending.total)
             if pending.left == 0:
-                if framing.window is None and pending.found.input.volume is not None:
+                if whole_heads and pending.found.input.volume is not None:
                     _keep_brain(pending.found)
                 yield pending.found
 
@@ -96,9 +94,7 @@ def _keep_brain(found: Segmentation) -> None:
         found.probabilities[beside] = BACKGROUND
 
 
-def _grouped(
-    inputs: Iterable[Input], axis: Axis, batch: Callable[[Size], int], keep_probabilities: bool
-) -> Iterator[_Group]:
+def _grouped(inputs: Iterable[Input], batch: Callable[[Size], int], keep_probabilities: bool) -> Iterator[_Group]:
     """Slices with one size of frame, as many as a batch holds; fewer at the end.
 
     Only slices that show any head are labelled. A file without a head gives its first slice, so that every file has a
@@ -109,7 +105,7 @@ def _grouped(
         frame, shape = file.place.frame, (len(file.frames), file.sides[0].own, file.sides[1].own)
         numbers = [int(k) for k in np.flatnonzero(file.head.any(axis=(1, 2)))] or [0]
         probabilities = np.tile(BACKGROUND, (*shape, 1)) if keep_probabilities else None
-        found = Segmentation(file, axis, np.zeros(shape, np.uint8), probabilities, np.ones(shape[0], np.float32))
+        found = Segmentation(file, np.zeros(shape, np.uint8), probabilities, np.ones(shape[0], np.float32))
         pending = _Pending(found, len(numbers), len(numbers))
         for number in numbers:
             group = waiting.setdefault(frame, [])

@@ -89,7 +89,7 @@ def _write(found: Segmentation, folder: Path, *, values: tuple[int, ...]) -> Non
     meaning = "; ".join(f"{value} {name}" for value, name in sorted(zip(values, NAMES, strict=True)))
 
     def save(name: str, content: np.ndarray, what: str, meaning: str = "") -> None:
-        images.save_slices(folder / f"{name}.nii.gz", content, found.axis, volume, meaning)
+        images.save_slices(folder / f"{name}.nii.gz", content, found.input.axis, volume, meaning)
         about = {"Description": what, "Sources": [origin], "SpatialReference": origin, "Manual": False}
         write_text(folder / f"{name}.json", _json(about))
 

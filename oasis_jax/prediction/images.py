@@ -38,9 +38,9 @@ def write(found: Segmentation, folder: Path) -> None:
             atomic_write(shares, partial(_save_array, values=probabilities[0]))
     else:
         meaning = "; ".join(f"{k} {name}" for k, name in enumerate(NAMES))
-        save_slices(labels, found.classes, found.axis, volume, meaning)
+        save_slices(labels, found.classes, found.input.axis, volume, meaning)
         if probabilities is not None:
-            save_slices(shares, probabilities, found.axis, volume)
+            save_slices(shares, probabilities, found.input.axis, volume)
 
 
 def save_slices(path: Path, slices: np.ndarray, axis: Axis, like: Volume, meaning: str = "") -> None:
@@ -58,7 +58,9 @@ def write_overlay(path: Path, found: Segmentation) -> None:
     else:
         brain = np.flatnonzero(found.classes.any(axis=(1, 2))).tolist() or [*range(len(found.classes))]
         shown = np.linspace(0, len(brain) - 1, min(_TILES, len(brain))).round().astype(int)
-        picture = overlays.mosaic([overlays.tile(*_shown_slice(found, brain[i]), found.axis) for i in shown], columns=4)
+        picture = overlays.mosaic(
+            [overlays.tile(*_shown_slice(found, brain[i]), found.input.axis) for i in shown], columns=4
+        )
     atomic_write(path, partial(overlays.write_picture, pixels=picture))
 
 

@@ -23,7 +23,7 @@ PAGE, OVERLAY = "_view.html", "_overlay.png"
 def volume_page(found: Segmentation, summary: FileSummary) -> str:
     """The page of a labelled volume: its tissue, its notes, and three views of it."""
     data, voxels = packed(found)
-    texts = {row.number: f"{found.axis.title()} {_sentence(row)}" for row in summary.slices}
+    texts = {row.number: f"{found.input.axis.title()} {_sentence(row)}" for row in summary.slices}
     data |= {"classes": template.CLASSES, "texts": [texts[number] for number in data["numbers"][data["axis"]]]}
     thinned = f" One in {' x '.join(map(str, data['stride']))} voxels is shown." if max(data["stride"]) > 1 else ""
     unit, values = summary.amounts

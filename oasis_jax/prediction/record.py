@@ -14,9 +14,6 @@ from oasis_jax.volumes.finding import InputFile
 from oasis_jax.volumes.neighbours import neighbour_files
 from oasis_jax.volumes.nifti import is_volume
 
-SUFFIX = "_record.json"
-"""The record of a file has the name of its results and this suffix."""
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -89,4 +86,4 @@ def digest(paths: Iterable[Path]) -> str:
 
 
 def _path(folder: Path, file: InputFile) -> Path:
-    return folder / f"{file.name}{SUFFIX}"
+    return folder / f"{file.name}_record.json"

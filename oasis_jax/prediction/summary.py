@@ -72,7 +72,7 @@ def file_summary(segmentation: Segmentation, trained: Trained) -> FileSummary:
     Raises:
         UserError: the labels of a network that saw every height are more than any head holds.
     """
-    file, axis = segmentation.input, segmentation.axis
+    file, axis = segmentation.input, segmentation.input.axis
     counts = np.stack([np.bincount(classes.ravel(), minlength=COUNT) for classes in segmentation.classes])
     gap = None if file.volume is None else slice_spacing(file.volume, axis)[2]
     pixel = 1.0 if file.volume is None or gap is None else file.volume.voxel / gap

@@ -26,10 +26,10 @@ def packed(found: Segmentation) -> tuple[dict[str, Any], str]:
     """What `views.js` reads of a labelled volume: how its voxels lie, and the voxels as base64 of gzip."""
     volume = found.input.volume
     assert volume is not None
-    box = _head_box(stacked(found.input.head, found.axis), volume)
+    box = _head_box(stacked(found.input.head, found.input.axis), volume)
     step = _step([part.stop - part.start for part in box], volume.spacing)
     thinned = tuple(slice(part.start, part.stop, n) for part, n in zip(box, step, strict=True))
-    shown = stacked(found.classes, found.axis)[thinned]
+    shown = stacked(found.classes, found.input.axis)[thinned]
     affine = volume.affine @ affines.from_matvec(np.diag(step), [part.start for part in box])
     voxels = tinted(volume_grey(volume.values[thinned]), shown)
     data = {
@@ -40,7 +40,7 @@ def packed(found: Segmentation) -> tuple[dict[str, Any], str]:
         "order": volume.ornt[:, 0].astype(int).tolist(),
         "affine": affine[:3].tolist(),
         "first": [(part.start + part.stop - 1) // 2 for part in _box(shown)],  # in the middle of the brain
-        "axis": AXES.index(found.axis),
+        "axis": AXES.index(found.input.axis),
     }
     return data, base64.b64encode(gzip.compress(voxels.tobytes(), compresslevel=6, mtime=0)).decode()
 

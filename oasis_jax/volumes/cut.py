@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 
+from oasis_jax.geometry import Axis
 from oasis_jax.system.ahead import ahead
 from oasis_jax.system.errors import UserError, describe
 from oasis_jax.volumes.anatomy import find_head, head_notes
@@ -41,6 +42,8 @@ class Input(NamedTuple):
     """Where the head is, in pixels of 1 mm. In a volume, everything around it becomes background, because a network is
     unreliable on slices unlike those of training. A PNG file counts as head unless it is black."""
     place: Place
+    axis: Axis
+    """The plane that the slices show."""
     sides: tuple[Grid, Grid]
     """Rows and columns of the file's own planes."""
     volume: Volume | None
@@ -78,7 +81,7 @@ def cut_volume(file: InputFile, volume: Volume, framing: Framing) -> Input:
     frames = cut_frames(grey, place, gap, framing)
     notes = (*volume.notes, *head_notes(head, volume.numbers(framing.axis)), *_background_notes(values, head.mask))
     notes += (*thickness_notes(volume, framing.axis, framing.gap), *place_notes)
-    return Input(file, frames, head.mask, place, sides, volume, notes)
+    return Input(file, frames, head.mask, place, framing.axis, sides, volume, notes)
 
 
 def _read_png(file: InputFile, framing: Framing) -> Input:
@@ -92,7 +95,7 @@ def _read_png(file: InputFile, framing: Framing) -> Input:
     head = np.full((1, *grey.shape), grey.any())  # the network labels the slice as it is, as in an evaluation
     frames = np.stack([put(image, place) for image in images], axis=-1)[None]
     sides = Grid(grey.shape[0], 1.0), Grid(grey.shape[1], 1.0)
-    return Input(file, frames, head, place, sides, None, (*notes, *neighbour_notes))
+    return Input(file, frames, head, place, framing.axis, sides, None, (*notes, *neighbour_notes))
 
 
 def _neighbour_images(path: Path, grey: np.ndarray, reach: int) -> tuple[list[np.ndarray], list[str]]:

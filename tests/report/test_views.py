@@ -45,11 +45,11 @@ def segmented(folder: Path, spacing: Spacing = (1, 1, 1), way: str = "RAS", axis
     values = np.where(radius < 1, 100 + 30 * np.sin(places[1]), 0).astype(np.int16)
     framing = Framing((112, 112), (112, 112), axis)
     item = read_input(InputFile(save(folder / "head.nii.gz", values, spacing, way), "head"), framing)
-    return Segmentation(item, axis, planes(classes, axis).copy(), None, np.ones(len(planes(classes, axis)), np.float32))
+    return Segmentation(item, planes(classes, axis).copy(), None, np.ones(len(planes(classes, axis)), np.float32))
 
 
 def page_of(file: Segmentation) -> str:
-    trained = Trained(Cut(file.axis, (0.3, 0.7)), dict.fromkeys(MEASURES, (0.0, 255.0)))
+    trained = Trained(Cut(file.input.axis, (0.3, 0.7)), dict.fromkeys(MEASURES, (0.0, 255.0)))
     return volume_page(file, file_summary(file, trained))
 
 
