@@ -180,33 +180,27 @@ def test_whatever_one_file_does_is_a_line_about_it(tmp_path: Path, monkeypatch: 
 
 
 def test_a_folder_is_searched_for_what_can_be_labelled(tmp_path: Path) -> None:
-    folder = tmp_path / "a folder é"
-    folder.mkdir()
-    latin = os.fsdecode(b"caf\xe9.png")
-    plain = ["b.png", "a.nii.png", "d.hdr", "d.img", ".hidden.png", "notes.txt", "e.img", "f.NII.GZ", "z.png"]
-    for name in (latin, *plain):
-        (folder / name).touch()
-    (folder / "deeper.png").mkdir()
-    (tmp_path / "secret.png").touch()
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "study/sub-1").mkdir(parents=True)
-    (folder / "out.png").symlink_to(tmp_path / "secret.png")
-    (folder / "in.png").symlink_to(folder / "z.png")
-    (folder / "gone.png").symlink_to(folder / "nowhere")
+    folder, latin = tmp_path / "a folder é", os.fsdecode(b"caf\xe9.png")
     missing, secret, empty, study = (tmp_path / name for name in ("missing.png", "secret.png", "empty", "study"))
-    others = [missing, folder / "notes.txt", secret, empty, study]
-    found, problems = find_inputs([folder, *others])
+    for made in (folder / "deeper.png", empty, study / "sub-1"):
+        made.mkdir(parents=True)
+    plain = ["b.png", "a.nii.png", "d.hdr", "d.img", ".hidden.png", "notes.txt", "e.img", "f.NII.GZ", "z.png"]
+    for path in (secret, folder / latin, *(folder / name for name in plain)):
+        path.touch()
+    for name, target in (("out.png", secret), ("in.png", folder / "z.png"), ("gone.png", folder / "nowhere")):
+        (folder / name).symlink_to(target)
+    found, problems = find_inputs([folder, missing, folder / "notes.txt", secret, empty, study])
     names = ["a.nii.png", "b.png", latin, "d.hdr", "e.img", "f.NII.GZ", "in.png", "out.png"]
     assert [one.path.name for one in found] == names
     assert [one.name for one in found] == ["a", "b", latin[:-4], "d", "e", "f", "in", "out"]
     sentences = {
         folder / "gone.png": "is a link to a file that does not exist: fetch that file",
         folder / "z.png": f"is the same file as {folder / 'in.png'}: only that one is labelled",
-        others[0]: "does not exist",
-        others[1]: "is no PNG file and no volume",
-        others[2]: f"is the same file as {folder / 'out.png'}: only that one is labelled",
-        others[3]: "holds no PNG file and no volume: name another folder",
-        others[4]: f"holds no PNG file and no volume, and folders in it are not searched: name {others[4]}/*",
+        missing: "does not exist",
+        folder / "notes.txt": "is no PNG file and no volume",
+        secret: f"is the same file as {folder / 'out.png'}: only that one is labelled",
+        empty: "holds no PNG file and no volume: name another folder",
+        study: f"holds no PNG file and no volume, and folders in it are not searched: name {study}/*",
     }
     assert problems.keys() == sentences.keys()
     for path, sentence in sentences.items():
@@ -259,13 +253,9 @@ def test_files_of_one_name_are_told_apart_by_their_folders_and_one_named_twice_i
     os.mkfifo(tmp_path / "c" / "pipe.png")
     inputs = [tmp_path / "a/x", tmp_path / "a/x/T1.nii.gz", tmp_path / "b/x", tmp_path / "b/y", tmp_path / "c"]
     found, problems = find_inputs(inputs)
-    assert {one.name: one.path for one in found} == {
-        "a/x/T1": tmp_path / "a/x/T1.nii.gz",
-        "b/x/T1": tmp_path / "b/x/T1.nii.gz",
-        "b/y/T1": tmp_path / "b/y/T1.nii",
-        "one": tmp_path / "b/x/one.png",
-        "two": tmp_path / "c/two.nii",
-    }
+    assert [one.name for one in found] == ["a/x/T1", "b/x/T1", "one", "b/y/T1", "two"]
+    paths = ["a/x/T1.nii.gz", "b/x/T1.nii.gz", "b/x/one.png", "b/y/T1.nii", "c/two.nii"]
+    assert [one.path for one in found] == [tmp_path / path for path in paths]
     assert [one.shown for one in found] == ["a/x/T1.nii.gz", "b/x/T1.nii.gz", "one.png", "b/y/T1.nii", "two.nii"]
     told = "\n".join(problems.values())
     for part in ("b/x/T1.png has the same name as", "c/two.png has the same name as", "pipe.png is no PNG file"):
