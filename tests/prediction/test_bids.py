@@ -12,11 +12,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 from checked import load
-from helpers import ALL_WAYS, assert_mistake, brain, command, predict_with, save, stand_in
+from helpers import ALL_WAYS, brain, predict_with, save, stand_in
 
 from oasis_jax.prediction import bids
 from oasis_jax.system.errors import UserError
-from oasis_jax.volumes.finding import InputFile
 
 VALIDATOR = shutil.which("bids-validator-deno") or shutil.which(Path(sys.executable).with_name("bids-validator-deno"))
 
@@ -50,15 +49,6 @@ def values(path: Path) -> np.ndarray:
     return np.asarray(nib.as_closest_canonical(load(path)).dataobj)
 
 
-def test_names_keep_the_entities_of_the_scan() -> None:
-    for scan in SCANS:
-        first, second, *_ = bids.names(InputFile(Path(f"{scan}_T1w.nii.gz"), f"{scan}_T1w"), False)
-        assert (first, second) == (f"{scan}_dseg.nii.gz", f"{scan}_dseg.json")
-    last = bids.names(InputFile(Path(f"{SCANS[2]}_T1w.nii"), f"{SCANS[2]}_T1w"), True)
-    assert "sub-02/ses-b/anat/sub-02_ses-b_label-GM_desc-n4_probseg.nii.gz" in last
-    assert len(last) == len(set(last)) == 8
-
-
 def test_the_derivative_holds_labels_probabilities_and_what_they_mean(dataset: Path) -> None:
     out = label(dataset, probabilities=True)
     for k, scan in enumerate(SCANS):
@@ -74,6 +64,10 @@ def test_the_derivative_holds_labels_probabilities_and_what_they_mean(dataset: P
         about = json.loads((out / f"{scan}_dseg.json").read_text())
         assert about["Sources"] == [f"bids:raw:{scan}_T1w.nii.gz"]
         assert "1 CSF; 2 gray matter; 3 white matter" in about["Description"]
+        record = out / f"{scan}_T1w_record.json"
+        written = {str(path.relative_to(out)) for path in record.parent.iterdir() if path != record}
+        assert written == json.loads(record.read_text())["outputs"].keys()
+        assert len(written) == 10  # four images with their descriptions, a picture and a page
     assert (out / "dseg.tsv").read_text().splitlines()[:3] == [
         "index\tname\tabbreviation\tcolor",
         "0\tbackground\tBG\t#000000",
@@ -82,8 +76,7 @@ def test_the_derivative_holds_labels_probabilities_and_what_they_mean(dataset: P
     about = json.loads((out / "dataset_description.json").read_text())
     assert (about["DatasetType"], about["GeneratedBy"][0]["Name"]) == ("derivative", "oasis_jax")
     assert (out / about["DatasetLinks"]["raw"]).resolve() == dataset
-    with (out / "tissue.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv.DictReader((out / "tissue.csv").read_text().splitlines())
     assert [row["file"] for row in rows] == [f"{scan}_T1w.nii.gz" for scan in SCANS]
     assert all(f'<a href="{scan}_T1w_view.html">' in (out / "index.html").read_text() for scan in SCANS)
     assert '<a href="../../index.html">' in (out / f"{SCANS[0]}_T1w_view.html").read_text()
@@ -101,13 +94,8 @@ def test_labels_can_have_the_values_of_bids(dataset: Path) -> None:
     assert image.get_data_dtype() == np.uint8
     assert image.header.get_intent()[0] == "label"
     assert image.header.extensions[0].get_content() == b"0 background; 1 gray matter; 2 white matter; 3 CSF"
-    table = [row.split("\t")[:3] for row in (out / "dseg.tsv").read_text().splitlines()[1:]]
-    assert table == [
-        ["0", "background", "BG"],
-        ["1", "gray matter", "GM"],
-        ["2", "white matter", "WM"],
-        ["3", "CSF", "CSF"],
-    ]
+    _, *table = (row.rpartition("\t")[0] for row in (out / "dseg.tsv").read_text().splitlines())
+    assert table == ["0\tbackground\tBG", "1\tgray matter\tGM", "2\twhite matter\tWM", "3\tCSF\tCSF"]
     assert "1 gray matter" in json.loads((out / f"{SCANS[0]}_dseg.json").read_text())["Description"]
 
 
@@ -145,17 +133,17 @@ def test_files_that_are_not_named_as_bids_names_them_are_named(dataset: Path) ->
     assert len(problems) == 5
 
 
-def test_each_mistake_is_a_sentence(dataset: Path, finished: Path, tmp_path: Path) -> None:
-    one = dataset / f"{SCANS[0]}_T1w.nii.gz"
-    words = ("--output", tmp_path / "out")
-    assert_mistake(command("predict", finished, dataset, one, *words), "is a BIDS folder: name it alone")
-    assert_mistake(command("predict", finished, one, *words, "--values", "bids"), "--values is for a BIDS folder")
-    for path in dataset.rglob("*_T1w.nii.gz"):
-        path.unlink()
-    assert_mistake(command("predict", finished, dataset, *words), "is a BIDS folder without T1w files")
-    assert_mistake(command("predict", finished, dataset, "--output", dataset), "is where the inputs lie")
-    save(one, brain((37, 50, 8))[0])
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/dataset_description.json").write_text("mine")
-    assert_mistake(command("predict", finished, dataset, *words), "dataset_description.json already")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["dataset_description.json"]
+def test_each_mistake_is_a_sentence(dataset: Path, tmp_path: Path) -> None:
+    one, empty, out = dataset / f"{SCANS[0]}_T1w.nii.gz", tmp_path / "empty", tmp_path / "out"
+    for folder in (empty, out):
+        folder.mkdir()
+        (folder / "dataset_description.json").write_text("mine")
+    for inputs, options, sentence in (
+        ([dataset, one], {}, "is a BIDS folder: name it alone"),
+        ([one], {"values": "bids"}, "--values is for a BIDS folder"),
+        ([empty], {}, "is a BIDS folder without T1w files"),
+        ([dataset], {}, "dataset_description.json already"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            predict_with(stand_in(), inputs, out, **options)
+    assert [path.name for path in out.iterdir()] == ["dataset_description.json"]
