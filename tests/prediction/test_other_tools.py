@@ -11,17 +11,11 @@ import numpy as np
 import pytest
 from checked import load, present, turned
 from helpers import brain, predict_with, stand_in
+from nibabel import affines
+from scipy.spatial.transform import Rotation
 
-OBLIQUE = np.array([[0.96, -0.2, 0.05, -20], [0.2, 0.97, -0.1, 7], [-0.02, 0.12, 1.3, 31], [0, 0, 0, 1]])
-"""From voxels to mm, turned by some degrees; voxels are nearly rectangular."""
-
-
-def rotated(spacing: tuple[float, float, float]) -> np.ndarray:
-    """An affine at right angles near `OBLIQUE`."""
-    affine = OBLIQUE.copy()
-    u, _, v = np.linalg.svd(affine[:3, :3])
-    affine[:3, :3] = u @ v * spacing
-    return affine
+OBLIQUE = Rotation.from_euler("xyz", (5, -3, 12), degrees=True).as_matrix()
+"""A head that is turned by some degrees."""
 
 
 class Labelled(NamedTuple):
@@ -38,7 +32,7 @@ def labelled(request: pytest.FixtureRequest, tmp_path: Path) -> Labelled:
     """Scans that say in every way where they lie."""
     kind, spacing = str(request.param), (0.9, 1.1, 1.7) if request.param == "coarse" else (1.0, 1.0, 1.0)
     values, _ = brain((37, 50, 30), spacing)
-    affine = np.diag([*spacing, 1.0]) if kind == "right" else rotated(spacing)
+    affine = affines.from_matvec((np.eye(3) if kind == "right" else OBLIQUE) * spacing, (-20, 7, 31))
     image = (nib.Nifti2Image if kind == "nifti2" else nib.Nifti1Image)(values, affine)
     if kind in ("turned", "coarse"):
         image = turned(image, "PSL")
@@ -48,8 +42,7 @@ def labelled(request: pytest.FixtureRequest, tmp_path: Path) -> Labelled:
     nib.save(image, tmp_path / "scan.nii.gz")
     out = tmp_path / "out"
     assert predict_with(stand_in(), [tmp_path / "scan.nii.gz"], out, probabilities=True) == (1, [])
-    with (out / "tissue.csv").open(newline="") as file:
-        (row,) = csv.DictReader(file)
+    (row,) = csv.DictReader((out / "tissue.csv").read_text().splitlines())
     found = [float(row[f"{name}_ml"]) for name in ("CSF", "gray_matter", "white_matter")]
     return Labelled(tmp_path / "scan.nii.gz", out / "scan_labels.nii.gz", out / "scan_probabilities.nii.gz", found)
 
@@ -72,8 +65,6 @@ def test_nibabel_sees_one_grid_plain_labels_and_probabilities_of_1(labelled: Lab
             (ours, our_code), (theirs, their_code) = (getattr(one, form)(coded=True) for one in (image, scan))
             assert our_code == their_code
             np.testing.assert_array_equal(np.asarray(ours, object), np.asarray(theirs, object))
-        assert image.header.get_zooms()[:3] == scan.header.get_zooms()
-        assert image.header.get_xyzt_units()[0] == "mm"
         assert image.header.get_slope_inter() == (None, None)
     assert (labels.get_data_dtype(), labels.header.get_intent()[0]) == (np.uint8, "label")
     assert shares.get_data_dtype() == np.float32
