@@ -17,8 +17,7 @@ from PIL import Image
 from oasis_jax.data.appearance import MEASURES
 from oasis_jax.geometry import Axis, Cut
 from oasis_jax.inference.label import Segmentation
-from oasis_jax.prediction import images, voxels
-from oasis_jax.prediction.pages import volume_page
+from oasis_jax.prediction import images, pages
 from oasis_jax.prediction.summary import file_summary
 from oasis_jax.runs.trained import Trained
 from oasis_jax.volumes.cut import read_input
@@ -50,7 +49,7 @@ def segmented(folder: Path, spacing: Spacing = (1, 1, 1), way: str = "RAS", axis
 
 def page_of(file: Segmentation) -> str:
     trained = Trained(Cut(file.input.axis, (0.3, 0.7)), dict.fromkeys(MEASURES, (0.0, 255.0)))
-    return volume_page(file, file_summary(file, trained))
+    return pages.volume_page(file, file_summary(file, trained))
 
 
 def low(data: dict[str, Any], axis: int) -> int:
@@ -259,10 +258,10 @@ def test_a_page_of_16_million_voxels_of_noise_stays_below_20_mb_and_a_larger_one
     volume = present(file.input.volume)._replace(values=noise)
     classes = np.broadcast_to(np.arange(256) // 64, noise.shape).astype(np.uint8)
     large = file._replace(input=file.input._replace(head=classes < 4, volume=volume), classes=classes)
-    _, text = voxels.packed(large)
+    _, text = pages.packed(large)
     assert len(text) < 20_000_000
     whole = data_of(page_of(file))
-    monkeypatch.setattr(voxels, "_LARGEST", np.prod(whole["size"]) // 2)
+    monkeypatch.setattr(pages, "_LARGEST", np.prod(whole["size"]) // 2)
     page = page_of(file)
     data = data_of(page)
     assert data["stride"] == [2, 1, 1]
