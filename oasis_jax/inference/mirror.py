@@ -34,13 +34,9 @@ def mirror_shift(axis: float | None, rows: int) -> int:
 
 
 def mirror(pixels: Shaped[Array, "*shape"], shift: int, fill: Any, axis: int = 0) -> Shaped[Array, "*shape"]:
-    """Reverse the order of the rows and move them `shift` rows downward.
+    """Reverse the order of the rows, which lie along `axis`, and move them `shift` (of `mirror_shift`) rows downward.
 
-    Args:
-        pixels: slices of any dtype.
-        shift: the result of `mirror_shift`.
-        fill: values of the rows without a counterpart: a number, or an array that broadcasts to one row.
-        axis: axis of the rows.
+    `fill` is for the rows without a counterpart: a number, or an array that broadcasts to one row.
     """
     flipped = jnp.flip(pixels, axis)
     if shift == 0:
