@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_mistake, command, create_run, write_tree
+from helpers import assert_mistake, command, create_run, stand_in, write_tree
 from jax import export as jax_export
 
 from oasis_jax.config import Augment, Config, Data, Model
@@ -35,12 +35,8 @@ SETTINGS = Config(
     augment=Augment(mirror=True, mirror_axis=33.0),
     model=Model(stem=2, levels=3, crop=(48, 64)),
 )
-DATA_PROVENANCE = {
-    "data_fingerprints": {},
-    "slice_size": list(SIZE),
-    "slice_cut": {"axis": "axial", "heights": [0.3, 0.7]},
-    "slice_looks": {name: [0.0, 255.0] for name in ("mean", "deviation")},
-}
+IMAGES = np.random.default_rng(1).normal(size=(3, *SIZE, 3)).astype(np.float32)
+DATA_PROVENANCE = stand_in().ensemble.runs[0].provenance | {"data_fingerprints": {}, "slice_size": list(SIZE)}
 
 
 def make_run(folder: Path, seed: int = 0, settings: Config = SETTINGS) -> Run:
@@ -71,10 +67,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def images(count: int = 3) -> np.ndarray:
-    return np.random.default_rng(1).normal(size=(count, *SIZE, 3)).astype(np.float32)
-
-
 def probabilities(networks: ensemble.Ensemble, image: np.ndarray) -> np.ndarray:
     return np.asarray(jax.jit(lambda p, x: jax.nn.softmax(networks.apply()(p, x)))(networks.params, image))
 
@@ -90,25 +82,24 @@ def mirrored(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
 def test_mirrored_is_the_mean_with_the_mirror_image_about_the_axis_of_training(runs: tuple[Run, Run]) -> None:
     mesh = sharding.make_mesh(4)
     plain, both = (ensemble.load([runs[0]], mesh, mirror=mirror) for mirror in (False, True))
-    image = images()
-    straight = probabilities(plain, image)
-    back = mirrored(probabilities(plain, mirrored(image, image.min((1, 2), keepdims=True))), np.zeros(4, np.float32))
+    straight = probabilities(plain, IMAGES)
+    back = mirrored(probabilities(plain, mirrored(IMAGES, IMAGES.min((1, 2), keepdims=True))), np.zeros(4, np.float32))
     wanted = np.where(np.arange(SIZE[0])[:, None, None] >= 3, (straight + back) / 2, straight)
-    np.testing.assert_allclose(probabilities(both, image), wanted, atol=2e-6)
+    np.testing.assert_allclose(probabilities(both, IMAGES), wanted, atol=2e-6)
     assert np.abs(wanted - straight).max() > 0.01
 
 
 def test_the_mean_over_runs_is_that_of_their_probabilities(runs: tuple[Run, Run]) -> None:
     mesh = sharding.make_mesh(4)
-    alone = [probabilities(ensemble.load([run], mesh), images()) for run in runs]
-    together = probabilities(ensemble.load(runs, mesh), images())
+    alone = [probabilities(ensemble.load([run], mesh), IMAGES) for run in runs]
+    together = probabilities(ensemble.load(runs, mesh), IMAGES)
     np.testing.assert_allclose(together, (alone[0] + alone[1]) / 2, atol=2e-6)
     assert np.abs(alone[0] - alone[1]).max() > 0.01
 
 
 def test_the_crop_grows_with_the_frame(runs: tuple[Run, Run]) -> None:
     networks = ensemble.load(runs, sharding.make_mesh(4), mirror=True)
-    larger = np.pad(images(), ((0, 0), (8, 8), (16, 16), (0, 0)))
+    larger = np.pad(IMAGES, ((0, 0), (8, 8), (16, 16), (0, 0)))
     answer = jax.jit(networks.apply((16, 32)))(networks.params, larger)
     outside = np.asarray(jax.nn.softmax(answer))[:, 8:-8, 16:-16][:, :8]
     assert outside[..., 0].min() < 0.99  # rows outside the crop of training

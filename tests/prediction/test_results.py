@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import blob, brain, command, predict_with, save, stand_in
+from helpers import blob, brain, by_grey, command, predict_with, save, stand_in
 
-from oasis_jax import predict
 from oasis_jax.data.slices import write_png
-from oasis_jax.inference.segment import Segmenter
+from oasis_jax.inference.segment import Labels, Segmenter
 from oasis_jax.prediction import record, tables
 from oasis_jax.prediction.record import Settings
 from oasis_jax.prediction.results import Destination
@@ -257,17 +256,14 @@ def test_a_disk_without_locks_has_a_note(
     assert "lies on a disk without locks (No locks available)" in capsys.readouterr().err
 
 
-def test_labels_that_another_prediction_wrote_meanwhile_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_that_another_prediction_wrote_meanwhile_stay(tmp_path: Path) -> None:
     paths, theirs = write_slices(tmp_path / "in", 2), tmp_path / "out/0_labels.png"
 
-    def meanwhile(*given: Any) -> tuple[int, dict[Path, str]]:
-        theirs.parent.mkdir()
+    def meanwhile(frames: np.ndarray) -> Labels:
         write_png(theirs, np.zeros((3, 3), np.uint8))
-        return label_files(*given)
+        return by_grey(frames)
 
-    label_files = predict.label_files
-    monkeypatch.setattr(predict, "label_files", meanwhile)
-    done, problems = predict_with(stand_in(), paths, tmp_path / "out")
+    done, problems = predict_with(stand_in(meanwhile), paths, tmp_path / "out")
     assert done == 1
     assert "0_labels.png already" in problems[0]
     assert read_grey(theirs).shape == (3, 3)
