@@ -11,7 +11,7 @@ from oasis_jax import pretrained
 from oasis_jax.config import SPLITS
 from oasis_jax.evaluation.record import Metrics, read_metrics
 from oasis_jax.pretrained import RunPath
-from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints, digest
+from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.description import SHIPPED, describe
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.arguments import command_line
@@ -40,11 +40,8 @@ def describe_all(run: Run) -> dict[str, Any]:
     Raises:
         UserError: an evaluation of it is damaged.
     """
-    shipped, weights = run.folder in SHIPPED, run.weights
-    if weights is None:
-        best = Checkpoints(run.checkpoints).best
-    else:
-        best = CheckpointInfo(weights.step, weights.loss, {"params": digest(weights.params)})
+    shipped = run.folder in SHIPPED
+    best = run.weights.checkpoint if run.weights else Checkpoints(run.checkpoints).best
     return {
         **describe(run, best),
         "scores": {split: _summary(metrics) for split, metrics in read_metrics(run, (*SPLITS, "volumes")).items()},

@@ -21,7 +21,7 @@ from oasis_jax import __version__
 from oasis_jax import config as config_module
 from oasis_jax.config import Config
 from oasis_jax.runs import arrays
-from oasis_jax.runs.checkpoints import Checkpoints
+from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints, digest
 from oasis_jax.runs.lock import lock
 from oasis_jax.runs.weights import FILE, read_weights
 from oasis_jax.system import distributed, records
@@ -39,10 +39,8 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "num
 class Weights(NamedTuple):
     """The parameters of a model file."""
 
-    step: int
-    """Of the checkpoint that they were taken from."""
-    loss: float | None
-    """Its validation loss."""
+    checkpoint: CheckpointInfo
+    """The one that they were taken from; the digest is that of these parameters."""
     confidence: float | None
     """As `history.Validation.lowest_confidence`."""
     params: Any
@@ -107,9 +105,9 @@ class Run(NamedTuple):
             return _read_config(folder)
         if (folder / FILE).is_file():
             about, params = read_weights(folder / FILE)
-            run, checkpoint = _parse(folder / FILE, about), about["checkpoint"]
-            weights = Weights(checkpoint["step"], checkpoint["loss"], checkpoint.get("lowest_confidence"), params)
-            return run._replace(weights=weights)
+            run, known = _parse(folder / FILE, about), about["checkpoint"]
+            checkpoint = CheckpointInfo(known["step"], known["loss"], {"params": digest(params)})
+            return run._replace(weights=Weights(checkpoint, known.get("lowest_confidence"), params))
         state = f"it has no config.json and no {FILE}" if folder.is_dir() else f"there is no folder {folder.absolute()}"
         raise UserError(
             f"{folder} is not a run: {state}. Name the folder of a run; `pretrained` and `pretrained-slices` come with "

@@ -3,7 +3,7 @@
 import jax
 
 from oasis_jax.network import unet
-from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints, difference, digest
+from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints, difference
 from oasis_jax.runs.folder import Run, Weights
 from oasis_jax.system import console, distributed, sharding
 from oasis_jax.system.errors import UserError
@@ -22,13 +22,14 @@ def load_best(run: Run, mesh: jax.sharding.Mesh, at_step: int | None = None) -> 
 
 def _of_model(run: Run, weights: Weights, like: unet.Params, at_step: int | None) -> tuple[CheckpointInfo, unet.Params]:
     """A model file holds one checkpoint."""
-    if at_step not in (None, weights.step):
-        raise UserError(f"{run.name} has no checkpoint of step {at_step}; it has: {weights.step}.")
+    info = weights.checkpoint
+    if at_step not in (None, info.step):
+        raise UserError(f"{run.name} has no checkpoint of step {at_step}; it has: {info.step}.")
     if different := difference(weights.params, like):
         raise UserError(
             f"{run.folder} holds other parameters than this program uses ({different}): use the version that wrote it."
         )
-    return CheckpointInfo(weights.step, weights.loss, {"params": digest(weights.params)}), weights.params
+    return info, weights.params
 
 
 def _of_training(run: Run, like: unet.Params, at_step: int | None) -> tuple[CheckpointInfo, unet.Params]:
