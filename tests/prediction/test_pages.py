@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import open_page
+from browser import data_of, open_page
 from helpers import FRAMING, brain, save, stand_in
 
 from oasis_jax.inference.label import Segmentation, label
@@ -34,7 +34,7 @@ def test_the_page_of_a_volume_shows_every_slice_with_head_and_all_notes(
     links = set(re.findall(r"(?:src|href)=\"?([^\"'\s>]+)", page)) | set(re.findall(r"url\(([^)]+)\)", page))
     assert {link for link in links if not link.startswith("data:")} <= {"index.html"}
     assert not any(markup in page for markup in ("<b>&c", "<i>strange"))
-    texts = json.loads(page.split('id="data">')[1].split("</script>")[0])["texts"]
+    texts = data_of(page)["texts"]
     assert len(texts) >= volume.input.head.any(axis=(1, 2)).sum()
     assert "it is &lt;i&gt;strange&lt;/i&gt;" in page
     _, values = summary.amounts

@@ -16,32 +16,31 @@ from oasis_jax.network import unet
 from oasis_jax.runs.checkpoints import CheckpointInfo
 from oasis_jax.system import sharding
 from oasis_jax.training import program
-from oasis_jax.training.setup import show_scores, train
+from oasis_jax.training.setup import train
 
 SMALL = Model(stem=2, levels=3, crop=None)
 
 
-def build(settings: Config) -> program.Program:
+def build(root: Path, train: Train, **optim: Any) -> Any:
+    settings = Config(data=Data(root=root, threads=1), model=SMALL, optim=Optim(**optim), train=replace(train, batch=4))
     tree = open_data(settings.data, ("train", "validate"))
-    return program.build(settings, tree, unet.network(SMALL), sharding.make_mesh(settings.train.batch))
+    return program.build(settings, tree, unet.network(SMALL), sharding.make_mesh(4))
 
 
 def test_another_learning_rate_length_or_seed_needs_no_other_compiled_program(tree: Path) -> None:
-    def lowered(optim: Optim, train: Train) -> list[str]:
-        settings = Config(data=Data(root=tree, threads=1), model=SMALL, optim=optim, train=train)
-        built: Any = build(settings)
+    def lowered(train: Train, **optim: Any) -> list[str]:
+        built = build(tree, train, **optim)
         state = jax.eval_shape(built.begin, built.init_key)
         step = built.train_step.lower(state, next(built.batches(0)), built.step_key, built.rate(0))
         return [built.begin.lower(built.init_key).as_text(), step.as_text()]
 
-    first = lowered(Optim(), Train(batch=4))
-    assert lowered(Optim(learning_rate=1e-5, schedule="exponential"), Train(batch=4, steps=99, seed=7)) == first
-    assert lowered(Optim(weight_decay=0.5), Train(batch=4)) != first
+    first = lowered(Train())
+    assert lowered(Train(steps=99, seed=7), learning_rate=1e-5, schedule="exponential") == first
+    assert lowered(Train(), weight_decay=0.5) != first
 
 
 def test_a_run_can_be_counted_in_steps(tree: Path) -> None:
-    settings = Config(data=Data(root=tree), model=SMALL, train=Train(batch=4, steps=6, validate_every=4))
-    built = build(settings)
+    built = build(tree, Train(steps=6, validate_every=4))
     assert [step for step in range(8) if built.is_due(step)] == [4, 6]
     rates = [float(built.rate(step)) for step in range(6)]
     assert max(rates) > 10 * rates[-1]  # the cycle ends with the steps
@@ -51,9 +50,7 @@ def test_a_run_can_be_counted_in_steps(tree: Path) -> None:
 def test_patience_counts_the_validations_without_a_lower_loss(
     patience: int | None, over: list[int], tree: Path
 ) -> None:
-    built = build(
-        Config(data=Data(root=tree), model=SMALL, train=Train(steps=20, validate_every=4, batch=4, patience=patience))
-    )
+    built = build(tree, Train(steps=20, validate_every=4, patience=patience))
     assert [step for step in range(8, 21) if built.is_over(step, CheckpointInfo(8, 0.3, {}))] == over
     assert not built.is_over(8, None)
 
@@ -68,8 +65,8 @@ def test_the_evaluation_reads_no_slice_that_validation_read(
         return read(pair)
 
     monkeypatch.setattr(batches, "read_pair", counted)
-    settings = Config(run=tmp_path / "run", data=Data(root=tree, threads=1), model=SMALL)
-    show_scores(train(replace(settings, train=Train(steps=1, batch=4, evaluate="validate"))))
+    last = Train(steps=1, batch=4, evaluate="validate")
+    train(Config(run=tmp_path / "run", data=Data(root=tree, threads=1), model=SMALL, train=last))
     validated = [count for pair, count in reads.items() if "validate" in str(pair.image)]
     assert len(validated) > 1
     assert set(validated) == {1}

@@ -34,12 +34,11 @@ def test_a_network_that_saw_brains_without_skull_knows_them(data: Path) -> None:
 
 def test_who_names_no_data_hears_that_the_phantoms_do_not_fit(data: Path) -> None:
     tree, mesh = load_dataset(data), sharding.make_mesh(8)
-    small = Config(model=Model(stem=2, levels=3, crop=(16, 32)))
-    with pytest.raises(UserError, match=r"These are the phantoms, because --data\.root names no data: model\.crop"):
-        program.build(small, tree, unet.network(small.model), mesh)
-    named = Config(model=small.model, data=Data(root=data))
-    with pytest.raises(UserError, match=r"^model\.crop, 16x32, cuts off labels"):
-        program.build(named, tree, unet.network(named.model), mesh)
+    model = Model(stem=2, levels=3, crop=(16, 32))
+    said = "model.crop, 16x32, cuts off labels"
+    for root, sentence in ((None, f"These are the phantoms, because --data.root names no data: {said}"), (data, said)):
+        with pytest.raises(UserError, match=f"^{sentence}"):
+            program.build(Config(model=model, data=Data(root=root)), tree, unet.network(model), mesh)
 
 
 def test_more_steps_than_a_run_was_started_with_are_answered_with_the_option_that_starts_from_it(
