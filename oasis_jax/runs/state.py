@@ -1,16 +1,11 @@
 """What training carries from step to step."""
 
-from dataclasses import dataclass
-from typing import Any
-
-import jax
+from typing import Any, NamedTuple
 
 from oasis_jax.network.unet import Params
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class TrainState:
+class TrainState(NamedTuple):
     """A pytree: the number of steps taken (int32, also the position in the data), parameters, optimizer state.
 
     The root key is not part of it: it follows from the random seed in the run's config and never changes.

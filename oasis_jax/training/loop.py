@@ -1,7 +1,5 @@
 """The training loop: restore, then repeat: validate and save if due, take a batch, take a step, log."""
 
-from dataclasses import replace
-
 import jax
 
 from oasis_jax.network import unet
@@ -64,7 +62,7 @@ def _start(run: Run, checkpoints: Checkpoints, program: Program) -> TrainState:
         return jax.device_put(restored, sharding.replicated(program.mesh))
     state = program.begin(program.init_key)
     if program.params is not None:
-        state = replace(state, params=program.params)
+        state = state._replace(params=program.params)
     size = unet.count_parameters(state.params)
     console.say(f"Training {run.folder}: {size:,} parameters, {program.total_steps} steps.")
     return state

@@ -1,6 +1,5 @@
 """A training step gives the same result under jit, a mesh of devices, shard_map and pmap, with all randomness on."""
 
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -138,7 +137,7 @@ def test_padding_does_not_change_the_step(train_step: Any) -> None:
 
 def test_a_slices_randomness_follows_its_index_and_the_step_not_its_place_in_the_batch(train_step: Any) -> None:
     def loss(batch: dict[str, np.ndarray], seed: int = 1, step: int = 0) -> float:
-        state = replace(start(), step=np.int32(step))
+        state = start()._replace(step=np.int32(step))
         return float(train_step(state, batch, jax.random.key(seed), RATE)[1]["loss"])
 
     batch = batches()[0]
