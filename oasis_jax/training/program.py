@@ -15,10 +15,9 @@ from oasis_jax.config import Config
 from oasis_jax.data.batches import Source, check_batch, train_batches
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.evaluation import counting
-from oasis_jax.evaluation.counting import EvalStep
 from oasis_jax.inference.mirror import mirror_shift
 from oasis_jax.network import unet
-from oasis_jax.network.unet import Network
+from oasis_jax.network.unet import Apply, Network
 from oasis_jax.runs.checkpoints import CheckpointInfo
 from oasis_jax.runs.history import Validation
 from oasis_jax.runs.state import TrainState
@@ -76,14 +75,9 @@ class Program:
 def build(
     settings: Config, tree: Dataset, network: Network, mesh: jax.sharding.Mesh, params: unet.Params | None = None
 ) -> Program:
-    """Build all parts of the training of a config on a tree. Nothing is compiled or read yet.
+    """Build all parts of the training of a config, and of its network, on a tree. Nothing is compiled or read yet.
 
-    Args:
-        settings: the config.
-        tree: the slices.
-        network: of these settings.
-        mesh: the devices.
-        params: parameters to start from, on devices; None: random parameters.
+    It starts from `params`, which are on the devices, or from random parameters.
 
     Raises:
         UserError: settings, data and devices do not fit together.
@@ -111,9 +105,22 @@ def build(
         augment=partial(augment, config=settings.augment, method=settings.data.normalise, window=settings.model.crop),
         cross_entropy=settings.optim.cross_entropy,
     )
-    # It runs once. On a CPU, optimising it took a large part of the start; the result is the same without.
+
+    def batches(first: int) -> Iterator[dict[str, Any]]:
+        on_host = train_batches(
+            sources["train"],
+            settings.data,
+            batch=settings.train.batch,
+            seed=settings.train.seed,
+            start=first,
+            processes=(jax.process_index(), jax.process_count()),
+            brain=settings.augment.strip > 0,
+            parts=tree.parts["train"],
+        )
+        return sharding.to_devices(on_host, mesh)
+
+    # `begin` runs once. On a CPU, optimising it took a large part of the start; the result is the same without.
     once = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    eval_step = counting.compiled_eval_step(settings, network.apply, mesh)
     return Program(
         mesh=mesh,
         sources=sources,
@@ -122,8 +129,8 @@ def build(
         begin=jax.jit(initial_state, out_shardings=sharding.replicated(mesh), compiler_options=once),
         params=params,
         train_step=sharding.compile_step(train_step, mesh, 2, donate_argnums=0),
-        batches=partial(_batches, settings, sources["train"], tree.parts["train"], mesh),
-        validate=_validation(settings, sources["validate"], eval_step, mesh),
+        batches=batches,
+        validate=_validation(settings, sources["validate"], network.apply, mesh),
         rate=jax.jit(lambda step: jnp.float32(schedule(step))),
         validate_every=settings.train.validate_every or epoch_steps,
         total_steps=total_steps,
@@ -131,23 +138,8 @@ def build(
     )
 
 
-def _batches(
-    settings: Config, source: Source, parts: tuple[int, ...], mesh: jax.sharding.Mesh, first: int
-) -> Iterator[dict[str, Any]]:
-    batches = train_batches(
-        source,
-        settings.data,
-        batch=settings.train.batch,
-        seed=settings.train.seed,
-        start=first,
-        processes=(jax.process_index(), jax.process_count()),
-        brain=settings.augment.strip > 0,
-        parts=parts,
-    )
-    return sharding.to_devices(batches, mesh)
-
-
-def _validation(settings: Config, source: Source, eval_step: EvalStep, mesh: jax.sharding.Mesh) -> Validate:
+def _validation(settings: Config, source: Source, apply: Apply, mesh: jax.sharding.Mesh) -> Validate:
+    eval_step = counting.compiled_eval_step(settings, apply, mesh)
     shown = sorted({round(i * (len(source) - 1) / (_PANEL - 1)) for i in range(_PANEL)})
 
     def validate(state: TrainState) -> tuple[Validation, UInt8[np.ndarray, "rows columns 3"]]:
