@@ -33,30 +33,25 @@ def _of_model(run: Run, weights: Weights, like: unet.Params, at_step: int | None
 
 
 def _of_training(run: Run, like: unet.Params, at_step: int | None) -> tuple[CheckpointInfo, unet.Params]:
+    """The checkpoint of a step, or the validated ones, the best first, until one is sound."""
     checkpoints = Checkpoints(run.checkpoints)
-    chosen = _choose(run, checkpoints, at_step)
-    for info in chosen:
+    if checkpoints.damaged:
+        console.say(f"The checkpoint(s) of step {', '.join(map(str, checkpoints.damaged))} are damaged and left out.")
+    if at_step is None:
+        chosen, missing = checkpoints.by_loss(), "validated checkpoint yet: train for at least one epoch"
+    else:
+        chosen = [info for info in checkpoints.sound if info.step == at_step]
+        have = ", ".join(str(info.step) for info in checkpoints.sound) or "none"
+        missing = f"checkpoint of step {at_step}; it has: {have}"
+    if not chosen:
+        raise UserError(f"{run.checkpoints} has no {missing}.")
+    while True:
+        info = chosen.pop(0)
         try:
             params = checkpoints.restore(info, {"params": like})["params"]
             distributed.assert_equal(info.digests["params"], f"does not find the same checkpoint in {run.folder}")
             return info, params
         except UserError as error:
-            if info is chosen[-1]:
+            if not chosen:
                 raise
             console.say(f"{error} The next best one is taken.")
-    raise AssertionError("_choose gives at least one")
-
-
-def _choose(run: Run, checkpoints: Checkpoints, at_step: int | None) -> list[CheckpointInfo]:
-    """The checkpoints to try, in this order."""
-    if checkpoints.damaged:
-        console.say(f"The checkpoint(s) of step {', '.join(map(str, checkpoints.damaged))} are damaged and left out.")
-    if at_step is None:
-        if validated := checkpoints.by_loss():
-            return validated
-        raise UserError(f"{run.checkpoints} has no validated checkpoint yet: train for at least one epoch.")
-    for info in checkpoints.sound:
-        if info.step == at_step:
-            return [info]
-    have = ", ".join(str(info.step) for info in checkpoints.sound) or "none"
-    raise UserError(f"{run.checkpoints} has no checkpoint of step {at_step}; it has: {have}.")
