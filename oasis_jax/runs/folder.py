@@ -28,10 +28,7 @@ from oasis_jax.system import distributed, records
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import plain_name, write_text
 
-CHECKPOINTS = "checkpoints"
-"""Name of the folder of checkpoints in a run."""
-
-_CONFIG = "config.json"
+_CHECKPOINTS, _CONFIG = "checkpoints", "config.json"
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
 
@@ -73,7 +70,7 @@ class Run(NamedTuple):
 
     @property
     def checkpoints(self) -> Path:
-        return self.folder / CHECKPOINTS
+        return self.folder / _CHECKPOINTS
 
     @property
     def curves(self) -> Path:
@@ -102,7 +99,7 @@ class Run(NamedTuple):
         """
         folder = path.parent if path.is_file() and path.name == FILE else path
         if _is_run(folder):
-            return _read_config(folder)
+            return _parse(folder / _CONFIG)
         if (folder / FILE).is_file():
             about, params = read_weights(folder / FILE)
             run, known = _parse(folder / FILE, about), about["checkpoint"]
@@ -127,14 +124,15 @@ class Run(NamedTuple):
         folder = settings.run
         arrays.check_folder(folder)
         if not _is_run(folder):  # what was killed before it started leaves hidden files and no checkpoint
-            if others := [name for name in sorted(_names(folder)) if name != CHECKPOINTS and name[0] != "."]:
+            if others := [name for name in sorted(_names(folder)) if name != _CHECKPOINTS and name[0] != "."]:
                 raise UserError(
                     f"{folder} is not a run and holds other files ({others[0]}): name a new folder with --run."
                 )
             return None
-        if not _learned(folder):
+        damaged = any(name.startswith("damaged-") for name in _names(folder / _CHECKPOINTS))
+        if not (_saved(folder) or damaged or (folder / "evaluation").exists()):  # it has learned nothing
             return None
-        run = _read_config(folder)
+        run = _parse(folder / _CONFIG)
         if changed := config_module.differences(run.config, settings):
             longer = any(name.startswith(("train.epochs:", "train.steps:")) for name in changed)
             raise UserError(
@@ -191,7 +189,7 @@ class Run(NamedTuple):
                 a process does not see what process 0 wrote.
         """
         with lock(self.folder):
-            another = _saved(self.folder) and _read_config(self.folder).provenance != self.provenance
+            another = _saved(self.folder) and _parse(self.folder / _CONFIG).provenance != self.provenance
             if jax.process_index() == 0 and another:
                 raise UserError(f"{self.folder} was just trained by another process: start the same command again.")
             self.save()
@@ -211,38 +209,26 @@ def _is_run(folder: Path) -> bool:
         UserError: there are checkpoints but no config.json to say of what.
     """
     is_run = (folder / _CONFIG).is_file()
-    if not is_run and _names(folder / CHECKPOINTS):
+    if not is_run and _names(folder / _CHECKPOINTS):
         raise UserError(f"{folder} holds checkpoints but no config.json: put it back, or name another --run.")
     return is_run
 
 
 def _saved(folder: Path) -> bool:
     """Whether there are checkpoints, sound or not."""
-    return any(name.isdecimal() for name in _names(folder / CHECKPOINTS))
-
-
-def _learned(folder: Path) -> bool:
-    """Whether a run has learned anything: it holds checkpoints, maybe renamed ones, or an evaluation."""
-    renamed = any(name.startswith("damaged-") for name in _names(folder / CHECKPOINTS))
-    return _saved(folder) or renamed or (folder / "evaluation").exists()
+    return any(name.isdecimal() for name in _names(folder / _CHECKPOINTS))
 
 
 def _names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
-def _read_config(folder: Path) -> Run:
-    try:
-        content = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{folder / _CONFIG} is damaged ({error}): put it back or train anew.") from error
-    return _parse(folder / _CONFIG, content)
-
-
-def _parse(path: Path, content: Any) -> Run:
-    """The run that a file describes."""
+def _parse(path: Path, content: Any = None) -> Run:
+    """The run that a file describes: a JSON file, or another one with this content."""
     writer = None
     try:
+        if content is None:
+            content = json.loads(path.read_text(encoding="utf-8"))
         values, provenance = content["config"] | {"run": str(path.parent)}, content["provenance"]
         writer = provenance["versions"]["oasis_jax"] if "versions" in provenance else None
         dict(provenance["data_fingerprints"]).values()  # training and evaluation compare them
