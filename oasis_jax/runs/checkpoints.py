@@ -14,13 +14,13 @@ import hashlib
 import itertools
 import math
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.tree_util import keystr, tree_leaves_with_path
 
 from oasis_jax.runs import arrays
 from oasis_jax.runs.state import TrainState
@@ -105,15 +105,13 @@ class Checkpoints:
                 )
         return restored
 
-    def restore_latest(self, like: TrainState, say: Callable[[str], None] = console.say) -> TrainState | None:
-        """Restore the latest that is sound; rename later, damaged ones to `damaged-STEP`.
+    def restore_latest(self, like: TrainState) -> TrainState | None:
+        """Restore the latest that is sound, as numpy arrays with the shapes and types of `like`.
 
-        Args:
-            like: shapes and types of the state.
-            say: takes a sentence about each damaged checkpoint.
+        Later, damaged ones are renamed to `damaged-STEP`.
 
         Returns:
-            The state of `latest` as numpy arrays, or None if nothing was ever saved.
+            The state of `latest`, or None if nothing was ever saved.
 
         Raises:
             UserError: there are checkpoints, but none is sound, or they hold other arrays.
@@ -131,16 +129,15 @@ class Checkpoints:
             raise UserError(f"No checkpoint in {self._folder} can be read any more: name another --run to start again.")
         for step in self.damaged:
             name = _set_aside(self._folder / str(step))
-            say(f"The checkpoint of step {step} is damaged; it is now called {name}.")
+            console.say(f"The checkpoint of step {step} is damaged; it is now called {name}.")
         self.damaged = []
         return state
 
     def save(self, state: TrainState, loss: float | None = None) -> None:
         """Save a state, read it back, remove older checkpoints that are no longer needed, and return.
 
-        Args:
-            state: what to save; its step becomes the name of the checkpoint.
-            loss: mean validation loss of these parameters, finite; None if they were not validated.
+        Its step becomes the name of the checkpoint. `loss`, finite, is the mean validation loss of its parameters; None
+        if they were not validated.
 
         Raises:
             UserError: the checkpoint cannot be written, for example because the disk is full, or a process reads back
@@ -149,16 +146,17 @@ class Checkpoints:
         assert loss is None or math.isfinite(loss)
         parts = jax.tree.map(np.asarray, _parts(state))
         info = CheckpointInfo(int(state.step), loss, {name: digest(part) for name, part in parts.items()})
+        card = info.digests if loss is None else info.digests | {"loss": float(loss)}
         path = self._folder / str(info.step)
         try:
-            arrays.write(path, parts | {"card": _card(info)})
+            arrays.write(path, parts | {"card": card})
         except OSError as error:
             raise UserError(
                 f"Cannot write the checkpoint of step {info.step} to {self._folder}: {error}. Correct this and start "
                 "the same command again; older checkpoints are kept."
             ) from error
         seen = distributed.all_gather(distributed.appears(path.is_dir, path.parent))
-        if not (all(seen) and all(distributed.all_gather(_reads_back(path, parts, info)))):
+        if not (all(seen) and all(distributed.all_gather(_reads_back(path, parts, card)))):
             raise UserError(
                 f"The checkpoint of step {info.step} was written to {self._folder} but cannot be read back; it is now "
                 f"called {_set_aside(path)}. Check that disk and start the same command again; older checkpoints are "
@@ -191,9 +189,9 @@ class Checkpoints:
 def digest(tree: Any) -> str:
     """SHA-256 over names, types, shapes and bytes of all leaves of a pytree."""
     sha = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    for path, leaf in tree_leaves_with_path(tree):
         value = np.asarray(leaf)
-        sha.update(f"{jax.tree_util.keystr(path)} {value.dtype} {value.shape}\n".encode())
+        sha.update(f"{keystr(path)} {value.dtype} {value.shape}\n".encode())
         sha.update(np.ascontiguousarray(value).data)
     return sha.hexdigest()
 
@@ -201,26 +199,18 @@ def digest(tree: Any) -> str:
 def difference(stored: Any, asked: Any) -> str | None:
     """The first parameter whose name, type or shape differs between two pytrees; None if there is none."""
     theirs, ours = (
-        {
-            jax.tree_util.keystr(path): f"{leaf.dtype} {tuple(leaf.shape)}"
-            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-        }
+        {keystr(path): f"{leaf.dtype} {tuple(leaf.shape)}" for path, leaf in tree_leaves_with_path(tree)}
         for tree in (stored, asked)
     )
-    if ours == theirs:
-        return None
-    name = min(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-    return f"params{name} is {theirs.get(name, 'absent')}, not {ours.get(name, 'there')}"
+    for name in sorted(ours.keys() | theirs.keys()):
+        if ours.get(name) != theirs.get(name):
+            return f"params{name} is {theirs.get(name, 'absent')}, not {ours.get(name, 'there')}"
+    return None
 
 
 def _parts(state: TrainState) -> dict[str, Any]:
     """The parts of a state as a checkpoint holds them."""
     return {"params": state.params, "rest": {"step": state.step, "opt_state": state.opt_state}}
-
-
-def _card(info: CheckpointInfo) -> dict[str, Any]:
-    """The content of a checkpoint's `card` on disk."""
-    return info.digests if info.loss is None else info.digests | {"loss": float(info.loss)}
 
 
 def _read_cards(folder: Path) -> tuple[list[CheckpointInfo], list[int]]:
@@ -237,12 +227,11 @@ def _read_cards(folder: Path) -> tuple[list[CheckpointInfo], list[int]]:
     return good, damaged
 
 
-def _reads_back(path: Path, parts: dict[str, Any], info: CheckpointInfo) -> bool:
+def _reads_back(path: Path, parts: dict[str, Any], card: dict[str, Any]) -> bool:
     """Whether a checkpoint that was just written can be read and is what it should be."""
     try:
         written = arrays.read(path, parts | {"card": None})
-        sound = all(digest(written[name]) == info.digests[name] for name in parts)
-        return sound and written["card"] == _card(info)
+        return written["card"] == card and all(digest(written[name]) == card[name] for name in parts)
     except (OSError, RuntimeError, *arrays.DAMAGE):
         return False
 
