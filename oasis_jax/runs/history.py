@@ -55,7 +55,7 @@ class Row:
     numbers: Training | Validation
 
     def line(self) -> str:
-        """The line as text, which `parse` reads."""
+        """The line as text, which `read` reads."""
         return json.dumps({"step": self.step, "kind": self.numbers.kind, **records.to_json(self.numbers)})
 
     def scalars(self) -> Iterator[tuple[str, float]]:
@@ -70,23 +70,11 @@ class Row:
 _KINDS: dict[str, type[Training | Validation]] = {numbers.kind: numbers for numbers in (Training, Validation)}
 
 
-def parse(line: str) -> Row:
-    """Read one line.
-
-    Raises:
-        ValueError: the line is damaged.
-    """
-    try:
-        values = json.loads(line)
-        return Row(int(values["step"]), records.from_json(_KINDS[values["kind"]], values))
-    except (KeyError, TypeError) as error:
-        raise ValueError("no kind or no step") from error
-
-
 def read(path: Path, last_step: int | None = None) -> list[Row]:
     """The rows up to a step, without damaged lines, such as one that a crash cut short."""
     rows = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
-        with suppress(ValueError):
-            rows.append(parse(line))
+        with suppress(ValueError, KeyError, TypeError):
+            values = json.loads(line)
+            rows.append(Row(int(values["step"]), records.from_json(_KINDS[values["kind"]], values)))
     return [row for row in rows if last_step is None or row.step <= last_step]

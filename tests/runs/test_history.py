@@ -9,15 +9,9 @@ from oasis_jax.runs.history import Row, Training, Validation
 FOUR = (0.5, None, 0.25, 0.125)
 ROWS = [
     Row(1, Training(gradient_norm=2.0, loss=1.5, learning_rate=1e-4)),
-    Row(
-        4,
-        Validation(
-            loss=1.25, calibration_error=None, soft_dice=(0.5,) * 4, hard_dice=FOUR, jaccard=FOUR, precision=FOUR,
-            recall=FOUR,
-        ),
-    ),
+    Row(4, Validation(loss=1.25, soft_dice=(0.5,) * 4, hard_dice=FOUR, jaccard=FOUR, precision=FOUR, recall=FOUR)),
     Row(5, Training(gradient_norm=1.0, loss=1.0, learning_rate=1e-5)),
-]  # fmt: skip
+]
 
 
 def test_rows_come_back_up_to_a_step(tmp_path: Path) -> None:
