@@ -7,10 +7,10 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -34,13 +34,21 @@ DAMAGE = (ValueError, KeyError, TypeError, FileNotFoundError, NotADirectoryError
 warnings.filterwarnings("ignore", "coroutine .*_background_load.* was never awaited", RuntimeWarning)
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse a folder in which Orbax would not find again what it wrote.
+def check_folder(folder: Path, verb: Literal["kept", "read"] = "kept") -> None:
+    """Refuse a folder in which checkpoints cannot be kept, because Orbax would not find them again, or cannot be read.
 
     Raises:
         UserError: the absolute path holds characters that Orbax takes for a pattern, or cannot read.
     """
-    _refuse(folder, (*_PATTERN, *_UNREADABLE), "kept")
+    path, unfit = f"{folder.absolute()}/", _UNREADABLE if verb == "read" else (*_PATTERN, *_UNREADABLE)
+    causes = [f"'{part}'" for part in unfit if part in path]
+    if os.fsencode(path).decode(errors="replace") != path:
+        causes.append("bytes that are not UTF-8")
+    if causes:
+        raise UserError(
+            f"Checkpoints cannot be {verb} in {folder}, because its absolute path holds {' and '.join(causes)}: "
+            "move the run, or give the path of a link to it that holds none of them."
+        )
 
 
 def write(path: Path, parts: dict[str, Any]) -> None:
@@ -55,7 +63,8 @@ def write(path: Path, parts: dict[str, Any]) -> None:
         with _quiet():
             ocp.save_checkpointables(str(path.absolute()), parts)
     except (OSError, ValueError, RuntimeError) as error:
-        raise OSError(_reason(error)) from error
+        number = re.search(r"os_error_code='(\d+)'", str(error))  # TensorStore hides it in a long text
+        raise OSError(os.strerror(int(number[1])) if number else str(error).splitlines()[0]) from error
 
 
 def read(path: Path, like: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +78,7 @@ def read(path: Path, like: dict[str, Any]) -> dict[str, Any]:
     """
     from orbax.checkpoint import v1 as ocp
 
-    _refuse(path.parent, _UNREADABLE, "read")
+    check_folder(path.parent, "read")
     alone = ocp.Context()
     alone.multiprocessing.primary_host = jax.process_index()
     alone.multiprocessing.active_processes = {jax.process_index()}
@@ -85,24 +94,6 @@ def shapes(path: Path, part: str) -> Any:
 
     with _quiet():
         return ocp.checkpointables_metadata(str(path.absolute())).metadata[part]
-
-
-def _reason(error: Exception) -> str:
-    """The system's own message: TensorStore hides its error number in a long text."""
-    number = re.search(r"os_error_code='(\d+)'", str(error))
-    return os.strerror(int(number[1])) if number else str(error).splitlines()[0]
-
-
-def _refuse(folder: Path, unfit: Sequence[str], verb: str) -> None:
-    path = f"{folder.absolute()}/"
-    causes = [f"'{part}'" for part in unfit if part in path]
-    if os.fsencode(path).decode(errors="replace") != path:
-        causes.append("bytes that are not UTF-8")
-    if causes:
-        raise UserError(
-            f"Checkpoints cannot be {verb} in {folder}, because its absolute path holds {' and '.join(causes)}: "
-            "move the run, or give the path of a link to it that holds none of them."
-        )
 
 
 @contextmanager
