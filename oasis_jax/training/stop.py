@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 from oasis_jax.system import console
@@ -23,21 +23,16 @@ def stop_signals() -> Iterator[Stop]:
     SIGHUP stays ignored if it was ignored before, as under `nohup`.
     """
     stop = Stop()
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
     def request(number: int, frame: FrameType | None) -> None:
         stop.signal = number
-        restore()
+        before.close()
         console.say(f"{signal.Signals(number).name}: saving after this step ...")
 
-    for number, handler in before.items():
-        if number != signal.SIGHUP or handler != signal.SIG_IGN:
-            signal.signal(number, request)
-    try:
+    with ExitStack() as before:  # when it is closed, the handlers of before are back
+        for number in SIGNALS:
+            handler = signal.getsignal(number)
+            if number != signal.SIGHUP or handler != signal.SIG_IGN:
+                before.callback(signal.signal, number, handler)
+                signal.signal(number, request)
         yield stop
-    finally:
-        restore()
