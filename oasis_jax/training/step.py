@@ -55,7 +55,10 @@ def train_step(
         if axis_name is not None:  # varies over devices, as slices do; its transpose sums the gradients over devices
             params = jax.lax.pcast(params, axis_name, to="varying")
         losses, _ = slice_losses(apply(params, image, dropout_keys), label, cross_entropy)
-        return _valid_mean(losses, batch["valid"], axis_name)
+        total, count = jnp.where(batch["valid"], losses, 0).sum(), batch["valid"].sum()
+        if axis_name is not None:
+            total, count = jax.lax.psum((total, count), axis_name)
+        return total / jnp.maximum(count, 1)
 
     loss, gradients = jax.value_and_grad(mean_loss)(state.params)
     if axis_name is not None:
@@ -74,12 +77,3 @@ def _augmented(batch: Batch, step_key: Array, augment: Augmentation) -> tuple[Ar
         return dropout_key, *augment(augment_key, image, label, brain)
 
     return jax.vmap(augment_slice)(batch["index"], batch["image"], batch["label"], batch.get("brain"))
-
-
-def _valid_mean(losses: Array, valid: Array, axis_name: str | None) -> Array:
-    """Mean loss over the valid slices of the global batch."""
-    total = jnp.where(valid, losses, 0).sum()
-    count = valid.sum()
-    if axis_name is not None:
-        total, count = jax.lax.psum((total, count), axis_name)
-    return total / jnp.maximum(count, 1)
