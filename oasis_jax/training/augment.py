@@ -3,6 +3,8 @@
 Rows run from left to right of the head, columns from back to front. So mirroring left and right reverses the rows.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
@@ -36,16 +38,9 @@ def augment(
     """Strip, mirror, warp and change the contrast of a slice. An option that is 0 costs nothing.
 
     All channels get the same change. Warps interpolate the image linearly and take the label of the nearest pixel.
-    Outside the frame the image has the lowest value of its channel, and the label is background.
-
-    Args:
-        key: random key of this slice at this step.
-        image: the slice and its neighbours, normalised.
-        label: classes of the slice.
-        brain: the brain mask of each channel; only `strip` needs it.
-        config: the changes.
-        method: normalisation of the image.
-        window: (rows, columns) of the central part that the network sees. Pixels around it are not warped.
+    Outside the frame the image has the lowest value of its channel, and the label is background. The image was
+    normalised by `method`. Only `strip` needs `brain`, the brain mask of each channel. The network sees a central part,
+    `window` (rows, columns); pixels around it are not warped.
     """
     mirror_key, warp_key, gamma_key = jax.random.split(key, 3)
     if config.strip:
@@ -78,9 +73,8 @@ def _warp(key: Array, image: Array, label: Array, config: Augment, window: Size 
     inside = central(label.shape, window)
     coordinates = [coordinate[inside] for coordinate in _coordinates(key, label.shape, config)]
     low = image.min((0, 1))
-    channels = jnp.moveaxis(image - low, -1, 0)
-    moved = jax.vmap(lambda channel: map_coordinates(channel, coordinates, order=1, cval=0))(channels)
-    image = image.at[inside].set(jnp.moveaxis(moved, 0, -1) + low)
+    move = jax.vmap(partial(map_coordinates, coordinates=coordinates, order=1, cval=0), in_axes=-1, out_axes=-1)
+    image = image.at[inside].set(move(image - low) + low)
     return image, label.at[inside].set(map_coordinates(label, coordinates, order=0, cval=0))
 
 
