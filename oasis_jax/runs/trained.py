@@ -25,11 +25,7 @@ class Trained(NamedTuple):
 
 
 def trained_on(run: Run, step: int) -> Trained:
-    """What `run` remembers.
-
-    Args:
-        run: the run.
-        step: the checkpoint whose confidence is asked for.
+    """What a run remembers; its confidence is that of the checkpoint of a step.
 
     Raises:
         UserError: its file does not say how its slices were cut.

@@ -30,10 +30,7 @@ _ABOUT, _SHA256 = "about", "sha256"
 def write_weights(path: Path, about: dict[str, Any], params: Any) -> None:
     """Write a model file, complete or not at all.
 
-    Args:
-        path: the file.
-        about: a description of the parameters, as JSON values.
-        params: a pytree of nested dictionaries of float32 arrays.
+    It holds a description of the parameters, as JSON values, and the parameters, nested dictionaries of float32 arrays.
 
     Raises:
         UserError: a parameter is not finite as float16.

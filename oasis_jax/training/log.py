@@ -20,13 +20,9 @@ from oasis_jax.system.files import atomic_write, write_text
 class Log:
     """Write the metrics of a run to `metrics.jsonl`, TensorBoard and `curves.png`, and show a progress bar.
 
-    Use it in a `with` statement. An interrupted process may have written metrics after step `first`. They are removed,
-    so that the log of a resumed run equals that of an uninterrupted run.
-
-    Args:
-        run: the run.
-        first: the step to start or resume after.
-        total_steps: number of steps of the training.
+    Use it in a `with` statement. A run is started or resumed after step `first`. An interrupted process may have
+    written metrics of later steps. They are removed, so that the log of a resumed run equals that of an uninterrupted
+    run.
     """
 
     def __init__(self, run: Run, first: int, total_steps: int):
@@ -95,12 +91,12 @@ class Log:
             atomic_write(self._run.curves, lambda part: draw_curves(self._rows, part))
 
     def _check(self, step: int, numbers: dict[str, float]) -> None:
-        if nonfinite := [name for name, value in numbers.items() if not math.isfinite(value)]:
-            name = nonfinite[0]
-            raise UserError(
-                f"The {name} is {numbers[name]} at step {step}. The checkpoints in {self._run.folder} are kept; "
-                "lower --optim.learning-rate and name another --run."
-            )
+        for name, value in numbers.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"The {name} is {value} at step {step}. The checkpoints in {self._run.folder} are kept; "
+                    "lower --optim.learning-rate and name another --run."
+                )
 
     def _write(self, row: Row) -> None:
         self._rows.append(row)

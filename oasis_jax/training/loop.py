@@ -18,12 +18,6 @@ def optimize(run: Run, checkpoints: Checkpoints, program: Program, stop: Stop) -
     Each step is validated and saved before the next batch is taken. So a run that is killed and started again sees the
     same batches as an uninterrupted run. Metrics are read one step late, so that the host never waits for the device.
 
-    Args:
-        run: the run folder.
-        checkpoints: those of the run.
-        program: the training.
-        stop: a request to stop, which a signal handler may set at any time.
-
     Raises:
         UserError: a loss or a gradient norm is not finite; the checkpoints stay as they are.
         SystemExit: a process received a stop signal; all is saved.

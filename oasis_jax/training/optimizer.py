@@ -13,12 +13,7 @@ _PAPER_DECAY, _PAPER_EPOCH = 0.985, 100
 
 
 def schedule(config: Optim, total_steps: int) -> optax.Schedule:
-    """The learning rate of each step, from 0 on.
-
-    Args:
-        config: settings of the optimizer.
-        total_steps: number of steps of the training.
-    """
+    """The learning rate of each of so many steps, from 0 on."""
     if config.schedule == "exponential":
         return optax.exponential_decay(config.learning_rate, _PAPER_EPOCH, _PAPER_DECAY, staircase=True)
     if config.schedule == "constant":
@@ -39,13 +34,6 @@ def optimizer(config: Optim) -> optax.GradientTransformation:
 def initial_state(
     key: Array, shape: tuple[int, int, int], init: Init, transform: optax.GradientTransformation
 ) -> TrainState:
-    """The state at step 0.
-
-    Args:
-        key: random key of the parameters.
-        shape: (rows, columns, channels) of the input of the network.
-        init: makes the parameters.
-        transform: the optimizer.
-    """
+    """The state at step 0; `init` makes its parameters for an input of `shape`, (rows, columns, channels)."""
     params = init(key, shape)
     return TrainState(jnp.zeros((), jnp.int32), params, transform.init(params))

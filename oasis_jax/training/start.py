@@ -38,16 +38,9 @@ def settings(earlier: Run) -> Config:
 
 
 def parameters(config: Config, network: Network, size: Size, mesh: jax.sharding.Mesh) -> tuple[Params, dict[str, Any]]:
-    """Load the parameters that `config.train.init` names.
+    """The parameters that `config.train.init` names, on all devices, and their source for the provenance of a new run.
 
-    Args:
-        config: settings of the new run.
-        network: its network.
-        size: (rows, columns) of its slices.
-        mesh: the devices.
-
-    Returns:
-        The parameters on all devices, and their source for the provenance of the new run.
+    The new run has this network, and slices of this size.
 
     Raises:
         UserError: there is no such run, it has no sound checkpoint, or it has another network.
