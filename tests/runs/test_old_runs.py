@@ -13,7 +13,6 @@ import pytest
 from helpers import command, write_tree
 
 from oasis_jax import __version__
-from oasis_jax.config import Data
 from oasis_jax.runs.folder import Run
 from oasis_jax.system.errors import UserError
 
@@ -31,15 +30,6 @@ def old(tmp_path: Path) -> Path:
 def rows(run: Path, kind: str) -> dict[int, dict[str, Any]]:
     lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     return {line["step"]: line for line in lines if line["kind"] == kind}
-
-
-def test_settings_that_it_lacks_have_the_values_of_before(old: Path) -> None:
-    written = json.loads((old / "config.json").read_text())["config"]
-    assert "neighbours" not in written["data"]
-    trained = Run.load(old)
-    assert trained.config.data.neighbours == Data().neighbours == 0
-    assert trained.shape == (48, 64, 1)
-    assert (trained.config.augment.gamma, trained.config.augment.strip) == (0.2, 0.0)
 
 
 def test_a_setting_of_another_version_is_no_damage(old: Path) -> None:
