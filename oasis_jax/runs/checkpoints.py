@@ -72,13 +72,9 @@ class Checkpoints:
         """Those that were validated, lowest loss first; of equal ones, the earlier first."""
         return sorted((info for info in self.sound if info.loss is not None), key=lambda info: (info.loss, info.step))
 
-    def holds(self, step: int) -> bool:
-        """Whether there is one of this step."""
-        return any(info.step == step for info in self.sound)
-
-    def validated(self, step: int) -> bool:
-        """Whether there is one of this step, with its validation loss."""
-        return any(info.step == step for info in self.by_loss())
+    def find(self, step: int) -> CheckpointInfo | None:
+        """The one of a step, if there is one."""
+        return next((info for info in self.sound if info.step == step), None)
 
     def restore(self, info: CheckpointInfo, like: dict[str, Any]) -> dict[str, Any]:
         """Restore the parts that `like` names (`params`, `rest`) as numpy arrays, and check their digests.

@@ -28,7 +28,8 @@ def optimize(run: Run, checkpoints: Checkpoints, program: Program, stop: Stop) -
     batches, vote = program.batches(first), sharding.StopVote(program.mesh)
     with Log(run, first, program.total_steps) as log:
         for step in range(first, program.total_steps + 1):
-            if program.is_due(step) and not checkpoints.validated(step):
+            saved = checkpoints.find(step)
+            if program.is_due(step) and (saved is None or saved.loss is None):
                 log.settle()
                 scores, panel = program.validate(state)
                 log.validation(step, scores, panel)
@@ -37,7 +38,7 @@ def optimize(run: Run, checkpoints: Checkpoints, program: Program, stop: Stop) -
                 break
             if vote(stop.signal):
                 log.settle()
-                if step and not checkpoints.holds(step):
+                if step and not checkpoints.find(step):
                     checkpoints.save(state)
                 break
             rate = program.rate(step)

@@ -64,8 +64,7 @@ def test_the_best_and_the_two_latest_are_kept(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     assert [(info.step, info.loss) for info in checkpoints.sound] == [(2, 0.2), (4, None), (5, 0.2)]
     assert checkpoints.damaged == []
-    assert [step for step in range(6) if checkpoints.holds(step)] == [2, 4, 5]
-    assert [step for step in range(6) if checkpoints.validated(step)] == [2, 5]
+    assert (checkpoints.find(3), checkpoints.find(4)) == (None, checkpoints.sound[1])
     best = present(checkpoints.best)
     assert best.step == 2  # the earlier of two equally good
     same(checkpoints.restore(best, {"params": LIKE.params})["params"], state(2).params)
