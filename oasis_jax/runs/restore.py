@@ -4,7 +4,7 @@ import jax
 
 from oasis_jax.network import unet
 from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints, difference
-from oasis_jax.runs.folder import Run, Weights
+from oasis_jax.runs.folder import Run
 from oasis_jax.system import console, distributed, sharding
 from oasis_jax.system.errors import UserError
 
@@ -16,20 +16,18 @@ def load_best(run: Run, mesh: jax.sharding.Mesh, at_step: int | None = None) -> 
         UserError: no such checkpoint, or none that is sound.
     """
     like = unet.network(run.config.model).abstract(run.shape)
-    info, params = _of_model(run, run.weights, like, at_step) if run.weights else _of_training(run, like, at_step)
+    if run.weights is None:
+        info, params = _of_training(run, like, at_step)
+    else:
+        info, params = run.weights.checkpoint, run.weights.params
+        if at_step not in (None, info.step):
+            raise UserError(f"{run.name} has no checkpoint of step {at_step}; it has: {info.step}.")
+        if different := difference(params, like):
+            raise UserError(
+                f"{run.folder} holds other parameters than this program uses ({different}): use the version that wrote "
+                "it."
+            )
     return info, jax.device_put(params, sharding.replicated(mesh))
-
-
-def _of_model(run: Run, weights: Weights, like: unet.Params, at_step: int | None) -> tuple[CheckpointInfo, unet.Params]:
-    """A model file holds one checkpoint."""
-    info = weights.checkpoint
-    if at_step not in (None, info.step):
-        raise UserError(f"{run.name} has no checkpoint of step {at_step}; it has: {info.step}.")
-    if different := difference(weights.params, like):
-        raise UserError(
-            f"{run.folder} holds other parameters than this program uses ({different}): use the version that wrote it."
-        )
-    return info, weights.params
 
 
 def _of_training(run: Run, like: unet.Params, at_step: int | None) -> tuple[CheckpointInfo, unet.Params]:
