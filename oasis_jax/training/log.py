@@ -66,8 +66,7 @@ class Log:
             return
         step, metrics = self._pending
         self._pending = None
-        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        numbers = Training(**values)
+        numbers = Training(**{name: float(value) for name, value in jax.device_get(metrics).items()})
         self._check(step, {"training loss": numbers.loss, "gradient norm": numbers.gradient_norm})
         self._write(Row(step, numbers))
         self._bar.update(self._task, completed=step, note=f"loss {numbers.loss:.3f}  {self._validated}")

@@ -63,10 +63,9 @@ def run(driver: Any) -> dict[str, Any]:
 
 
 def make(axis_name: str | None = None) -> Any:
-    _, apply = unet.network(CONFIG)
     return partial(
         step.train_step,
-        apply=apply,
+        apply=unet.network(CONFIG).apply,
         transform=TRANSFORM,
         augment=partial(augment, config=CHANGES, method="zscore", window=(16, 32)),
         cross_entropy=0.5,
