@@ -67,8 +67,7 @@ class Log:
         step, metrics = self._pending
         self._pending = None
         numbers = Training(**{name: float(value) for name, value in jax.device_get(metrics).items()})
-        self._check(step, {"training loss": numbers.loss, "gradient norm": numbers.gradient_norm})
-        self._write(Row(step, numbers))
+        self._write(Row(step, numbers), {"training loss": numbers.loss, "gradient norm": numbers.gradient_norm})
         self._bar.update(self._task, completed=step, note=f"loss {numbers.loss:.3f}  {self._validated}")
 
     def validation(self, step: int, numbers: Validation, panel: UInt8[np.ndarray, "rows columns 3"]) -> None:
@@ -77,8 +76,7 @@ class Log:
         Raises:
             UserError: its loss is not finite.
         """
-        self._check(step, {"validation loss": numbers.loss})
-        self._write(Row(step, numbers))
+        self._write(Row(step, numbers), {"validation loss": numbers.loss})
         dice = "/".join("-" if x is None else f"{x:.3f}".lstrip("0") for x in numbers.hard_dice[1:])
         self._validated = f"validate {numbers.loss:.3f}, Dice {'/'.join(classes.SHORT[1:])} {dice}"
         self._bar.update(self._task, note=self._validated)
@@ -89,15 +87,14 @@ class Log:
             self._events.flush()
             atomic_write(self._run.curves, lambda part: draw_curves(self._rows, part))
 
-    def _check(self, step: int, numbers: dict[str, float]) -> None:
-        for name, value in numbers.items():
+    def _write(self, row: Row, finite: dict[str, float]) -> None:
+        """Write a row, or raise `UserError` if one of these numbers, by name, is not finite."""
+        for name, value in finite.items():
             if not math.isfinite(value):
                 raise UserError(
-                    f"The {name} is {value} at step {step}. The checkpoints in {self._run.folder} are kept; "
+                    f"The {name} is {value} at step {row.step}. The checkpoints in {self._run.folder} are kept; "
                     "lower --optim.learning-rate and name another --run."
                 )
-
-    def _write(self, row: Row) -> None:
         self._rows.append(row)
         if self._main:
             self._events.row(row)
