@@ -28,7 +28,6 @@ from oasis_jax.metrics import overlap
 from oasis_jax.prediction.summary import FileSummary, file_summary
 from oasis_jax.pretrained import FOLDER, RunPath
 from oasis_jax.runs.folder import Run
-from oasis_jax.system.console import track
 from oasis_jax.volumes.cut import read_input
 from oasis_jax.volumes.finding import InputFile
 
@@ -100,7 +99,7 @@ def main() -> None:
     arguments = tyro.cli(Arguments, description=__doc__)
     segmenter = Segmenter.load([Run.load(arguments.run)])
     (arguments.output / "failures").mkdir(parents=True, exist_ok=True)
-    head = draw_volume(track=track)
+    head = draw_volume()
     overlays.write_picture(arguments.output / "prediction.png", prediction(segmenter, head[0]))
     rows = []
     for name, failure in FAILURES.items():

@@ -24,7 +24,7 @@ from oasis_jax.data.slices import check_sides
 from oasis_jax.data.study import pair_scans, split_subjects
 from oasis_jax.data.tree import SHEET, write_tree
 from oasis_jax.data.volume import label_file, write_head
-from oasis_jax.system import console, sharding
+from oasis_jax.system import sharding
 from oasis_jax.system.arguments import command_line
 from oasis_jax.system.errors import UserError, leave_some, run_command
 
@@ -44,7 +44,7 @@ class Check:
         if not self.splits:
             raise UserError("Name at least one split after --splits.")
         start = time.monotonic()
-        tree = load_dataset(self.root, self.splits, track=console.track, shown=sys.maxsize if self.all else 20)
+        tree = load_dataset(self.root, self.splits, shown=sys.maxsize if self.all else 20)
         seconds = time.monotonic() - start
         for split, pairs in tree.splits.items():
             subjects = len({tree.subjects[pair.case] for pair in pairs})
@@ -63,7 +63,7 @@ class Verify:
     """Print the result as JSON, with every name."""
 
     def run(self) -> None:
-        splits = verify(self.root, published(), console.track)
+        splits = verify(self.root, published())
         authentic = all(split.authentic for split in splits.values())
         if self.json:
             content = {name: {"authentic": split.authentic, **asdict(split)} for name, split in splits.items()}
@@ -85,7 +85,7 @@ class Rebuild:
 
     def run(self) -> None:
         manifest = published()
-        cases, problems = rebuild(self.root, self.discs, manifest, console.track)
+        cases, problems = rebuild(self.root, self.discs, manifest)
         print(f"Wrote {self.root}: {len(cases)} of {len(manifest.cases)} scans.")
         for problem in problems:
             print(f"Not used: {problem}")
@@ -117,7 +117,7 @@ class Volumes:
         self.rule.check()
         scans = pair_scans(self.images, self.labels)
         splits = split_subjects(scans, self.fractions, self.seed)
-        cuts = cut_study(scans, splits, self.rule, console.track)
+        cuts = cut_study(scans, splits, self.rule)
         cases, problems = write_tree(self.root, cuts, self.rule.axis)
         for case in cases:
             for note in case.notes:
@@ -145,10 +145,10 @@ class Phantom:
     def run(self) -> None:
         _check(self.root, self.volume, self.seed)
         if self.volume is not None:
-            phantom.write_volume(self.volume, self.seed, track=console.track)
+            phantom.write_volume(self.volume, self.seed)
             print(f"Wrote {self.volume} and its labels, {label_file(self.volume)}.")
         elif self.root is not None:
-            write_tree(self.root, phantoms.cases(self.seed, console.track))
+            write_tree(self.root, phantoms.cases(self.seed))
             print(f"Wrote {self.root}.")
 
 
@@ -189,9 +189,7 @@ class Heads:
             print(f"Wrote {self.volume} and its labels, {label_file(self.volume)}.")
         elif self.root is not None:
             splits = heads.splits_of(maps, self.validate, self.test)
-            drawn = heads.cases(
-                maps, splits, table=table, heads=self.heads, seed=self.seed, frame=self.frame, track=console.track
-            )
+            drawn = heads.cases(maps, splits, table=table, heads=self.heads, seed=self.seed, frame=self.frame)
             cases, _ = write_tree(self.root, drawn)
             print(f"Wrote {self.root}: {len(cases)} heads from {len(maps)} maps.")
             print(f"Look at the heads: {self.root / SHEET}")

@@ -19,8 +19,7 @@ from oasis_jax.data import appearance
 from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.slices import Problem, Slice
 from oasis_jax.geometry import Size
-from oasis_jax.system import cache, records
-from oasis_jax.system.console import Tracker
+from oasis_jax.system import cache, console, records
 from oasis_jax.system.files import write_text
 from oasis_jax.volumes.other_kinds import other_kind
 from oasis_jax.volumes.png import LARGEST
@@ -45,7 +44,7 @@ class Contents:
 _EMPTY_EXTENT = (2**31, -1, 2**31, -1)
 
 
-def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
+def check_pixels(root: Path, split: str, pairs: Sequence[Slice]) -> Contents:
     """Check every file of a split, or take the contents from the stamp if exactly these files passed before.
 
     Files count as the same if folder, name, size, both times of change and number on the disk (inode) are the same. The
@@ -54,7 +53,7 @@ def check_pixels(root: Path, split: str, pairs: Sequence[Slice], track: Tracker)
     stamp = _stamp_file(root, split, pairs)
     if stamp and (passed := _recall(stamp)):
         return passed
-    contents = _check(split, pairs, track)
+    contents = _check(split, pairs)
     if stamp and not contents.problems:
         try:
             stamp.parent.mkdir(parents=True, exist_ok=True)
@@ -71,11 +70,11 @@ def _recall(stamp: Path) -> Contents | None:
         return None  # no stamp, or a damaged one: check again
 
 
-def _check(split: str, pairs: Sequence[Slice], track: Tracker) -> Contents:
+def _check(split: str, pairs: Sequence[Slice]) -> Contents:
     paths = [(path, path is pair.label) for pair in pairs for path in (pair.image, pair.label)]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         results = pool.map(lambda path: _check_file(*path), paths)
-        files = list(track(results, len(paths), f"Checking {split}"))
+        files = list(console.track(results, len(paths), f"Checking {split}"))
     problems, digest = [], hashlib.sha256()
     for (path, _), file in zip(paths, files, strict=True):
         name = f"{path.parent.name}/{path.name}"

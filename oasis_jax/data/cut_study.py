@@ -13,7 +13,7 @@ from oasis_jax.data.slices import check_sides
 from oasis_jax.data.study import LabelValues, Scan, classes_on
 from oasis_jax.data.tree import Broken, Case
 from oasis_jax.geometry import Axis, Size
-from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system import console
 from oasis_jax.system.errors import UserError, describe
 from oasis_jax.volumes.anatomy import brain_span, find_head, gap_notes
 from oasis_jax.volumes.frame import fit, put, volume_grey
@@ -48,11 +48,9 @@ class Rule:
         self.values.by_class()
 
 
-def cut_study(
-    scans: Sequence[Scan], splits: Mapping[str, str], rule: Rule, track: Tracker = silent
-) -> Iterator[Case | Broken]:
+def cut_study(scans: Sequence[Scan], splits: Mapping[str, str], rule: Rule) -> Iterator[Case | Broken]:
     """Cut every scan, for the split of its subject."""
-    for scan in track(scans, len(scans), "Cutting volumes"):
+    for scan in console.track(scans, len(scans), "Cutting volumes"):
         try:
             yield cut_scan(scan, splits[scan.subject], rule)
         except Exception as error:  # one broken scan must not stop the others

@@ -13,7 +13,6 @@ from oasis_jax.data.appearance import Ranges
 from oasis_jax.data.checks import Contents
 from oasis_jax.data.slices import Problem, Slice, find_slices, folders, tidy, two_spellings
 from oasis_jax.geometry import CUT, Cut, Spacing, parse_cut
-from oasis_jax.system.console import Tracker, silent
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import printable
 from oasis_jax.volumes.finding import natural
@@ -46,9 +45,7 @@ class Dataset:
     """How many slices of each split come from each of the joined trees, in order; `open_data` says it."""
 
 
-def load_dataset(
-    root: Path, splits: Sequence[str] = SPLITS, track: Tracker = silent, shown: int = 20, partial: bool = False
-) -> Dataset:
+def load_dataset(root: Path, splits: Sequence[str] = SPLITS, shown: int = 20, partial: bool = False) -> Dataset:
     """Index and check some splits of a tree. Pixels that passed before and did not change are not read again.
 
     With `partial`, some of the splits may be missing or empty, as other trees have them.
@@ -64,7 +61,7 @@ def load_dataset(
     index: Index = {split: pairs for split, (pairs, _) in layouts.items()}
     subjects, subject_problems = _subjects(root, index)
     cut, cut_problems = _cut(root)
-    contents = {split: checks.check_pixels(root, split, pairs, track) for split, pairs in index.items() if pairs}
+    contents = {split: checks.check_pixels(root, split, pairs) for split, pairs in index.items() if pairs}
     layout_problems = chain.from_iterable(found for _, found in layouts.values())
     pixel_problems = chain.from_iterable(content.problems for content in contents.values())
     problems = [*layout_problems, *subject_problems, *cut_problems, *pixel_problems, *_size_problems(contents)]

@@ -83,8 +83,7 @@ def _left(
     """The files without a result that is there already, and what is wrong with those whose result must stay."""
     left: list[InputFile] = []
     problems: Problems = {}
-    shown = console.track if any(map(destination.there, files)) else console.silent
-    for file in shown(files, len(files), "Comparing"):
+    for file in console.track(files, len(files), "Comparing") if any(map(destination.there, files)) else files:
         try:
             summary = destination.earlier(file, settings)
         except Exception as error:

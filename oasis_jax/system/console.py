@@ -1,21 +1,12 @@
 """What a command shows in the terminal: sentences and progress bars. Only process 0 shows anything."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from oasis_jax.system import distributed
-
-Tracker = Callable[[Iterable, int, str], Iterable]
-"""Shows progress over (items, their number, a description); `track` is one."""
-
-
-def silent(items: Iterable, total: int, description: str) -> Iterable:
-    """A `Tracker` that shows nothing."""
-    return items
-
 
 console = Console(stderr=True, emoji=False)  # ":brain:" in a name stays as it is
 

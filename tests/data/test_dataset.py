@@ -15,6 +15,7 @@ from oasis_jax.data import appearance
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.slices import encode_png, folders, read_pair, tidy, write_pair, write_png
 from oasis_jax.geometry import Cut
+from oasis_jax.system import console
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.png import read_grey
 
@@ -227,20 +228,21 @@ def test_images_that_show_nothing_are_named(root: Path, split: str) -> None:
         load_dataset(root)
 
 
-def test_an_unchanged_tree_is_not_read_again_and_a_changed_one_is(root: Path) -> None:
+def test_an_unchanged_tree_is_not_read_again_and_a_changed_one_is(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checks: list[str] = []
 
     def track(items: Iterable, total: int, description: str) -> Iterable:
         checks.append(description)
         return items
 
-    first = load_dataset(root, track=track)
+    monkeypatch.setattr(console, "track", track)
+    first = load_dataset(root)
     assert len(checks) == 3
-    assert load_dataset(root, track=track) == first
+    assert load_dataset(root) == first
     assert len(checks) == 3
     image, _ = blob(np.random.default_rng(5))
     write_png(images(root) / "case_1_slice_0.nii.png", image)
-    changed = load_dataset(root, track=track)
+    changed = load_dataset(root)
     assert checks[3:] == ["Checking train"]
     assert changed.fingerprints["train"] != first.fingerprints["train"]
     assert changed.fingerprints["test"] == first.fingerprints["test"]

@@ -13,7 +13,7 @@ from oasis_jax.data.heads.draw import STYLE, HeadMap, Style, draw
 from oasis_jax.data.heads.label_map import Table, read_map
 from oasis_jax.data.tree import Case
 from oasis_jax.geometry import Size
-from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system import console
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.frame import centre, volume_grey
 from oasis_jax.volumes.nifti import is_volume
@@ -89,7 +89,6 @@ def cases(
     heads: int,
     seed: int,
     frame: Size,
-    track: Tracker = silent,
 ) -> Iterator[Case]:
     """The axial slices of heads, as many for each map, from the neck to the vertex. A map is a subject.
 
@@ -99,7 +98,7 @@ def cases(
         UserError: as `read_map`.
     """
     drawn = draw_heads(maps, table, heads, seed)
-    for (name, number), head in track(drawn, len(maps) * heads, "Drawing heads"):
+    for (name, number), head in console.track(drawn, len(maps) * heads, "Drawing heads"):
         brain = np.flatnonzero(head.classes.any((0, 1)))
         shown = np.flatnonzero((head.image > _AIR).any((0, 1)))
         numbers = range(max(int(shown[0]), int(brain[0]) - _NECK), int(shown[-1]) + 1)

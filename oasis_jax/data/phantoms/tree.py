@@ -12,8 +12,7 @@ import numpy as np
 
 from oasis_jax.data.phantoms.head import draw_slice, make_head
 from oasis_jax.data.tree import Case, write_tree
-from oasis_jax.system import cache
-from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system import cache, console
 
 SLICES = 16
 """Slices of each subject."""
@@ -27,11 +26,11 @@ _VERSION = 3
 """Increased when the pictures change, so that an older tree in the cache is not used for this one."""
 
 
-def cases(seed: int = 0, track: Tracker = silent) -> Iterator[Case]:
+def cases(seed: int = 0) -> Iterator[Case]:
     """The slices of the subjects of all splits; the same seed gives the same pixels."""
     splits = [split for split, count in SUBJECTS.items() for _ in range(count)]
     with ThreadPoolExecutor() as pool:
-        for subject, split in track(enumerate(splits), len(splits), "Drawing phantoms"):
+        for subject, split in console.track(enumerate(splits), len(splits), "Drawing phantoms"):
             head = make_head(np.random.default_rng([seed, subject]))
             keys = [np.random.default_rng([seed, subject, k]) for k in range(SLICES)]
             slices = pool.map(partial(draw_slice, head), GAP * np.arange(SLICES), keys)
@@ -39,12 +38,12 @@ def cases(seed: int = 0, track: Tracker = silent) -> Iterator[Case]:
             yield Case(name, name, split, list(slices), gap=GAP)
 
 
-def default_tree(track: Tracker = silent) -> Path:
+def default_tree() -> Path:
     """The phantoms in the cache folder, drawn if they are not there. Without a cache, in a temporary folder."""
     name, folder = f"phantoms-{_VERSION}", cache.folder()
     try:
         if folder and not (folder / name).is_dir():
-            write_tree(folder / name, cases(track=track))
+            write_tree(folder / name, cases())
     except OSError as error:
         if folder and not (folder / name).is_dir():  # another process may have been quicker
             cache.cannot_be_used(error)
@@ -52,5 +51,5 @@ def default_tree(track: Tracker = silent) -> Path:
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="oasis_jax-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        write_tree(folder / name, cases(track=track))
+        write_tree(folder / name, cases())
     return folder / name

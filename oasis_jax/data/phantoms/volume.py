@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt8
 
 from oasis_jax.data.phantoms.head import VIEW, draw_plane, make_head
 from oasis_jax.data.volume import write_head
-from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system import console
 
 _HEIGHTS = {"mm": (-92.0, -12.0, 40.0, 92.0), "drawn": (-156.0, -12.0, 40.0, 110.0)}
 """Heights in the volume, mm above the lowest slice of the quickstart's phantoms, and heights of the sections drawn
@@ -18,7 +18,7 @@ it."""
 
 
 def draw_volume(
-    seed: int = 0, gap: float = 1.0, track: Tracker = silent
+    seed: int = 0, gap: float = 1.0
 ) -> tuple[Float32[np.ndarray, "176 208 planes"], UInt8[np.ndarray, "176 208 planes"]]:
     """Intensities and classes 0 to 3 of a head in RAS order; the same seed gives the same voxels.
 
@@ -32,12 +32,12 @@ def draw_volume(
     keys = [np.random.default_rng([seed, 0, k]) for k in range(len(heights))]
     with ThreadPoolExecutor() as pool:
         planes = pool.map(partial(draw_plane, head), map(float, heights), keys)
-        for k, plane in enumerate(track(planes, len(heights), "Drawing a head")):
+        for k, plane in enumerate(console.track(planes, len(heights), "Drawing a head")):
             values[..., k], labels[..., k] = plane
     return values, labels
 
 
-def write_volume(path: Path, seed: int = 0, gap: float = 1.0, track: Tracker = silent) -> None:
+def write_volume(path: Path, seed: int = 0, gap: float = 1.0) -> None:
     """Write a head and its labels as `write_head` does. Arguments are those of `draw_volume`."""
-    values, labels = draw_volume(seed, gap, track)
+    values, labels = draw_volume(seed, gap)
     write_head(path, values.round().astype(np.int16), labels, gap)

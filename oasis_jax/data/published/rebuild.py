@@ -18,7 +18,7 @@ from oasis_jax.classes import COUNT
 from oasis_jax.data.published.manifest import SLICES, Manifest
 from oasis_jax.data.slices import Pair
 from oasis_jax.data.tree import Broken, Case, write_tree
-from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system import console
 from oasis_jax.system.errors import UserError, describe
 from oasis_jax.volumes.frame import centre, quantise
 
@@ -34,9 +34,7 @@ _LOWEST = 72
 _HEADER = re.compile(r"(OAS1_\d{4}_MR\d)_mpr_n\d+_anon_111_t88_(gfc|masked_gfc_fseg)\.hdr")
 
 
-def rebuild(
-    root: Path, discs: Sequence[Path], manifest: Manifest, track: Tracker = silent
-) -> tuple[list[Case], list[str]]:
+def rebuild(root: Path, discs: Sequence[Path], manifest: Manifest) -> tuple[list[Case], list[str]]:
     """Write the tree `root` from folders that hold discs of OASIS-1, and return what `write_tree` does.
 
     Of a scan that lies there twice, the last one counts.
@@ -57,7 +55,7 @@ def rebuild(
         raise UserError(f"{places}: no scan of the published set; name the folders disc1, disc2, ...")
 
     def cases() -> Iterator[Case | Broken]:
-        for scan in track(complete, len(complete), "Rebuilding"):
+        for scan in console.track(complete, len(complete), "Rebuilding"):
             case, split, image = scans[scan], manifest.cases[scans[scan]], found[scan, "gfc"]
             try:
                 slices = _slices(image, found[scan, "masked_gfc_fseg"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from oasis_jax.config import SPLITS
 from oasis_jax.data.published.manifest import Manifest, digest
 from oasis_jax.data.slices import folders
-from oasis_jax.system.console import Tracker, silent
+from oasis_jax.system import console
 from oasis_jax.system.errors import UserError
 
 _SHOWN = 20
@@ -41,7 +41,7 @@ class Verdict:
         return "\n".join(lines)
 
 
-def verify(root: Path, manifest: Manifest, track: Tracker = silent) -> dict[str, Verdict]:
+def verify(root: Path, manifest: Manifest) -> dict[str, Verdict]:
     """Compare every split under `root` with the manifest.
 
     Hidden files are ignored. A file that cannot be read counts as different.
@@ -58,7 +58,7 @@ def verify(root: Path, manifest: Manifest, track: Tracker = silent) -> dict[str,
     known = [name for name in present if name in manifest.digests]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         results = pool.map(lambda name: _digest(root / name), known)
-        digests = dict(zip(known, track(results, len(known), "Verifying"), strict=True))
+        digests = dict(zip(known, console.track(results, len(known), "Verifying"), strict=True))
     verdicts = {}
     for split in dict.fromkeys(manifest.cases.values()):
         places = tuple(f"{folder.name}/" for folder in folders(root, split))
