@@ -81,9 +81,6 @@ def test_two_processes_killed_and_resumed_end_like_one_that_was_not(slices: Path
     pair.processes[1].kill()
     survivor, _ = pair.finish()
     assert survivor.returncode not in (0, -signal.SIGKILL)
-    pair = Processes(*words)
-    pair.wait_for(lambda: len(lines(run)) >= 9)
-    pair.kill()
     first, second = Processes(*words).finish()
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert first.stderr.count("Resuming") == 1
