@@ -28,7 +28,7 @@ from oasis_jax.data.open import open_data
 from oasis_jax.system import sharding
 from oasis_jax.train import parse
 from oasis_jax.training import program as programs
-from oasis_jax.training.setup import train
+from oasis_jax.training.setup import show_scores, train
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def run(settings: Config, times: Times) -> float:
     watch(times)
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        train(settings)
+        show_scores(train(settings))
     return time.perf_counter() - start
 
 

@@ -212,10 +212,10 @@ def from_json(values: dict[str, Any], name: str = "config") -> Config:
         raise UserError(f"{error}.") from error
 
 
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    """Single values by their names, such as "data.root"."""
+def _flat(config: Config | dict[str, Any]) -> dict[str, Any]:
+    """Single values of a config, or of its JSON values, by their names, such as "data.root"."""
     flat: dict[str, Any] = {}
-    for part, value in values.items():
+    for part, value in records.to_json(config).items():
         flat |= {f"{part}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {part: value}
     return flat
 
@@ -226,5 +226,5 @@ def differences(a: Config, b: Config) -> list[str]:
     The run folder, the place and spacing of the data, caching, reading threads and the split to evaluate may differ.
     """
     free = {"run", "data.root", "data.join", "data.spacing_mm", "data.cache", "data.threads", "train.evaluate"}
-    x, y = _flat(records.to_json(a)), _flat(records.to_json(b))
+    x, y = map(_flat, (a, b))
     return [f"{key}: {x[key]} -> {y[key]}" for key in x if key not in free and x[key] != y[key]]

@@ -23,7 +23,7 @@ from oasis_jax.system.arguments import command_line, local
 from oasis_jax.system.distributed import initialize
 from oasis_jax.system.errors import UserError, run_command
 from oasis_jax.training import start
-from oasis_jax.training.setup import train
+from oasis_jax.training.setup import show_scores, train
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def main() -> None:
     if not arguments.distributed:  # other processes may share the cores
         sharding.divide_cpu(arguments.config.train.batch)
     with initialize(arguments.distributed, arguments):
-        train(arguments.config)
+        show_scores(train(arguments.config))
 
 
 _HELP = """\

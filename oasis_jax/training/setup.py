@@ -1,6 +1,7 @@
 """A run from its config to its best checkpoint and its scores."""
 
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,14 +21,21 @@ from oasis_jax.system.errors import UserError
 from oasis_jax.training import program as programs
 from oasis_jax.training import start
 from oasis_jax.training.loop import optimize
+from oasis_jax.training.program import Program
 from oasis_jax.training.stop import stop_signals
 from oasis_jax.volumes.frame import quantise
 
 
-def train(settings: Config) -> None:
-    """Train the run that the config names from where it stands to its end.
+class Finished(NamedTuple):
+    """A training at its end."""
 
-    Then evaluate its best checkpoint on the split that the config names, write the files, and print the table.
+    run: Run
+    tree: Dataset
+    program: Program
+
+
+def train(settings: Config) -> Finished:
+    """Train the run that the config names from where it stands to its end.
 
     Raises:
         UserError: a mistake in config or data, a damaged run, or a loss that is no longer finite.
@@ -48,19 +56,29 @@ def train(settings: Config) -> None:
         params, origin = start.parameters(settings, network, tree.size, mesh)
     program = programs.build(settings, tree, network, mesh, params)
     if run is None:
-        facts = {
-            "data_fingerprints": tree.fingerprints,
-            "slice_size": list(tree.size),
-            "slice_looks": _ranges(settings, tree, program.sources["train"]),
-            "slice_cut": records.to_json(tree.cut),
-        }
-        run = Run.new(settings, facts | origin)
+        run = Run.new(settings, _facts(settings, tree, program.sources["train"]) | origin)
     with run.opened() as checkpoints, stop_signals() as stop:
         optimize(run, checkpoints, program, stop)
-    split = settings.train.evaluate
-    networks = ensemble.load([run], mesh)
-    result = evaluate_split(networks, tree, split, program.sources[split], mesh)
+    return Finished(run, tree, program)
+
+
+def show_scores(finished: Finished) -> None:
+    """Evaluate the best checkpoint on the split that the config names, write the files, and print the table."""
+    run, tree, program = finished
+    split = run.config.train.evaluate
+    networks = ensemble.load([run], program.mesh)
+    result = evaluate_split(networks, tree, split, program.sources[split], program.mesh)
     write_evaluation(result, run.evaluation(split), run.curves)
+
+
+def _facts(settings: Config, tree: Dataset, source: Source) -> dict[str, Any]:
+    """What a run remembers of its data."""
+    return {
+        "data_fingerprints": tree.fingerprints,
+        "slice_size": list(tree.size),
+        "slice_looks": _ranges(settings, tree, source),
+        "slice_cut": records.to_json(tree.cut),
+    }
 
 
 def _ranges(settings: Config, tree: Dataset, source: Source) -> Ranges:
