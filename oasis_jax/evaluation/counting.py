@@ -111,7 +111,8 @@ def count_slices(
         The table and the predicted classes of the next slices, in the order of the source; `joined` puts them together.
     """
     processes = jax.process_index(), jax.process_count()
-    on_devices = sharding.to_devices(evaluation_batches(source, data, batch=batch, processes=processes), mesh)
+    batches = evaluation_batches(source, data, batch=batch, processes=processes)
+    on_devices = sharding.to_devices(batches, mesh)
     count = -(-len(source) // batch)
     for device_batch in on_devices if title is None else console.track(on_devices, count, title):
         found = jax.device_get(eval_step(params, device_batch))

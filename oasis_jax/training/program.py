@@ -15,9 +15,10 @@ from oasis_jax.config import Config
 from oasis_jax.data.batches import Source, check_batch, train_batches
 from oasis_jax.data.dataset import Dataset
 from oasis_jax.evaluation import counting
+from oasis_jax.evaluation.counting import EvalStep
 from oasis_jax.inference.mirror import mirror_shift
 from oasis_jax.network import unet
-from oasis_jax.network.unet import Apply, Network
+from oasis_jax.network.unet import Network
 from oasis_jax.runs.checkpoints import CheckpointInfo
 from oasis_jax.runs.history import Validation
 from oasis_jax.runs.state import TrainState
@@ -105,6 +106,7 @@ def build(
         augment=partial(augment, config=settings.augment, method=settings.data.normalise, window=settings.model.crop),
         cross_entropy=settings.optim.cross_entropy,
     )
+    eval_step = counting.compiled_eval_step(settings, network.apply, mesh)
 
     def batches(first: int) -> Iterator[dict[str, Any]]:
         on_host = train_batches(
@@ -130,7 +132,7 @@ def build(
         params=params,
         train_step=sharding.compile_step(train_step, mesh, 2, donate_argnums=0),
         batches=batches,
-        validate=_validation(settings, sources["validate"], network.apply, mesh),
+        validate=_validation(settings, sources["validate"], eval_step, mesh),
         rate=jax.jit(lambda step: jnp.float32(schedule(step))),
         validate_every=settings.train.validate_every or epoch_steps,
         total_steps=total_steps,
@@ -138,8 +140,7 @@ def build(
     )
 
 
-def _validation(settings: Config, source: Source, apply: Apply, mesh: jax.sharding.Mesh) -> Validate:
-    eval_step = counting.compiled_eval_step(settings, apply, mesh)
+def _validation(settings: Config, source: Source, eval_step: EvalStep, mesh: jax.sharding.Mesh) -> Validate:
     shown = sorted({round(i * (len(source) - 1) / (_PANEL - 1)) for i in range(_PANEL)})
 
     def validate(state: TrainState) -> tuple[Validation, UInt8[np.ndarray, "rows columns 3"]]:

@@ -1,7 +1,7 @@
 """A run from its config to its best checkpoint and its scores."""
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,7 +56,13 @@ def train(settings: Config) -> Finished:
         params, origin = start.parameters(settings, network, tree.size, mesh)
     program = programs.build(settings, tree, network, mesh, params)
     if run is None:
-        run = Run.new(settings, _facts(settings, tree, program.sources["train"]) | origin)
+        facts = {
+            "data_fingerprints": tree.fingerprints,
+            "slice_size": list(tree.size),
+            "slice_looks": _ranges(settings, tree, program.sources["train"]),
+            "slice_cut": records.to_json(tree.cut),
+        }
+        run = Run.new(settings, facts | origin)
     with run.opened() as checkpoints, stop_signals() as stop:
         optimize(run, checkpoints, program, stop)
     return Finished(run, tree, program)
@@ -69,16 +75,6 @@ def show_scores(finished: Finished) -> None:
     networks = ensemble.load([run], program.mesh)
     result = evaluate_split(networks, tree, split, program.sources[split], program.mesh)
     write_evaluation(result, run.evaluation(split), run.curves)
-
-
-def _facts(settings: Config, tree: Dataset, source: Source) -> dict[str, Any]:
-    """What a run remembers of its data."""
-    return {
-        "data_fingerprints": tree.fingerprints,
-        "slice_size": list(tree.size),
-        "slice_looks": _ranges(settings, tree, source),
-        "slice_cut": records.to_json(tree.cut),
-    }
 
 
 def _ranges(settings: Config, tree: Dataset, source: Source) -> Ranges:

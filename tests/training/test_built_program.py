@@ -16,7 +16,7 @@ from oasis_jax.network import unet
 from oasis_jax.runs.checkpoints import CheckpointInfo
 from oasis_jax.system import sharding
 from oasis_jax.training import program
-from oasis_jax.training.setup import train
+from oasis_jax.training.setup import show_scores, train
 
 SMALL = Model(stem=2, levels=3, crop=None)
 
@@ -66,7 +66,7 @@ def test_the_evaluation_reads_no_slice_that_validation_read(
 
     monkeypatch.setattr(batches, "read_pair", counted)
     last = Train(steps=1, batch=4, evaluate="validate")
-    train(Config(run=tmp_path / "run", data=Data(root=tree, threads=1), model=SMALL, train=last))
+    show_scores(train(Config(run=tmp_path / "run", data=Data(root=tree, threads=1), model=SMALL, train=last)))
     validated = [count for pair, count in reads.items() if "validate" in str(pair.image)]
     assert len(validated) > 1
     assert set(validated) == {1}
