@@ -1,5 +1,6 @@
 """Values whose types libraries do not name, and values that may be None, with the types that the tests need."""
 
+import csv
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,11 @@ def load(path: Path) -> nib.Nifti1Image:
     image = nib.load(path)
     assert isinstance(image, nib.Nifti1Image)
     return image
+
+
+def rows(table: Path) -> list[dict[str, str]]:
+    """Of a table of comma-separated values, by the names of its columns."""
+    return list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
 
 
 def turned(image: nib.Nifti1Image, way: str) -> nib.Nifti1Image:

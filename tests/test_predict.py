@@ -1,6 +1,5 @@
 """Labels come back onto the very pixels and voxels they belong to, whatever was given."""
 
-import csv
 import errno
 import os
 import signal
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checked import load, present
+from checked import load, present, rows
 from helpers import ALL_WAYS, FRAMING, blob, brain, by_grey, certain, command, predict_with, save, stand_in
 from PIL import Image
 
@@ -31,10 +30,6 @@ from oasis_jax.volumes.png import read_grey
 def label_one(path: Path, framing: Framing = FRAMING, keep: bool = False) -> Segmentation:
     (one,) = label([read_input(InputFile(path, "one"), framing)], stand_in(), keep)
     return one
-
-
-def rows(table: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
 
 
 @pytest.mark.parametrize(

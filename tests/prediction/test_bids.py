@@ -1,6 +1,5 @@
 """A BIDS folder gives a BIDS derivative: the names, the values, the descriptions, and a validator agrees."""
 
-import csv
 import json
 import shutil
 import subprocess
@@ -11,7 +10,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from checked import load
+from checked import load, rows
 from helpers import ALL_WAYS, brain, predict_with, save, stand_in
 
 from oasis_jax.prediction import bids
@@ -76,8 +75,7 @@ def test_the_derivative_holds_labels_probabilities_and_what_they_mean(dataset: P
     about = json.loads((out / "dataset_description.json").read_text())
     assert (about["DatasetType"], about["GeneratedBy"][0]["Name"]) == ("derivative", "oasis_jax")
     assert (out / about["DatasetLinks"]["raw"]).resolve() == dataset
-    rows = csv.DictReader((out / "tissue.csv").read_text().splitlines())
-    assert [row["file"] for row in rows] == [f"{scan}_T1w.nii.gz" for scan in SCANS]
+    assert [row["file"] for row in rows(out / "tissue.csv")] == [f"{scan}_T1w.nii.gz" for scan in SCANS]
     assert all(f'<a href="{scan}_T1w_view.html">' in (out / "index.html").read_text() for scan in SCANS)
     assert '<a href="../../index.html">' in (out / f"{SCANS[0]}_T1w_view.html").read_text()
     assert not (out / "labels.tsv").exists()

@@ -1,6 +1,5 @@
 """Other programs read the outputs as they read the scan: the same grid, plain integers, true millilitres."""
 
-import csv
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 import nibabel as nib
 import numpy as np
 import pytest
-from checked import load, present, turned
+from checked import load, present, rows, turned
 from helpers import brain, predict_with, stand_in
 from nibabel import affines
 from scipy.spatial.transform import Rotation
@@ -42,7 +41,7 @@ def labelled(request: pytest.FixtureRequest, tmp_path: Path) -> Labelled:
     nib.save(image, tmp_path / "scan.nii.gz")
     out = tmp_path / "out"
     assert predict_with(stand_in(), [tmp_path / "scan.nii.gz"], out, probabilities=True) == (1, [])
-    (row,) = csv.DictReader((out / "tissue.csv").read_text().splitlines())
+    (row,) = rows(out / "tissue.csv")
     found = [float(row[f"{name}_ml"]) for name in ("CSF", "gray_matter", "white_matter")]
     return Labelled(tmp_path / "scan.nii.gz", out / "scan_labels.nii.gz", out / "scan_probabilities.nii.gz", found)
 

@@ -1,6 +1,5 @@
 """A folder of results: what is labelled again, what is never replaced, and tables that many calls write."""
 
-import csv
 import errno
 import fcntl
 import json
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from checked import present, rows
 from helpers import blob, brain, by_grey, command, predict_with, save, stand_in
 
 from oasis_jax.data.slices import write_png
@@ -49,10 +49,6 @@ def start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Start:
     return label
 
 
-def rows(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / "tissue.csv").read_text(encoding="utf-8").splitlines()))
-
-
 def write_slices(folder: Path, count: int) -> list[Path]:
     folder.mkdir(exist_ok=True)
     for k in range(count):
@@ -69,24 +65,18 @@ def test_what_was_made_from_the_same_bytes_weights_and_options_is_not_made_again
     (tmp_path / "out/c_overlay.png").unlink()
     assert start() == (["c"], [])
     options: dict[str, Any] = {}
-    for more in ({"weights": 1.0}, {"orientation": "RAS"}, {"mirror": True}):
+    made = [rows(tmp_path / "out/tissue.csv")[0]["made_with"]]
+    for more in ({"weights": 1.0}, {"mirror": True}, {"orientation": "RAS"}):
         options |= more
         assert start(**options) == (["a", "b", "c"], [])
+        made.append(rows(tmp_path / "out/tissue.csv")[0]["made_with"])
+    known = present(record.read(tmp_path / "out", InputFile(tmp_path / "a.nii", "a")))
+    weights = f"weights {known.settings.weights[0][:12]}"
+    assert made[0] != weights
+    assert made[1:] == [weights, f"{weights}, mirror", f"{weights}, mirror, orientation RAS"]
     assert start(**options) == ([], [])
     assert start(**options, overwrite=True)[0] == ["a", "b", "c"]
-    assert [row["slices"] for row in rows(tmp_path / "out")] == ["4", "9", "6"]
-
-
-def test_the_table_tells_apart_what_other_weights_and_options_made(tmp_path: Path) -> None:
-    first, second, third = write_slices(tmp_path / "in", 3)
-    for path, value, options in ((first, 0.0, {}), (second, 1.0, {}), (third, 1.0, {"mirror": True})):
-        assert predict_with(with_weights(value), [path], tmp_path / "out", **options) == (1, [])
-    made = [row["made_with"] for row in rows(tmp_path / "out")]
-    assert made[0] != made[1]
-    assert made[2] == f"{made[1]}, mirror"
-    known = record.read(tmp_path / "out", InputFile(first, "0"))
-    assert known is not None
-    assert made[0] == f"weights {known.settings.weights[0][:12]}"
+    assert [row["slices"] for row in rows(tmp_path / "out/tissue.csv")] == ["4", "9", "6"]
 
 
 def test_probabilities_are_added_and_do_not_outlive_their_labels(start: Start, tmp_path: Path) -> None:
@@ -131,7 +121,7 @@ def test_a_killed_call_is_continued_and_the_tables_have_all_rows(
     for name in ("tissue.csv", "slices.csv", "labels.tsv", "index.html"):
         (tmp_path / "out" / name).unlink()
     assert start(weights=1.0) == (["b"], [])
-    assert [row["file"] for row in rows(tmp_path / "out")] == ["a.nii", "b.nii", "c.nii"]
+    assert [row["file"] for row in rows(tmp_path / "out/tissue.csv")] == ["a.nii", "b.nii", "c.nii"]
     assert (tmp_path / "out/slices.csv").read_text() == slices
 
 
@@ -158,7 +148,7 @@ def test_parts_label_each_file_once(parts: int, tmp_path: Path, capsys: pytest.C
         sizes.append(done)
     assert sum(sizes) == 5
     assert max(sizes) - min(sizes) <= 1
-    assert [row["file"] for row in sorted(rows(tmp_path / "out"), key=str)] == [f"{k}.png" for k in range(5)]
+    assert [row["file"] for row in sorted(rows(tmp_path / "out/tissue.csv"), key=str)] == [f"{k}.png" for k in range(5)]
     assert ("part 9/9 has none" in capsys.readouterr().err) == (parts == 9)
 
 
@@ -181,7 +171,7 @@ def test_json_has_a_line_for_each_input_and_nothing_else(finished: Path, tmp_pat
         line, *errors = map(json.loads, done.stdout.splitlines())
         assert (line["file"], line["state"], line["slices"]) == ("0.png", state, 1)
         assert Path(line["labels"]).is_file()
-        (row,) = rows(tmp_path / "out")
+        (row,) = rows(tmp_path / "out/tissue.csv")
         columns = {"CSF": "CSF", "GM": "gray_matter", "WM": "white_matter"}
         assert line["cm2"] == {name: float(row[f"{column}_cm2"]) for name, column in columns.items()}
         assert {error["input"] for error in errors} == {str(broken), str(gone)}
@@ -206,7 +196,7 @@ def test_tables_keep_the_lines_of_files_labelled_before_also_those_of_older_vers
     tables.write(tmp_path, [summary("b.nii", 100.0), summary(f"{bad}.png", 200.0)], SETTINGS)
     tables.write(tmp_path, [summary("c.png", 300.0)], SETTINGS)
     names = ["a.nii", "b.nii", r"caf\xe9.png", "c.png"]
-    columns = [[row[name] for row in rows(tmp_path)] for name in ("file", "CSF_ml", "CSF_cm2", "notes")]
+    columns = [[row[name] for row in rows(tmp_path / "tissue.csv")] for name in ("file", "CSF_ml", "CSF_cm2", "notes")]
     assert columns == [names, ["1.00", "", "", ""], ["", "1.00", "2.00", "3.00"], ["odd", "", "", ""]]
     header, *lines = (line.split(",") for line in (tmp_path / "slices.csv").read_text().splitlines())
     assert header == tables.SLICES_COLUMNS
@@ -237,7 +227,7 @@ def test_predictions_that_end_together_lose_no_line(tmp_path: Path) -> None:
     with ThreadPoolExecutor(6) as pool:  # a lock is of an open file, so threads wait for each other as processes do
         list(pool.map(write, "abcdef"))
     expected = [f"{name}-{k}.png" for name in "abcdef" for k in range(5)]
-    assert sorted(row["file"] for row in rows(tmp_path)) == expected
+    assert sorted(row["file"] for row in rows(tmp_path / "tissue.csv")) == expected
     index = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert all(name in index for name in expected)
     written = {"tissue.csv", "slices.csv", "labels.tsv", "index.html"}
@@ -252,7 +242,7 @@ def test_a_disk_without_locks_has_a_note(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     assert predict_with(stand_in(), write_slices(tmp_path / "in", 1), tmp_path / "out") == (1, [])
-    assert [row["file"] for row in rows(tmp_path / "out")] == ["0.png"]
+    assert [row["file"] for row in rows(tmp_path / "out/tissue.csv")] == ["0.png"]
     assert "lies on a disk without locks (No locks available)" in capsys.readouterr().err
 
 
@@ -267,4 +257,4 @@ def test_labels_that_another_prediction_wrote_meanwhile_stay(tmp_path: Path) -> 
     assert done == 1
     assert "0_labels.png already" in problems[0]
     assert read_grey(theirs).shape == (3, 3)
-    assert [row["file"] for row in rows(tmp_path / "out")] == ["1.png"]
+    assert [row["file"] for row in rows(tmp_path / "out/tissue.csv")] == ["1.png"]
