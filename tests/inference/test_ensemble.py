@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from checked import present
 from helpers import assert_mistake, command, create_run, stand_in, write_tree
 from jax import export as jax_export
 
 from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data.batches import Source
-from oasis_jax.data.slices import find_slices, folders, write_png
+from oasis_jax.data.slices import find_slices, folders
 from oasis_jax.evaluation import counting
 from oasis_jax.inference import ensemble
 from oasis_jax.inference.label import label
@@ -27,7 +28,6 @@ from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.cut import read_input
 from oasis_jax.volumes.finding import InputFile
-from oasis_jax.volumes.png import read_grey
 
 SIZE = (64, 80)
 SETTINGS = Config(
@@ -39,32 +39,22 @@ IMAGES = np.random.default_rng(1).normal(size=(3, *SIZE, 3)).astype(np.float32)
 DATA_PROVENANCE = stand_in().ensemble.runs[0].provenance | {"data_fingerprints": {}, "slice_size": list(SIZE)}
 
 
-def make_run(folder: Path, seed: int = 0, settings: Config = SETTINGS) -> Run:
-    """A run folder with a checkpoint, without any training."""
-    run = create_run(replace(settings, run=folder), DATA_PROVENANCE)
-    init, _ = unet.network(settings.model)
-    params = jax.jit(init, static_argnums=1)(jax.random.key(seed), run.shape)
-    state = TrainState(jnp.asarray(3, jnp.int32), params, {"count": jnp.zeros(1)})
-    Checkpoints(run.checkpoints).save(state, 0.5)
-    return run
-
-
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
-    """Two runs that differ in their parameters; do not change them."""
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """Two runs with a checkpoint, but without any training, that differ in their parameters; do not change them."""
     folder = tmp_path_factory.mktemp("ensemble")
-    return make_run(folder / "first"), make_run(folder / "second", seed=1)
+    made = [create_run(replace(SETTINGS, run=folder / name), DATA_PROVENANCE) for name in ("first", "second")]
+    init = jax.jit(unet.network(SETTINGS.model).init, static_argnums=1)
+    for seed, run in enumerate(made):
+        state = TrainState(jnp.asarray(3, jnp.int32), init(jax.random.key(seed), run.shape), {"count": jnp.zeros(1)})
+        Checkpoints(run.checkpoints).save(state, 0.5)
+    return made
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tree whose heads have a scalp outside the crop of the networks."""
-    root = write_tree(tmp_path_factory.mktemp("data") / "tree", size=SIZE)
-    for path in folders(root, "test")[0].iterdir():
-        image = read_grey(path)
-        image[2:5, 5:-5] = image[-5:-2, 5:-5] = 230
-        write_png(path, image)
-    return root
+    """A tree whose heads reach beyond the crop of the networks."""
+    return write_tree(tmp_path_factory.mktemp("data") / "tree", size=SIZE)
 
 
 def probabilities(networks: ensemble.Ensemble, image: np.ndarray) -> np.ndarray:
@@ -79,7 +69,7 @@ def mirrored(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
     return out
 
 
-def test_mirrored_is_the_mean_with_the_mirror_image_about_the_axis_of_training(runs: tuple[Run, Run]) -> None:
+def test_mirrored_is_the_mean_with_the_mirror_image_about_the_axis_of_training(runs: list[Run]) -> None:
     mesh = sharding.make_mesh(4)
     plain, both = (ensemble.load([runs[0]], mesh, mirror=mirror) for mirror in (False, True))
     straight = probabilities(plain, IMAGES)
@@ -89,7 +79,7 @@ def test_mirrored_is_the_mean_with_the_mirror_image_about_the_axis_of_training(r
     assert np.abs(wanted - straight).max() > 0.01
 
 
-def test_the_mean_over_runs_is_that_of_their_probabilities(runs: tuple[Run, Run]) -> None:
+def test_the_mean_over_runs_is_that_of_their_probabilities(runs: list[Run]) -> None:
     mesh = sharding.make_mesh(4)
     alone = [probabilities(ensemble.load([run], mesh), IMAGES) for run in runs]
     together = probabilities(ensemble.load(runs, mesh), IMAGES)
@@ -97,15 +87,20 @@ def test_the_mean_over_runs_is_that_of_their_probabilities(runs: tuple[Run, Run]
     assert np.abs(alone[0] - alone[1]).max() > 0.01
 
 
-def test_the_crop_grows_with_the_frame(runs: tuple[Run, Run]) -> None:
-    networks = ensemble.load(runs, sharding.make_mesh(4), mirror=True)
-    larger = np.pad(IMAGES, ((0, 0), (8, 8), (16, 16), (0, 0)))
-    answer = jax.jit(networks.apply((16, 32)))(networks.params, larger)
-    outside = np.asarray(jax.nn.softmax(answer))[:, 8:-8, 16:-16][:, :8]
-    assert outside[..., 0].min() < 0.99  # rows outside the crop of training
+@pytest.mark.parametrize(("heights", "rows", "columns"), [([0.3, 0.7], (8, 75), (8, 104)), (None, (0, 80), (0, 112))])
+def test_the_crop_grows_with_the_frame_but_networks_of_whole_heads_see_all_of_it(
+    heights: list[float] | None, rows: tuple[int, int], columns: tuple[int, int], runs: list[Run]
+) -> None:
+    cut = {"slice_cut": {"axis": "axial", "heights": heights}}
+    segmenter = Segmenter.load([run._replace(provenance=run.provenance | cut) for run in runs], mirror=True)
+    frames = np.random.default_rng(0).integers(0, 256, (4, 80, 112, 3)).astype(np.uint8)
+    answer = np.asarray(segmenter.forward(frames).probabilities)
+    seen = np.zeros((80, 112), bool)
+    seen[slice(*rows), slice(*columns)] = True  # of a crop's rows 8 to 71, the mirror image are 11 to 74
+    assert np.array_equal(answer[..., 0].min(0) < 0.999, seen)
 
 
-def test_runs_with_different_inputs_are_refused(runs: tuple[Run, Run], tmp_path: Path) -> None:
+def test_runs_with_different_inputs_are_refused(runs: list[Run], tmp_path: Path) -> None:
     first, second = runs
 
     def other(name: str, facts: dict[str, Any] = DATA_PROVENANCE, **settings: Any) -> Run:
@@ -124,7 +119,7 @@ def test_runs_with_different_inputs_are_refused(runs: tuple[Run, Run], tmp_path:
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_predict_gives_the_labels_of_evaluate_pixel_by_pixel(runs: tuple[Run, Run], data: Path, mirror: bool) -> None:
+def test_predict_gives_the_labels_of_evaluate_pixel_by_pixel(runs: list[Run], data: Path, mirror: bool) -> None:
     mesh = sharding.make_mesh(8)
     networks = ensemble.load([runs[0]], mesh, mirror=mirror)
     slices, _ = find_slices(data, "test")
@@ -134,14 +129,16 @@ def test_predict_gives_the_labels_of_evaluate_pixel_by_pixel(runs: tuple[Run, Ru
     _, wanted = counting.joined(list(counted))
     segmenter = Segmenter.load([runs[0]], mirror=mirror, batch=8)
     inputs = [read_input(InputFile(pair.image, pair.image.stem), segmenter.framing) for pair in slices]
-    segmentations = label(inputs, segmenter, keep_probabilities=False)
+    segmentations = label(inputs, segmenter, keep_probabilities=True)
     for segmentation, classes, file in zip(segmentations, wanted, inputs, strict=True):
         assert segmentation.input is file
         np.testing.assert_array_equal(segmentation.classes[0], classes)
+        sure = present(segmentation.probabilities)[0].max(-1)[classes > 0]
+        assert segmentation.confidence[0] == pytest.approx(sure.mean(), abs=1e-5)
     assert len(np.unique(wanted)) > 1
 
 
-def test_every_command_averages_and_reports_it(runs: tuple[Run, Run], data: Path, tmp_path: Path) -> None:
+def test_every_command_averages_and_reports_it(runs: list[Run], data: Path, tmp_path: Path) -> None:
     first, second = (run.folder for run in runs)
     more = ("--mirror", "--with", second)
     words = ("evaluate", first, "--data-root", data, "--split", "test")
