@@ -82,24 +82,18 @@ def test_a_file_an_image_and_an_array_are_labelled_as_predict_labels_the_file(
     assert bare.probabilities is None
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "orientation"),
-    [
-        (nib.Nifti1Image, "a.nii", None),
-        (nib.Nifti2Image, "a.nii", None),
-        (nib.MGHImage, "a.mgz", None),
-        (nib.AnalyzeImage, "a.hdr", "RAS"),
-    ],
-)
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image, nib.MGHImage, nib.AnalyzeImage])
 def test_images_of_all_kinds_are_labelled_as_when_they_are_saved(
-    kind: Any, name: str, orientation: str | None, model: oasis_jax.Segmenter, predicted: Predicted, tmp_path: Path
+    kind: Any, model: oasis_jax.Segmenter, predicted: Predicted, tmp_path: Path
 ) -> None:
     image = kind(np.asarray(load(predicted.files["RAS"]).dataobj), np.eye(4))
+    orientation = "RAS" if kind is nib.AnalyzeImage else None
     if orientation is None:
         image.affine[:3, 1] *= -2  # the header does not see it
     found = oasis_jax.label(model, image, orientation=orientation)
-    nib.save(image, tmp_path / name)
-    saved = oasis_jax.label(model, tmp_path / name, orientation=orientation)
+    path = tmp_path / f"a{kind.files_types[0][1]}"
+    nib.save(image, path)
+    saved = oasis_jax.label(model, path, orientation=orientation)
     assert np.array_equal(present(found.affine), present(saved.affine))
     assert np.array_equal(found.classes, saved.classes)
     assert (found.millilitres, found.notes) == (saved.millilitres, saved.notes)
@@ -147,17 +141,6 @@ def test_scores_are_the_dice_of_each_class_whatever_holds_the_truth(
     assert itself == {"background": 1, "CSF": 1, "gray matter": 1, "white matter": None, "foreground mean": None}
 
 
-def test_a_file_of_weights_is_a_model_and_models_are_averaged(
-    finished: Path, predicted: Predicted, tmp_path: Path
-) -> None:
-    done = command("export", finished, "--weights", "--output", tmp_path / "mine")
-    assert done.returncode == 0, done.stderr
-    model = oasis_jax.load(tmp_path / "mine/weights.safetensors", finished, mirror=True)
-    assert [run.name for run in model.ensemble.runs] == ["mine", finished.name]
-    assert model.ensemble.mirror
-    assert oasis_jax.load("pretrained").ensemble.runs[0].name == "pretrained"
-
-
 @pytest.mark.parametrize(
     ("scan", "options", "sentence"),
     [
@@ -198,6 +181,10 @@ def test_a_truth_that_does_not_belong_is_a_sentence(model: oasis_jax.Segmenter, 
             oasis_jax.score(found, truth)
     with pytest.raises(oasis_jax.UserError, match="nothing is not a run"):
         oasis_jax.load("nothing")
+
+
+def test_a_model_that_comes_with_the_program_is_loaded_by_its_name() -> None:
+    assert oasis_jax.load("pretrained-slices").ensemble.runs[0].name == "pretrained-slices"
 
 
 def test_importing_the_package_imports_no_jax_and_its_names_come_when_they_are_used() -> None:

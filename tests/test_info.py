@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import pytest
 from helpers import assert_mistake, command
 
@@ -12,6 +14,7 @@ from oasis_jax import pretrained
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.runs.checkpoints import digest
 from oasis_jax.runs.folder import Run
+from oasis_jax.runs.weights import FILE, read_weights
 
 
 def told(*words: str | Path, cwd: Path | None = None) -> dict[str, Any]:
@@ -53,8 +56,8 @@ def test_a_run_has_its_network_data_checkpoint_and_scores(finished: Path) -> Non
 
 def test_weights_are_named_by_their_folder_or_their_file(finished: Path, tmp_path: Path) -> None:
     assert command("export", finished, "--weights", "--output", tmp_path / "mine").returncode == 0
-    of_folder, of_file = told(tmp_path / "mine"), told(tmp_path / "mine/weights.safetensors")
-    assert of_folder == of_file == told("weights.safetensors", cwd=tmp_path / "mine")
+    of_folder, of_file = told(tmp_path / "mine"), told(tmp_path / "mine" / FILE)
+    assert of_folder == of_file == told(FILE, cwd=tmp_path / "mine") == told(".", cwd=tmp_path / "mine")
     run = told(finished)
     assert (of_file["name"], of_file["kind"], of_file["scores"]) == ("mine", "model file", {})
     for name in ("network", "sees", "classes"):
@@ -64,13 +67,16 @@ def test_weights_are_named_by_their_folder_or_their_file(finished: Path, tmp_pat
 
 
 @pytest.mark.parametrize("name", pretrained.MODELS)
-def test_the_shipped_models_name_their_card(name: str) -> None:
-    about = told(name)
+def test_the_shipped_models_are_sound_and_small_and_name_their_card(name: str) -> None:
+    about, file = told(name), pretrained.MODELS[name] / FILE
     assert about["name"] == name
     assert about["purpose"]
     assert about["trained_on"]["started_from"] is None
     assert any("OASIS-1" in source for source in about["trained_on"]["data"])  # not the folders of its training
     assert about["network"]["parameters"] == 2_779_600
+    assert (about["sees"]["slice"], about["sees"]["neighbours_on_each_side"]) == ([256, 256], 1)
+    assert file.stat().st_size < 6e6
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(read_weights(file)[1]))
     assert (about["sees"]["heights"] is None) == (name == "pretrained")
     assert f"Model card: `{name}`" in Path(about["card"]).read_text()
     assert "Licence of the weights" in Path(about["licence"]).read_text()
@@ -82,6 +88,7 @@ def test_the_shipped_models_name_their_card(name: str) -> None:
 
 def test_each_mistake_is_a_sentence(finished: Path, tmp_path: Path) -> None:
     assert_mistake(command("info", tmp_path / "nothing"), "nothing is not a run")
+    assert_mistake(command("info", "./pretrained", cwd=tmp_path), "pretrained is not a run")  # a folder of one's own
     run = shutil.copytree(finished, tmp_path / "run")
     (run / "evaluation/test/metrics.json").write_text("{")
     assert_mistake(command("info", run), "metrics.json is damaged")

@@ -5,19 +5,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from checked import present
 from helpers import assert_mistake, command, options
 
-from oasis_jax import config, pretrained
-from oasis_jax.runs import history
+import oasis_jax
+from oasis_jax import config
 from oasis_jax.runs.folder import Run
-from oasis_jax.runs.history import Validation
 from oasis_jax.runs.trained import trained_on
 from oasis_jax.runs.weights import FILE, read_weights
 from oasis_jax.train import parse
-
-SHIPPED = pytest.mark.skipif(not (pretrained.FOLDER / FILE).is_file(), reason="no model is shipped")
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +35,13 @@ def test_a_model_holds_one_file_that_says_nothing_of_the_machine(model: Path, fi
     assert [path.name for path in model.iterdir()] == [FILE]
     about, _ = read_weights(model / FILE)
     assert str(finished.parent) not in json.dumps(about)
-    assert about["provenance"]["seed"] == 0
-    validation = history.read(finished / "metrics.jsonl", about["checkpoint"]["step"])[-1].numbers
-    assert isinstance(validation, Validation)
-    assert about["checkpoint"]["lowest_confidence"] == validation.lowest_confidence
-    confidence = trained_on(Run.load(model), about["checkpoint"]["step"]).confidence
-    assert confidence == trained_on(Run.load(finished), about["checkpoint"]["step"]).confidence
-    assert confidence is not None
-    assert 0.25 < confidence < 1
-    assert {"data_fingerprints", "slice_cut", "slice_looks", "versions"} <= set(about["provenance"])
-    assert Run.load(model).config.model == Run.load(finished).config.model
+    ours, theirs = (trained_on(Run.load(run), about["checkpoint"]["step"]) for run in (model, finished))
+    assert ours == theirs
+    assert 0.25 < present(ours.confidence) < 1
+    assert {"seed", "data_fingerprints", "versions"} <= set(about["provenance"])
 
 
-def test_a_model_is_evaluated_compared_and_exported_like_its_run(
+def test_a_model_is_evaluated_compared_exported_and_averaged_like_its_run(
     model: Path, finished: Path, data: Path, tmp_path: Path
 ) -> None:
     done = command("evaluate", model, "--data-root", data, "--split", "test", cwd=tmp_path)
@@ -66,12 +57,9 @@ def test_a_model_is_evaluated_compared_and_exported_like_its_run(
     assert done.returncode == 0, done.stderr
     assert set(json.loads((tmp_path / "exported/card.json").read_text())["scores"]) == {"test"}
     assert {path.name for path in tmp_path.iterdir()} == {"mine-test", "exported"}
+    averaged = oasis_jax.load(model / FILE, finished, mirror=True).ensemble
+    assert ([run.name for run in averaged.runs], averaged.mirror) == (["mine", "finished"], True)
     assert [path.name for path in model.iterdir()] == [FILE]
-
-
-def test_a_model_has_its_name_from_inside_its_folder_too(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(model)
-    assert Run.load(Path(".")).name == "mine"
 
 
 def losses(run: Path) -> list[float]:
@@ -108,6 +96,7 @@ def test_settings_come_from_the_run_to_start_from_and_options_change_them(model:
     assert settings.run == Path("runs/from-mine")
     assert settings.data.root is None
     assert parse(["--train.batch", "2"]).config == config.Config(train=config.Train(batch=2))
+    assert parse(["--train.init", "None"]).config == config.Config()
 
 
 def test_each_mistake_is_a_sentence(model: Path, data: Path, tmp_path: Path) -> None:
@@ -118,25 +107,3 @@ def test_each_mistake_is_a_sentence(model: Path, data: Path, tmp_path: Path) -> 
         command("export", model, "--weights", "--mirror", "--output", tmp_path / "x"), "leave out --mirror and --with"
     )
     assert not (tmp_path / "x").exists()
-
-
-def test_pretrained_is_a_name_and_a_folder_of_that_name_is_reached_by_its_path() -> None:
-    assert pretrained.run_path("pretrained") == pretrained.FOLDER
-    assert pretrained.run_path("./pretrained") == Path("pretrained")
-    assert parse(["--train.init", "None"]).config == config.Config()
-
-
-@SHIPPED
-@pytest.mark.parametrize("name", pretrained.MODELS)
-def test_the_shipped_models_are_sound_and_small(name: str) -> None:
-    model = Run.load(pretrained.run_path(name))
-    assert model.name == name
-    assert (model.folder / FILE).stat().st_size < 6e6
-    assert model.weights is not None
-    assert all(np.isfinite(leaf).all() for leaf in leaves(model.weights.params))
-    assert (model.size, model.config.data.neighbours) == ((256, 256), 1)
-    assert (model.provenance["slice_cut"]["heights"] is None) == (name == "pretrained")
-
-
-def leaves(tree: Any) -> list[np.ndarray]:
-    return [leaf for one in tree.values() for leaf in leaves(one)] if isinstance(tree, dict) else [tree]
