@@ -137,7 +137,9 @@ def test_the_pages_example_of_a_network_with_neighbours_answers_as_the_network(t
     np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), expected, rtol=0, atol=1e-6)
 
 
-def test_the_card_tells_all_that_a_user_needs(finished: Path, artefact: Path) -> None:
+def test_the_card_tells_all_that_a_user_needs_but_not_where_things_lay(
+    finished: Path, data: Path, artefact: Path
+) -> None:
     card = json.loads((artefact / "card.json").read_text())
     content = (artefact / card["model"]["file"]).read_bytes()
     assert card["model"]["sha256"] == hashlib.sha256(content).hexdigest()
@@ -148,14 +150,10 @@ def test_the_card_tells_all_that_a_user_needs(finished: Path, artefact: Path) ->
     about = json.loads(command("info", finished, "--json").stdout)
     for name in ("name", "network", "sees", "classes", "trained_on", "checkpoint"):
         assert card[name] == about[name]
-    assert card["trained_on"]["data"] == ["tree with spaces é"]
     assert card["scores"]["test"] == json.loads((finished / "evaluation/test/metrics.json").read_text())
     assert card["config"]["model"]["stem"] == 2
     assert {"jax", "flax"} <= set(card["exported"]["versions"])
     assert {path.name for path in artefact.iterdir()} == {"card.json", card["model"]["file"]}
-
-
-def test_the_artefact_does_not_tell_where_things_lay(finished: Path, data: Path, artefact: Path) -> None:
     for path in artefact.iterdir():
         for secret in (REPOSITORY, Path(jax.__file__).parent.parent, data.parent, finished.parent, artefact.parent):
             assert str(secret).encode() not in path.read_bytes()

@@ -1,9 +1,7 @@
 """The report is one file that needs no other file, shows the correct scores, and works in a browser."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -64,56 +62,47 @@ def test_544_slices_stay_below_15_mb() -> None:
     assert 544 * (len(with_slice) - len(without)) + len(without) < 15_000_000
 
 
-def test_charts_name_the_worst_subject_and_accept_absent_classes() -> None:
-    each = {"anna": (1.0, 0.9, None, 0.8, None), "bob": (1.0, 0.5, None, 0.9, None)}
+def test_the_chart_of_subjects_names_the_worst_and_is_the_same_each_time() -> None:
+    each = {"anna": (1.0, 0.9, None, 0.8, None), "bob": (1.0, 0.5, None, 0.7, None)}
     dice = {name: dict(zip(CLASSES, values, strict=True)) for name, values in each.items()}
     drawn = charts.subjects(dice)
-    assert drawn.startswith("<svg")
     assert drawn == charts.subjects(dice)
-    assert "bob" in drawn
-    assert charts.confusion(np.zeros((4, 4), int)).startswith("<svg")
+    assert ("bob" in drawn, "anna" in drawn) == (True, False)
 
 
-@pytest.fixture
-def browser_page(page: str, tmp_path: Path) -> Iterator[Any]:
-    """The report in headless Chromium."""
+def test_the_slice_browser_shows_the_worst_first_and_follows_slider_and_keys(page: str, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
     with open_page(tmp_path / "report.html") as tab:
-        yield tab
-
-
-def test_the_slice_browser_shows_the_worst_first_and_follows_slider_and_keys(browser_page: Any) -> None:
-    tab = browser_page
-    first = tab.text_content("#numbers")
-    assert first.startswith("1 of 9: subject anna, case 3, slice 1.")
-    assert "70 wrong pixels" in first
-    tab.evaluate("document.getElementById('opacity').value = 100")
-    tab.dispatch_event("#opacity", "input")
-    tab.wait_for_timeout(100)
-    assert pixels(tab, "r == 204 && g == 121 && b == 167") == 70
-    tab.keyboard.press("ArrowRight")
-    second = settled(tab, first)
-    assert second.startswith("2 of 9: subject anna, case 3, slice 0.")
-    tab.click("#back")
-    assert settled(tab, second) == first
-    tab.click("#on")
-    assert settled(tab, first) == second
-    tab.fill("#slice", "8")
-    last = settled(tab, second)
-    assert "case 3, slice 2. Hard Dice absent" in last
-    tab.select_option("#subject", "<b>&bob</b>")
-    of_bob = settled(tab, last)
-    assert of_bob.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 2.")
-    tab.select_option("#order", "number")
-    tab.fill("#slice", "0")
-    first_of_bob = settled(tab, of_bob)
-    assert first_of_bob.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 0.")
-    assert "30 wrong pixels" in first_of_bob
-    tab.keyboard.press("t")
-    tab.wait_for_timeout(100)
-    truth = evaluation().evaluated.slices[3][1]
-    assert pixels(tab, "r == 86 && g == 180 && b == 233") == (truth == 1).sum()
-    tab.keyboard.press("n")
-    tab.wait_for_timeout(100)
-    assert pixels(tab, "r == 86 && g == 180 && b == 233") == 0
-    assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"
+        first = tab.text_content("#numbers")
+        assert first.startswith("1 of 9: subject anna, case 3, slice 1.")
+        assert "70 wrong pixels" in first
+        tab.evaluate("document.getElementById('opacity').value = 100")
+        tab.dispatch_event("#opacity", "input")
+        tab.wait_for_timeout(100)
+        assert pixels(tab, "r == 204 && g == 121 && b == 167") == 70
+        tab.keyboard.press("ArrowRight")
+        second = settled(tab, first)
+        assert second.startswith("2 of 9: subject anna, case 3, slice 0.")
+        tab.click("#back")
+        assert settled(tab, second) == first
+        tab.click("#on")
+        assert settled(tab, first) == second
+        tab.fill("#slice", "8")
+        last = settled(tab, second)
+        assert "case 3, slice 2. Hard Dice absent" in last
+        tab.select_option("#subject", "<b>&bob</b>")
+        of_bob = settled(tab, last)
+        assert of_bob.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 2.")
+        tab.select_option("#order", "number")
+        tab.fill("#slice", "0")
+        first_of_bob = settled(tab, of_bob)
+        assert first_of_bob.startswith("1 of 3: subject <b>&bob</b>, case 2, slice 0.")
+        assert "30 wrong pixels" in first_of_bob
+        tab.keyboard.press("t")
+        tab.wait_for_timeout(100)
+        truth = evaluation().evaluated.slices[3][1]
+        assert pixels(tab, "r == 86 && g == 180 && b == 233") == (truth == 1).sum()
+        tab.keyboard.press("n")
+        tab.wait_for_timeout(100)
+        assert pixels(tab, "r == 86 && g == 180 && b == 233") == 0
+        assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"

@@ -96,12 +96,6 @@ def show_mark(tab: Any, page: str) -> None:
     drawn(tab)
 
 
-def where_mark_is(data: dict[str, Any], axis: int) -> np.ndarray:
-    """The low and the high end of the mark from the middle of the views, as shares of their side."""
-    extent = np.multiply(data["size"], data["mm"])
-    return (np.array(MARK[axis]) - low(data, axis) * data["mm"][axis] - extent[axis] / 2) / extent.max()
-
-
 def check_place(text: str, file: Segmentation, axis: Axis, path: Path) -> None:
     """The voxel that the page names has the label that it names, in the file's own order, and lies at these mm."""
     shown = present(re.search(r"cross-hair: white matter, voxel (.*) of the file, (.*) mm\..* slice (\d+)", text))
@@ -127,7 +121,10 @@ def test_left_is_left_the_nose_is_up_and_proportions_are_true(
     file = segmented(tmp_path, spacing, way, axis)
     page = page_of(file)
     data = data_of(page)
-    x, y, z = (where_mark_is(data, k) for k in range(3))  # x is below 0, on the left of the head; y and z above
+    extent = np.multiply(data["size"], data["mm"])
+    middles = [low(data, k) * data["mm"][k] + extent[k] / 2 for k in range(3)]
+    # The ends of the mark as shares of a view's side: x is below 0, on the left of the head; y and z above.
+    x, y, z = np.subtract(MARK, np.reshape(middles, (3, 1))) / extent.max()
     with open_views(page, tmp_path) as tab:
         show_mark(tab, page)
         check_place(tab.text_content("#numbers"), file, axis, tmp_path / "head.nii.gz")
