@@ -278,12 +278,15 @@ def certain(classes: np.ndarray) -> Labels:
     return Labels(classes, np.eye(4, dtype=np.float32)[classes], np.ones(len(classes), np.float32))
 
 
-def stand_in(forward: Forward = by_grey) -> Segmenter:
-    """A segmenter whose answers come from a function, four slices at a time; it wants slices as `FRAMING` says."""
+def stand_in(forward: Forward = by_grey, heights: tuple[float, float] | None = (0.3, 0.7)) -> Segmenter:
+    """A segmenter whose answers come from a function, four slices at a time; it wants slices as `FRAMING` says.
+
+    It has the notes of a network that was trained on these heights; on every height if they are None.
+    """
     config = Config(data=Data(spacing_mm=None), model=Model(crop=FRAMING.window))
     facts = {
         "slice_size": FRAMING.frame,
-        "slice_cut": {"axis": FRAMING.axis, "heights": [0.3, 0.7]},
+        "slice_cut": {"axis": FRAMING.axis, "heights": heights and list(heights)},
         "slice_looks": {name: [0.0, 255.0] for name in MEASURES},
     }
     return Segmenter(

@@ -50,13 +50,11 @@ def untrained(run: Run) -> Ensemble:
 
 
 def damage(path: Path) -> None:
-    content = bytearray(path.read_bytes())
+    """Change a file, or the largest one in a folder."""
+    largest = max((path, *path.rglob("*")), key=lambda p: p.stat().st_size * p.is_file())
+    content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def damage_checkpoint(run: Run, step: int) -> None:
-    damage(max((run.checkpoints / f"{step}/params").rglob("*"), key=lambda p: p.stat().st_size * p.is_file()))
+    largest.write_bytes(content)
 
 
 def slices(count: int) -> np.ndarray:
@@ -181,7 +179,7 @@ def test_each_mistake_is_named_and_leaves_nothing(finished: Path, artefact: Path
     shutil.copytree(finished, tmp_path / "copy")
     run = Run.load(tmp_path / "copy")
     best, *others = Checkpoints(run.checkpoints).by_loss()
-    damage_checkpoint(run, best.step)
+    damage(run.checkpoints / f"{best.step}/params")
     run.evaluation("validate").mkdir(exist_ok=True)
     metrics = json.loads((run.evaluation("test") / "metrics.json").read_text()) | {"step": others[0].step}
     (run.evaluation("validate") / "metrics.json").write_text(json.dumps(metrics))
@@ -191,7 +189,7 @@ def test_each_mistake_is_named_and_leaves_nothing(finished: Path, artefact: Path
     content = bytearray((tmp_path / "next best" / card["model"]["file"]).read_bytes())
     assert jax_export.deserialize(content).nr_devices == 1  # though four restored it
     for other in others:
-        damage_checkpoint(run, other.step)
+        damage(run.checkpoints / f"{other.step}/params")
     with pytest.raises(UserError, match=f"checkpoint of step {others[-1].step} in .* is damaged"):
         export.export([run], output)
     assert not output.parent.exists()

@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from checked import present
@@ -27,10 +26,6 @@ def model(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def metrics(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "metrics.json").read_text())
-
-
 def test_a_model_holds_one_file_that_says_nothing_of_the_machine(model: Path, finished: Path) -> None:
     assert [path.name for path in model.iterdir()] == [FILE]
     about, _ = read_weights(model / FILE)
@@ -46,7 +41,8 @@ def test_a_model_is_evaluated_compared_exported_and_averaged_like_its_run(
 ) -> None:
     done = command("evaluate", model, "--data-root", data, "--split", "test", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    ours, theirs = metrics(tmp_path / "mine-test"), metrics(finished / "evaluation/test")
+    folders = tmp_path / "mine-test", finished / "evaluation/test"
+    ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in folders)
     assert (ours["run"], ours["step"], ours["data_fingerprint"]) == ("mine", theirs["step"], theirs["data_fingerprint"])
     for name, value in theirs["scores"]["hard_dice_pooled"].items():
         assert ours["scores"]["hard_dice_pooled"][name] == pytest.approx(value, abs=2e-3)

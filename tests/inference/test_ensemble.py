@@ -91,8 +91,8 @@ def test_the_mean_over_runs_is_that_of_their_probabilities(runs: list[Run]) -> N
 def test_the_crop_grows_with_the_frame_but_networks_of_whole_heads_see_all_of_it(
     heights: list[float] | None, rows: tuple[int, int], columns: tuple[int, int], runs: list[Run]
 ) -> None:
-    cut = {"slice_cut": {"axis": "axial", "heights": heights}}
-    segmenter = Segmenter.load([run._replace(provenance=run.provenance | cut) for run in runs], mirror=True)
+    facts = DATA_PROVENANCE | {"slice_cut": {"axis": "axial", "heights": heights}}
+    segmenter = Segmenter.load([run._replace(provenance=facts) for run in runs], mirror=True)
     frames = np.random.default_rng(0).integers(0, 256, (4, 80, 112, 3)).astype(np.uint8)
     answer = np.asarray(segmenter.forward(frames).probabilities)
     seen = np.zeros((80, 112), bool)

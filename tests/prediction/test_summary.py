@@ -1,6 +1,5 @@
 """What prediction finds in a labelled file: amounts, and notes on what is unlike the heads of training."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,7 @@ UPRIGHT = [0.01, 0.22, 0.44, 0.68, 0.9, 1, 0.97, 0.88, 0.68, 0.37, 0.05]
 """Area of the brain at heights 0, 0.1, ..., 1, in the scan of an OASIS-1 subject."""
 
 
-def of_every_height() -> Segmenter:
-    """The stand-in for a network, as if it was trained on every height."""
-    segmenter = stand_in()
-    (run,) = segmenter.ensemble.runs
-    run = run._replace(provenance=run.provenance | {"slice_cut": {"axis": "axial", "heights": None}})
-    return replace(segmenter, ensemble=replace(segmenter.ensemble, runs=(run,)))
-
-
-EVERY, SLAB = of_every_height().trained, stand_in().trained
+EVERY, SLAB = stand_in(heights=None).trained, stand_in().trained
 """A training on every height, and on those from 0.3 to 0.7."""
 
 
@@ -138,7 +129,7 @@ def test_the_frame_is_the_box_around_the_head_whatever_lies_around_it(
     tmp_path: Path, shape: tuple[int, int, int]
 ) -> None:
     values, truth = brain(shape)
-    one = labelled(save(tmp_path / "a.nii", values), of_every_height())
+    one = labelled(save(tmp_path / "a.nii", values), stand_in(heights=None))
     assert one.input.place.frame == (48, 64)  # 30 x 44 mm and a margin, rounded up to multiples of 16
     assert not one.input.notes
     np.testing.assert_array_equal(one.classes, np.moveaxis(truth, 2, 0))
@@ -150,7 +141,7 @@ def test_bits_that_hang_on_to_no_brain_become_background(tmp_path: Path) -> None
     values[7:19, 30, 18] = 60
     values[28:32, 26:30, 35:39] = 120  # and one above the brain
     values[30, 28, 30:35] = 60
-    doubt = replace(of_every_height(), forward=lambda frames: by_grey(frames)._replace(confidence=np.full(4, 0.5)))
+    doubt = stand_in(lambda frames: by_grey(frames)._replace(confidence=np.full(4, 0.5)), heights=None)
     one = labelled(save(tmp_path / "a.nii", values), doubt)
     assert np.array_equal(one.confidence, np.where(one.classes.any((1, 2)), 0.5, 1))
     beside = np.moveaxis(truth == 0, 2, 0)
@@ -163,7 +154,7 @@ def test_bits_that_hang_on_to_no_brain_become_background(tmp_path: Path) -> None
 
 def test_more_labels_than_a_head_holds_are_refused(tmp_path: Path) -> None:
     values, _ = brain((37, 50, 30))
-    one = labelled(save(tmp_path / "scan.nii", values), of_every_height())
+    one = labelled(save(tmp_path / "scan.nii", values), stand_in(heights=None))
     full = one._replace(classes=np.full((150, 130, 130), 2, np.uint8), confidence=np.ones(150, np.float32))
     whole: Any = full.input._replace(head=np.ones((150, 130, 130), bool), frames=np.zeros((150, 16, 16, 1), np.uint8))
     with pytest.raises(UserError, match=r"scan\.nii would have 2\.5 l of brain and CSF, more than any head has"):
@@ -173,10 +164,10 @@ def test_more_labels_than_a_head_holds_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_without_a_brain_and_a_brain_that_is_too_small_get_a_note(tmp_path: Path) -> None:
-    part = labelled(save(tmp_path / "scan.nii", brain((37, 50, 30))[0]), of_every_height())  # 30 mm of a head
+    part = labelled(save(tmp_path / "scan.nii", brain((37, 50, 30))[0]), stand_in(heights=None))  # 30 mm of a head
     assert notes(part) == ()
     (note,) = notes(part._replace(classes=np.zeros_like(part.classes)))
     assert note == "no brain was found in it, so nothing is labelled"
-    tall = labelled(save(tmp_path / "tall.nii", brain((37, 50, 160))[0]), of_every_height())
+    tall = labelled(save(tmp_path / "tall.nii", brain((37, 50, 160))[0]), stand_in(heights=None))
     ml = np.count_nonzero(tall.classes) / 1000
     assert notes(tall) == (f"{ml:.0f} ml of brain and CSF were found, less than any adult has: it may be no head",)
