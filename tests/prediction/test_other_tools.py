@@ -26,9 +26,10 @@ class Labelled(NamedTuple):
     millilitres: list[float]
 
 
-@pytest.fixture(params=["right", "turned", "qform", "sform", "both", "nifti2", "coarse"])
-def labelled(request: pytest.FixtureRequest, tmp_path: Path) -> Labelled:
+@pytest.fixture(scope="module", params=["right", "turned", "qform", "sform", "both", "nifti2", "coarse"])
+def labelled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Labelled:
     """Scans that say in every way where they lie."""
+    folder = tmp_path_factory.mktemp("scan")
     kind, spacing = str(request.param), (0.9, 1.1, 1.7) if request.param == "coarse" else (1.0, 1.0, 1.0)
     values, _ = brain((37, 50, 30), spacing)
     affine = affines.from_matvec((np.eye(3) if kind == "right" else OBLIQUE) * spacing, (-20, 7, 31))
@@ -38,12 +39,12 @@ def labelled(request: pytest.FixtureRequest, tmp_path: Path) -> Labelled:
     image.set_qform(image.affine, code={"sform": 0, "both": 1}.get(kind, 2))
     image.set_sform(image.affine, code={"qform": 0, "both": 4}.get(kind, 1))
     image.header.set_xyzt_units("mm", "sec")
-    nib.save(image, tmp_path / "scan.nii.gz")
-    out = tmp_path / "out"
-    assert predict_with(stand_in(), [tmp_path / "scan.nii.gz"], out, probabilities=True) == (1, [])
+    scan, out = folder / "scan.nii.gz", folder / "out"
+    nib.save(image, scan)
+    assert predict_with(stand_in(), [scan], out, probabilities=True) == (1, [])
     (row,) = rows(out / "tissue.csv")
     found = [float(row[f"{name}_ml"]) for name in ("CSF", "gray_matter", "white_matter")]
-    return Labelled(tmp_path / "scan.nii.gz", out / "scan_labels.nii.gz", out / "scan_probabilities.nii.gz", found)
+    return Labelled(scan, out / "scan_labels.nii.gz", out / "scan_probabilities.nii.gz", found)
 
 
 def tool(name: str) -> Any:

@@ -33,10 +33,11 @@ def labelled(path: Path, segmenter: Segmenter | None = None) -> Segmentation:
     return next(label([read_input(InputFile(path, "a"), segmenter.framing)], segmenter, True))
 
 
-@pytest.fixture
-def tall(tmp_path: Path) -> Segmentation:
-    """A brain of 120 slices."""
-    return labelled(save(tmp_path / "tall.nii", brain((37, 50, 120), (1, 1, 0.25))[0], (1, 1, 0.25)))
+@pytest.fixture(scope="module")
+def tall(tmp_path_factory: pytest.TempPathFactory) -> Segmentation:
+    """A brain of 120 slices; do not change it."""
+    path = tmp_path_factory.mktemp("tall") / "tall.nii"
+    return labelled(save(path, brain((37, 50, 120), (1, 1, 0.25))[0], (1, 1, 0.25)))
 
 
 def notes(segmentation: Segmentation, **trained: Any) -> tuple[str, ...]:

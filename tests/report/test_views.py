@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import data_of, open_page, pixels
-from checked import load, present
+from checked import present
 from helpers import save
 from nibabel.affines import apply_affine
 from PIL import Image
@@ -96,16 +96,6 @@ def show_mark(tab: Any, page: str) -> None:
     drawn(tab)
 
 
-def check_place(text: str, file: Segmentation, axis: Axis, path: Path) -> None:
-    """The voxel that the page names has the label that it names, in the file's own order, and lies at these mm."""
-    shown = present(re.search(r"cross-hair: white matter, voxel (.*) of the file, (.*) mm\..* slice (\d+)", text))
-    voxel, mm = (np.array(list(map(float, numbers.split(", ")))) for numbers in shown.groups()[:2])
-    labels = own_axes(stacked(file.classes, axis), present(file.input.volume))
-    assert labels[tuple(voxel.astype(int))] == 3
-    assert int(shown[3]) in voxel
-    assert np.allclose(apply_affine(present(load(path).affine), voxel), mm, atol=0.051)
-
-
 @pytest.mark.parametrize(
     ("way", "spacing", "axis"),
     [
@@ -119,7 +109,7 @@ def test_left_is_left_the_nose_is_up_and_proportions_are_true(
     way: str, spacing: Spacing, axis: Axis, tmp_path: Path
 ) -> None:
     file = segmented(tmp_path, spacing, way, axis)
-    page = page_of(file)
+    page, volume = page_of(file), present(file.input.volume)
     data = data_of(page)
     extent = np.multiply(data["size"], data["mm"])
     middles = [low(data, k) * data["mm"][k] + extent[k] / 2 for k in range(3)]
@@ -127,7 +117,12 @@ def test_left_is_left_the_nose_is_up_and_proportions_are_true(
     x, y, z = np.subtract(MARK, np.reshape(middles, (3, 1))) / extent.max()
     with open_views(page, tmp_path) as tab:
         show_mark(tab, page)
-        check_place(tab.text_content("#numbers"), file, axis, tmp_path / "head.nii.gz")
+        place = r"cross-hair: white matter, voxel (.*) of the file, (.*) mm\..* slice (\d+)"
+        shown = present(re.search(place, tab.text_content("#numbers")))
+        voxel, mm = (np.array(list(map(float, numbers.split(", ")))) for numbers in shown.groups()[:2])
+        assert own_axes(stacked(file.classes, axis), volume)[tuple(voxel.astype(int))] == 3
+        assert int(shown[3]) in voxel
+        assert np.allclose(apply_affine(volume.own_affine, voxel), mm, atol=0.051)
         for convention, key, ends, across in (("Radiological", "r", "RL", -x[::-1]), ("Neurological", "u", "LR", x)):
             tab.keyboard.press(key)
             drawn(tab)
