@@ -37,13 +37,6 @@ def test_a_paired_interval_draws_the_same_subjects_for_both_runs() -> None:
     assert (low[1], high[1]) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
 
 
-@pytest.mark.parametrize(("count", "enough"), [(7, False), (8, True)])
-def test_below_eight_subjects_there_is_no_interval_and_no_test(count: int, enough: bool) -> None:
-    counts, values = subjects(count), np.random.default_rng(0).random((2, count, 3))
-    assert (bootstrap.interval(overlap.hard_dice, counts) is not None) == enough
-    assert (significance.wilcoxon(*values) is not None) == enough
-
-
 def test_wilcoxon_of_each_class_without_its_undefined_subjects() -> None:
     rng = np.random.default_rng(0)
     ours, theirs = rng.random((2, 12, 5))

@@ -1,4 +1,4 @@
-"""Dropout drops the given share, keeps the mean, and makes the mask of a slice from its own key."""
+"""Dropout drops the given share, keeps the mean and finite numbers, and makes the mask of a slice from its own key."""
 
 import jax
 import jax.numpy as jnp
@@ -21,18 +21,11 @@ def test_the_share_and_the_mean_are_as_requested(rate: float) -> None:
         np.testing.assert_allclose((first & second).mean(), rate**2, atol=5 * rate / np.sqrt(first.size) + 1e-4)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (4, 6, 2)])
-def test_a_slices_mask_follows_from_its_key_alone(shape: tuple[int, int, int]) -> None:
-    x = jnp.ones((3, *shape), jnp.bfloat16)
+def test_a_slices_mask_follows_from_its_key_alone() -> None:
+    x = jnp.ones((3, 2, 5, 3), jnp.bfloat16)  # an odd width, of whose last words half are not needed
     keys = jax.random.split(jax.random.key(1), 3)
     y = dropout(x, keys, 0.5)
-    assert y.dtype == x.dtype
-    assert y.shape == x.shape
-    assert x[0].size < 10 or not np.array_equal(y[0], y[1])
+    assert (y.dtype, y.shape) == (x.dtype, x.shape)
+    assert not np.array_equal(y[0], y[1])
     np.testing.assert_array_equal(y[1:], dropout(x[1:], keys[1:], 0.5))
-    np.testing.assert_array_equal(y, dropout(x, keys, 0.5))
-
-
-def test_nothing_is_infinite_when_nearly_all_is_dropped() -> None:
-    y = dropout(jnp.ones((1, 64, 64, 16)), jax.random.split(jax.random.key(2), 1), 1 - 1e-9)
-    assert jnp.isfinite(y).all()
+    assert jnp.isfinite(dropout(x, keys, 1 - 1e-9)).all()

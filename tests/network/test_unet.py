@@ -26,7 +26,6 @@ def test_the_originals_network_has_the_documented_number_of_parameters() -> None
 @pytest.mark.parametrize(
     "config",
     [
-        SMALL,
         replace(SMALL, levels=5, segmentation="1x1"),
         replace(SMALL, norm="instance", pre_activation=True, crop=(16, 32)),
         replace(SMALL, norm="instance", dtype="bfloat16"),
