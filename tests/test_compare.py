@@ -13,21 +13,9 @@ from oasis_jax.evaluation.comparison import Evaluation, paired
 from oasis_jax.metrics import overlap
 
 
-def confusions(seed: int, subjects: int, wrong: float) -> np.ndarray:
-    """Counts of subjects; a share of each class, different for each of them, is called the next one."""
-    rng = np.random.default_rng(seed)
-    true = rng.integers(500, 900, (subjects, 4))
-    moved = (true * wrong * rng.uniform(0.5, 1.5, (subjects, 4))).astype(int)
-    counts = np.zeros((subjects, 4, 4), int)
-    for k in range(4):
-        counts[:, k, k] = true[:, k] - moved[:, k]
-        counts[:, k, (k + 1) % 4] += moved[:, k]
-    return counts
-
-
 def test_differences_are_pooled_and_tests_paired_by_subject() -> None:
     names = [f"s{i}" for i in range(12)]
-    a, b = confusions(0, 12, 0.05), confusions(0, 12, 0.06)
+    a, b = np.random.default_rng(0).integers(1, 500, (2, 12, 4, 4))
     found = paired(Evaluation("a", {"hard_dice": a}), Evaluation("b", {"hard_dice": b}), names)
     dice = found.scores["hard_dice"]
     pooled = overlap.hard_dice(a.sum(0)) - overlap.hard_dice(b.sum(0))
