@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oasis_jax.classes import COUNT
-from oasis_jax.metrics import overlap
+from oasis_jax.metrics import aggregate, overlap
 from oasis_jax.network.loss import slice_losses
 
 
@@ -67,3 +67,10 @@ def test_overlap_scores_are_those_of_scikit_learn(seed: int, true_classes: int, 
         metrics.jaccard_score(truth.ravel(), prediction.ravel(), **common | {"zero_division": z}) for z in (0, 1)
     )
     assert overlap.jaccard(table.sum(0)) == pytest.approx(np.where(low == high, low, np.nan), nan_ok=True)
+
+
+def test_sums_of_narrow_numbers_do_not_overflow() -> None:
+    many = np.full((2**10, 1), 2**24 + 1, np.int32)
+    assert aggregate.sums(many, ["a"] * len(many))[1].item() == 2**10 * (2**24 + 1)
+    odd = np.array([[2**24], [1.0]], np.float32)  # a float32 cannot hold their sum
+    assert aggregate.sums(odd, ["a", "a"])[1].item() == 2**24 + 1
