@@ -1,12 +1,13 @@
-"""Volume values to slices: brightest is 255, order is kept, nothing moves but by the margin."""
+"""Volume values to slices: the head fills the grey levels, order is kept, nothing moves but by the margin."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from oasis_jax.volumes.frame import Place, centre, fit, middle, put, quantise, take
+from oasis_jax.volumes.frame import Place, centre, fit, middle, put, quantise, take, volume_grey
 
+FLOATS = st.floats(-(2.0**99), 2.0**99, width=32)
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)
 
 
@@ -16,6 +17,34 @@ def test_quantise_scales_the_brightest_to_255(values: np.ndarray) -> None:
     assert (grey.dtype, grey.shape) == (np.uint8, values.shape)
     exact = [255 * max(int(v), 0) // max(int(values.max()), 1) for v in values.ravel()]
     assert grey.ravel().tolist() == exact
+
+
+def test_a_hot_voxel_a_capsule_and_air_leave_the_head_as_it_is() -> None:
+    distance = np.sqrt(sum((n - 20) ** 2 for n in np.indices((40, 40, 40))))
+    values = np.select([distance < 8, distance < 12, distance < 15], [160.0, 100.0, 45.0], 3.0)  # a head in dark air
+    values = (values + np.random.default_rng(0).uniform(-2, 2, values.shape)).astype(np.float32)
+    plain = volume_grey(values)
+    assert plain.max() == 255
+    assert plain[20, 20, 20] > 240
+    for factor in (50, 200, 1e6):
+        spotted = values.copy()
+        spotted[20, 20, 20] *= factor
+        spotted[2:4, 2:4, 2:4] = 160 * factor  # a vitamin capsule beside the head
+        rest = spotted == values
+        assert np.abs(volume_grey(spotted)[rest].astype(int) - plain[rest].astype(int)).max() <= 3
+    np.testing.assert_array_equal(volume_grey(np.pad(values, 30, constant_values=3))[30:-30, 30:-30, 30:-30], plain)
+
+
+@given(hnp.arrays(np.float32, (3, 4, 5), elements=FLOATS), st.sampled_from([0.25, 2.0, 1024.0]))
+def test_the_unit_of_intensities_does_not_matter(values: np.ndarray, factor: float) -> None:
+    grey = volume_grey(values)
+    assert grey.dtype == np.uint8
+    assert not grey[values <= 0].any()
+    large = np.abs(values) > 1e-25  # smaller ones lose digits
+    if large.all():
+        assert np.abs(volume_grey(values * np.float32(factor)).astype(int) - grey).max() <= 1
+    order = np.argsort(values, axis=None)
+    assert (np.diff(grey.ravel()[order].astype(int)) >= 0).all()
 
 
 @given(hnp.arrays(np.uint8, SHAPES), st.tuples(st.integers(0, 20), st.integers(0, 20)))
