@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checked import present, wilcoxon_p
-from helpers import assert_mistake, command
+from helpers import assert_mistake, command, options
 
 from oasis_jax.evaluation.comparison import Evaluation, paired
 from oasis_jax.metrics import overlap
@@ -57,7 +57,7 @@ def test_runs_are_compared_with_each_other_and_with_the_baselines(finished: Path
     assert first["interval"] is first["p"] is first["p_holm"] is None
 
 
-def test_compare_names_each_mistake(finished: Path, tmp_path: Path) -> None:
+def test_compare_names_each_mistake(data: Path, finished: Path, tmp_path: Path) -> None:
     assert_mistake(command("compare", tmp_path / "nothing"), "is not a run")
     assert_mistake(command("compare"), "Name at least one run")
     other = tmp_path / "other"
@@ -66,7 +66,9 @@ def test_compare_names_each_mistake(finished: Path, tmp_path: Path) -> None:
     content = json.loads(file.read_text())
     file.write_text(json.dumps(content | {"data_fingerprint": "other"}))
     assert_mistake(command("compare", finished, other), "different slices of test")
-    file.write_text(json.dumps(content | {"spacing": {case: [2, 2, 2] for case in content["spacing"]}}))
+    # A finished run is evaluated again with another spacing, here of unknown slices.
+    done = command("train", *options(data, other), "--data.spacing-mm", "2", "2", "None")
+    assert "cm² a scan" in done.stdout, done.stderr
     done = command("compare", finished, other)
     assert "Surfaces of other were measured with pixels of another size" in done.stdout
     assert "surface Dice" not in done.stdout
@@ -95,9 +97,9 @@ def test_what_to_evaluate_first_names_the_data_where_only_the_user_knows_it(
         command("compare", finished, "--split", "validate"),
         f"has no evaluation on validate: {evaluate} {finished} --split validate\n",
     )
-    for split, options in (("test", "--split test --data-root ..."), ("volumes", "--images ... --labels ...")):
+    for split, words in (("test", "--split test --data-root ..."), ("volumes", "--images ... --labels ...")):
         done = command("compare", "pretrained", "--split", split)
-        assert_mistake(done, f"pretrained has no evaluation on {split}: {evaluate} pretrained {options}")
+        assert_mistake(done, f"pretrained has no evaluation on {split}: {evaluate} pretrained {words}")
     done = command("evaluate", "pretrained", "--split", "test")
     assert_mistake(done, "pretrained comes without slices: give the folder of yours with --data-root.")
     done = command("evaluate", "pretrained", "--split", "test", "--data-root", "nosuch")

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checked import present
-from helpers import SMALL, blob, command, evaluated, finished_result, write_tree
-from PIL import Image
+from helpers import blob, evaluated, finished_result
 
 from oasis_jax.classes import CLASSES, NAMES
-from oasis_jax.data.slices import Slice, folders
+from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation import record, tissue
 from oasis_jax.evaluation.counting import Evaluated
 from oasis_jax.evaluation.record import Metrics, SubjectCounts, read_record
@@ -20,6 +19,7 @@ from oasis_jax.evaluation.result import Result
 from oasis_jax.evaluation.scores import Scores
 from oasis_jax.geometry import Spacing
 from oasis_jax.metrics import agreement, surface
+from oasis_jax.report import tables
 from oasis_jax.report.write import write_evaluation
 from oasis_jax.system import records
 from oasis_jax.system.errors import UserError
@@ -190,7 +190,7 @@ def test_from_eight_subjects_on_every_pooled_score_has_an_interval_that_holds_it
     assert present(interval["low"]) <= present(many.calibration.expected_error) <= present(interval["high"])
 
 
-def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated() -> None:
+def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated(tmp_path: Path) -> None:
     evaluation = made_up(3, CASES)
     slices = [(image, np.minimum(truth, 2)) for image, truth in evaluation.slices]
     predictions = [np.minimum(p, 2) for p in evaluation.predictions]
@@ -204,32 +204,27 @@ def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated() ->
     assert surfaces.without_class["white matter"] == scores.slices_without_class["white matter"] == len(slices)
     assert scores.soft_dice_per_slice["white matter"] == 0
     assert present(scores.hard_dice_pooled["CSF"]) > 0.5
-    assert record.text(result.metrics)
-    assert record.text(result.counts)
+    assert f"white matter is absent from {len(slices)} slices, counted as soft Dice 0." in tables.notes(scores)
+    write_evaluation(result, tmp_path / "bare", Path("nowhere"))
     result = finished_result(made_up(4, [("1", "anna", 1)]))
     scores = result.metrics.scores
     assert scores.hard_dice_per_subject.standard_deviation["CSF"] is None
     assert scores.tissue.low["CSF"] is None
-    assert record.text(result.metrics)
+    write_evaluation(result, tmp_path / "single", Path("nowhere"))
 
 
-def test_the_files_come_back_as_they_were(tmp_path: Path) -> None:
-    written = finished_result(made_up(6, [(str(i), f"s{i}", 1) for i in range(8)]), ("r", "q"))
-    metrics, subjects = tmp_path / "metrics.json", tmp_path / "subjects.json"
-    metrics.write_text(record.text(written.metrics))
-    subjects.write_text(record.text(written.counts))
-    assert read_record(Metrics, metrics) == written.metrics
-    assert written.metrics.averaged is not None
-    assert records.to_json(read_record(SubjectCounts, subjects)) == records.to_json(written.counts)
-
-
-def test_an_older_file_is_read_if_it_holds_all_required_fields_and_others_are_refused(
-    written: tuple[Result, Path], tmp_path: Path
-) -> None:
-    file, content = tmp_path / "metrics.json", records.to_json(written[0].metrics)
+def test_files_come_back_as_they_were_also_older_ones_and_others_are_refused(tmp_path: Path) -> None:
+    result = finished_result(made_up(6, [(str(i), f"s{i}", 1) for i in range(8)]), ("r", "q"))
+    file = tmp_path / "metrics.json"
+    file.write_text(record.text(result.counts))
+    assert records.to_json(read_record(SubjectCounts, file)) == records.to_json(result.counts)
+    file.write_text(record.text(result.metrics))
+    assert read_record(Metrics, file) == result.metrics
+    content = json.loads(file.read_text())
+    assert content["averaged"]
     older = {name: value for name, value in content.items() if name not in ("schema", "averaged")}
     file.write_text(json.dumps(older))
-    assert read_record(Metrics, file).scores == written[0].metrics.scores
+    assert read_record(Metrics, file).scores == result.metrics.scores
     for other, sentence in (
         (content | {"schema": 2}, "Metrics.schema is 2 and must be 1"),
         (older | {"step": "7"}, "Metrics.step is '7' and must be int"),
@@ -238,22 +233,3 @@ def test_an_older_file_is_read_if_it_holds_all_required_fields_and_others_are_re
         file.write_text(json.dumps(other))
         with pytest.raises(UserError, match=f"wrote it .{sentence}.: evaluate {tmp_path.name} again"):
             read_record(Metrics, file)
-
-
-def test_splits_without_a_class_are_evaluated_to_the_end(tmp_path: Path) -> None:
-    tree = write_tree(tmp_path / "bare")
-    for label in (*folders(tree, "validate")[1].iterdir(), *folders(tree, "test")[1].iterdir()):
-        pixels = np.minimum(np.asarray(Image.open(label)), 170)
-        label.unlink()
-        Image.fromarray(pixels).save(label)
-    run = tmp_path / "run"
-    words = ("--data.root", tree, "--run", run, *SMALL)
-    done = command("train", *words, "--train.epochs", "1")
-    assert done.returncode == 0, done.stderr
-    assert "white matter is absent from 8 slices, counted as soft Dice 0." in done.stdout
-    assert (run / "evaluation/test/report.html").stat().st_size > 10_000
-    # With another spacing, the same command evaluates again.
-    done = command("train", *words, "--train.epochs", "1", "--data.spacing-mm", "2", "2", "None")
-    assert done.returncode == 0, done.stderr
-    assert json.loads((run / "evaluation/test/metrics.json").read_text())["spacing_mm"] == [2, 2, None]
-    assert "cm² a scan" in done.stdout
