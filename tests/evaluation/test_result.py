@@ -13,7 +13,7 @@ from helpers import blob, evaluated, finished_result
 from oasis_jax.classes import CLASSES, NAMES
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation import record, tissue
-from oasis_jax.evaluation.counting import Evaluated
+from oasis_jax.evaluation.counting import Evaluated, validation_scores
 from oasis_jax.evaluation.record import Metrics, SubjectCounts, read_record
 from oasis_jax.evaluation.result import Result
 from oasis_jax.evaluation.scores import Scores
@@ -194,7 +194,9 @@ def test_a_class_that_no_label_has_and_a_subject_of_one_slice_are_evaluated(tmp_
     evaluation = made_up(3, CASES)
     slices = [(image, np.minimum(truth, 2)) for image, truth in evaluation.slices]
     predictions = [np.minimum(p, 2) for p in evaluation.predictions]
-    result = finished_result(evaluated(evaluation.pairs, evaluation.subjects, slices, predictions))
+    bare = evaluated(evaluation.pairs, evaluation.subjects, slices, predictions)
+    assert validation_scores(bare.table).hard_dice[3] is None
+    result = finished_result(bare)
     scores = result.metrics.scores
     dice, surfaces = scores.hard_dice_per_subject, present(scores.surfaces)
     for values in (scores.hard_dice_pooled, dice.mean, surfaces.surface_dice_pooled, scores.tissue.icc):

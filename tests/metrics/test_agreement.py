@@ -11,15 +11,11 @@ LARGE = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 1
 MINI = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451]
 
 
-def test_icc_of_the_published_example() -> None:
+def test_icc_and_limits_of_the_published_examples() -> None:
     assert round(float(icc_a1(TARGETS)), 2) == 0.29
-
-
-def test_limits_of_the_published_example() -> None:
     meters = agreement(np.array(MINI), np.array(LARGE))
     assert round(float(meters.bias), 1) == -2.1
-    deviation = float(meters.high - meters.bias) / 1.96
-    assert round(deviation, 1) == 38.8
+    assert round(float(meters.high - meters.bias) / 1.96, 1) == 38.8
     assert meters.low + meters.high == pytest.approx(2 * meters.bias)
 
 
