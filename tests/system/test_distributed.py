@@ -7,13 +7,17 @@ import signal
 import socket
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from checked import present
 from forked import start_process
 from helpers import RANDOM, SMALL, Done, Processes, assert_mistake, environ, finish, write_tree
 
+from oasis_jax.network import unet
 from oasis_jax.runs import history
 from oasis_jax.runs.checkpoints import Checkpoints
+from oasis_jax.runs.folder import Run
 from oasis_jax.runs.history import Row
 
 # Without normalisation: it amplifies rounding, and gives Adam gradients that are nothing but rounding.
@@ -45,16 +49,11 @@ def assert_same_training(run: Path, other: Path) -> None:
 
 def parameters(run: Path) -> np.ndarray:
     """All parameters of the last checkpoint, in one row."""
-    import jax
-
-    from oasis_jax.config import Model
-    from oasis_jax.network import unet
-
-    network = unet.network(Model(stem=2, levels=3, crop=None, norm="none", dropout=0.3))
+    network = unet.network(Run.load(run).config.model)
     checkpoints = Checkpoints(run / "checkpoints")
-    assert checkpoints.latest is not None
-    assert checkpoints.latest.step == STEPS
-    restored = checkpoints.restore(checkpoints.latest, {"params": network.abstract((48, 64, 1))})["params"]
+    last = present(checkpoints.latest)
+    assert last.step == STEPS
+    restored = checkpoints.restore(last, {"params": network.abstract((48, 64, 1))})["params"]
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(restored)])
 
 
@@ -101,8 +100,7 @@ def test_a_stop_of_one_process_stops_both_at_one_step_and_one_process_can_go_on(
     assert (first.returncode, second.returncode) == (128 + signal.SIGTERM,) * 2, first.stderr + second.stderr
     assert "Start the same command again to go on." in first.stderr
     assert output_lines(second.stdout + second.stderr) == []
-    card = Checkpoints(run / "checkpoints").latest
-    assert card is not None
+    card = present(Checkpoints(run / "checkpoints").latest)
     assert card.step == lines(run)[-1].step < STEPS
     (done,) = Processes("train", "--data.root", slices, "--run", run, *OPTIONS, count=1).finish()
     assert f"Resuming {run} after step {card.step} of {STEPS}." in done.stderr
@@ -141,7 +139,7 @@ def test_processes_that_disagree_all_say_so(slices: Path, tmp_path: Path) -> Non
     assert not run.exists()
 
 
-def test_a_run_folder_that_is_not_shared_is_refused(slices: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_shared_is_refused_and_ends_the_process_that_goes_on(slices: Path, tmp_path: Path) -> None:
     folders = (tmp_path / "here", tmp_path / "there")
     for folder in folders:
         folder.mkdir()
@@ -153,32 +151,9 @@ distributed.SHARED_SECONDS = 1
 train.cli()
 """
     first, second = Processes("--data.root", slices, "--run", "run", *OPTIONS, code=code, cwd=folders).finish()
-    assert_mistake(second, "run is not the folder that process 0 sees")
+    assert_mistake(second, "run is not the folder that process 0 sees", f"(Process 1 on {socket.gethostname()}.)")
     assert first.returncode not in (0, 2)
-
-
-TOGETHER = """
-import os
-from oasis_jax.system import distributed
-from oasis_jax.system.errors import UserError, run_command
-
-def main():
-    with distributed.initialize(True, "same"):
-        distributed.barrier()
-        if os.environ["JAX_PROCESS_ID"] == "1":
-            raise UserError("One word.")
-        distributed.barrier()
-    print("went on")
-
-run_command(main)
-"""
-
-
-def test_a_mistake_in_one_process_ends_the_other_that_waits_for_it() -> None:
-    waiting, failed = Processes(code=TOGETHER).finish()
-    assert_mistake(failed, f"error: One word. (Process 1 on {socket.gethostname()}.)")
-    assert waiting.returncode not in (0, 2)
-    assert "went on" not in waiting.stdout
+    assert lines(tmp_path / "here/run") == []
 
 
 JOINING = """
@@ -208,35 +183,25 @@ def test_processes_that_cannot_be_joined_give_a_sentence() -> None:
     assert_mistake(join(address, "2", "0"), "did not find each other in time")  # the other never comes
 
 
-SAVING = """
-import os, sys
-from pathlib import Path
-import jax
-import jax.numpy as jnp
+UNREADABLE = """
+import os
+from oasis_jax import train
 from oasis_jax.runs import arrays
-from oasis_jax.runs.checkpoints import Checkpoints
-from oasis_jax.runs.state import TrainState
-from oasis_jax.system import distributed, sharding
-from oasis_jax.system.errors import run_command
 
-def unreadable(path, abstract):
-    raise ValueError("not for this process")
+def unless_sixth(path, like, read=arrays.read):
+    if path.name == "6" and os.environ["JAX_PROCESS_ID"] == "1":
+        raise ValueError("not for this process")
+    return read(path, like)
 
-def main():
-    with distributed.initialize(True, "same"):
-        same = sharding.replicated(sharding.make_mesh(jax.device_count()))
-        checkpoints = Checkpoints(Path(sys.argv[1]))
-        for step in range(1, 6):
-            make = lambda: TrainState(jnp.asarray(step), {"kernel": jnp.arange(100.0) + step}, {"mu": jnp.zeros(100)})
-            checkpoints.save(jax.jit(make, out_shardings=same)(), 1 / step)
-            if step == 4 and os.environ["JAX_PROCESS_ID"] == "1":
-                arrays.read = unreadable
-
-run_command(main)
+arrays.read = unless_sixth
+train.cli()
 """
 
 
-def test_a_save_that_one_process_cannot_read_back_ends_both_and_costs_no_older_checkpoint(tmp_path: Path) -> None:
-    for done in Processes(tmp_path / "run", code=SAVING).finish():
-        assert_mistake(done, "The checkpoint of step 5 was written", "cannot be read back; it is now called damaged-5")
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"3", "4", "damaged-5"}
+def test_a_save_that_one_process_cannot_read_back_ends_both_and_costs_no_older_checkpoint(
+    slices: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    for done in Processes("--data.root", slices, "--run", run, *OPTIONS, code=UNREADABLE).finish():
+        assert_mistake(done, "The checkpoint of step 6 was written", "cannot be read back; it is now called damaged-6")
+    assert [info.step for info in Checkpoints(run / "checkpoints").sound] == [3]
