@@ -1,18 +1,15 @@
 """What a run remembers of its data, and what it says of data that do not fit."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import command
 
 from oasis_jax.config import Augment, Config, Data, Model
 from oasis_jax.data import appearance
 from oasis_jax.data.batches import Source
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.network import unet
-from oasis_jax.runs.folder import Run
 from oasis_jax.system import sharding
 from oasis_jax.system.errors import UserError
 from oasis_jax.training import program, setup
@@ -35,17 +32,3 @@ def test_who_names_no_data_hears_that_the_phantoms_do_not_fit(data: Path) -> Non
     for root, begins in ((None, r"These are the phantoms, because --data\.root names no data: "), (data, "")):
         with pytest.raises(UserError, match=rf"^{begins}model\.crop, 16x32, cuts off labels"):
             program.build(Config(model=model, data=Data(root=root)), tree, unet.network(model), mesh)
-
-
-def test_more_steps_than_a_run_was_started_with_are_answered_with_the_option_that_starts_from_it(
-    finished: Path, tmp_path: Path
-) -> None:
-    config = Run.load(finished).config
-    with pytest.raises(UserError, match=r"train\.epochs: 3 -> 5") as caught:
-        Run.started(replace(config, train=replace(config.train, epochs=5)))
-    assert str(caught.value).endswith(f" To train it further, add --init {finished} to another --run.")
-    with pytest.raises(UserError, match=r"resume\.$"):
-        Run.started(replace(config, optim=replace(config.optim, l2=1.0)))
-    words = ("--data.root", str(config.data.root), "--run", tmp_path / "more", "--train.steps", "1")
-    done = command("train", "--init", finished, *words)
-    assert done.returncode == 0, done.stderr
