@@ -18,6 +18,8 @@ from oasis_jax.system.errors import UserError
 
 ABOUT = {"config": {"name": "é <b>"}, "checkpoint": {"step": 7, "loss": 0.25}}
 
+EXACT = np.arange(60, dtype=np.float32).reshape(3, 4, 5) / 7
+
 ARRAYS = hnp.arrays(np.float32, hnp.array_shapes(max_dims=4, max_side=4), elements=st.floats(-65504, 65504, width=16))
 TREES = st.recursive(
     ARRAYS, lambda inner: st.dictionaries(st.text("abc_0.", min_size=1, max_size=4), inner, min_size=1, max_size=3)
@@ -35,15 +37,14 @@ def test_numbers_of_float16_come_back_exactly(tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    write_weights(tmp_path / FILE, ABOUT, {"conv": {"kernel": np.arange(60, dtype=np.float32).reshape(3, 4, 5) / 7}})
+    write_weights(tmp_path / FILE, ABOUT, {"conv": {"kernel": EXACT}})
     return tmp_path / FILE
 
 
 def test_other_numbers_are_rounded_to_float16_and_those_beyond_it_refused(model: Path, tmp_path: Path) -> None:
-    exact = np.arange(60, dtype=np.float32).reshape(3, 4, 5) / 7
     (kernel,) = read_weights(model)[1]["conv"].values()
-    assert np.array_equal(kernel, exact.astype(np.float16))
-    assert not np.array_equal(kernel, exact)
+    assert np.array_equal(kernel, EXACT.astype(np.float16))
+    assert not np.array_equal(kernel, EXACT)
     with pytest.raises(UserError, match="conv/bias holds numbers beyond the range of float16"):
         write_weights(tmp_path / "new" / FILE, ABOUT, {"conv": {"bias": np.array([1, 7e4], np.float32)}})
     assert not (tmp_path / "new").exists()

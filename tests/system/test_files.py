@@ -79,23 +79,13 @@ def test_errors_name_what_was_to_be_written_and_with_what_option_to_choose_anoth
         assert status == 2
 
 
-@pytest.fixture
-def latin(tmp_path: Path) -> Path:
-    """A tree under a name that is no UTF-8, with a subject of such a name."""
-    root = tmp_path / f"tree {BAD}"
+def test_names_that_are_no_utf_8_are_evaluated(finished: Path, tmp_path: Path) -> None:
+    latin = tmp_path / f"tree {BAD}"
     try:
-        root.mkdir()
+        latin.mkdir()
     except OSError:
         pytest.skip("the file system takes UTF-8 only")
-    write_tree(root, slices=8, cases={"train": ("1", "2"), "validate": ("3",), "test": (BAD, "9")})
-    return root
-
-
-PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-"""A system that knows ASCII only."""
-
-
-def test_names_that_are_no_utf_8_are_evaluated(latin: Path, finished: Path, tmp_path: Path) -> None:
+    write_tree(latin, slices=8, cases={"train": ("1", "2"), "validate": ("3",), "test": (BAD, "9")})
     content = b"case,oasis_subject\n1,A\n2,B\n3,C\n9,D\ncaf\xe9,Ren\xe9 $x$\n"
     (latin / "subjects.csv").write_bytes(content)
     assert load_dataset(latin).subjects[BAD] == os.fsdecode(b"Ren\xe9 $x$")
@@ -112,8 +102,9 @@ def test_names_that_are_no_utf_8_are_labelled(finished: Path, tmp_path: Path) ->
     (tmp_path / "in").mkdir()
     for name in (f"{BAD}.png", "é.png"):
         write_png(tmp_path / "in" / name, image)
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     line = [sys.executable, "-m", "oasis_jax.predict", finished, tmp_path / "in", "--output", tmp_path / "out"]
-    done = subprocess.run(line, env=environ() | PLAIN, capture_output=True, text=True, check=False)
+    done = subprocess.run(line, env=environ() | ascii_only, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / f"{BAD}_labels.png").is_file()
     with (tmp_path / "out" / "tissue.csv").open(encoding="utf-8", newline="") as file:
