@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -49,6 +50,7 @@ class Forked:
     def __init__(self, words: list[str], code: str, environment: dict[str, str], cwd: Path | None) -> None:
         _start_server()
         folder = Path(tempfile.mkdtemp())
+        weakref.finalize(self, shutil.rmtree, folder)
         self._said = [folder / "out", folder / "err"]
         for path in self._said:
             path.touch()
@@ -73,7 +75,6 @@ class Forked:
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         self.wait(timeout)
         out, err = (path.read_text(errors="backslashreplace") for path in self._said)
-        shutil.rmtree(self._said[0].parent)
         return out, err
 
     def send_signal(self, number: int) -> None:

@@ -152,23 +152,18 @@ def command(*words: str | Path, cwd: Path | None = None) -> Done:
 
 
 def launch(*words: str | Path, code: str = "", cwd: Path | None = None) -> Done:
-    """Run `start`'s process to its end."""
-    return finish(start(*words, code=code, cwd=cwd))
+    """Run `python -m oasis_jax.WORD ...` as people do: in a process of its own, to its end.
+
+    With `code`, the words are the arguments of that code.
+    """
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
+    return finish(start_process(list(map(str, words)), code, environment, cwd))
 
 
 def finish(process: Process) -> Done:
     """Wait for the end of a process."""
     said = process.communicate(timeout=PATIENCE)
     return Done(process.returncode, *said)
-
-
-def start(*words: str | Path, code: str = "", cwd: Path | None = None) -> Process:
-    """Start `python -m oasis_jax.WORD ...` as people do: in a process of its own.
-
-    With `code`, the words are the arguments of that code.
-    """
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
-    return start_process(list(map(str, words)), code, environment, cwd)
 
 
 RANDOM = ("--model.dropout", "0.3", "--augment.mirror", "--augment.rotate", "10")
@@ -221,14 +216,10 @@ class Processes:
 
     def finish(self) -> list[Done]:
         """Wait for all; AssertionError, and nothing left behind, if one hangs."""
-        deadline, done = time.monotonic() + PATIENCE, []
-        for process in self.processes:
-            try:
-                said = process.communicate(timeout=max(1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                raise AssertionError(f"hangs; {done}, {self.kill()}") from None
-            done.append(Done(process.returncode, *said))
-        return done
+        try:
+            return [finish(process) for process in self.processes]
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"hangs: {self.kill()}") from None
 
     def wait_for(self, happened: Callable[[], bool]) -> None:
         """Wait until something happened; AssertionError, and nothing left behind, if it does not."""
