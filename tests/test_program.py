@@ -119,9 +119,8 @@ def test_a_signal_saves_and_says_how_to_go_on(data: Path, finished: Path, tmp_pa
     assert outcome(run) == outcome(finished)
 
 
-def test_a_damaged_best_checkpoint_gives_way_to_the_next_best(data: Path, finished: Path, tmp_path: Path) -> None:
-    run = tmp_path / "damaged best"
-    shutil.copytree(finished, run)
+def test_a_damaged_best_checkpoint_gives_way_to_the_next_best(finished: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "damaged best")
     first, second = Checkpoints(run / "checkpoints").by_loss()[:2]
     for path in (run / f"checkpoints/{first.step}/params").rglob("*"):
         if path.is_file():
@@ -134,8 +133,7 @@ def test_a_damaged_best_checkpoint_gives_way_to_the_next_best(data: Path, finish
 
 
 def test_a_finished_run_trains_no_more_and_loses_nothing(data: Path, finished: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(finished, run)
+    run = shutil.copytree(finished, tmp_path / "run")
     metrics = (run / "metrics.jsonl").read_text().splitlines()
     (run / "metrics.jsonl").write_text("\n".join([*metrics[:2], "garbage", *metrics[2:]]) + "\n")
     done = command("train", *options(data, run))
@@ -148,7 +146,7 @@ def test_a_finished_run_trains_no_more_and_loses_nothing(data: Path, finished: P
 
 def test_another_config_or_other_data_is_refused_by_name(data: Path, finished: Path, tmp_path: Path) -> None:
     before = outcome(finished)
-    shutil.copytree(data, other := tmp_path / "other")
+    other = shutil.copytree(data, tmp_path / "other")
     image, _ = blob(np.random.default_rng(99))
     write_png(folders(other, "validate")[0] / "case_3_slice_0.nii.png", image)
     for words, says in (
@@ -167,9 +165,8 @@ def test_a_moved_run_evaluates_on_moved_data_from_its_folder_alone(
     data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", str(devices(finished)))
-    run, moved = tmp_path / "moved run", tmp_path / "moved data"
-    shutil.copytree(finished, run)
-    shutil.copytree(data, moved)
+    run = shutil.copytree(finished, tmp_path / "moved run")
+    moved = shutil.copytree(data, tmp_path / "moved data")
     shutil.rmtree(run / "evaluation")
     done = launch("evaluate", run, "--data-root", moved)
     assert done.returncode == 0, done.stderr
@@ -184,11 +181,10 @@ def test_a_moved_run_evaluates_on_moved_data_from_its_folder_alone(
     assert "validate: 8 slices of 1 subject;" in done.stdout
 
 
-def test_evaluate_names_each_mistake(data: Path, finished: Path, tmp_path: Path) -> None:
+def test_evaluate_names_each_mistake(finished: Path, tmp_path: Path) -> None:
     assert_mistake(command("evaluate", tmp_path / "nothing"), "is not a run")
     assert_mistake(command("evaluate", finished, "--step", "3"), "no checkpoint of step 3; it has:")
-    run = tmp_path / "run"
-    shutil.copytree(finished, run)
+    run = shutil.copytree(finished, tmp_path / "run")
     shutil.rmtree(run / "checkpoints")
     assert_mistake(command("evaluate", run), "has no validated checkpoint yet")
     (run / "config.json").write_text('{"config": 3}')
@@ -200,8 +196,7 @@ def test_under_a_path_that_keeps_no_checkpoint_nothing_is_trained_and_a_run_is_e
 ) -> None:
     assert_mistake(command("train", *options(data, tmp_path / "[one]" / "new")), "Checkpoints cannot be kept in", "'['")
     assert list(tmp_path.iterdir()) == []
-    moved = tmp_path / "[one]" / "moved"
-    shutil.copytree(finished, moved)
+    moved = shutil.copytree(finished, tmp_path / "[one]" / "moved")
     assert command("evaluate", moved).returncode == 0
     (tmp_path / "plain").symlink_to(moved)
     assert command("train", *options(data, tmp_path / "plain")).returncode == 0

@@ -101,8 +101,12 @@ def test_no_damage_to_the_latest_goes_unnoticed_or_loses_the_one_before(tmp_path
     gc.collect()  # what Orbax drops is complained about here, where it is expected
 
 
-def test_no_sound_checkpoint_at_all_is_said(tmp_path: Path) -> None:
+def test_damaged_steps_are_set_aside_under_free_names_and_the_last_one_stays_where_it_is(tmp_path: Path) -> None:
     write(tmp_path, [0.5])
+    for name in ("damaged-2", "damaged-2-1"):
+        Checkpoints(tmp_path).save(state(2), 0.4)
+        cut_short(tmp_path / "2/rest")
+        assert restore(tmp_path)[2] == [f"The checkpoint of step 2 is damaged; it is now called {name}."]
     cut_short(tmp_path / "1")
     for _ in range(2):  # the second time too: nothing starts over by itself
         with pytest.raises(UserError, match="can be read any more"):
@@ -110,28 +114,16 @@ def test_no_sound_checkpoint_at_all_is_said(tmp_path: Path) -> None:
     assert (tmp_path / "1").is_dir()
 
 
-def test_a_step_damaged_twice_is_set_aside_twice(tmp_path: Path) -> None:
-    write(tmp_path, [0.5])
-    for name in ("damaged-2", "damaged-2-1"):
-        Checkpoints(tmp_path).save(state(2), 0.4)
-        cut_short(tmp_path / "2/rest")
-        assert restore(tmp_path)[2] == [f"The checkpoint of step 2 is damaged; it is now called {name}."]
-
-
-@pytest.mark.parametrize(
-    ("params", "says"),
-    [
-        ({"a": np.ones((2, 3), np.float16)}, "params['a'] is float32 (2, 3), not float16 (2, 3)"),
-        ({"a": np.ones((2, 3), np.float32), "b": np.ones(1, np.float32)}, "params['b'] is absent, not float32 (1,)"),
-    ],
-)
-def test_a_checkpoint_of_other_arrays_is_not_called_damaged(
-    params: Any, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = TrainState(jnp.int32(3), {"a": np.ones((2, 3), np.float32)}, {"m": np.zeros(2, np.float32)})
+def test_a_checkpoint_of_other_arrays_is_not_called_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = {"a": np.ones((2, 3), np.float32)}, {"b": np.ones(1, np.float32)}
+    made = TrainState(jnp.int32(3), a, {"m": np.zeros(2, np.float32)})
     Checkpoints(tmp_path).save(made, 1.0)
-    with pytest.raises(UserError, match=rf"holds other arrays .* \({re.escape(says)}\)"):
-        Checkpoints(tmp_path).restore_latest(made._replace(params=params))
+    for params, says in (
+        ({"a": np.ones((2, 3), np.float16)}, "params['a'] is float32 (2, 3), not float16 (2, 3)"),
+        (a | b, "params['b'] is absent, not float32 (1,)"),
+    ):
+        with pytest.raises(UserError, match=rf"holds other arrays .* \({re.escape(says)}\)"):
+            Checkpoints(tmp_path).restore_latest(made._replace(params=params))
     assert (capsys.readouterr().err, steps(tmp_path)) == ("", [3])
 
 
