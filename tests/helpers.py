@@ -31,8 +31,10 @@ from oasis_jax.geometry import Spacing
 from oasis_jax.inference.ensemble import Ensemble
 from oasis_jax.inference.segment import Forward, Labels, Segmenter
 from oasis_jax.metrics import surface
+from oasis_jax.runs import history
 from oasis_jax.runs.checkpoints import CheckpointInfo
 from oasis_jax.runs.folder import Run
+from oasis_jax.runs.history import Row
 from oasis_jax.system.errors import explain
 from oasis_jax.volumes.frame import Framing
 
@@ -172,6 +174,11 @@ RANDOM = ("--model.dropout", "0.3", "--augment.mirror", "--augment.rotate", "10"
 def options(data: Path, run: Path, *more: str) -> list[str]:
     """Options of `train` for a run of 3 epochs, 12 steps, with all kinds of randomness."""
     return ["--data.root", str(data), "--run", str(run), *SMALL, *RANDOM, "--train.epochs", "3", *more]
+
+
+def logged(run: Path) -> list[Row]:
+    """The metrics of a run, row by row."""
+    return history.read(run / "metrics.jsonl")
 
 
 PATIENCE = 300

@@ -11,20 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import Processes, assert_mistake, blob, command, launch, options
+from helpers import Processes, assert_mistake, blob, command, launch, logged, options
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  # made when imported
 
 from oasis_jax.data.slices import folders, write_png
-from oasis_jax.runs import history
 from oasis_jax.runs.checkpoints import Checkpoints
-from oasis_jax.runs.history import Row
 
 STEPS = 12
-
-
-def lines(run: Path) -> list[Row]:
-    return history.read(run / "metrics.jsonl")
 
 
 def devices(run: Path) -> int:
@@ -35,7 +29,7 @@ def devices(run: Path) -> int:
 def outcome(run: Path) -> tuple:
     """Everything that must not depend on how often a run was stopped: all parameters, optimizer state, metrics."""
     checkpoints = Checkpoints(run / "checkpoints")
-    return checkpoints.sound, checkpoints.damaged, lines(run)
+    return checkpoints.sound, checkpoints.damaged, logged(run)
 
 
 def read_events(path: Path) -> list[tuple[int, list]]:
@@ -59,9 +53,9 @@ def test_a_run_folder_holds_what_it_promises(finished: Path) -> None:
     assert facts["slice_cut"]["axis"] == "axial"
     assert set(facts["slice_looks"]) == {"mean", "deviation"}
     assert devices(finished) == next(count for count in (4, 2, 1) if count <= len(os.sched_getaffinity(0)))
-    kinds = [(row.step, row.numbers.kind) for row in lines(finished)]
+    kinds = [(row.step, row.numbers.kind) for row in logged(finished)]
     assert [step for step, kind in kinds if kind == "train"] == list(range(1, STEPS + 1))
-    losses = {row.step: row.numbers.loss for row in lines(finished) if row.numbers.kind == "validate"}
+    losses = {row.step: row.numbers.loss for row in logged(finished) if row.numbers.kind == "validate"}
     assert list(losses) == [4, 8, 12]
     metrics = json.loads((finished / "evaluation/test/metrics.json").read_text())
     assert metrics["step"] == min(losses, key=losses.__getitem__)
@@ -86,9 +80,9 @@ def test_killed_at_any_point_and_resumed_ends_bit_for_bit_the_same(data: Path, f
 
     moments: list[Callable[[], bool]] = [
         lambda: run.is_dir(),  # before anything is compiled
-        lambda: len(lines(run)) >= 2,  # between steps
+        lambda: len(logged(run)) >= 2,  # between steps
         saves,  # while a checkpoint is being written
-        lambda: any(row.step == 11 for row in lines(run)),  # after a checkpoint
+        lambda: any(row.step == 11 for row in logged(run)),  # after a checkpoint
     ]
     for moment in moments:
         process = Processes("train", *options(data, run), count=1, devices=devices(finished))
@@ -105,7 +99,7 @@ def test_killed_at_any_point_and_resumed_ends_bit_for_bit_the_same(data: Path, f
 def test_a_signal_saves_and_says_how_to_go_on(data: Path, finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "stopped"
     training = Processes("train", *options(data, run), count=1, devices=devices(finished))
-    training.wait_for(lambda: len(lines(run)) >= 6)
+    training.wait_for(lambda: len(logged(run)) >= 6)
     (process,) = training.processes
     process.send_signal(signal.SIGSTOP)  # so that it is still in use when the second one starts
     assert_mistake(launch("train", *options(data, run)), "is being trained by another process")

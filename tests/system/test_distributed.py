@@ -12,13 +12,11 @@ import numpy as np
 import pytest
 from checked import present
 from forked import start_process
-from helpers import RANDOM, SMALL, Done, Processes, assert_mistake, environ, finish, write_tree
+from helpers import RANDOM, SMALL, Done, Processes, assert_mistake, environ, finish, logged, write_tree
 
 from oasis_jax.network import unet
-from oasis_jax.runs import history
 from oasis_jax.runs.checkpoints import Checkpoints
 from oasis_jax.runs.folder import Run
-from oasis_jax.runs.history import Row
 
 # Without normalisation: it amplifies rounding, and gives Adam gradients that are nothing but rounding.
 OPTIONS = (*SMALL, *RANDOM, "--model.norm", "none", "--train.epochs", "3", "--train.seed", "1")
@@ -33,13 +31,9 @@ def output_lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and not re.search(r"^\[Gloo\]|peer ranks", line)]
 
 
-def lines(run: Path) -> list[Row]:
-    return history.read(run / "metrics.jsonl")
-
-
 def assert_same_training(run: Path, other: Path) -> None:
     """The same losses, gradient norms and parameters, to 1e-5."""
-    ours, theirs = lines(run), lines(other)
+    ours, theirs = logged(run), logged(other)
     assert [(row.step, row.numbers.kind) for row in ours] == [(row.step, row.numbers.kind) for row in theirs]
     for name in ("loss", "gradient_norm"):
         values, wanted = ([getattr(row.numbers, name, 0) for row in rows] for rows in (ours, theirs))
@@ -76,7 +70,7 @@ def test_two_processes_killed_and_resumed_end_like_one_that_was_not(slices: Path
     run = tmp_path / "run"
     words = ("train", "--data.root", slices, "--run", run, *OPTIONS)
     pair = Processes(*words)
-    pair.wait_for(lambda: len(lines(run)) >= 5)
+    pair.wait_for(lambda: len(logged(run)) >= 5)
     pair.processes[1].kill()
     survivor, _ = pair.finish()
     assert survivor.returncode not in (0, -signal.SIGKILL)
@@ -94,14 +88,14 @@ def test_a_stop_of_one_process_stops_both_at_one_step_and_one_process_can_go_on(
 ) -> None:
     run = tmp_path / "run"
     pair = Processes("train", "--data.root", slices, "--run", run, *OPTIONS)
-    pair.wait_for(lambda: len(lines(run)) >= 2)
+    pair.wait_for(lambda: len(logged(run)) >= 2)
     pair.processes[1].send_signal(signal.SIGTERM)
     first, second = pair.finish()
     assert (first.returncode, second.returncode) == (128 + signal.SIGTERM,) * 2, first.stderr + second.stderr
     assert "Start the same command again to go on." in first.stderr
     assert output_lines(second.stdout + second.stderr) == []
     card = present(Checkpoints(run / "checkpoints").latest)
-    assert card.step == lines(run)[-1].step < STEPS
+    assert card.step == logged(run)[-1].step < STEPS
     (done,) = Processes("train", "--data.root", slices, "--run", run, *OPTIONS, count=1).finish()
     assert f"Resuming {run} after step {card.step} of {STEPS}." in done.stderr
     assert_same_training(run, single)
@@ -153,7 +147,7 @@ train.cli()
     first, second = Processes("--data.root", slices, "--run", "run", *OPTIONS, code=code, cwd=folders).finish()
     assert_mistake(second, "run is not the folder that process 0 sees", f"(Process 1 on {socket.gethostname()}.)")
     assert first.returncode not in (0, 2)
-    assert lines(tmp_path / "here/run") == []
+    assert logged(tmp_path / "here/run") == []
 
 
 JOINING = """

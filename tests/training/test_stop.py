@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import PATIENCE, REPOSITORY, options
+from helpers import PATIENCE, REPOSITORY, logged, options
 
-from oasis_jax.runs import history
 from oasis_jax.training.stop import SIGNALS, stop_signals
 
 
@@ -56,7 +55,7 @@ def test_a_terminal_that_goes_away_takes_no_training_with_it(data: Path, tmp_pat
     )  # fmt: skip
     os.close(theirs)
     try:
-        while len(history.read(run / "metrics.jsonl")) < 3:
+        while len(logged(run)) < 3:
             assert select.select([ours], [], [], PATIENCE)[0]
             os.read(ours, 1 << 16)  # what it says; OSError if it ended
         os.close(ours)  # from here on every write to the terminal fails
