@@ -74,12 +74,6 @@ def test_differences_name_what_changes_a_result_and_nothing_else() -> None:
     assert config.differences(first, other) == [f"optim.learning_rate: {first.optim.learning_rate} -> 0.5"]
 
 
-def test_a_setting_that_did_not_exist_yet_takes_the_value_of_before() -> None:
-    values = records.to_json(Config())
-    del values["data"]["neighbours"], values["augment"]["strip"], values["train"]["steps"], values["optim"]["l2"]
-    assert config.from_json(values) == Config()
-
-
 def test_a_damaged_config_is_refused() -> None:
     values = records.to_json(Config())
     for damaged, sentence in (
