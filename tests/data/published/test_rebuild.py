@@ -160,24 +160,21 @@ def test_a_broken_subject_gets_one_sentence_and_does_not_stop_the_others(
 # Mistakes: nothing can be written, and nothing is left behind.
 
 
-@pytest.mark.parametrize(
-    ("places", "part"),
-    [
-        (["none"], "none is not a folder: name the folder of a disc"),
-        (["disc1.tar.gz"], r"unpack a \.tar\.gz first"),
-        (["empty"], "empty: no scan of the published set; name the folders"),
-        ([], "no disc: no scan of the published set"),
-    ],
-)
-def test_places_without_scans_are_named(tmp_path: Path, known: Manifest, places: list[str], part: str) -> None:
+def test_places_without_scans_are_named(tmp_path: Path, known: Manifest) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "OAS1_0001_MR1_mpr_n4_anon_111_t88_gfc.hdr").touch()
     (tmp_path / "disc1.tar.gz").touch()
     before = sorted(os.listdir(tmp_path))
-    with pytest.raises(UserError, match=part):
-        rebuild(tmp_path / "tree", [tmp_path / place for place in places], known)
+    for places, part in (
+        (["none"], "none is not a folder: name the folder of a disc"),
+        (["disc1.tar.gz"], r"unpack a \.tar\.gz first"),
+        (["empty"], "empty: no scan of the published set; name the folders"),
+        ([], "no disc: no scan of the published set"),
+    ):
+        with pytest.raises(UserError, match=part):
+            rebuild(tmp_path / "tree", [tmp_path / place for place in places], known)
     with pytest.raises(UserError, match="exists already"):
-        rebuild(tmp_path / "empty", [tmp_path / place for place in places], known)
+        rebuild(tmp_path / "empty", [], known)
     assert sorted(os.listdir(tmp_path)) == before
 
 

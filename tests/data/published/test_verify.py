@@ -44,7 +44,6 @@ def test_the_published_set_has_the_published_numbers() -> None:
     assert {known.cases[case] for case in known.rescanned} == {"train"}
     assert known.scan_of("061") == "OAS1_0061_MR2"
     assert known.scan_of("441") == "OAS1_0441_MR1"
-    assert {len(digest) for digest in known.digests.values()} == {8}
     assert known.digests["keras_png_slices_seg_test/seg_441_slice_0.nii.png"].hex() == "3aef8d4f9edeb605"
 
 
@@ -68,11 +67,8 @@ def test_the_digests_are_installed_with_the_package() -> None:
     assert data <= installed
 
 
-IMAGE = "keras_png_slices_train/case_1_slice_0.nii.png"
-
-
 def test_each_difference_is_named_in_its_split(root: Path, known: Manifest) -> None:
-    names = [IMAGE.replace("slice_0", f"slice_{k}") for k in range(4)]
+    names = [f"keras_png_slices_train/case_1_slice_{k}.nii.png" for k in range(4)]
     missing, changed, folder, link = (root / name for name in names)
     missing.rename(missing.with_name("é b.png"))
     changed.write_bytes(changed.read_bytes()[:-1] + b"\0")
@@ -86,7 +82,7 @@ def test_each_difference_is_named_in_its_split(root: Path, known: Manifest) -> N
     assert (train.missing, train.different) == (names[:1], names[1:])
     assert train.extra == ["keras_png_slices_train/é b.png"]
     assert not train.authentic
-    for line in (f"missing: {IMAGE}", f"different: {names[1]}", f"extra: {train.extra[0]}"):
+    for line in (f"missing: {names[0]}", f"different: {names[1]}", f"extra: {train.extra[0]}"):
         assert line in str(train)
     assert found["validate"].authentic
     assert len(found["test"].missing) == 8
