@@ -31,11 +31,6 @@ DONE: set[tuple[str, ...]] = set()
 """Commands that a page before had too; they are not run twice."""
 
 
-def is_served(name: str, words: list[str]) -> bool:
-    """Whether phantoms can serve a command: `verify` and `rebuild` need the genuine files."""
-    return (name, *words[:1]) not in {("data", "verify"), ("data", "rebuild")}
-
-
 def start(name: str, words: list[str]) -> None:
     """Run a command, which must succeed, once; a training takes one step, and its network is small."""
     if (name, *words) in DONE:
@@ -113,27 +108,22 @@ def provided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def prepare(provided: Path, folder: Path, page: str) -> None:
-    """Copy what is provided to a folder, but nothing that the page itself makes."""
-    made = ["runs"] if page in ("README.md", "docs/training.md") else []
-    shutil.copytree(provided, folder, ignore=shutil.ignore_patterns(*made), symlinks=True)
-    if page == "docs/data.md":
-        for path in folder.glob("study/*/anat/*_dseg.nii.gz"):
-            labels = load(path)
-            values = FREESURFER[np.asarray(labels.dataobj)].astype(np.uint8)
-            nib.save(nib.Nifti1Image(values, labels.affine), path)
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_run_in_their_order(
     page: str, provided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "there"
-    prepare(provided, folder, page)
+    made = ["runs"] if page in ("README.md", "docs/training.md") else []  # by the page itself
+    shutil.copytree(provided, folder, ignore=shutil.ignore_patterns(*made), symlinks=True)
     monkeypatch.chdir(folder)
     if page != "README.md":  # it makes this tree
         Path("my_tree").symlink_to("keras_png_slices_data")
+    if page == "docs/data.md":
+        for path in folder.glob("study/*/anat/*_dseg.nii.gz"):
+            labels = load(path)
+            values = FREESURFER[np.asarray(labels.dataobj)].astype(np.uint8)
+            nib.save(nib.Nifti1Image(values, labels.affine), path)
     for name, words in pasted(REPOSITORY / page):
-        if is_served(name, words):
+        if words[:1] not in (["verify"], ["rebuild"]):  # these need the genuine files
             print(name, *words)
             start(name, words)

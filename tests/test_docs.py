@@ -19,32 +19,27 @@ FOLDERS = (".", "docs", "benchmarks", "oasis_jax/metrics", "oasis_jax/pretrained
 PAGES = [path for folder in FOLDERS for path in sorted((REPOSITORY / folder).glob("*.md"))]
 RESULTS = re.compile(r"<!-- results -->\n(.*?)<!-- end of results -->", re.DOTALL)
 
-LINES = [
-    pytest.param(name, words, id=f"{page.name}: {name} {' '.join(words)}")
-    for page in PAGES
-    for name, words in pasted(page)
-]
 
-
-@pytest.mark.parametrize(("name", "words"), LINES)
-def test_every_command_is_understood(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_understood(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Understood(Exception):
         pass
 
     def read_only(kind: Any, **options: Any) -> NoReturn:
         raise Understood(command_line(kind, **options))
 
-    program = import_module(MODULES[name])
-    monkeypatch.setattr(program, "command_line", read_only)
-    monkeypatch.setattr(sys, "argv", [name, *words])
-    with pytest.raises(Understood) as found:
-        program.main()
-    if name == "train":
-        config.validate(found.value.args[0].config)
+    for name, words in pasted(page):
+        program = import_module(MODULES[name])
+        monkeypatch.setattr(program, "command_line", read_only)
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        with pytest.raises(Understood) as found:
+            program.main()
+        if name == "train":
+            config.validate(found.value.args[0].config)
 
 
-def test_commands_were_found() -> None:
-    assert {one.values[0] for one in LINES} == set(MODULES)
+def test_every_program_is_on_a_page() -> None:
+    assert {name for page in PAGES for name, _ in pasted(page)} == set(MODULES)
 
 
 def test_the_drivers_example_runs_and_agrees() -> None:
