@@ -6,10 +6,7 @@ import pytest
 from checked import load, present
 from helpers import assert_mistake, command
 
-from oasis_jax.config import Config
-from oasis_jax.data.dataset import load_dataset
-from oasis_jax.data.phantoms import head, tree, volume
-from oasis_jax.network.unet import check_frame
+from oasis_jax.data.phantoms import head, volume
 
 
 def draw(case: int, height: float) -> tuple[np.ndarray, np.ndarray]:
@@ -39,15 +36,6 @@ def test_subjects_differ_more_than_neighbouring_slices_and_the_same_seed_gives_t
     assert (label != neighbour).mean() < 0.6 * (label != other).mean()
     for a, b in zip(draw(2, 8.0), draw(2, 8.0), strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-def test_the_written_tree_passes_every_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "SUBJECTS", {"train": 2, "validate": 1, "test": 1})
-    monkeypatch.setattr(tree, "SLICES", 2)
-    tree.write_tree(tmp_path / "tree", tree.cases())
-    written = load_dataset(tmp_path / "tree")
-    assert {split: len(pairs) for split, pairs in written.splits.items()} == {"train": 4, "validate": 2, "test": 2}
-    check_frame(Config().model, written.size, written.extent)
 
 
 def test_a_volume_holds_a_whole_head_with_its_labels_on_one_grid(tmp_path: Path) -> None:
