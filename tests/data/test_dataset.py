@@ -103,28 +103,18 @@ def test_all_problems_are_listed_at_once(root: Path, monkeypatch: pytest.MonkeyP
         assert said in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [
+def test_problems_with_subjects_are_named(root: Path) -> None:
+    for rows, said in (
         ("1,A 2,B 3,C 9,D", "case not in subjects.csv (1):\n    10"),
         ("1,A 2,B 3,C 10,D 9,E 9,F", "case of two subjects in subjects.csv (1):\n    9: E, F"),
         ("1,A 2,B 3,A 10,C 9,D", "subject in two splits (1):\n    A: train, validate"),
-    ],
-)
-def test_problems_with_subjects_are_named(rows: str, said: str, root: Path) -> None:
-    (root / "subjects.csv").write_text("\n".join(["case,oasis_subject", *rows.split()]))
-    with pytest.raises(UserError, match=re.escape(said)):
-        load_dataset(root)
+    ):
+        (root / "subjects.csv").write_text("\n".join(["case,oasis_subject", *rows.split()]))
+        with pytest.raises(UserError, match=re.escape(said)):
+            load_dataset(root)
 
 
-ONE_NAME = [
-    ("A", "A "),
-    ("A", "\tA"),
-    ("A", "A\xa0"),
-    ("A", "\u200bA\ufeff"),
-    ("A B", "A \u3000 B"),
-    ("Ren\xe9", "Rene\u0301"),
-]
+ONE_NAME = [("A", "\tA "), ("A", "A\xa0"), ("A", "\u200bA\ufeff"), ("A B", "A \u3000 B"), ("Ren\xe9", "Rene\u0301")]
 """Pairs that look the same."""
 
 TWO_NAMES = [("OAS1_0001", "oas1_0001"), ("A1", "\uff21\uff11"), ("Stra\xdfe", "STRASSE"), ("\xc9", "e\u0301")]

@@ -133,20 +133,17 @@ def test_a_stripped_head_shows_no_skull_but_for_scraps(head: HeadMap) -> None:
     np.testing.assert_array_equal(bare.classes, scrappy.classes)
 
 
-@pytest.mark.parametrize(
-    ("change", "axes", "message"),
-    [
+def test_a_map_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    for change, way, said in (
         (lambda v: v[:, :, ::-1], "RAS", "cerebellum above its cortex: its header gives the wrong directions"),
         (lambda v: v[:, ::-1], "RAS", "cerebellum in front of its cortex"),
         (lambda v: np.where(v > 500, v, 0), "RAS", "shows no brain"),
         (lambda v: np.where(v == 3, 2, v), "LIA", "shows no gray matter"),
         (lambda v: np.where(v == 4, 999, v), "LIA", "values 999, which stand for no structure"),
-    ],
-)
-def test_a_map_that_cannot_be_used_is_named(tmp_path: Path, change, axes: str, message: str) -> None:
-    path = save(tmp_path / "map.nii.gz", change(values()), way=axes)
-    with pytest.raises(UserError, match=rf"map\.nii\.gz .*{message}"):
-        read_map(path, STANDARD)
+    ):
+        path = save(tmp_path / "map.nii.gz", change(values()), way=way)
+        with pytest.raises(UserError, match=rf"map\.nii\.gz .*{said}"):
+            read_map(path, STANDARD)
 
 
 def test_other_values_are_named_in_a_table(tmp_path: Path) -> None:
