@@ -66,8 +66,6 @@ def test_a_batch_has_the_contracted_types() -> None:
         "index": (np.int32, (4,)),
         "valid": (np.bool_, (4,)),
     }
-    np.testing.assert_allclose(batch["image"][:, 0, 0, 0], batch["index"] / 255)
-    np.testing.assert_array_equal(batch["label"][:, 0, 0], batch["index"] % 4)
     assert batch["valid"].all()
 
 

@@ -31,14 +31,12 @@ def test_a_slice_looks_like_a_scan_by_numbers(height: float) -> None:
     assert not image[outside].any()
 
 
-def test_subjects_differ_more_than_neighbouring_slices_and_the_same_seed_gives_the_same_pixels() -> None:
+def test_subjects_differ_more_than_neighbouring_slices() -> None:
     label, neighbour, other = draw(0, 10.0)[1], draw(0, 12.0)[1], draw(1, 10.0)[1]
     assert (label != neighbour).mean() < 0.6 * (label != other).mean()
-    for a, b in zip(draw(2, 8.0), draw(2, 8.0), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
-def test_a_volume_holds_a_whole_head_with_its_labels_on_one_grid(tmp_path: Path) -> None:
+def test_a_volume_holds_a_whole_head_with_its_labels_on_one_grid_and_the_same_for_a_seed(tmp_path: Path) -> None:
     for name in ("a", "b"):
         volume.write_volume(tmp_path / f"{name}.nii.gz", seed=3, gap=30.0)
     head, labels = (load(tmp_path / name) for name in ("a.nii.gz", "a_labels.nii.gz"))
