@@ -37,7 +37,7 @@ def test_slices_are_paired_by_name_and_ordered_by_number_and_other_files_are_ign
     images, labels = (np.stack(one) for one in zip(*map(read_pair, chain(*tree.splits.values())), strict=True))
     assert images.dtype == labels.dtype == np.uint8
     assert set(np.unique(labels)) == {0, 1, 2, 3}
-    rows, columns = labels.any((0, 2)).nonzero()[0], labels.any((0, 1)).nonzero()[0]
+    rows, columns = np.flatnonzero(labels.any((0, 2))), np.flatnonzero(labels.any((0, 1)))
     assert tree.extent == (rows[0], rows[-1], columns[0], columns[-1])
     assert tree.ranges["test"] == appearance.ranges([appearance.measure(image) for image in images[-24:]])
 
