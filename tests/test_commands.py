@@ -15,6 +15,7 @@ from helpers import REPOSITORY, command, pasted
 
 from oasis_jax import pretrained
 from oasis_jax.config import Model
+from oasis_jax.data.heads import tree as heads
 from oasis_jax.data.phantoms import tree as phantoms
 from oasis_jax.data.phantoms import volume
 from oasis_jax.data.phantoms.head import make_head
@@ -58,7 +59,7 @@ def small_model() -> Path:
 def one_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """All phantoms are the same head, so that each height is drawn once, in few planes; their cache is their own.
 
-    There are few slices, but those that the pages name.
+    There are few slices, but those that the pages name. Heads of maps have no space around them.
     """
     head = make_head(np.random.default_rng(0))
 
@@ -72,6 +73,7 @@ def one_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setattr(phantoms, "SLICES", 9)
         patch.setattr(phantoms, "draw_slice", once(phantoms.draw_slice))
         patch.setattr(volume, "draw_plane", once(volume.draw_plane))
+        patch.setattr(heads, "_MARGIN", 0)
         patch.setattr(volume, "write_volume", partial(volume.write_volume, gap=8.0))
         yield
 
