@@ -160,7 +160,7 @@ def test_other_values_are_named_in_a_table(tmp_path: Path) -> None:
         read_table(table)
 
 
-def test_a_folder_of_maps_becomes_a_tree_and_a_head_a_volume(tmp_path: Path) -> None:
+def test_a_folder_of_maps_becomes_a_tree_and_a_head_a_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     maps = tmp_path / "maps"
     maps.mkdir()
     for name in ("10", "01"):
@@ -169,7 +169,9 @@ def test_a_folder_of_maps_becomes_a_tree_and_a_head_a_volume(tmp_path: Path) -> 
     assert list(find_maps(maps)) == ["01", "10"]
     root = tmp_path / "tree"
     words = ["--heads", "2", "--validate", "10", "--frame", "112", "128"]
-    assert "Wrote" in command("data", "heads", maps, root, *words).stdout
+    with monkeypatch.context() as patch:
+        patch.setattr(tree, "_MARGIN", 0)
+        assert "Wrote" in command("data", "heads", maps, root, *words).stdout
     found = load_dataset(root, ("train", "validate"))
     assert {found.subjects[pair.case] for pair in found.splits["train"]} == {"01"}
     assert {pair.case for pair in found.splits["validate"]} == {"10-0", "10-1"}
