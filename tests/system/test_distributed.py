@@ -177,25 +177,35 @@ def test_processes_that_cannot_be_joined_give_a_sentence() -> None:
     assert_mistake(join(address, "2", "0"), "did not find each other in time")  # the other never comes
 
 
-UNREADABLE = """
-import os
-from oasis_jax import train
+SAVING = """
+import os, sys
+from pathlib import Path
+import jax
+import jax.numpy as jnp
 from oasis_jax.runs import arrays
+from oasis_jax.runs.checkpoints import Checkpoints
+from oasis_jax.runs.state import TrainState
+from oasis_jax.system import distributed, sharding
+from oasis_jax.system.errors import run_command
 
-def unless_sixth(path, like, read=arrays.read):
-    if path.name == "6" and os.environ["JAX_PROCESS_ID"] == "1":
-        raise ValueError("not for this process")
-    return read(path, like)
+def unreadable(path, abstract):
+    raise ValueError("not for this process")
 
-arrays.read = unless_sixth
-train.cli()
+def main():
+    with distributed.initialize(True, "same"):
+        same = sharding.replicated(sharding.make_mesh(jax.device_count()))
+        checkpoints = Checkpoints(Path(sys.argv[1]))
+        for step in range(1, 6):
+            make = lambda: TrainState(jnp.asarray(step), {"kernel": jnp.arange(100.0) + step}, {"mu": jnp.zeros(100)})
+            checkpoints.save(jax.jit(make, out_shardings=same)(), 1 / step)
+            if step == 4 and os.environ["JAX_PROCESS_ID"] == "1":
+                arrays.read = unreadable
+
+run_command(main)
 """
 
 
-def test_a_save_that_one_process_cannot_read_back_ends_both_and_costs_no_older_checkpoint(
-    slices: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    for done in Processes("--data.root", slices, "--run", run, *OPTIONS, code=UNREADABLE).finish():
-        assert_mistake(done, "The checkpoint of step 6 was written", "cannot be read back; it is now called damaged-6")
-    assert [info.step for info in Checkpoints(run / "checkpoints").sound] == [3]
+def test_a_save_that_one_process_cannot_read_back_ends_both_and_costs_no_older_checkpoint(tmp_path: Path) -> None:
+    for done in Processes(tmp_path / "run", code=SAVING).finish():
+        assert_mistake(done, "The checkpoint of step 5 was written", "cannot be read back; it is now called damaged-5")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"3", "4", "damaged-5"}
