@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from checked import present
-from helpers import assert_mistake, command, options
+from helpers import assert_mistake, command, launch, options
 
 import oasis_jax
 from oasis_jax import config
@@ -65,7 +65,7 @@ def losses(run: Path) -> list[float]:
 
 def test_training_starts_from_a_model_and_says_so(model: Path, finished: Path, data: Path, tmp_path: Path) -> None:
     words = ["--init", model, "--data.root", data, "--run", tmp_path / "tuned", "--train.steps", "2"]
-    done = command("train", *words)
+    done = launch("train", *words)
     assert done.returncode == 0, done.stderr
     tuned = Run.load(tmp_path / "tuned")
     assert tuned.provenance["init"]["run"] == "mine"
@@ -77,7 +77,7 @@ def test_training_starts_from_a_model_and_says_so(model: Path, finished: Path, d
     about, _ = read_weights(exported / FILE)
     assert about["config"]["train"]["init"] == "mine"  # no folder of this machine
     shutil.rmtree(tmp_path / "tuned/checkpoints")  # as if it was killed before it saved: it starts from the model again
-    done = command("train", *words)
+    done = launch("train", *words)
     assert done.returncode == 0, done.stderr
     assert losses(tmp_path / "tuned")[0] == first
     assert_mistake(command("train", "--init", tmp_path / "gone", *words[2:]), "gone is not a run")

@@ -150,8 +150,7 @@ def test_another_config_or_other_data_is_refused_by_name(data: Path, finished: P
     ):
         assert_mistake(command("train", *words), says, "name another --run")
     assert outcome(finished) == before
-    words = ("--init", finished, "--data.root", data, "--run", tmp_path / "more", "--train.steps", "1")
-    done = command("train", *words)
+    done = launch("train", "--init", finished, "--data.root", data, "--run", tmp_path / "more", "--train.steps", "1")
     assert done.returncode == 0, done.stderr
 
 
