@@ -21,10 +21,10 @@ def open_streams() -> None:
 
 
 class _Screen(io.FileIO):
-    """Standard error, which loses what cannot be written."""
+    """Standard error, which loses what cannot be written, and what a full pipe that does not block cannot take."""
 
     def write(self, data: Any, /) -> int | None:
         try:
-            return super().write(data)
+            return super().write(data) or len(data)
         except OSError:
             return len(data)

@@ -41,6 +41,26 @@ def test_closed_and_full_streams_make_no_traceback(closed: str, data: Path, tmp_
         assert "error: No space left on device" in done.stderr
 
 
+def test_what_a_full_pipe_that_does_not_block_cannot_take_is_lost() -> None:
+    code = """
+import os, sys
+from oasis_jax.system.streams import open_streams
+
+_, pipe = os.pipe()
+os.set_blocking(pipe, False)
+try:
+    while True:
+        os.write(pipe, bytes(4096))
+except BlockingIOError:
+    os.dup2(pipe, 2)
+open_streams()
+print("lost", file=sys.stderr)
+print("went on")
+"""
+    done = launch(code=code)
+    assert (done.returncode, done.stdout) == (0, "went on\n")
+
+
 def test_each_command_has_a_console_command() -> None:
     scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
     assert scripts == {f"oasis-{name}": f"{module}:cli" for name, module in MODULES.items()}
