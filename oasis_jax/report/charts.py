@@ -33,8 +33,9 @@ def subjects(dice: dict[str, ByClass]) -> str:
             middle = np.median(values)
             axes.plot([column - 0.3, column + 0.3], [middle, middle], color="black", linewidth=1.5)
             worst = min(of_subject, key=of_subject.__getitem__)
-            axes.annotate(printable(worst), (column + offsets[values.argmin()], values.min()), xytext=(9, -3),
-                          textcoords="offset points", fontsize=8, parse_math=False)  # fmt: skip
+            side, way = (-9, "right") if k == classes.FOREGROUND[-1] else (9, "left")  # long names need the room
+            axes.annotate(printable(worst), (column + offsets[values.argmin()], values.min()), xytext=(side, -3),
+                          ha=way, textcoords="offset points", fontsize=8, parse_math=False)  # fmt: skip
     axes.set_xticks(range(len(classes.FOREGROUND)), classes.TISSUES)
     axes.set(ylabel="hard Dice of a subject", xlim=(-0.6, len(classes.FOREGROUND) - 0.4))
     axes.grid(axis="y", alpha=0.3)
