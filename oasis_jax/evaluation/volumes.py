@@ -63,7 +63,7 @@ def evaluate_volumes(
         for note in segmentation.input.notes:
             console.say(f"{file.path}: {note}")
         try:
-            volumes[file.name] = _evaluated(usable[file.name], segmentation, read_truth, framing.axis, cross_entropy)
+            volumes[file.name] = _evaluated(usable[file.name], segmentation, read_truth, cross_entropy)
         except Exception as error:
             problems.append(describe(file.path, error))
     if not volumes:
@@ -109,11 +109,10 @@ def _evaluated(
     scan: Scan,
     found: Segmentation,
     read_truth: Callable[[Scan, Volume], UInt8[np.ndarray, "slices rows columns"]],
-    axis: Axis,
     cross_entropy: float,
 ) -> Evaluated:
     """The evaluation of one volume, its slices in order."""
-    volume, probabilities = found.input.volume, found.probabilities
+    volume, axis, probabilities = found.input.volume, found.input.axis, found.probabilities
     assert volume is not None
     assert probabilities is not None
     truth, mm = read_truth(scan, volume), slice_spacing(volume, axis)

@@ -58,9 +58,8 @@ def write_overlay(path: Path, found: Segmentation) -> None:
     else:
         brain = np.flatnonzero(found.classes.any(axis=(1, 2))).tolist() or [*range(len(found.classes))]
         shown = np.linspace(0, len(brain) - 1, min(_TILES, len(brain))).round().astype(int)
-        picture = overlays.mosaic(
-            [overlays.tile(*_shown_slice(found, brain[i]), found.input.axis) for i in shown], columns=4
-        )
+        tiles = [overlays.tile(*_shown_slice(found, brain[i]), found.input.axis) for i in shown]
+        picture = overlays.mosaic(tiles, columns=4)
     atomic_write(path, partial(overlays.write_picture, pixels=picture))
 
 
