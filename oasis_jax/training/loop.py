@@ -17,6 +17,7 @@ def optimize(run: Run, checkpoints: Checkpoints, program: Program, stop: Stop) -
 
     Each step is validated and saved before the next batch is taken. So a run that is killed and started again sees the
     same batches as an uninterrupted run. Metrics are read one step late, so that the host never waits for the device.
+    A signal handler may set `stop` at any time.
 
     Raises:
         UserError: a loss or a gradient norm is not finite; the checkpoints stay as they are.

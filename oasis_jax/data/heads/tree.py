@@ -70,7 +70,7 @@ def splits_of(maps: Collection[str], validate: Collection[str], test: Collection
 
 
 def head_key(seed: int, name: str, number: int) -> Key[Array, ""]:
-    """The random key of a head, by its number among those of the map. Other maps do not change it."""
+    """The random key of a head: from the seed of its tree, its map and its number. Other heads do not change it."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode())), number)
 
 
