@@ -1,8 +1,11 @@
-"""`python -m oasis_jax`: a list of the commands, and `--version`."""
+"""`python -m oasis_jax`: a list of the commands, and `--version`. Also where the scripts `oasis-COMMAND` begin."""
 
 import sys
+from functools import partial
+from importlib import import_module
 
 from oasis_jax import __version__
+from oasis_jax.system import memory
 from oasis_jax.system.errors import UserError, run_command
 
 COMMANDS = {
@@ -28,6 +31,16 @@ def main() -> None:
         case [word, *_]:
             mend = f"use python -m oasis_jax.{word}" if word in COMMANDS else "python -m oasis_jax lists the commands"
             raise UserError(f"{word} is not an argument of python -m oasis_jax: {mend}.")
+
+
+def _script(name: str) -> None:
+    if name == "train":
+        memory.use_large_pages()  # before anything is imported that takes seconds
+    run_command(import_module(f"oasis_jax.{name}" if name != "data" else "oasis_jax.data.__main__").main)
+
+
+train, evaluate, compare, predict, info, export, data = (partial(_script, name) for name in COMMANDS)
+"""Of the scripts `oasis-train`, `oasis-evaluate` and so on."""
 
 
 if __name__ == "__main__":

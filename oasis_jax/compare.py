@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import tyro
@@ -53,8 +52,5 @@ def main() -> None:
         print(f"They are too few for an interval or a test; {FEWEST_SUBJECTS} are needed.")
 
 
-cli = partial(run_command, main)
-
-
 if __name__ == "__main__":
-    cli()
+    run_command(main)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -141,8 +140,5 @@ def _output_folder(runs: Sequence[Run], arguments: Arguments, split: str) -> Pat
     return folder
 
 
-cli = partial(run_command, main)
-
-
 if __name__ == "__main__":
-    cli()
+    run_command(main)

@@ -10,7 +10,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -206,8 +205,5 @@ def main() -> None:
     print(f"Wrote {arguments.output}: the checkpoint of step {content['checkpoint']['step']}, with {scores}.")
 
 
-cli = partial(run_command, main)
-
-
 if __name__ == "__main__":
-    cli()
+    run_command(main)

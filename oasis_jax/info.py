@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import tyro
@@ -90,8 +89,5 @@ def main() -> None:
     print(*([json.dumps(about, indent=1, allow_nan=False)] if arguments.json else _lines(about)), sep="\n")
 
 
-cli = partial(run_command, main)
-
-
 if __name__ == "__main__":
-    cli()
+    run_command(main)

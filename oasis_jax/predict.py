@@ -5,7 +5,6 @@ import re
 import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal, NoReturn
@@ -161,8 +160,5 @@ def main() -> None:
         leave_some(_listing(f"{len(problems)} input(s) could not be labelled, the others are done", problems.values()))
 
 
-cli = partial(run_command, main)
-
-
 if __name__ == "__main__":
-    cli()
+    run_command(main)

@@ -119,10 +119,5 @@ Examples:
   python -m oasis_jax.train --init pretrained --data.root DIR --run runs/tuned"""
 
 
-def cli() -> None:
-    memory.use_large_pages()  # as `oasis-train` it comes here first
-    run_command(main)
-
-
 if __name__ == "__main__":
-    cli()
+    run_command(main)

@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -216,8 +215,5 @@ def main() -> None:
     ).run()
 
 
-cli = partial(run_command, main)
-
-
 if __name__ == "__main__":
-    cli()
+    run_command(main)

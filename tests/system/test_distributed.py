@@ -140,9 +140,10 @@ def test_a_folder_that_is_not_shared_is_refused_and_ends_the_process_that_goes_o
     code = """
 from oasis_jax import train
 from oasis_jax.system import distributed
+from oasis_jax.system.errors import run_command
 
 distributed.SHARED_SECONDS = 1
-train.cli()
+run_command(train.main)
 """
     first, second = Processes("--data.root", slices, "--run", "run", *OPTIONS, code=code, cwd=folders).finish()
     assert_mistake(second, "run is not the folder that process 0 sees", f"(Process 1 on {socket.gethostname()}.)")

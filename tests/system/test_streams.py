@@ -63,8 +63,8 @@ print("went on")
 
 def test_each_command_has_a_console_command() -> None:
     scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
-    assert scripts == {f"oasis-{name}": f"{module}:cli" for name, module in MODULES.items()}
-    done = launch(code="from oasis_jax.data.__main__ import cli; import sys; sys.argv[1:] = ['check', 'none']; cli()")
+    assert scripts == {f"oasis-{name}": f"oasis_jax.__main__:{name}" for name in MODULES}
+    done = launch(code="from oasis_jax.__main__ import data; import sys; sys.argv[1:] = ['check', 'none']; data()")
     assert_mistake(done, "is not a folder")
 
 
