@@ -90,7 +90,7 @@ def reliability(calibration: Calibration) -> str:
     pixels = np.array([calibration.pixels[k] for k in used], float)
     share.bar(confidence, 100 * pixels / max(pixels.sum(), 1), width=0.04, color=COLOURS[1], alpha=0.7)
     share.set(xlabel="confidence: probability of the predicted class", ylabel="% of pixels")
-    _log_scale(share)
+    _log_scale(share, 1)
     return _svg(figure)
 
 
@@ -103,7 +103,7 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     left.plot([step for step, _ in train], [loss for _, loss in train], color="0.7", label="train, each step")
     left.plot(steps, [numbers.loss for _, numbers in validations], "o-", color="C0", label="validate")
     left.set(xlabel="step", ylabel="loss")
-    _log_scale(left)
+    _log_scale(left, 1, 2, 5)
     left.legend()
     dice = np.array([numbers.hard_dice for _, numbers in validations], float)  # NaN where undefined
     for k, name in enumerate(classes.NAMES):
@@ -113,17 +113,14 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     figure.savefig(path, format="png", dpi=100)
 
 
-def _log_scale(axes: Any) -> None:
-    """Make the vertical axis logarithmic, with plain numbers: 0.01, not a power of 10."""
-    from matplotlib.ticker import LogFormatter
-
-    class Plain(LogFormatter):
-        def __call__(self, x: float, pos: int | None = None) -> str:
-            return f"{x:g}" if super().__call__(x, pos) else ""
+def _log_scale(axes: Any, *digits: int) -> None:
+    """Make the vertical axis logarithmic, with plain numbers of these first digits: 0.01, not a power of 10."""
+    from matplotlib.ticker import LogLocator
 
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(Plain())
-    axes.yaxis.set_minor_formatter(Plain(minor_thresholds=(1, 0.4)))
+    axes.yaxis.set_major_locator(LogLocator(subs=digits))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
 
 
 def _subplots(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
