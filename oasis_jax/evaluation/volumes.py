@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -59,11 +59,13 @@ def evaluate_volumes(
     cross_entropy = segmenter.ensemble.runs[0].config.optim.cross_entropy
     volumes: dict[str, Evaluated] = {}
     for segmentation in console.track(segmentations, len(usable), "Evaluating volumes"):  # grouped by size of frame
-        file = segmentation.input.source
+        file, volume = segmentation.input.source, segmentation.input.volume
         for note in segmentation.input.notes:
             console.say(f"{file.path}: {note}")
         try:
-            volumes[file.name] = _evaluated(usable[file.name], segmentation, read_truth, cross_entropy)
+            assert volume is not None
+            truth = read_truth(usable[file.name], volume)
+            volumes[file.name] = _evaluated(usable[file.name], segmentation, truth, cross_entropy)
         except Exception as error:
             problems.append(describe(file.path, error))
     if not volumes:
@@ -106,16 +108,13 @@ def _joined(volumes: Sequence[Evaluated]) -> Evaluated:
 
 
 def _evaluated(
-    scan: Scan,
-    found: Segmentation,
-    read_truth: Callable[[Scan, Volume], UInt8[np.ndarray, "slices rows columns"]],
-    cross_entropy: float,
+    scan: Scan, found: Segmentation, truth: UInt8[np.ndarray, "slices rows columns"], cross_entropy: float
 ) -> Evaluated:
     """The evaluation of one volume, its slices in order."""
     volume, axis, probabilities = found.input.volume, found.input.axis, found.probabilities
     assert volume is not None
     assert probabilities is not None
-    truth, mm = read_truth(scan, volume), slice_spacing(volume, axis)
+    mm = slice_spacing(volume, axis)
     in_3d = (mm[2], mm[0], mm[1])
     return Evaluated(
         pairs=[Slice(scan.case, k, scan.image, scan.label) for k in range(len(truth))],
