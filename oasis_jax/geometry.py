@@ -5,11 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+from jaxtyping import UInt8
+
 from oasis_jax.system import records
 from oasis_jax.system.files import write_text
 
 Size = tuple[int, int]
 """(rows, columns)."""
+
+Pixels = UInt8[np.ndarray, "rows columns"]
+"""The grey levels, 0 to 255, or the classes, 0 to 3, of a slice."""
+
+Pair = tuple[Pixels, Pixels]
+"""Grey levels, and classes, of a slice."""
 
 Spacing = tuple[float, float, float | None]
 """mm from one row, one column and one slice to the next; None if the distance of slices is unknown."""

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from oasis_jax.classes import COLOURS, FOREGROUND
-from oasis_jax.geometry import Axis
+from oasis_jax.geometry import Axis, Pair, Pixels
 
 
 def tinted(image: UInt8[np.ndarray, "*shape"], classes: UInt8[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
@@ -21,9 +21,7 @@ def tinted(image: UInt8[np.ndarray, "*shape"], classes: UInt8[np.ndarray, "*shap
     return (image >> 2) | (classes << 6)
 
 
-def tile(
-    image: UInt8[np.ndarray, "rows columns"], classes: UInt8[np.ndarray, "rows columns"], axis: Axis
-) -> UInt8[np.ndarray, "columns width"]:
+def tile(image: Pixels, classes: Pixels, axis: Axis) -> UInt8[np.ndarray, "columns width"]:
     """A slice of a RAS volume as radiologists look at it, and on its right the same with its colours.
 
     Nose or crown are up, and the right of the head is on the left; in a sagittal slice, the nose is on the left. The
@@ -47,8 +45,7 @@ PALETTE = np.concatenate([_GREY, *(_GREY // 2 + COLOURS[k] // 2 for k in FOREGRO
 
 
 def panel(
-    slices: Sequence[tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]],
-    predictions: UInt8[np.ndarray, "slices rows columns"],
+    slices: Sequence[Pair], predictions: UInt8[np.ndarray, "slices rows columns"]
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Draw a few slices as RGB `(N H, 3 W, 3)`: in each row the image, then the truth and the prediction over it."""
     tiles = []

@@ -1,7 +1,8 @@
 """The appearance of slices in two numbers, so that the program notices slices unlike those of training."""
 
 import numpy as np
-from jaxtyping import UInt8
+
+from oasis_jax.geometry import Pixels
 
 Ranges = dict[str, tuple[float, float]]
 """Low and high value of each measure over a set of slices."""
@@ -18,7 +19,7 @@ _OUTER = 0.5
 """Percent of the slices at either end that do not count, such as the vertex, where some bright scalp is all."""
 
 
-def measure(grey: UInt8[np.ndarray, "rows columns"]) -> tuple[float, float]:
+def measure(grey: Pixels) -> tuple[float, float]:
     """Mean and standard deviation of the grey levels of a slice's foreground; both are 0 if it has none.
 
     Black pixels around a head change neither.
@@ -44,7 +45,7 @@ def union(a: Ranges, b: Ranges) -> Ranges:
     return {name: (min(a[name][0], b[name][0]), max(a[name][1], b[name][1])) for name in a}
 
 
-def out_of_range(slices: list[UInt8[np.ndarray, "rows columns"]], known: Ranges) -> list[bool]:
+def out_of_range(slices: list[Pixels], known: Ranges) -> list[bool]:
     """Whether each slice lies outside the ranges, widened by a quarter of their width on either side."""
     return [
         any(

@@ -15,8 +15,8 @@ from jaxtyping import Array, UInt8
 
 from oasis_jax.config import Data, Method
 from oasis_jax.data.normalise import normalise
-from oasis_jax.data.slices import Pair, Slice, read_pair
-from oasis_jax.geometry import Size
+from oasis_jax.data.slices import Slice, read_pair
+from oasis_jax.geometry import Pair, Size
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.frame import centre
 from oasis_jax.volumes.neighbours import neighbour_rows

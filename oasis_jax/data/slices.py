@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from oasis_jax.classes import STEP
 from oasis_jax.config import STRIDE
-from oasis_jax.geometry import Size
+from oasis_jax.geometry import Pair, Pixels, Size
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.finding import natural
 from oasis_jax.volumes.png import BROKEN
@@ -29,9 +28,6 @@ _NO_TEST = (
     "missing folder; a tree without test needs --train.evaluate validate (train), --split validate (evaluate) or "
     "--splits train validate (data check)"
 )
-
-Pair = tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]
-"""Grey levels, and classes 0 to 3, of a slice."""
 
 Problem = tuple[str, str]
 """The kind of a problem, and its place."""
@@ -110,28 +106,21 @@ def read_pair(pair: Slice) -> Pair:
         raise UserError(f"Cannot read {pair.image} with its label: {error}. Put the files back.") from error
 
 
-def write_pair(
-    root: Path,
-    split: str,
-    case: str,
-    number: int,
-    image: UInt8[np.ndarray, "rows columns"],
-    classes: UInt8[np.ndarray, "rows columns"],
-) -> None:
+def write_pair(root: Path, split: str, case: str, number: int, image: Pixels, classes: Pixels) -> None:
     """Write a slice, its grey levels and its classes 0 to 3, into a tree whose folders exist."""
     pair = slice_of(root, split, case, number)
     write_png(pair.image, image)
     write_png(pair.label, classes * np.uint8(STEP))
 
 
-def encode_png(pixels: UInt8[np.ndarray, "rows columns"]) -> bytes:
+def encode_png(pixels: Pixels) -> bytes:
     """Grey levels as the bytes of an 8-bit PNG file."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG")
     return file.getvalue()
 
 
-def write_png(path: Path, pixels: UInt8[np.ndarray, "rows columns"]) -> None:
+def write_png(path: Path, pixels: Pixels) -> None:
     """Write grey levels as an 8-bit PNG file."""
     path.write_bytes(encode_png(pixels))
 

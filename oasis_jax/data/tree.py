@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from oasis_jax import overlays
 from oasis_jax.config import SPLITS
-from oasis_jax.data.slices import Pair, folders, read_pair, slice_of, write_pair
-from oasis_jax.geometry import OASIS_HEIGHTS, Axis, Cut, write_cut
+from oasis_jax.data.slices import folders, read_pair, slice_of, write_pair
+from oasis_jax.geometry import OASIS_HEIGHTS, Axis, Cut, Pair, Pixels, write_cut
 from oasis_jax.system.errors import UserError
 from oasis_jax.system.files import atomic_folder, csv_text, printable, write_text
 
@@ -111,7 +110,7 @@ def _cut(cases: Sequence[Case], axis: Axis) -> Cut:
     return Cut(axis, seen, (1.0, 1.0, gaps[0] if max(gaps) - min(gaps) < _SAME else None))
 
 
-def _strip(root: Path, case: Case, count: int, axis: Axis) -> UInt8[np.ndarray, "rows columns"]:
+def _strip(root: Path, case: Case, count: int, axis: Axis) -> Pixels:
     """Some slices of a case, upright, each beside its labels, below its name; as indices into the palette."""
     numbers = np.unique((np.arange(0.5, _SLICES) / _SLICES * count).astype(int)).tolist()
     tiles = []

@@ -14,7 +14,7 @@ from oasis_jax.config import Config, Data
 from oasis_jax.data.batches import Batch, Source, evaluation_batches
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation.scores import plain
-from oasis_jax.geometry import Spacing
+from oasis_jax.geometry import Pair, Pixels, Spacing
 from oasis_jax.metrics import calibration, overlap
 from oasis_jax.metrics.calibration import BinCounts
 from oasis_jax.metrics.overlap import OVERLAP, hard_dice
@@ -45,9 +45,9 @@ class Evaluated(NamedTuple):
     pairs: Sequence[Slice]
     subjects: dict[str, str]
     """The subject of each case."""
-    slices: Sequence[tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]]
+    slices: Sequence[Pair]
     """Grey levels and true classes of each slice; slices of different cases may differ in size."""
-    predictions: Sequence[UInt8[np.ndarray, "rows columns"]]
+    predictions: Sequence[Pixels]
     """Predicted classes of each slice."""
     table: SliceTable
     """Losses and counts of each slice."""

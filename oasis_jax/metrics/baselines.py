@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int, Int64, UInt8
+from jaxtyping import Int, Int64
 
 from oasis_jax.classes import COUNT, FOREGROUND
+from oasis_jax.geometry import Pixels
 
 _LEVELS = 256
 _MAX_ROUNDS, _TOLERANCE = 1000, 1e-3
@@ -26,9 +27,7 @@ Method = Callable[[Int[np.ndarray, "slices 256"]], Int[np.ndarray, "slices 256"]
 """From the number of brain pixels at each grey level to the class of each grey level, 1 to 3."""
 
 
-def histogram(
-    image: UInt8[np.ndarray, "rows columns"], truth: UInt8[np.ndarray, "rows columns"]
-) -> Int64[np.ndarray, "4 256"]:
+def histogram(image: Pixels, truth: Pixels) -> Int64[np.ndarray, "4 256"]:
     """Number of pixels of a slice by true class and grey level."""
     pairs = truth.astype(np.intp).ravel() * _LEVELS + image.ravel()
     return np.bincount(pairs, minlength=COUNT * _LEVELS).reshape(COUNT, _LEVELS)

@@ -5,12 +5,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from oasis_jax import overlays
 from oasis_jax.classes import NAMES, STEP
-from oasis_jax.geometry import Axis
+from oasis_jax.geometry import Axis, Pair
 from oasis_jax.inference.label import Segmentation
 from oasis_jax.system.files import atomic_write
 from oasis_jax.volumes.finding import InputFile
@@ -63,9 +62,7 @@ def write_overlay(path: Path, found: Segmentation) -> None:
     atomic_write(path, partial(overlays.write_picture, pixels=picture))
 
 
-def _shown_slice(
-    found: Segmentation, k: int
-) -> tuple[UInt8[np.ndarray, "rows columns"], UInt8[np.ndarray, "rows columns"]]:
+def _shown_slice(found: Segmentation, k: int) -> Pair:
     """Grey levels and classes of slice `k` of a file, both in pixels of 1 mm."""
     file, classes = found.input, found.classes[k]
     grey = take(file.slices[k], file.place, file.head.shape[1:], 0)

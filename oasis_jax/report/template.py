@@ -5,12 +5,12 @@ import io
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 from scipy import ndimage
 
 from oasis_jax.classes import COLOURS, COUNT, NAMES
+from oasis_jax.geometry import Pixels
 
 TableRow = tuple[str, list[str]]
 """The name and the cells of a row of `table.html`."""
@@ -39,11 +39,7 @@ def render(page: str, **values: Any) -> str:
     return _TEMPLATES.get_template(page).render(values)
 
 
-def slice_pictures(
-    image: UInt8[np.ndarray, "rows columns"],
-    truth: UInt8[np.ndarray, "rows columns"],
-    prediction: UInt8[np.ndarray, "rows columns"],
-) -> dict[str, str]:
+def slice_pictures(image: Pixels, truth: Pixels, prediction: Pixels) -> dict[str, str]:
     """Data URLs of two pictures, both cut to the head: grey levels as lossy JPEG, and classes as a PNG of 16 greys.
 
     The grey of a pixel in the PNG stands for `4 truth + prediction`.

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Real, Shaped, UInt8
 
 from oasis_jax.config import STRIDE
-from oasis_jax.geometry import Axis, Size
+from oasis_jax.geometry import Axis, Pixels, Size
 
 _BRIGHT = 99.5
 """Percentile of the head from which on everything is white."""
@@ -47,7 +47,7 @@ class Framing(NamedTuple):
     """mm from one slice to the next in training; None if unknown."""
 
 
-def quantise(values: Real[np.ndarray, "rows columns"]) -> UInt8[np.ndarray, "rows columns"]:
+def quantise(values: Real[np.ndarray, "rows columns"]) -> Pixels:
     """Grey levels of one slice: `floor(255 * value / largest value)`, from finite intensities of any unit.
 
     Negative values become 0. The brightest pixel is 255; all are 0 if no value is above 0.

@@ -6,9 +6,9 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
+from oasis_jax.geometry import Pixels
 from oasis_jax.system.errors import UserError
 from oasis_jax.volumes.other_kinds import other_kind
 
@@ -19,7 +19,7 @@ LARGEST = 2048
 """Longest side of an image, pixels: many times a slice, and far from what exhausts memory."""
 
 
-def read_grey(path: Path) -> UInt8[np.ndarray, "rows columns"]:
+def read_grey(path: Path) -> Pixels:
     """Read a PNG file as grey levels.
 
     Black and white, palette, colour and 16-bit files are converted if that loses nothing: all colours are grey, nothing
@@ -45,7 +45,7 @@ def read_grey(path: Path) -> UInt8[np.ndarray, "rows columns"]:
         raise UserError(f"{path} cannot be read as a PNG image: {reason}.") from error
 
 
-def _levels(path: Path, image: Image.Image, depth: int) -> UInt8[np.ndarray, "rows columns"]:
+def _levels(path: Path, image: Image.Image, depth: int) -> Pixels:
     """8-bit grey levels; `depth` is the file's bits a channel. `UserError` if the file holds something else."""
     if image.mode == "L" and "transparency" not in image.info:
         return np.array(image)

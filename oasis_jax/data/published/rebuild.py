@@ -16,8 +16,8 @@ from nibabel import imageglobals
 
 from oasis_jax.classes import COUNT
 from oasis_jax.data.published.manifest import SLICES, Manifest
-from oasis_jax.data.slices import Pair
 from oasis_jax.data.tree import Broken, Case, write_tree
+from oasis_jax.geometry import Pair
 from oasis_jax.system import console
 from oasis_jax.system.errors import UserError, describe
 from oasis_jax.volumes.frame import centre, quantise
