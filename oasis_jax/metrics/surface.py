@@ -52,10 +52,12 @@ class SurfaceTable(NamedTuple):
 def row(
     truth: UInt8[np.ndarray, "*pixels"], prediction: UInt8[np.ndarray, "*pixels"], spacing: Sequence[float]
 ) -> SurfaceTable:
-    """The surface scores of one slice (rows, columns) or volume (slices, rows, columns): arrays of shape `(3,)`.
+    """The surface scores of one slice or volume: arrays of shape `(3,)`. A slice of 256x256 takes about 10 ms.
 
-    They are of the true and the predicted classes, 0 to 3; `spacing` is mm from one pixel to the next along each axis.
-    A slice of 256x256 takes about 10 ms.
+    Args:
+        truth: true classes, 0 to 3, of a slice (rows, columns) or a volume (slices, rows, columns).
+        prediction: predicted classes, in the same shape.
+        spacing: mm from one pixel to the next along each axis of the arrays.
     """
     scores = []
     for k in classes.FOREGROUND:

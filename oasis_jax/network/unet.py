@@ -162,9 +162,12 @@ def _pad_background(logits: Array, window: tuple[slice, ...], size: tuple[int, .
 
 
 def check_frame(config: Model, size: tuple[int, int], extent: tuple[int, int, int, int] | None = None) -> None:
-    """Check that the crop of the network fits into slices of (rows, columns) and holds all of their labels.
+    """Check that the crop of the network fits into slices and holds all of their labels.
 
-    They lie in `extent`: the first and last row, and the first and last column, with a label above background.
+    Args:
+        config: settings of the network.
+        size: (rows, columns) of the slices.
+        extent: first and last row, and first and last column, with a label above background; None: not checked.
 
     Raises:
         UserError: the crop is larger than the slices, or it cuts labels off.

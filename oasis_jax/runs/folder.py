@@ -22,10 +22,11 @@ from oasis_jax import config as config_module
 from oasis_jax.config import Config
 from oasis_jax.runs import arrays
 from oasis_jax.runs.checkpoints import CheckpointInfo, Checkpoints, digest
+from oasis_jax.runs.lock import lock
 from oasis_jax.runs.weights import FILE, read_weights
-from oasis_jax.system import console, distributed, records
+from oasis_jax.system import distributed, records
 from oasis_jax.system.errors import UserError
-from oasis_jax.system.files import lock_file, plain_name, write_text
+from oasis_jax.system.files import plain_name, write_text
 
 _CHECKPOINTS, _CONFIG = "checkpoints", "config.json"
 
@@ -193,32 +194,6 @@ class Run(NamedTuple):
                 raise UserError(f"{self.folder} was just trained by another process: start the same command again.")
             self.save()
             yield Checkpoints(self.checkpoints)
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold the run for this command alone; process 0 holds it for all. The system frees the lock however it ends.
-
-    On a disk without locks a note says so, and the command goes on.
-
-    Raises:
-        UserError: another command is training this run.
-    """
-    if jax.process_index():
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            without_locks = lock_file(file.fileno())
-        except BlockingIOError:
-            raise UserError(f"{folder} is being trained by another process: wait, or name another --run.") from None
-        if without_locks:
-            console.say(
-                f"Note: {folder} lies on a disk without locks ({without_locks}), so a second process that trains this "
-                "run would not be stopped: start it only once."
-            )
-        yield
 
 
 def versions() -> dict[str, str]:

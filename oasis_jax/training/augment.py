@@ -38,9 +38,16 @@ def augment(
     """Strip, mirror, warp and change the contrast of a slice. An option that is 0 costs nothing.
 
     All channels get the same change. Warps interpolate the image linearly and take the label of the nearest pixel.
-    Outside the frame the image has the lowest value of its channel, and the label is background. The image, a slice and
-    its neighbours, was normalised by `method`. Only `strip` needs `brain`, the brain mask of each channel. The network
-    sees a central part, `window` (rows, columns); pixels around it are not warped.
+    Outside the frame the image has the lowest value of its channel, and the label is background.
+
+    Args:
+        key: random key of this slice at this step.
+        image: the slice and its neighbours, normalised by `method`.
+        label: classes of the slice, 0 to 3.
+        brain: the brain mask of each channel; only `strip` needs it.
+        config: the changes.
+        method: normalisation of the image.
+        window: (rows, columns) of the central part that the network sees. Pixels around it are not warped.
     """
     mirror_key, warp_key, gamma_key = jax.random.split(key, 3)
     if config.strip:

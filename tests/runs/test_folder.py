@@ -10,7 +10,8 @@ from unittest.mock import Mock
 import pytest
 
 from oasis_jax.config import Config, Train
-from oasis_jax.runs.folder import Run, lock
+from oasis_jax.runs.folder import Run
+from oasis_jax.runs.lock import lock
 from oasis_jax.system.errors import UserError
 
 

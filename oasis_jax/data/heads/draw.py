@@ -82,7 +82,13 @@ STYLE = Style()
 def draw(
     key: Key[Array, ""], head: HeadMap, style: Style, size: tuple[int, int, int]
 ) -> tuple[Float[Array, "x y z"], UInt8[Array, "x y z"]]:
-    """Draw one scan of `size` voxels. The middle of the map comes to lie near its middle.
+    """Draw one scan.
+
+    Args:
+        key: random key of this scan.
+        head: the label map.
+        style: how much scans differ.
+        size: voxels of the scan; the middle of the map comes to lie near its middle.
 
     Returns:
         Intensities, of which white matter has 1, and classes 0 to 3, in RAS order and voxels of 1 mm.
