@@ -10,7 +10,7 @@ from oasis_jax.config import Data
 from oasis_jax.data import appearance
 from oasis_jax.data.dataset import Dataset, load_dataset, shared_subjects
 from oasis_jax.data.phantoms.tree import default_tree
-from oasis_jax.data.slices import folders, two_spellings
+from oasis_jax.data.slices import Slice, folders, two_spellings
 from oasis_jax.geometry import Size, central
 from oasis_jax.system import console, distributed
 from oasis_jax.system.errors import UserError
@@ -46,16 +46,12 @@ def _without(trees: Sequence[Dataset], subjects: Collection[str]) -> list[Datase
     if missing := [name for name in subjects if name not in present]:
         listed = ", ".join(sorted(present)[:5])
         raise UserError(f"data.leave_out names {missing[0]}, who is in no train split: the first there are {listed}.")
-    return [
-        replace(
-            tree,
-            splits={
-                split: tuple(pair for pair in pairs if split != "train" or tree.subjects[pair.case] not in subjects)
-                for split, pairs in tree.splits.items()
-            },
-        )
-        for tree in trees
-    ]
+
+    def left(tree: Dataset, split: str) -> tuple[Slice, ...]:
+        pairs = tree.splits[split]
+        return pairs if split != "train" else tuple(p for p in pairs if tree.subjects[p.case] not in subjects)
+
+    return [replace(tree, splits={split: left(tree, split) for split in tree.splits}) for tree in trees]
 
 
 def _spaced(tree: Dataset, data: Data) -> Dataset:
