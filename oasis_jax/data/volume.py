@@ -1,4 +1,4 @@
-"""A made-up head as a NIfTI volume with its labels."""
+"""Write a made-up head as a NIfTI volume with its labels."""
 
 from functools import partial
 from pathlib import Path

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from oasis_jax.geometry import Size
-from oasis_jax.inference.mirror import has_counterpart, mirror, mirror_shift
+from oasis_jax.inference.mirror import mirror_shift, probabilities
 from oasis_jax.network import unet
 from oasis_jax.network.unet import Apply
 from oasis_jax.runs import restore
@@ -63,7 +63,7 @@ class Ensemble:
 
         def apply(params: tuple[unet.Params, ...], image: Array) -> Array:
             shares = [
-                _probabilities(network, own, image, shift if self.mirror else None)
+                probabilities(network, own, image, shift if self.mirror else None)
                 for network, own, shift in zip(networks, params, shifts, strict=True)
             ]
             return jnp.log(jnp.maximum(sum(shares) / len(shares), jnp.finfo(jnp.float32).tiny))
@@ -128,14 +128,3 @@ def _check_alike(first: Run, other: Run) -> None:
 def _grown(run: Run, growth: Size | None) -> Size | None:
     crop = run.config.model.crop
     return None if crop is None or growth is None else (crop[0] + growth[0], crop[1] + growth[1])
-
-
-def _probabilities(network: Apply, params: unet.Params, image: Array, shift: int | None) -> Array:
-    straight = jax.nn.softmax(network(params, image))
-    if shift is None:
-        return straight
-    rows = image.shape[1]
-    turned = mirror(image, shift, image.min((1, 2), keepdims=True), axis=1)
-    back = mirror(jax.nn.softmax(network(params, turned)), shift, 0, axis=1)
-    inside = has_counterpart(rows, shift)[:, None, None]
-    return jnp.where(inside, (straight + back) / 2, straight)

@@ -1,10 +1,12 @@
-"""Swap left and right: mirror the rows about the middle row of a head. `ensemble` averages over mirror images."""
+"""Swap left and right: mirror the rows about the middle row of a head, and average answers over mirror images."""
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Shaped
 
+from oasis_jax.network.unet import Apply, Params
 from oasis_jax.system.errors import UserError
 
 
@@ -50,3 +52,18 @@ def has_counterpart(rows: int, shift: int) -> Bool[Array, " rows"]:
     """Whether each row of a mirrored slice shows a row of the original slice."""
     source = jnp.arange(rows) - shift
     return (source >= 0) & (source < rows)
+
+
+def probabilities(network: Apply, params: Params, image: Array, shift: int | None) -> Array:
+    """The probabilities of slices, averaged over their mirror images; not averaged without a shift (`mirror_shift`).
+
+    A row without a counterpart has those of the slice alone.
+    """
+    straight = jax.nn.softmax(network(params, image))
+    if shift is None:
+        return straight
+    rows = image.shape[1]
+    turned = mirror(image, shift, image.min((1, 2), keepdims=True), axis=1)
+    back = mirror(jax.nn.softmax(network(params, turned)), shift, 0, axis=1)
+    inside = has_counterpart(rows, shift)[:, None, None]
+    return jnp.where(inside, (straight + back) / 2, straight)

@@ -1,4 +1,4 @@
-"""A file of a volume: its header, checked before memory is asked for, and its voxels in the file's own order.
+"""Decode the file of a volume: its header, checked before memory is asked for; its voxels, in the file's own order.
 
 nibabel's `load` is not used: it goes by the name of a file, and tells what it repairs to one logger for all threads.
 """
