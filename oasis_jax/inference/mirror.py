@@ -45,10 +45,10 @@ def mirror(pixels: Shaped[Array, "*shape"], shift: int, fill: Any, axis: int = 0
         return flipped
     rows = pixels.shape[axis]
     moved = jnp.roll(flipped, shift, axis)
-    return jnp.where(has_counterpart(rows, shift).reshape(-1, *[1] * (pixels.ndim - axis - 1)), moved, fill)
+    return jnp.where(_has_counterpart(rows, shift).reshape(-1, *[1] * (pixels.ndim - axis - 1)), moved, fill)
 
 
-def has_counterpart(rows: int, shift: int) -> Bool[Array, " rows"]:
+def _has_counterpart(rows: int, shift: int) -> Bool[Array, " rows"]:
     """Whether each row of a mirrored slice shows a row of the original slice."""
     source = jnp.arange(rows) - shift
     return (source >= 0) & (source < rows)
@@ -65,5 +65,5 @@ def probabilities(network: Apply, params: Params, image: Array, shift: int | Non
     rows = image.shape[1]
     turned = mirror(image, shift, image.min((1, 2), keepdims=True), axis=1)
     back = mirror(jax.nn.softmax(network(params, turned)), shift, 0, axis=1)
-    inside = has_counterpart(rows, shift)[:, None, None]
+    inside = _has_counterpart(rows, shift)[:, None, None]
     return jnp.where(inside, (straight + back) / 2, straight)
