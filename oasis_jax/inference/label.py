@@ -1,7 +1,6 @@
 """Label files: the networks read one stream of slices, across the borders of files."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -44,30 +43,18 @@ def label(
     whole_heads = segmenter.framing.window is None
     groups = _grouped(inputs, segmenter.batch, keep_probabilities)
     for group, labels in ahead(partial(_segment, segmenter=segmenter), groups, _AHEAD):
-        for row, (pending, number) in enumerate(group):
-            _fill_slice(pending.found, number, labels, row)
-            pending.left -= 1
-            advance(1 / pending.total)
-            if pending.left == 0:
-                if whole_heads and pending.found.input.volume is not None:
-                    _keep_brain(pending.found)
-                yield pending.found
+        for row, (found, number, numbers) in enumerate(group):
+            _fill_slice(found, number, labels, row)
+            advance(1 / len(numbers))
+            if number == numbers[-1]:  # the slices of a file come in order
+                if whole_heads and found.input.volume is not None:
+                    _keep_brain(found)
+                yield found
 
 
-@dataclass
-class _Pending:
-    """A file with some slices that are not labelled yet."""
-
-    found: Segmentation
-    """A slice is certain background until it is labelled."""
-    total: int
-    """Number of slices to label."""
-    left: int
-    """Number of slices that are not labelled yet."""
-
-
-_Group = list[tuple[_Pending, int]]
-"""Slices, each as file and number, that the networks label together."""
+_Group = list[tuple[Segmentation, int, list[int]]]
+"""Slices that the networks label together: each as file, number, and the numbers of all slices to label of its file. A
+slice is certain background until it is labelled."""
 
 
 def _fill_slice(found: Segmentation, number: int, labels: Labels, row: int) -> None:
@@ -106,10 +93,9 @@ def _grouped(inputs: Iterable[Input], batch: Callable[[Size], int], keep_probabi
         numbers = [int(k) for k in np.flatnonzero(file.head.any(axis=(1, 2)))] or [0]
         probabilities = np.tile(BACKGROUND, (*shape, 1)) if keep_probabilities else None
         found = Segmentation(file, np.zeros(shape, np.uint8), probabilities, np.ones(shape[0], np.float32))
-        pending = _Pending(found, len(numbers), len(numbers))
         for number in numbers:
             group = waiting.setdefault(frame, [])
-            group.append((pending, number))
+            group.append((found, number, numbers))
             if len(group) == batch(frame):
                 yield waiting.pop(frame)
     yield from waiting.values()
@@ -117,7 +103,7 @@ def _grouped(inputs: Iterable[Input], batch: Callable[[Size], int], keep_probabi
 
 def _segment(group: _Group, segmenter: Segmenter) -> Labels:
     """The labels of a group, which devices may still compute; the rows after its slices mean nothing."""
-    files = [(pending.found.input, number) for pending, number in group]
+    files = [(found.input, number) for found, number, _ in group]
     frames = np.zeros((segmenter.batch(files[0][0].place.frame), *files[0][0].frames.shape[1:]), np.uint8)
     frames[: len(group)] = [file.frames[number] for file, number in files]
     return segmenter.forward(frames)
