@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Shaped
+from jaxtyping import Array, Shaped
 
 from oasis_jax.network.unet import Apply, Params
 from oasis_jax.system.errors import UserError
@@ -38,20 +38,14 @@ def mirror_shift(axis: float | None, rows: int) -> int:
 def mirror(pixels: Shaped[Array, "*shape"], shift: int, fill: Any, axis: int = 0) -> Shaped[Array, "*shape"]:
     """Reverse the order of the rows, which lie along `axis`, and move them `shift` (of `mirror_shift`) rows downward.
 
-    `fill` is for the rows without a counterpart: a number, or an array that broadcasts to one row.
+    `fill` is for the rows without a counterpart: a number, or an array that broadcasts to the pixels.
     """
     flipped = jnp.flip(pixels, axis)
     if shift == 0:
         return flipped
     rows = pixels.shape[axis]
-    moved = jnp.roll(flipped, shift, axis)
-    return jnp.where(_has_counterpart(rows, shift).reshape(-1, *[1] * (pixels.ndim - axis - 1)), moved, fill)
-
-
-def _has_counterpart(rows: int, shift: int) -> Bool[Array, " rows"]:
-    """Whether each row of a mirrored slice shows a row of the original slice."""
-    source = jnp.arange(rows) - shift
-    return (source >= 0) & (source < rows)
+    source = (jnp.arange(rows) - shift).reshape(-1, *[1] * (pixels.ndim - axis - 1))
+    return jnp.where((source >= 0) & (source < rows), jnp.roll(flipped, shift, axis), fill)
 
 
 def probabilities(network: Apply, params: Params, image: Array, shift: int | None) -> Array:
@@ -62,8 +56,6 @@ def probabilities(network: Apply, params: Params, image: Array, shift: int | Non
     straight = jax.nn.softmax(network(params, image))
     if shift is None:
         return straight
-    rows = image.shape[1]
     turned = mirror(image, shift, image.min((1, 2), keepdims=True), axis=1)
-    back = mirror(jax.nn.softmax(network(params, turned)), shift, 0, axis=1)
-    inside = _has_counterpart(rows, shift)[:, None, None]
-    return jnp.where(inside, (straight + back) / 2, straight)
+    back = mirror(jax.nn.softmax(network(params, turned)), shift, straight, axis=1)
+    return (straight + back) / 2
