@@ -11,9 +11,9 @@ from typing import Any
 
 import grain
 import numpy as np
-from jaxtyping import Array, UInt8
+from jaxtyping import Array
 
-from oasis_jax.config import Data, Method
+from oasis_jax.config import Data
 from oasis_jax.data.normalise import normalise
 from oasis_jax.data.slices import Slice, read_pair
 from oasis_jax.geometry import Pair, Size
@@ -37,7 +37,7 @@ class Source(Sequence[Any]):
     """
 
     def __init__(self, slices: Sequence[Slice], data: Data, size: Size | None = None):
-        self._slices, self._size = slices, size
+        self.data, self._slices, self._size = data, slices, size
         self._pair = cache(self._padded) if data.cache else self._padded
         self._channels = neighbour_rows([(pair.case, pair.number) for pair in slices], data.neighbours)
 
@@ -53,12 +53,16 @@ class Source(Sequence[Any]):
             return image, classes
         return centre(image, self._size), centre(classes, self._size)
 
-    def with_neighbours(
-        self, index: int
-    ) -> tuple[UInt8[np.ndarray, "rows columns channels"], UInt8[np.ndarray, "rows columns channels"]]:
-        """Grey levels and classes of a slice and its neighbours; the slice itself is the middle channel."""
+    def row(self, index: int, brain: bool = False) -> HostBatch:
+        """One row of a batch: a slice between its neighbours, normalised; `brain` adds the mask of each of them."""
         images, classes = zip(*(self[row] for row in self._channels[index]), strict=True)
-        return np.stack(images, axis=-1), np.stack(classes, axis=-1)
+        return {
+            "image": normalise(np.stack(images, axis=-1), self.data.normalise),
+            "label": classes[len(classes) // 2],
+            "index": np.int32(index),
+            "valid": np.bool_(True),
+            **({"brain": np.stack(classes, axis=-1) > 0} if brain else {}),
+        }
 
 
 def check_batch(slices: int, batch: int, processes: int) -> None:
@@ -71,7 +75,6 @@ def check_batch(slices: int, batch: int, processes: int) -> None:
 
 def train_batches(
     source: Source,
-    data: Data,
     *,
     batch: int,
     seed: int,
@@ -87,7 +90,6 @@ def train_batches(
 
     Args:
         source: the training slices.
-        data: normalisation and threads.
         batch: slices in a step, of all processes together.
         seed: seed of the order.
         start: first step; its batch is the one that an uninterrupted iterator would give there.
@@ -100,14 +102,14 @@ def train_batches(
     """
     rank, count = processes
     check_batch(len(source), batch, count)
-    order = _order(len(source), batch, seed, data.shares, parts)
+    order = _order(len(source), batch, seed, source.data.shares, parts)
 
     def load(index: int) -> HostBatch:  # not a partial: Grain prints what it maps, and would print every cached slice
-        return _load(source, data.normalise, index, brain)
+        return source.row(index, brain)
 
     batches = order[rank::count].map(load).batch(batch // count)
-    batches = batches if data.shares else batches.repeat()
-    return iter(batches[start:].to_iter_dataset(_read_options(data)))
+    batches = batches if source.data.shares else batches.repeat()
+    return iter(batches[start:].to_iter_dataset(_read_options(source.data)))
 
 
 def _order(
@@ -128,9 +130,7 @@ def _order(
     return grain.MapDataset.mix(trees, [share / sum(shares) for share in shares if share])
 
 
-def evaluation_batches(
-    source: Source, data: Data, *, batch: int, processes: tuple[int, int] = (0, 1)
-) -> Iterator[HostBatch]:
+def evaluation_batches(source: Source, *, batch: int, processes: tuple[int, int] = (0, 1)) -> Iterator[HostBatch]:
     """Every slice once, in order: this process's part of each batch. The last batch is padded; there, `valid` is false.
 
     Arguments are those of `train_batches`.
@@ -140,21 +140,9 @@ def evaluation_batches(
     rows = grain.MapDataset.range(padded)[rank::count]
 
     def load(row: int) -> HostBatch:
-        loaded = _load(source, data.normalise, min(row, len(source) - 1))
-        return loaded | {"valid": np.bool_(row < len(source))}
+        return source.row(min(row, len(source) - 1)) | {"valid": np.bool_(row < len(source))}
 
-    return iter(rows.map(load).batch(batch // count).to_iter_dataset(_read_options(data)))
-
-
-def _load(source: Source, method: Method, index: int, brain: bool = False) -> HostBatch:
-    images, classes = source.with_neighbours(index)
-    return {
-        "image": normalise(images, method),
-        "label": classes[..., classes.shape[-1] // 2],
-        "index": np.int32(index),
-        "valid": np.bool_(True),
-        **({"brain": classes > 0} if brain else {}),
-    }
+    return iter(rows.map(load).batch(batch // count).to_iter_dataset(_read_options(source.data)))
 
 
 def _read_options(data: Data) -> grain.ReadOptions:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from oasis_jax import classes
-from oasis_jax.config import Config, Data
+from oasis_jax.config import Config
 from oasis_jax.data.batches import Batch, Source, evaluation_batches
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation.scores import plain
@@ -98,7 +98,6 @@ def count_slices(
     eval_step: EvalStep,
     params: unet.Params,
     source: Source,
-    data: Data,
     batch: int,
     mesh: jax.sharding.Mesh,
     title: str | None = None,
@@ -111,7 +110,7 @@ def count_slices(
         The table and the predicted classes of the next slices, in the order of the source; `joined` puts them together.
     """
     processes = jax.process_index(), jax.process_count()
-    batches = evaluation_batches(source, data, batch=batch, processes=processes)
+    batches = evaluation_batches(source, batch=batch, processes=processes)
     on_devices = sharding.to_devices(batches, mesh)
     count = -(-len(source) // batch)
     for device_batch in on_devices if title is None else console.track(on_devices, count, title):

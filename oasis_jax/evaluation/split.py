@@ -28,7 +28,7 @@ def evaluate_split(networks: Ensemble, tree: Dataset, split: str, source: Source
         unet.check_frame(run.config.model, tree.size)
     batch = -(-config.train.batch // mesh.size) * mesh.size  # as in training, rounded up to share it among all devices
     step = counting.compiled_eval_step(config, networks.apply(), mesh)
-    counted = counting.count_slices(step, networks.params, source, config.data, batch, mesh, f"Evaluating {split}")
+    counted = counting.count_slices(step, networks.params, source, batch, mesh, f"Evaluating {split}")
     spacing = {pair.case: tree.spacing[pair.case] for pair in pairs}
     in_plane = [mm[:2] for pair in pairs if (mm := spacing[pair.case]) is not None]
     surfaces = None

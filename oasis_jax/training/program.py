@@ -111,7 +111,6 @@ def build(
     def batches(first: int) -> Iterator[dict[str, Any]]:
         on_host = train_batches(
             sources["train"],
-            settings.data,
             batch=settings.train.batch,
             seed=settings.train.seed,
             start=first,
@@ -145,7 +144,7 @@ def _validation(settings: Config, source: Source, eval_step: EvalStep, mesh: jax
 
     def validate(state: TrainState) -> tuple[Validation, UInt8[np.ndarray, "rows columns 3"]]:
         batch = settings.train.batch
-        counted = counting.count_slices(eval_step, state.params, source, settings.data, batch, mesh)
+        counted = counting.count_slices(eval_step, state.params, source, batch, mesh)
         table, classes = counting.joined(list(counted))
         return counting.validation_scores(table), overlays.panel([source[i] for i in shown], classes[shown])
 

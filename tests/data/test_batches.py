@@ -35,7 +35,7 @@ def indices(batches: Any, count: int) -> list[list[int]]:
 
 
 def training(count: int = 23, batch: int = 4, seed: int = 5, **more: Any) -> Any:
-    return train_batches(Fake(count), DATA, batch=batch, seed=seed, **more)
+    return train_batches(Fake(count), batch=batch, seed=seed, **more)
 
 
 def test_every_epoch_is_another_permutation_of_whole_batches() -> None:
@@ -71,8 +71,8 @@ def test_a_batch_has_the_contracted_types() -> None:
 
 def test_neighbours_are_channels_of_training_and_evaluation() -> None:
     data = Data(normalise="scale", neighbours=2)
-    train = next(train_batches(Fake(23, data), data, batch=4, seed=0, brain=True))
-    evaluation = list(evaluation_batches(Fake(23, data), data, batch=4))
+    train = next(train_batches(Fake(23, data), batch=4, seed=0, brain=True))
+    evaluation = list(evaluation_batches(Fake(23, data), batch=4))
     for batch in [train, *evaluation]:
         for image, label, row in zip(batch["image"], batch["label"], batch["index"], strict=True):
             first, last = row // 5 * 5, min(row // 5 * 5 + 4, 22)
@@ -88,7 +88,7 @@ def test_evaluation_gives_every_slice_once_in_order(count: int, processes: int) 
     steps = -(-count // 4)
     rows: list[int] = []
     for rank in range(processes):
-        batches = list(evaluation_batches(Fake(count), DATA, batch=4, processes=(rank, processes)))
+        batches = list(evaluation_batches(Fake(count), batch=4, processes=(rank, processes)))
         assert len(batches) == steps
         for batch in batches:
             assert len(batch["index"]) == 4 // processes
@@ -105,7 +105,7 @@ def test_cached_slices_are_the_same_and_are_read_once_and_others_are_named_where
     pairs[0].image.unlink()
     np.testing.assert_array_equal(cached[0][0], before[0][0])
     with pytest.raises(UserError, match=r"case_1_slice_0.*Put the files back"):
-        next(train_batches(files, DATA, batch=4, seed=0))
+        next(train_batches(files, batch=4, seed=0))
 
 
 def test_batches_that_cannot_be_are_refused() -> None:

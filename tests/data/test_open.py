@@ -59,9 +59,10 @@ def test_slices_of_all_trees_are_padded_to_one_size_and_keep_what_is_theirs(tmp_
     _, rows, columns = np.nonzero(np.stack([source[k][1] for k in range(len(source))]))
     assert tree.extent[0] <= rows.min() <= rows.max() <= tree.extent[1]
     assert tree.extent[2] <= columns.min() <= columns.max() <= tree.extent[3]
-    channels, _ = source.with_neighbours(6)  # the first slice of the second tree: nothing of the first lies below it
-    np.testing.assert_array_equal(channels[..., 0], source[6][0])
-    np.testing.assert_array_equal(channels[..., 2], source[7][0])
+    # The first slice of the second tree: nothing of the first lies below it.
+    below, slice_, above = np.moveaxis(source.row(6)["image"], -1, 0)
+    np.testing.assert_array_equal(below, slice_)
+    np.testing.assert_array_equal(above, source.row(7)["image"][..., 1])
 
 
 def test_a_person_in_two_splits_of_two_trees_is_named_and_can_be_left_out(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def drawn(data: Data, count: int, **more: Any) -> list[int]:
     """The rows of the first slices of a training."""
     tree = opened(data, "train")
     source = Source(tree.splits["train"], data, size=tree.size)
-    batches = train_batches(source, data, batch=2, seed=3, parts=tree.parts["train"], **more)
+    batches = train_batches(source, batch=2, seed=3, parts=tree.parts["train"], **more)
     return [int(row) for batch in islice(batches, count // 2) for row in batch["index"]]
 
 

@@ -125,7 +125,7 @@ def test_predict_gives_the_labels_of_evaluate_pixel_by_pixel(runs: list[Run], da
     slices, _ = find_slices(data, "test")
     step = counting.compiled_eval_step(SETTINGS, networks.apply(), mesh)
     source = Source(slices, SETTINGS.data)
-    counted = counting.count_slices(step, networks.params, source, SETTINGS.data, 8, mesh)
+    counted = counting.count_slices(step, networks.params, source, 8, mesh)
     _, wanted = counting.joined(list(counted))
     segmenter = Segmenter.load([runs[0]], mirror=mirror, batch=8)
     inputs = [read_input(InputFile(pair.image, pair.image.stem), segmenter.framing) for pair in slices]
