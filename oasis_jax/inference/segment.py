@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -64,7 +64,7 @@ class Segmenter:
         networks = ensembles.load(runs, mesh, step=step, mirror=mirror)
         return cls(networks, _forward(networks, mesh), partial(_batch, runs[0].size, batch))
 
-    @property
+    @cached_property
     def trained(self) -> Trained:
         """What the first run remembers of the slices it was trained on.
 
