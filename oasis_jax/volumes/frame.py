@@ -121,10 +121,8 @@ def place_head(size: Size, box: tuple[slice, slice], framing: Framing) -> tuple[
 
 def put(plane: Shaped[np.ndarray, "rows columns"], place: Place) -> Shaped[np.ndarray, "height width"]:
     """The frame that shows a plane, zero around it."""
-    out = np.zeros(place.frame, plane.dtype)
-    inside, outside = _overlap(plane.shape, place)
-    out[inside] = plane[outside]
-    return out
+    row, column = place.offset
+    return take(plane, Place(plane.shape, (-row, -column)), place.frame, 0)
 
 
 def take(
@@ -132,7 +130,9 @@ def take(
 ) -> Shaped[np.ndarray, "rows columns *channels"]:
     """The inverse of `put`: the plane of a size that a frame shows; what lies outside the frame becomes `around`."""
     out = np.broadcast_to(around, (*size, *framed.shape[2:])).astype(framed.dtype)
-    inside, outside = _overlap(size, place)
+    sides = list(zip(size, place.frame, place.offset, strict=True))  # slices end where an array ends
+    inside = tuple(slice(max(offset, 0), max(offset + s, 0)) for s, _, offset in sides)
+    outside = tuple(slice(max(-offset, 0), max(f - offset, 0)) for _, f, offset in sides)
     out[outside] = framed[inside]
     return out
 
@@ -158,10 +158,3 @@ def cut_frames(
             plane = ((1 - share) * planes[low] + share * planes[low + 1]).astype(np.uint8)
         frames[k, ..., channel] = put(plane, place)
     return frames
-
-
-def _overlap(size: tuple[int, ...], place: Place) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """The part of the frame that shows the plane, and the part of the plane that it shows."""
-    sides = list(zip(size, place.frame, place.offset, strict=True))  # slices end where an array ends
-    inside = tuple(slice(max(offset, 0), max(offset + s, 0)) for s, _, offset in sides)
-    return inside, tuple(slice(max(-offset, 0), max(f - offset, 0)) for _, f, offset in sides)
