@@ -41,9 +41,10 @@ def find_inputs(paths: Sequence[Path]) -> tuple[list[InputFile], Problems]:
     files: dict[Path, InputFile] = {}
     problems: Problems = {}
     for path in paths:
-        candidates, unusable = _in_folder(path) if path.is_dir() else _file(path)
-        problems |= unusable
-        for file in candidates:
+        for place, file in (_in_folder(path) if path.is_dir() else {path: _file(path)}).items():
+            if isinstance(file, str):
+                problems[place] = file
+                continue
             first = files.setdefault(file.path.resolve(), file)
             if first.name != file.name:  # not the same path named twice, but two links
                 problems[file.path] = f"{file.path} is the same file as {first.path}: only that one is labelled"
@@ -71,7 +72,8 @@ def _folder(file: InputFile) -> str:
     return os.path.dirname(os.path.abspath(file.path))
 
 
-def _file(path: Path) -> tuple[list[InputFile], Problems]:
+def _file(path: Path) -> InputFile | str:
+    """A file to read, or a sentence about why it cannot be used."""
     header = path.with_suffix(".hdr")
     if path.suffix.lower() == ".img" and header.exists():  # the header stands for both files of the pair
         path = header
@@ -83,26 +85,23 @@ def _file(path: Path) -> tuple[list[InputFile], Problems]:
     elif name is None or not path.is_file():
         problem = f"is no PNG file {f'but {kind}' if (kind := _other_kind(path)) else _NO_VOLUME}"
     else:
-        return [InputFile(path, name)], {}
-    return [], {path: f"{path} {problem}"}
+        return InputFile(path, name)
+    return f"{path} {problem}"
 
 
-def _in_folder(folder: Path) -> tuple[list[InputFile], Problems]:
-    files: list[InputFile] = []
-    problems: Problems = {}
-    for name in sorted(os.listdir(folder), key=lambda name: [natural(part) for part in re.split(r"(\d+)", name)]):
-        path = folder / name
-        if not (name.startswith(".") or stem(name) is None or path.is_dir()):
-            found, unusable = _file(path)
-            files, problems = files + found, problems | unusable
-    if not files and not problems:
+def _in_folder(folder: Path) -> dict[Path, InputFile | str]:
+    """As `_file`, of each file in a folder that should be one to read; of the folder itself if there is none."""
+    names = sorted(os.listdir(folder), key=lambda name: [natural(part) for part in re.split(r"(\d+)", name)])
+    paths = [folder / name for name in names if not (name.startswith(".") or stem(name) is None)]
+    found = {path: _file(path) for path in paths if not path.is_dir()}
+    if not found:
         inside = sorted(folder.glob("[!.]*"))
         first = next((path for path in inside if path.is_file()), folder)
         searched = f", and folders in it are not searched: name {folder / '*'}"
         mend = searched if any(path.is_dir() for path in inside) else ": name another folder"
         mend = f"; {first.name} is {kind}" if (kind := _other_kind(first)) else mend
-        problems[folder] = f"{folder} holds no PNG file and no volume{mend}"
-    return files, problems
+        found[folder] = f"{folder} holds no PNG file and no volume{mend}"
+    return found
 
 
 def _other_kind(path: Path) -> str | None:
