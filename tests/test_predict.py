@@ -258,6 +258,13 @@ def test_files_of_one_name_are_told_apart_by_their_folders_and_one_named_twice_i
     assert "a name that is too long" in problems[long]
     for name in ("p.hdr", "p.img"):
         (tmp_path / name).touch()
+    for subject in ("s1", "s2"):  # two links of one name
+        (tmp_path / subject).mkdir()
+        (tmp_path / subject / "T1.png").symlink_to(tmp_path / "b/x/one.png")
+    links = [tmp_path / subject / "T1.png" for subject in ("s1", "s2")]
+    (first,), problems = find_inputs([links[0], *links])
+    assert (first.path, list(problems)) == (links[0], links[1:])
+    assert f"is the same file as {links[0]}" in problems[links[1]]
     both, problems = find_inputs([tmp_path / "p.img", tmp_path / "p.hdr"])
     assert [one.path.name for one in both] == ["p.hdr"]
     assert not problems

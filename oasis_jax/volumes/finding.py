@@ -46,7 +46,7 @@ def find_inputs(paths: Sequence[Path]) -> tuple[list[InputFile], Problems]:
                 problems[place] = file
                 continue
             first = files.setdefault(file.path.resolve(), file)
-            if first.name != file.name:  # not the same path named twice, but two links
+            if os.path.abspath(first.path) != os.path.abspath(file.path):  # not one path named twice, but two links
                 problems[file.path] = f"{file.path} is the same file as {first.path}: only that one is labelled"
     names: dict[str, InputFile] = {}
     for file in _told_apart(list(files.values())):
