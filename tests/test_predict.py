@@ -268,6 +268,12 @@ def test_files_of_one_name_are_told_apart_by_their_folders_and_one_named_twice_i
     both, problems = find_inputs([tmp_path / "p.img", tmp_path / "p.hdr"])
     assert [one.path.name for one in both] == ["p.hdr"]
     assert not problems
+    (pair := tmp_path / "pair").mkdir()
+    for name in ("P.HDR", "P.IMG"):
+        (pair / name).touch()
+    both, problems = find_inputs([pair])
+    assert [one.path.name for one in both] == ["P.HDR"]
+    assert not problems
 
 
 def test_no_input_is_ever_written_over_and_nothing_to_label_has_a_sentence(tmp_path: Path) -> None:

@@ -74,9 +74,7 @@ def _folder(file: InputFile) -> str:
 
 def _file(path: Path) -> InputFile | str:
     """A file to read, or a sentence about why it cannot be used."""
-    header = path.with_suffix(".hdr")
-    if path.suffix.lower() == ".img" and header.exists():  # the header stands for both files of the pair
-        path = header
+    path = of_pair(path)
     name = stem(path.name)
     if path.is_symlink() and not path.exists():
         problem = "is a link to a file that does not exist: fetch that file (in DataLad: datalad get), or remove it"
@@ -87,6 +85,12 @@ def _file(path: Path) -> InputFile | str:
     else:
         return InputFile(path, name)
     return f"{path} {problem}"
+
+
+def of_pair(path: Path) -> Path:
+    """The header of a volume in two files, .hdr and .img, which stands for both; any other file itself."""
+    header = path.with_suffix(".HDR" if path.suffix.isupper() else ".hdr")
+    return header if path.suffix.lower() == ".img" and header.exists() else path
 
 
 def _in_folder(folder: Path) -> dict[Path, InputFile | str]:

@@ -15,6 +15,7 @@ from oasis_jax.data.tree import Case
 from oasis_jax.geometry import Size
 from oasis_jax.system import console
 from oasis_jax.system.errors import UserError
+from oasis_jax.volumes.finding import of_pair
 from oasis_jax.volumes.frame import centre, volume_grey
 from oasis_jax.volumes.nifti import is_volume
 
@@ -44,7 +45,7 @@ def find_maps(path: Path) -> dict[str, Path]:
     """
     if not path.exists():
         raise UserError(f"{path} does not exist: name a label map or a folder of them.")
-    files = [f for f in path.iterdir() if is_volume(f) and f.name[0] != "."] if path.is_dir() else [path]
+    files = {of_pair(f) for f in path.iterdir() if is_volume(f) and f.name[0] != "."} if path.is_dir() else {path}
     maps: dict[str, Path] = {}
     for file in sorted(files):
         name = file.name.split(".")[0]

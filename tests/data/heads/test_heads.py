@@ -167,6 +167,9 @@ def test_a_folder_of_maps_becomes_a_tree_and_a_head_a_volume(tmp_path: Path, mon
         save(maps / f"{name}.nii.gz", values())
     (maps / "notes.txt").write_text("not a map")
     assert list(find_maps(maps)) == ["01", "10"]
+    for name in ("p.hdr", "p.img"):
+        (tmp_path / name).touch()
+    assert find_maps(tmp_path) == {"p": tmp_path / "p.hdr"}
     root = tmp_path / "tree"
     words = ["--heads", "2", "--validate", "10", "--frame", "112", "128"]
     with monkeypatch.context() as patch:
