@@ -33,11 +33,15 @@ def read_table(path: Path) -> Table:
     """Read the values of other label maps: a CSV file with the columns `value` and `structure`.
 
     Raises:
-        UserError: the file has other columns, or a line has no whole number or no known structure.
+        UserError: the file is no CSV file, has other columns, or a line has no whole number or no known structure.
     """
     table: Table = {}
     with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
+        try:
+            rows = list(csv.DictReader(file))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"{path} is no CSV file in UTF-8 ({error}): save it as one.") from error
+        for number, row in enumerate(rows, start=2):
             try:
                 value, structure = int(row["value"]), row["structure"].strip()
             except (KeyError, ValueError, AttributeError):

@@ -158,6 +158,9 @@ def test_other_values_are_named_in_a_table(tmp_path: Path) -> None:
     table.write_text("number,name\n0,air\n")
     with pytest.raises(UserError, match="line 2: give the columns value"):
         read_table(table)
+    table.write_text("value,structure,remark\n0,air,café\n", encoding="latin-1")
+    with pytest.raises(UserError, match="is no CSV file in UTF-8"):
+        read_table(table)
 
 
 def test_a_folder_of_maps_becomes_a_tree_and_a_head_a_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
