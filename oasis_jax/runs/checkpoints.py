@@ -236,8 +236,6 @@ def _set_aside(path: Path) -> str:
     """Rename a damaged checkpoint, for all processes, to a free name `damaged-STEP`; return the name."""
     names = (f"damaged-{path.name}{f'-{n}' if n else ''}" for n in itertools.count())
     free = next(name for name in names if not path.with_name(name).exists())
-    distributed.barrier()  # all processes have chosen the same name
     if jax.process_index() == 0 and path.exists():
         path.rename(path.with_name(free))
-    distributed.barrier()
-    return free
+    return distributed.broadcast(free)  # the name that process 0 has chosen
