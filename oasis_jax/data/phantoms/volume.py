@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from oasis_jax.data.phantoms.head import VIEW, draw_plane, make_head
+from oasis_jax.data.phantoms.head import draw_plane, make_head
 from oasis_jax.data.volume import write_head
 from oasis_jax.system import console
 
@@ -27,14 +27,11 @@ def draw_volume(
     head = make_head(np.random.default_rng([seed, 0]))
     lowest, *_, highest = _HEIGHTS["mm"]
     heights = np.interp(np.arange(lowest, highest, gap), _HEIGHTS["mm"], _HEIGHTS["drawn"])
-    values = np.zeros((*VIEW, len(heights)), np.float32)
-    labels = np.zeros((*VIEW, len(heights)), np.uint8)
     keys = [np.random.default_rng([seed, 0, k]) for k in range(len(heights))]
     with ThreadPoolExecutor() as pool:
         planes = pool.map(partial(draw_plane, head), map(float, heights), keys)
-        for k, plane in enumerate(console.track(planes, len(heights), "Drawing a head")):
-            values[..., k], labels[..., k] = plane
-    return values, labels
+        values, labels = zip(*console.track(planes, len(heights), "Drawing a head"), strict=True)
+    return np.stack(values, axis=-1).astype(np.float32), np.stack(labels, axis=-1)
 
 
 def write_volume(path: Path, seed: int = 0, gap: float = 1.0) -> None:
