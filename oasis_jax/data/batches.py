@@ -53,14 +53,18 @@ class Source(Sequence[Any]):
             return image, classes
         return centre(image, self._size), centre(classes, self._size)
 
-    def row(self, index: int, brain: bool = False) -> HostBatch:
-        """One row of a batch: a slice between its neighbours, normalised; `brain` adds the mask of each of them."""
+    def row(self, number: int, brain: bool = False) -> HostBatch:
+        """A row of a batch: a slice between its neighbours, normalised; `brain` adds the mask of each of them.
+
+        A number after that of the last slice gives padding.
+        """
+        index = min(number, len(self) - 1)
         images, classes = zip(*(self[row] for row in self._channels[index]), strict=True)
         return {
             "image": normalise(np.stack(images, axis=-1), self.data.normalise),
             "label": classes[len(classes) // 2],
             "index": np.int32(index),
-            "valid": np.bool_(True),
+            "valid": np.bool_(number < len(self)),
             **({"brain": np.stack(classes, axis=-1) > 0} if brain else {}),
         }
 
@@ -100,24 +104,17 @@ def train_batches(
     Raises:
         UserError: as `check_batch`.
     """
-    rank, count = processes
-    check_batch(len(source), batch, count)
+    check_batch(len(source), batch, processes[1])
     order = _order(len(source), batch, seed, source.data.shares, parts)
-
-    def load(index: int) -> HostBatch:  # not a partial: Grain prints what it maps, and would print every cached slice
-        return source.row(index, brain)
-
-    batches = order[rank::count].map(load).batch(batch // count)
-    batches = batches if source.data.shares else batches.repeat()
-    return iter(batches[start:].to_iter_dataset(_read_options(source.data)))
+    return _batches(order, source, batch, processes, start, brain)
 
 
 def _order(
     slices: int, batch: int, seed: int, shares: Sequence[float] | None, parts: Sequence[int]
 ) -> grain.MapDataset:
-    """The rows of one epoch; with a share for each tree, those of a training without end."""
+    """The rows of a training without end, in whole batches of an epoch or with a share for each tree."""
     if not shares:
-        return grain.MapDataset.range(slices).seed(seed % 2**31).shuffle()[: slices // batch * batch]
+        return grain.MapDataset.range(slices).seed(seed % 2**31).shuffle()[: slices // batch * batch].repeat()
     if len(shares) != len(parts):
         raise UserError(f"data.shares has {len(shares)} number(s) for {len(parts)} folder(s): give one for each.")
     if empty := [k for k, (count, share) in enumerate(zip(parts, shares, strict=True), 1) if share and not count]:
@@ -135,16 +132,21 @@ def evaluation_batches(source: Source, *, batch: int, processes: tuple[int, int]
 
     Arguments are those of `train_batches`.
     """
-    rank, count = processes
     padded = -(-len(source) // batch) * batch
-    rows = grain.MapDataset.range(padded)[rank::count]
-
-    def load(row: int) -> HostBatch:
-        return source.row(min(row, len(source) - 1)) | {"valid": np.bool_(row < len(source))}
-
-    return iter(rows.map(load).batch(batch // count).to_iter_dataset(_read_options(source.data)))
+    return _batches(grain.MapDataset.range(padded), source, batch, processes)
 
 
-def _read_options(data: Data) -> grain.ReadOptions:
+def _batches(
+    rows: grain.MapDataset, source: Source, batch: int, processes: tuple[int, int], start: int = 0, brain: bool = False
+) -> Iterator[HostBatch]:
+    """This process's part of each batch of rows, from batch `start` on; rows after those of the source are padding."""
+    rank, count = processes
+
+    def load(row: int) -> HostBatch:  # not a partial: Grain prints what it maps, and would print every cached slice
+        return source.row(row, brain)
+
+    batches = rows[rank::count].map(load).batch(batch // count)
     # An element of the buffer is a whole batch, so a small buffer is enough.
-    return grain.ReadOptions(num_threads=data.threads, prefetch_buffer_size=2 * data.threads)
+    threads = source.data.threads
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+    return iter(batches[start:].to_iter_dataset(options))
