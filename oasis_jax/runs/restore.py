@@ -44,12 +44,15 @@ def _of_training(run: Run, like: unet.Params, at_step: int | None) -> tuple[Chec
     if not chosen:
         raise UserError(f"{run.checkpoints} has no {missing}.")
     while True:
-        info = chosen.pop(0)
+        info, params, fault = chosen.pop(0), None, None
         try:
             params = checkpoints.restore(info, {"params": like})["params"]
+        except UserError as error:
+            fault = str(error)
+        faults = [found for found in distributed.all_gather(fault) if found]  # of all, so that all take the same one
+        if not faults:
             distributed.assert_equal(info.digests["params"], f"does not find the same checkpoint in {run.folder}")
             return info, params
-        except UserError as error:
-            if not chosen:
-                raise
-            console.say(f"{error} The next best one is taken.")
+        if not chosen:
+            raise UserError(faults[0])
+        console.say(f"{faults[0]} The next best one is taken.")

@@ -125,6 +125,20 @@ def test_an_uneven_split_is_scored_to_the_pixel_by_four_devices_and_by_two_proce
         assert ours == theirs
 
 
+def test_a_best_checkpoint_that_one_process_cannot_read_is_left_out_by_all(single: Path, tmp_path: Path) -> None:
+    folders = (tmp_path / "here", tmp_path / "there")
+    for folder in folders:
+        shutil.copytree(single, folder / "run", ignore=shutil.ignore_patterns("evaluation"))
+    best, second, *_ = Checkpoints(single / "checkpoints").by_loss()
+    for path in (folders[1] / "run/checkpoints" / str(best.step) / "params").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    for done in Processes("evaluate", "run", cwd=folders).finish():
+        assert done.returncode == 0, done.stderr
+    metrics = json.loads((folders[0] / "run/evaluation/test/metrics.json").read_text())
+    assert metrics["step"] == second.step
+
+
 def test_processes_that_disagree_all_say_so(slices: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     seeds = (["--train.seed", "1"], ["--train.seed", "2"])
