@@ -168,7 +168,10 @@ def classes_of(
     if not labelled.all():
         others = np.unique(rounded[~labelled])
         listed = ", ".join(f"{value:g}" for value in others[:8]) + (" ..." if len(others) > 8 else "")
-        raise UserError(f"{path} holds the values {listed}, which belong to no class: see --csf, --gray, --white.")
+        raise UserError(
+            f"{path} holds the values {listed}, which belong to no class: name their classes with --csf, --gray and "
+            "--white (in Python, with values)."
+        )
     return out
 
 
