@@ -18,9 +18,13 @@ def label_file(path: Path) -> Path:
 def write_head(
     path: Path, image: Integer[np.ndarray, "x y z"], classes: UInt8[np.ndarray, "x y z"], gap: float = 1.0
 ) -> None:
-    """Write NAME.nii.gz and its labels beside it; each appears complete or not at all, and in a new folder if need be.
+    """Write a head, and its labels beside it, as NIfTI files; each appears complete or not at all.
 
-    The arrays are in RAS order, around the origin. Their axial planes are `gap` mm apart, with pixels of 1 mm.
+    Args:
+        path: NAME.nii.gz; its folder is made if it is not there.
+        image: intensities in RAS order, around the origin.
+        classes: 0 to 3.
+        gap: distance of the axial planes, mm; their pixels are 1 mm.
     """
     affine = np.diag([1.0, 1.0, gap, 1.0])
     affine[:3, 3] = -np.diag(affine)[:3] * image.shape / 2

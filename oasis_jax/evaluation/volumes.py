@@ -32,8 +32,14 @@ def evaluate_volumes(
 ) -> tuple[Result, list[str]]:
     """Label volumes, count in each slice how the labels agree with the true ones, and compare surfaces in 3D.
 
-    All labels are checked before the network runs. `values` are those of each class in the label volumes, and
-    `orientation`, for example "RAS", says where the axes of volumes lead whose files do not say it.
+    All labels are checked before the network runs.
+
+    Args:
+        scans: T1 volumes and their label volumes.
+        segmenter: the networks.
+        values: the values of each class in the label volumes.
+        data: name of the data, shown in tables.
+        orientation: directions of the axes of volumes whose files do not give them, for example "RAS".
 
     Returns:
         The evaluation, and a sentence about each scan that cannot be used and is left out. There are no surfaces if the

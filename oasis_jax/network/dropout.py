@@ -14,7 +14,12 @@ def dropout(
     """Set a share of the values to zero, and scale the others so that the expected value of each stays the same.
 
     Sixteen random bits decide about each value. Most of the cost of dropout is making random bits, and a random float
-    would need twice as many. So `rate`, from 0 to below 1, is rounded down to a multiple of 1 / 65,536.
+    would need twice as many.
+
+    Args:
+        x: features of the slices.
+        keys: a key for each slice.
+        rate: share of values to drop, from 0 to below 1; rounded down to a multiple of 1 / 65,536.
     """
     dropped = int(rate * _STEPS)
     height, width, features = x.shape[1:]

@@ -154,8 +154,13 @@ def brain_piece(labelled: Bool[np.ndarray, "planes rows columns"]) -> Bool[np.nd
 def brain_span(brain: Real[np.ndarray, " slices"], spacing: float, axis: Axis) -> tuple[float, int] | None:
     """The base and the top of the brain, as slice numbers; the base may lie between two slices.
 
-    `brain` is the labelled area of each slice, in order, and `spacing` their distance, mm. In axial slices, what lies
-    further than `BRAIN_MM` below the top does not count as brain. None if fewer than two slices show a brain.
+    Args:
+        brain: labelled area of each slice, in order, in any unit.
+        spacing: distance of the slices, mm.
+        axis: in axial slices, what lies further than `BRAIN_MM` below the top does not count as brain.
+
+    Returns:
+        None if fewer than two slices show a brain.
     """
     shown = np.flatnonzero(brain > 0)
     if shown.size < 2:
