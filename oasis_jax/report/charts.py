@@ -114,11 +114,16 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
 
 
 def _log_scale(axes: Any, *digits: int) -> None:
-    """Make the vertical axis logarithmic, with plain numbers of these first digits: 0.01, not a power of 10."""
-    from matplotlib.ticker import LogLocator
+    """Make the vertical axis logarithmic, with plain numbers: 0.01, not a power of 10.
+
+    They begin with these digits; if only one such number is in view, others stand beside it.
+    """
+    from matplotlib.ticker import AutoLocator, LogLocator
 
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=digits))
+    marks, (low, high) = LogLocator(subs=digits), axes.get_ylim()
+    seen = [mark for mark in marks.tick_values(low, high) if low <= mark <= high]
+    axes.yaxis.set_major_locator(marks if len(seen) > 1 else AutoLocator())
     axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
 
@@ -132,7 +137,7 @@ def _subplots(width: float, height: float, rows: int = 1, columns: int = 1, **op
 
     figure = Figure(figsize=(width, height), facecolor="white")
     axes = figure.subplots(rows, columns, **options)
-    left, right, bottom, top, gap = 0.8, 0.12, 0.55, 0.3, 0.75  # inches
+    left, right, bottom, top, gap = 0.8, 0.25, 0.55, 0.3, 0.75  # inches
     side = (width - left - right - gap * (columns - 1)) / columns
     figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, gap / side, 0.12)
     return figure, axes

@@ -12,6 +12,7 @@ from oasis_jax.classes import CLASSES
 from oasis_jax.data.phantoms.head import draw_slice, make_head
 from oasis_jax.data.slices import Slice
 from oasis_jax.evaluation.result import Result
+from oasis_jax.evaluation.scores import Calibration
 from oasis_jax.report import charts
 from oasis_jax.report.page import report
 
@@ -49,6 +50,13 @@ def test_the_report_needs_no_other_file_and_no_name_becomes_markup(page: str) ->
     assert slices[-1]["foreground"] is None
     for value in evaluation().metrics.scores.hard_dice_pooled.values():
         assert f"<td>{value:.4f}</td>" in page
+
+
+@pytest.mark.parametrize("pixels", [(0, 30, 70), (38, 48, 14), (1, 3, 96), (1, 1000, 10**6)])
+def test_the_axis_of_shares_has_two_numbers_or_more(pixels: tuple[int, int, int]) -> None:
+    bins = tuple(None if n == 0 else x for n, x in zip(pixels, (0.4, 0.6, 0.9), strict=True))
+    svg = charts.reliability(Calibration(0.1, None, pixels, bins, bins))
+    assert len(re.findall(r'id="ytick_\d+"', svg.partition('id="axes_2"')[2])) >= 2
 
 
 def test_544_slices_stay_below_15_mb() -> None:
