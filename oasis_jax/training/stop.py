@@ -25,8 +25,11 @@ def stop_signals() -> Iterator[Stop]:
     stop = Stop()
 
     def request(number: int, frame: FrameType | None) -> None:
+        if stop.signal:
+            before.close()
+            signal.raise_signal(number)
+            return
         stop.signal = number
-        before.close()
         console.say(f"{signal.Signals(number).name}: saving after this step ...")
 
     with ExitStack() as before:  # when it is closed, the handlers of before are back

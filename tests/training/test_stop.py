@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import PATIENCE, REPOSITORY, logged, options
+from helpers import PATIENCE, REPOSITORY, launch, logged, options
 
 from oasis_jax.training.stop import SIGNALS, stop_signals
 
@@ -34,6 +34,24 @@ def test_the_first_signal_asks_for_a_stop_and_the_second_acts_as_before(
     finally:
         signal.signal(number, before)
     assert capsys.readouterr().err == f"{number.name}: saving after this step ...\n"
+
+
+def test_two_signals_at_once_end_the_process_without_a_traceback() -> None:
+    code = """
+import os, signal
+from oasis_jax.training.stop import stop_signals
+
+both = {signal.SIGINT, signal.SIGTERM}
+with stop_signals():
+    signal.pthread_sigmask(signal.SIG_BLOCK, both)
+    for number in both:
+        os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+    print("went on")
+"""
+    done = launch(code=code)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "")
+    assert done.stderr == "SIGINT: saving after this step ...\n"
 
 
 def test_nohup_is_respected() -> None:
