@@ -14,8 +14,9 @@ def use_large_pages() -> None:
     library reads the variable only when a program starts. One that the user has set, whatever it says, stays. Nothing
     happens in a notebook, in a forked process, or where other code has set the arguments: that program would be lost.
     """
-    program, words = getattr(sys.modules["__main__"], "__file__", ""), sys.argv[1:]
-    given = program == os.path.abspath(sys.argv[0]) and sys.orig_argv[len(sys.orig_argv) - len(words) :] == words
+    program, words = getattr(sys.modules["__main__"], "__file__", None), sys.argv[1:]
+    ours = program is not None and os.path.abspath(program) == os.path.abspath(sys.argv[0])
+    given = ours and sys.orig_argv[len(sys.orig_argv) - len(words) :] == words
     if given and platform.libc_ver()[0] == "glibc" and _VARIABLE not in os.environ:
         os.environ[_VARIABLE] = _LARGE
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -36,7 +36,7 @@ def test_it_starts_anew_once_unless_the_user_chose(
     environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
     environment |= {"PYTHONPATH": str(REPOSITORY)} | ({} if chosen is None else {"GLIBC_TUNABLES": chosen})
     (tmp_path / "say.py").write_text(program)
-    start = ["say.py"] if program else ["-c", SAY]
+    start = ["./say.py"] if program else ["-c", SAY]
     line = [sys.executable, "-X", "utf8", *start, "a b", "--option"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as process:
         said, _ = process.communicate(timeout=60)
