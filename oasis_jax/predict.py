@@ -2,12 +2,10 @@
 
 import json
 import re
-import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -135,15 +133,8 @@ def _listing(title: str, problems: Iterable[str]) -> str:
     return "\n".join([f"{title}:", *(f"  {problem}" for problem in problems)])
 
 
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    console.say(f"{signal.Signals(number).name}: what was saved stays.")
-    raise SystemExit(128 + number)
-
-
 def main() -> None:
     arguments = command_line(Arguments, prog="python -m oasis_jax.predict")
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # as job runners send it: the tables are written first
-        signal.signal(signal.SIGTERM, _end)
     run = Run.load(arguments.run)
     sharding.divide_cpu()
     sharding.configure_jax()

@@ -2,11 +2,13 @@
 
 import gc
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from oasis_jax.system import streams
@@ -38,9 +40,11 @@ def leave_some(sentence: str) -> NoReturn:
 def run_command(command: Callable[[], None]) -> None:
     """Run a command and turn whatever ends it into a message and an exit status.
 
-    A `UserError` or a failing disk gives a sentence on stderr and status 2, Ctrl-C gives status 130.
+    A `UserError` or a failing disk gives a sentence on stderr and status 2, Ctrl-C gives status 130, SIGTERM 143.
     """
     streams.open_streams()
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # job runners send it: unfinished files are removed
+        signal.signal(signal.SIGTERM, _interrupt)
     gc.set_threshold(10_000)  # tracing makes many objects that stay; Python collects after 700 or 2,000 new ones
     try:
         try:
@@ -54,6 +58,10 @@ def run_command(command: Callable[[], None]) -> None:
         leave(*explanation)
 
 
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(number)
+
+
 def explain(error: BaseException) -> tuple[str, int] | None:
     """The message and exit status for an exception; None if it is unexpected."""
     match error:
@@ -62,7 +70,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         case BrokenPipeError():  # the reader of the output has closed it
             return "", 141
         case KeyboardInterrupt():
-            return "Interrupted. What was saved stays.", 130
+            return "Interrupted. What was saved stays.", 128 + (error.args or (signal.SIGINT,))[0]
         case OSError() if error.strerror:
             named = isinstance(error.filename, str | Path)  # absolute: it may lie in the current folder unasked
             name = f" ({os.path.abspath(error.filename)})" if named else ""

@@ -1,5 +1,6 @@
 """Commands as a shell starts them: console commands, Ctrl-C, and streams that are closed, full or gone."""
 
+import signal
 import subprocess
 import sys
 import tomllib
@@ -10,20 +11,21 @@ from forked import MODULES
 from helpers import REPOSITORY, assert_mistake, launch
 
 
-def test_ctrl_c_is_said_and_removes_unfinished_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_are_said_and_remove_unfinished_files(number: signal.Signals, tmp_path: Path) -> None:
     code = f"""
-import os, signal
+import os
 from pathlib import Path
 from oasis_jax.system import errors, files
 
 def fill(part):
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), {number})
     print("went on")
 
 errors.run_command(lambda: files.atomic_folder(Path({str(tmp_path / "made")!r}), fill))
 """
     done = launch(code=code)
-    assert (done.returncode, done.stdout) == (130, ""), done
+    assert (done.returncode, done.stdout) == (128 + number, ""), done
     assert done.stderr == "Interrupted. What was saved stays.\n"
     assert not list(tmp_path.iterdir())
 
