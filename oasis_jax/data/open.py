@@ -26,7 +26,9 @@ def open_data(data: Data, splits: tuple[str, ...]) -> Dataset:
     """
     for folder in filter(None, (data.root, *data.join)):
         if not folder.is_dir():
-            raise UserError(f"{folder} is not a folder: set --data-root to the one that holds keras_png_slices_train.")
+            raise UserError(
+                f"{folder} is not a folder: set --data-root, or --data.join, to one that holds keras_png_slices_train."
+            )
     roots = (data.root or default_tree(), *data.join)
     trees = [load_dataset(root, splits, partial=len(roots) > 1) for root in roots]
     if "train" in splits:

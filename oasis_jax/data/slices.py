@@ -25,8 +25,8 @@ from oasis_jax.volumes.png import BROKEN
 _NAME = re.compile(r"(?:case|seg)_(?P<case>.+)_slice_(?P<number>\d+)(?:\.nii)?\.png")
 
 _NO_TEST = (
-    "missing folder; a tree without test needs --train.evaluate validate (train), --split validate (evaluate) or "
-    "--splits train validate (data check)"
+    "; a tree without test needs --train.evaluate validate (train), --split validate (evaluate) or --splits train "
+    "validate (data check)"
 )
 
 Problem = tuple[str, str]
@@ -64,9 +64,9 @@ def find_slices(root: Path, split: str) -> tuple[tuple[Slice, ...], list[Problem
 
     Hidden files, and files whose name does not end in `.png`, are ignored.
     """
+    hint = _NO_TEST if split == "test" and folders(root, "train")[0].is_dir() else ""
     if missing := [folder.name for folder in folders(root, split) if not folder.is_dir()]:
-        kind = _NO_TEST if split == "test" and folders(root, "train")[0].is_dir() else "missing folder"
-        return (), [(kind, name) for name in missing]
+        return (), [(f"missing folder{hint}", name) for name in missing]
     image_folder, label_folder = folders(root, split)
     images, image_problems = _names(image_folder, "case_")
     masks, label_problems = _names(label_folder, "seg_")
@@ -74,7 +74,7 @@ def find_slices(root: Path, split: str) -> tuple[tuple[Slice, ...], list[Problem
     problems += [("image without label", f"{image_folder.name}/{images[key]}") for key in images.keys() - masks]
     problems += [("label without image", f"{label_folder.name}/{masks[key]}") for key in masks.keys() - images]
     if not images:
-        problems.append(("no slices", f"{image_folder.name} holds no file named case_CASE_slice_K.nii.png"))
+        problems.append((f"no slices{hint}", f"{image_folder.name} holds no file named case_CASE_slice_K.nii.png"))
     keys = sorted(images.keys() & masks.keys(), key=lambda key: (natural(key[0]), key[1]))
     return tuple(Slice(*key, image_folder / images[key], label_folder / masks[key]) for key in keys), problems
 

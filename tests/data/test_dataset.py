@@ -139,14 +139,15 @@ def test_no_spelling_of_a_name_hides_a_subject_in_two_splits(
         load_dataset(root)
 
 
-def test_a_missing_test_split_is_answered_with_the_options_that_do_without(root: Path) -> None:
+def test_a_missing_or_empty_test_split_is_answered_with_the_options_that_do_without(root: Path) -> None:
     for folder in folders(root, "test"):
         shutil.rmtree(folder)
-    with pytest.raises(
-        UserError, match=r"--train\.evaluate validate \(train\), --split validate \(evaluate\)"
-    ) as caught:
-        load_dataset(root)
-    assert "--splits train validate (data check) (2):\n    keras_png_slices_seg_test\n" in str(caught.value)
+    options = "--train.evaluate validate (train), --split validate (evaluate) or --splits train validate (data check)"
+    for kind, place in (("missing folder", "(2):\n    keras_png_slices_seg_test\n"), ("no slices", "(1):\n")):
+        with pytest.raises(UserError, match=re.escape(f"{kind}; a tree without test needs {options} {place}")):
+            load_dataset(root)
+        for folder in folders(root, "test"):
+            folder.mkdir(exist_ok=True)
     load_dataset(root, ("train", "validate"))
     done = command("data", "check", root, "--splits", "train", "validate")
     assert done.returncode == 0, done.stderr
