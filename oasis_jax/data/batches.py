@@ -53,7 +53,7 @@ class Source(Sequence[Any]):
             return image, classes
         return centre(image, self._size), centre(classes, self._size)
 
-    def row(self, number: int, brain: bool = False) -> HostBatch:
+    def example(self, number: int, brain: bool = False) -> HostBatch:
         """A row of a batch: a slice between its neighbours, normalised; `brain` adds the mask of each of them.
 
         A number after that of the last slice gives padding.
@@ -143,7 +143,7 @@ def _batches(
     rank, count = processes
 
     def load(row: int) -> HostBatch:  # not a partial: Grain prints what it maps, and would print every cached slice
-        return source.row(row, brain)
+        return source.example(row, brain)
 
     batches = rows[rank::count].map(load).batch(batch // count)
     # An element of the buffer is a whole batch, so a small buffer is enough.

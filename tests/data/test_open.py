@@ -60,9 +60,9 @@ def test_slices_of_all_trees_are_padded_to_one_size_and_keep_what_is_theirs(tmp_
     assert tree.extent[0] <= rows.min() <= rows.max() <= tree.extent[1]
     assert tree.extent[2] <= columns.min() <= columns.max() <= tree.extent[3]
     # The first slice of the second tree: nothing of the first lies below it.
-    below, slice_, above = np.moveaxis(source.row(6)["image"], -1, 0)
+    below, slice_, above = np.moveaxis(source.example(6)["image"], -1, 0)
     np.testing.assert_array_equal(below, slice_)
-    np.testing.assert_array_equal(above, source.row(7)["image"][..., 1])
+    np.testing.assert_array_equal(above, source.example(7)["image"][..., 1])
 
 
 def test_a_person_in_two_splits_of_two_trees_is_named_and_can_be_left_out(tmp_path: Path) -> None:
