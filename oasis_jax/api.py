@@ -8,18 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import nibabel as nib
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from nibabel.spatialimages import SpatialImage
 
-from oasis_jax.classes import CLASSES, COUNT, TISSUES, Tissue
+from oasis_jax.classes import CLASSES, TISSUES, Tissue
 from oasis_jax.data.study import LabelValues, classes_of, classes_on
 from oasis_jax.evaluation.scores import ByClass, named
 from oasis_jax.inference import label as inference
 from oasis_jax.inference.segment import Segmenter
 from oasis_jax.metrics.aggregate import with_foreground
-from oasis_jax.metrics.overlap import hard_dice
+from oasis_jax.metrics.overlap import confusion, hard_dice
 from oasis_jax.prediction.summary import file_summary
 from oasis_jax.pretrained import run_path
 from oasis_jax.runs.folder import Run
@@ -145,8 +147,9 @@ def score(
     else:
         volume = turn_image(_TRUTH, truth) if isinstance(truth, SpatialImage) else read_volume(Path(truth))
         classes = own_axes(classes_on(labels.volume, volume, by_class), labels.volume)
-    counts = np.bincount((COUNT * classes + labels.classes).ravel(), minlength=COUNT**2).reshape(COUNT, COUNT)
-    return named(CLASSES, with_foreground(hard_dice)(counts))
+    rows = len(classes), -1, 1
+    counts = jax.jit(confusion)(jnp.asarray(labels.classes.reshape(rows)), jnp.asarray(classes.reshape(rows)))
+    return named(CLASSES, with_foreground(hard_dice)(np.asarray(counts).sum(0)))
 
 
 def _read(scan: Image, framing: Framing, spacing: Sequence[float] | None, orientation: str | None) -> Input:
