@@ -11,6 +11,7 @@ from oasis_jax.prediction.summary import FileSummary
 from oasis_jax.system import records
 from oasis_jax.system.files import write_text
 from oasis_jax.volumes.finding import InputFile
+from oasis_jax.volumes.header import files_of
 from oasis_jax.volumes.neighbours import neighbour_files
 from oasis_jax.volumes.nifti import is_volume
 
@@ -67,9 +68,7 @@ def write(folder: Path, file: InputFile, record: Record) -> None:
 def seen(file: InputFile, neighbours: int) -> str:
     """As `digest` of what a network sees of an input: a slice with its neighbours, or a volume with its header."""
     path = file.path
-    if path.suffix.lower() == ".hdr":
-        return digest([path, *(other for other in (path.with_suffix(".img"),) if other.exists())])
-    return digest([path] if is_volume(path) else dict.fromkeys(neighbour_files(path, neighbours)))
+    return digest(dict.fromkeys(files_of(path) if is_volume(path) else neighbour_files(path, neighbours)))
 
 
 def digest(paths: Iterable[Path]) -> str:

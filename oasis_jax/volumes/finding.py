@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from oasis_jax.volumes.header import files_of
 from oasis_jax.volumes.nifti import SUFFIXES
 from oasis_jax.volumes.other_kinds import other_kind
 
@@ -89,8 +90,8 @@ def _file(path: Path) -> InputFile | str:
 
 def of_pair(path: Path) -> Path:
     """The header of a volume in two files, .hdr and .img, which stands for both; any other file itself."""
-    header = path.with_suffix(".HDR" if path.suffix.isupper() else ".hdr")
-    return header if path.suffix.lower() == ".img" and header.exists() else path
+    header, _ = files_of(path)
+    return header if header.exists() else path
 
 
 def _in_folder(folder: Path) -> dict[Path, InputFile | str]:

@@ -46,6 +46,17 @@ _HARMLESS = ("not SPM compatible", "very large origin")
 """Parts of what nibabel says of sound headers."""
 
 
+def files_of(path: Path) -> tuple[Path, Path]:
+    """The files of a volume's header and of its voxels, .hdr and .img; or twice the one file of another kind.
+
+    Both are in capitals if the ending of `path` is. They need not be there.
+    """
+    if path.suffix.lower() not in (".hdr", ".img"):
+        return path, path
+    head, voxels = (path.with_suffix(end.upper() if path.suffix.isupper() else end) for end in (".hdr", ".img"))
+    return head, voxels
+
+
 def read_file(path: Path) -> tuple[Any, Float32[np.ndarray, "i j k"], list[str]]:
     """Read a header, checked and repaired; then the voxels, with axes in the file's own order; and notes on the file.
 
@@ -55,7 +66,10 @@ def read_file(path: Path) -> tuple[Any, Float32[np.ndarray, "i j k"], list[str]]
     Raises:
         UserError: no volume, damaged, not three-dimensional, or of a size that no head has.
     """
-    head, voxels = _files(path)
+    head, voxels = files_of(path)
+    for file in (head, voxels):
+        if head != voxels and not file.is_file():
+            raise UserError(f"{path} is half of a volume: {file.name} is missing beside it.")
     try:
         with _open(head) as stream:
             block = stream.read(1024)
@@ -106,17 +120,6 @@ def _damaged(path: Path, error: Exception) -> UserError:
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror
     return UserError(f"{path} cannot be read as a volume: {text}.")
-
-
-def _files(path: Path) -> tuple[Path, Path]:
-    """The files of a volume's header and of its voxels."""
-    if path.suffix.lower() not in (".hdr", ".img"):
-        return path, path
-    head, voxels = (path.with_suffix(end.upper() if path.suffix.isupper() else end) for end in (".hdr", ".img"))
-    for file in (head, voxels):
-        if not file.is_file():
-            raise UserError(f"{path} is half of a volume: {file.name} is missing beside it.")
-    return head, voxels
 
 
 def _open(path: Path) -> BufferedIOBase:

@@ -125,14 +125,15 @@ def test_a_killed_call_is_continued_and_the_tables_have_all_rows(
     assert (tmp_path / "out/slices.csv").read_text() == slices
 
 
-def test_all_that_a_network_sees_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("header", "voxels"), [("a.hdr", "a.img"), ("A.HDR", "A.IMG")])
+def test_all_that_a_network_sees_counts(header: str, voxels: str, tmp_path: Path) -> None:
     paths = [tmp_path / f"case_1_slice_{k}.png" for k in range(3)]
-    for path in (*paths, tmp_path / "a.hdr", tmp_path / "a.img"):
+    for path in (*paths, tmp_path / header, tmp_path / voxels):
         path.write_bytes(b"0")
-    slice_, pair = InputFile(paths[1], "x"), InputFile(tmp_path / "a.hdr", "a")
+    slice_, pair = InputFile(paths[1], "x"), InputFile(tmp_path / header, "a")
     alone, with_neighbours, volume = record.seen(slice_, 0), record.seen(slice_, 1), record.seen(pair, 0)
     paths[2].write_bytes(b"1")
-    (tmp_path / "a.img").write_bytes(b"1")
+    (tmp_path / voxels).write_bytes(b"1")
     assert record.seen(slice_, 0) == alone
     assert record.seen(slice_, 1) != with_neighbours
     assert record.seen(pair, 0) != volume
