@@ -71,7 +71,7 @@ def evaluate_volumes(
         try:
             assert volume is not None
             truth = read_truth(usable[file.name], volume)
-            volumes[file.name] = _evaluated(usable[file.name], segmentation, truth, cross_entropy)
+            volumes[file.name] = _evaluated(usable[file.name], volume, segmentation, truth, cross_entropy)
         except Exception as error:
             problems.append(describe(file.path, error))
     if not volumes:
@@ -114,11 +114,14 @@ def _joined(volumes: Sequence[Evaluated]) -> Evaluated:
 
 
 def _evaluated(
-    scan: Scan, found: Segmentation, truth: UInt8[np.ndarray, "slices rows columns"], cross_entropy: float
+    scan: Scan,
+    volume: Volume,
+    found: Segmentation,
+    truth: UInt8[np.ndarray, "slices rows columns"],
+    cross_entropy: float,
 ) -> Evaluated:
     """The evaluation of one volume, its slices in order."""
-    volume, axis, probabilities = found.input.volume, found.input.axis, found.probabilities
-    assert volume is not None
+    axis, probabilities = found.input.axis, found.probabilities
     assert probabilities is not None
     mm = slice_spacing(volume, axis)
     in_3d = (mm[2], mm[0], mm[1])
