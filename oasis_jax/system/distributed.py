@@ -42,7 +42,7 @@ def initialize(wanted: bool, command: object) -> Iterator[None]:
         sharding.configure_jax()
         assert_equal(repr(command), "was not started with the same options and experiment file")
         yield
-        barrier()  # process 0 may still be writing
+        all_gather(None)  # process 0 may still be writing
     except (Exception, KeyboardInterrupt) as error:
         error.add_note(f"(Process {rank()} on {socket.gethostname()}.)")
         if rank() == 0:
@@ -63,11 +63,6 @@ def all_gather(value: Any) -> list[Any]:
 def rank() -> int:
     """The number of this process in its run, from 0. This does not ask JAX for devices."""
     return jax.process_index() if jax.distributed.is_initialized() else 0
-
-
-def barrier() -> None:
-    """Wait until every process calls this."""
-    all_gather(None)
 
 
 def broadcast(value: Any) -> Any:
