@@ -10,6 +10,8 @@ import pytest
 from forked import MODULES
 from helpers import REPOSITORY, assert_mistake, launch
 
+from oasis_jax import __main__
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_are_said_and_remove_unfinished_files(number: signal.Signals, tmp_path: Path) -> None:
@@ -66,6 +68,7 @@ print("went on")
 def test_each_command_has_a_console_command() -> None:
     scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
     assert scripts == {f"oasis-{name}": f"oasis_jax.__main__:{name}" for name in MODULES}
+    assert all(getattr(__main__, name).args == (name,) for name in MODULES)
     done = launch(code="from oasis_jax.__main__ import data; import sys; sys.argv[1:] = ['check', 'none']; data()")
     assert_mistake(done, "is not a folder")
 
