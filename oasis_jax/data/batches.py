@@ -32,8 +32,8 @@ class Source(Sequence[Any]):
     """Random access to decoded slices, each a `Pair`.
 
     A slice is read when it is asked for: once with `data.cache`, otherwise every time. If it is smaller than `size`
-    (rows, columns), zeros are put around it. The type of the items is `Any`,
-    because to check a more precise one, a type checker would read slices from disk.
+    (rows, columns), zeros are put around it. `data` also says how they are normalised, and how many threads read them.
+    The type of the items is `Any`, because to check a more precise one, a type checker would read slices from disk.
     """
 
     def __init__(self, slices: Sequence[Slice], data: Data, size: Size | None = None):

@@ -121,7 +121,7 @@ def place_head(size: Size, box: tuple[slice, slice], framing: Framing) -> tuple[
 
 def put(plane: Shaped[np.ndarray, "rows columns"], place: Place) -> Shaped[np.ndarray, "height width"]:
     """The frame that shows a plane, zero around it."""
-    row, column = place.offset
+    row, column = place.offset  # seen from the frame, the plane lies at the opposite offset
     return take(plane, Place(plane.shape, (-row, -column)), place.frame, 0)
 
 

@@ -8,10 +8,11 @@ import pytest
 from helpers import write_tree
 
 from oasis_jax.config import Data
-from oasis_jax.data.batches import Pair, Source, evaluation_batches, train_batches
+from oasis_jax.data.batches import Source, evaluation_batches, train_batches
 from oasis_jax.data.dataset import load_dataset
 from oasis_jax.data.normalise import normalise
 from oasis_jax.data.slices import Slice
+from oasis_jax.geometry import Pair
 from oasis_jax.system.errors import UserError
 
 DATA = Data(normalise="scale")
